@@ -1,0 +1,75 @@
+/* gmsgerror.h: the errors of the library
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#if !defined(GMSG_INSIDE) && !defined(GMSG_COMPILATION)
+#error "Only <gmsg.h> can be included directly."
+#endif
+
+#include <gmsgversion.h>
+
+#include <glib-object.h>
+
+G_BEGIN_DECLS
+
+/**
+ * GMSG_ERROR:
+ *
+ * The error domain of the library.
+ *
+ * Errors in this domain have their codes from [error@Error]. See [struct@GLib.Error]
+ * for information on error domains.
+ *
+ * Since: 1.0
+ */
+#define GMSG_ERROR (gmsg_error_quark ())
+
+/**
+ * GMsgError:
+ * @GMSG_ERROR_ALREADY_STARTED: The router runs already, or the sender was
+ *   started before.
+ * @GMSG_ERROR_NOT_RUNNING: The router does not run.
+ * @GMSG_ERROR_NOT_STARTED: The sender has not been started.
+ * @GMSG_ERROR_STOPPED: The sender has been stopped.
+ * @GMSG_ERROR_CLOSED: The pipe has been closed.
+ * @GMSG_ERROR_UNKNOWN_RECEIVER: The receiver has no open pipe in this router.
+ * @GMSG_ERROR_TIMED_OUT: The condition did not become true in time.
+ * @GMSG_ERROR_WRONG_THREAD: The call belongs into the router's thread.
+ * @GMSG_ERROR_FULL: The pipe is full.
+ * @GMSG_ERROR_PENDING: The last call has not been completed yet.
+ * @GMSG_ERROR_INVALID_ARGUMENT: An argument is out of its range, or the object
+ *   has no pipe.
+ *
+ * What can go wrong in this library.
+ *
+ * More codes may be added at the end.
+ *
+ * Since: 1.0
+ */
+typedef enum
+{
+  GMSG_ERROR_ALREADY_STARTED,
+  GMSG_ERROR_NOT_RUNNING,
+  GMSG_ERROR_NOT_STARTED,
+  GMSG_ERROR_STOPPED,
+  GMSG_ERROR_CLOSED,
+  GMSG_ERROR_UNKNOWN_RECEIVER,
+  GMSG_ERROR_TIMED_OUT,
+  GMSG_ERROR_WRONG_THREAD,
+  GMSG_ERROR_FULL,
+  GMSG_ERROR_PENDING,
+  GMSG_ERROR_INVALID_ARGUMENT,
+} GMsgError;
+
+#define GMSG_TYPE_ERROR (gmsg_error_get_type ())
+
+GMSG_AVAILABLE_IN_1_0
+GQuark gmsg_error_quark    (void);
+GMSG_AVAILABLE_IN_1_0
+GType  gmsg_error_get_type (void) G_GNUC_CONST;
+
+G_END_DECLS
