@@ -1,0 +1,86 @@
+# shellcheck shell=bash
+# packages.sh: makes sure that what a script needs is installed; to be sourced
+#
+# Copyright 2026 The gmsgrouter authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+#   need_packages PKG...
+#
+# Takes the names of Debian packages. On Debian and Ubuntu it installs those
+# that are missing, with sudo if not root, and leaves apt alone if there are
+# none. Elsewhere it names what is missing and fails. All it says goes to
+# stderr.
+
+# What tells that a package is there, on a system that may have other packages:
+# a pkg-config module, a typelib for /usr/bin/python3, a file, or a program,
+# which is also what a package is that this list does not know.
+package_probe ()
+{
+  case $1 in
+    ninja-build) echo "program ninja" ;;
+    pkg-config | pkgconf) echo "program pkg-config" ;;
+    xvfb) echo "program Xvfb" ;;
+    xauth) echo "program xauth" ;;
+    binutils) echo "program nm" ;;
+    python3) echo "program /usr/bin/python3" ;;
+    libc6-dev) echo "file /usr/include/stdio.h" ;;
+    libglib2.0-dev) echo "pkg-config gio-2.0" ;;
+    libgirepository1.0-dev | gobject-introspection) echo "pkg-config gobject-introspection-1.0" ;;
+    libgtk-4-dev) echo "pkg-config gtk4" ;;
+    python3-gi) echo "typelib GLib-2.0" ;;
+    gir1.2-glib-2.0) echo "typelib Gio-2.0" ;;
+    gir1.2-gtk-4.0) echo "typelib Gtk-4.0" ;;
+    *) echo "program $1" ;;
+  esac
+}
+
+have_package ()
+{
+  local kind name
+
+  if command -v dpkg-query >/dev/null &&
+     dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed; then
+    return 0
+  fi
+
+  read -r kind name <<<"$(package_probe "$1")"
+  case $kind in
+    pkg-config) command -v pkg-config >/dev/null && pkg-config --exists "$name" ;;
+    typelib) /usr/bin/python3 -c "import gi; gi.require_version ('${name%-*}', '${name##*-}')" 2>/dev/null ;;
+    file) [[ -e $name ]] ;;
+    *) command -v "$name" >/dev/null ;;
+  esac
+}
+
+need_packages ()
+{
+  local package missing=() apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
+
+  for package; do
+    have_package "$package" || missing+=("$package")
+  done
+
+  if ((${#missing[@]} == 0)); then
+    return 0
+  fi
+
+  if ! command -v apt-get >/dev/null; then
+    echo "$0: not a Debian or Ubuntu system; please install what is missing:" >&2
+    for package in "${missing[@]}"; do
+      echo "  $(package_probe "$package") (in Debian's package $package)" >&2
+    done
+    return 1
+  fi
+
+  if ((EUID != 0)); then
+    if ! command -v sudo >/dev/null; then
+      echo "$0: neither root nor sudo; please run as root: apt-get install ${missing[*]}" >&2
+      return 1
+    fi
+    apt=(sudo "${apt[@]}")
+  fi
+
+  echo "$0: installing ${missing[*]}" >&2
+  "${apt[@]}" update >&2 || return
+  "${apt[@]}" install --yes --no-install-recommends "${missing[@]}" >&2
+}
