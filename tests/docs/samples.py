@@ -1,0 +1,249 @@
+#!/usr/bin/python3
+# samples.py: builds and runs every sample of the documents, and compares what
+# they print with what the documents say
+#
+# Copyright 2026 The gmsgrouter authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""Builds and runs the samples of Markdown documents; prints TAP.
+
+A fenced block marked "c" or "python" is a whole program. If the next fenced
+block is marked "text", it is what the program prints. Blocks in the languages
+of SHOWN are not run; any other mark is a mistake in the document.
+"""
+
+import argparse
+import difflib
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
+from tap import Tap  # noqa: E402
+
+SHOWN = ("sh", "meson", "ini")
+WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]
+BUILD_SECONDS = 60
+RUN_SECONDS = 30
+
+
+class Failed(Exception):
+    """The sample or its document is wrong."""
+
+
+class Skipped(Exception):
+    """This machine lacks what the sample needs."""
+
+
+class Block:
+    def __init__(self, document, line, language):
+        self.name = f"{os.path.basename(document)}:{line} {language}"
+        self.language = language
+        self.lines = []
+        self.expected = None
+
+    @property
+    def text(self):
+        return "".join(line + "\n" for line in self.lines)
+
+
+def read_blocks(document):
+    blocks = []
+    current = None
+
+    with open(document, encoding="utf-8") as stream:
+        for number, line in enumerate(stream.read().splitlines(), start=1):
+            fence = re.fullmatch(r"(\s*)(```+|~~~+)(.*)", line)
+            if current is not None:
+                if line == "```":
+                    current = None
+                else:
+                    current.lines.append(line)
+            elif fence is not None:
+                indent, marks, language = fence.groups()
+                if indent or marks != "```":
+                    raise Failed(f"{document}:{number}: this fence would be overlooked")
+                current = Block(document, number, language)
+                blocks.append(current)
+
+    if current is not None:
+        raise Failed(f"{current.name}: this block has no end")
+
+    return blocks
+
+
+def find_samples(document):
+    samples = []
+    previous = None
+
+    for block in read_blocks(document):
+        if block.language == "text":
+            if previous is None:
+                raise Failed(f"{block.name}: this output follows no sample")
+            previous.expected = block.text
+            previous = None
+        elif block.language in ("c", "python"):
+            samples.append(block)
+            previous = block
+        elif block.language in SHOWN:
+            previous = None
+        else:
+            raise Failed(f"{block.name}: this language is not known")
+
+    if not samples:
+        raise Failed(f"{document}: there is no sample")
+
+    return samples
+
+
+def pkg_config(options, *arguments):
+    env = dict(os.environ)
+    env["PKG_CONFIG_PATH"] = os.pathsep.join(
+        filter(None, [options.pkg_config_dir, env.get("PKG_CONFIG_PATH")]))
+    result = subprocess.run(["pkg-config", *arguments], env=env, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return result.stdout if result.returncode == 0 else None
+
+
+def build(sample, options, directory):
+    packages = ["gmsgrouter-1"]
+    if uses_gtk(sample):
+        packages.append("gtk4")
+        if pkg_config(options, "--exists", "gtk4") is None:
+            raise Skipped("there is no GTK 4 to build with")
+
+    flags = pkg_config(options, "--cflags", "--libs", *packages)
+    if flags is None:
+        raise Failed("pkg-config does not know " + " ".join(packages))
+
+    source = os.path.join(directory, "sample.c")
+    program = os.path.join(directory, "sample")
+    with open(source, "w", encoding="utf-8") as stream:
+        stream.write(sample.text)
+
+    command = [*shlex.split(options.compiler), "-g", *WARNINGS, source, "-o", program]
+    if options.sanitize != "none":
+        command.append("-fsanitize=" + options.sanitize)
+    command += shlex.split(flags)
+
+    result = subprocess.run(command, text=True, timeout=BUILD_SECONDS,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if result.returncode != 0:
+        raise Failed("it does not build:\n" + result.stdout)
+
+    return [program]
+
+
+def prepare_python(sample, options, directory):
+    if not options.python:
+        raise Skipped("there is no typelib")
+    if options.sanitize != "none":
+        raise Skipped("the interpreter is not built with the sanitizer")
+    if subprocess.run([sys.executable, "-c", "import gi"],
+                      stderr=subprocess.DEVNULL).returncode != 0:
+        raise Skipped("there is no PyGObject")
+
+    source = os.path.join(directory, "sample.py")
+    with open(source, "w", encoding="utf-8") as stream:
+        stream.write(sample.text)
+
+    return [sys.executable, source]
+
+
+def uses_gtk(sample):
+    return "#include <gtk/gtk.h>" in sample.lines
+
+
+def run(command, directory, gtk):
+    env = dict(os.environ)
+
+    # Debug lines go to standard output, among what the sample prints.
+    env.pop("G_MESSAGES_DEBUG", None)
+
+    if gtk:
+        # A display of its own, so that no window opens on the desktop of
+        # whoever runs the tests.
+        if shutil.which("xvfb-run") is None:
+            raise Skipped("there is no xvfb-run")
+        command = ["xvfb-run", "-a", *command]
+        env.pop("WAYLAND_DISPLAY", None)
+        env.update(GDK_BACKEND="x11", GSK_RENDERER="cairo", GTK_A11Y="none",
+                   GSETTINGS_BACKEND="memory", XDG_RUNTIME_DIR=directory)
+
+    process = subprocess.Popen(command, env=env, cwd=directory, text=True,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        output, errors = process.communicate(timeout=RUN_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, errors = process.communicate()
+        raise Failed(f"it did not end within {RUN_SECONDS} seconds; it printed:\n"
+                     f"{output}{errors}") from None
+
+    return process.returncode, output, errors
+
+
+def check(sample, options):
+    with tempfile.TemporaryDirectory(prefix="gmsg-sample-") as directory:
+        prepare = build if sample.language == "c" else prepare_python
+        command = prepare(sample, options, directory)
+        status, output, errors = run(command, directory, uses_gtk(sample))
+
+    if status != 0:
+        raise Failed(f"it ended with {status}; it printed:\n{output}{errors}")
+
+    # GTK complains about the bare display; that is no fault of the sample.
+    if uses_gtk(sample):
+        errors = "".join(line for line in errors.splitlines(keepends=True)
+                         if re.search(r"GMsgRouter|GLib|CRITICAL|Sanitizer", line))
+    if errors:
+        raise Failed(f"it complained:\n{errors}")
+
+    if sample.expected is not None and output != sample.expected:
+        raise Failed("it printed something else:\n" + "".join(difflib.unified_diff(
+            sample.expected.splitlines(keepends=True), output.splitlines(keepends=True),
+            "documented", "printed")))
+
+
+def report(tap, options, sample):
+    try:
+        check(sample, options)
+    except Skipped as reason:
+        tap.skip(sample.name, reason)
+    except (Failed, subprocess.TimeoutExpired) as reason:
+        tap.point(False, sample.name, reason)
+    else:
+        tap.point(True, sample.name)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--compiler", default="cc")
+    parser.add_argument("--sanitize", default="none")
+    parser.add_argument("--pkg-config-dir")
+    parser.add_argument("--python", action="store_true",
+                        help="there is a typelib: run the samples in Python")
+    parser.add_argument("documents", nargs="+")
+    options = parser.parse_args()
+
+    tap = Tap()
+    for document in options.documents:
+        try:
+            samples = find_samples(document)
+        except Failed as reason:
+            tap.point(False, document, reason)
+            continue
+        for sample in samples:
+            report(tap, options, sample)
+    tap.finish()
+
+
+if __name__ == "__main__":
+    main()
