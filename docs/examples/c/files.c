@@ -1,0 +1,162 @@
+/* files.c: finding files, opening them, and listing their checksums
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#define _POSIX_C_SOURCE 200809L
+
+#include "files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gunixinputstream.h>
+#include <string.h>
+#include <sys/stat.h>
+
+typedef DIR Directory;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Directory, closedir)
+
+/* Reports the files in one directory, and adds the directories to @pending */
+static gboolean
+walk_directory (const char    *path,
+                GPtrArray     *pending,
+                FilesWalkFunc  func,
+                gpointer       user_data)
+{
+  g_autoptr (Directory) directory = opendir (path);
+  const char *separator = g_str_has_suffix (path, "/") ? "" : "/";
+
+  if (directory == NULL)
+    return func (path, 0, g_strerror (errno), user_data);
+
+  for (;;)
+    {
+      g_autofree char *child = NULL;
+      struct dirent *entry;
+      struct stat info;
+      gboolean go_on = TRUE;
+
+      errno = 0;
+      entry = readdir (directory);
+      if (entry == NULL)
+        return errno == 0 || func (path, 0, g_strerror (errno), user_data);
+
+      if (g_str_equal (entry->d_name, ".") || g_str_equal (entry->d_name, ".."))
+        continue;
+
+      child = g_strconcat (path, separator, entry->d_name, NULL);
+      if (lstat (child, &info) < 0)
+        go_on = func (child, 0, g_strerror (errno), user_data);
+      else if (S_ISDIR (info.st_mode))
+        g_ptr_array_add (pending, g_steal_pointer (&child));
+      else if (S_ISREG (info.st_mode))
+        go_on = func (child, info.st_size, NULL, user_data);
+
+      if (!go_on)
+        return FALSE;
+    }
+}
+
+/* Finds every file at or under @root, as find -type f does: it follows no
+ * symbolic links. */
+void
+files_walk (const char    *root,
+            FilesWalkFunc  func,
+            gpointer       user_data)
+{
+  g_autoptr (GPtrArray) pending = g_ptr_array_new_with_free_func (g_free);
+  gboolean go_on = TRUE;
+  struct stat info;
+
+  if (lstat (root, &info) < 0)
+    go_on = func (root, 0, g_strerror (errno), user_data);
+  else if (S_ISDIR (info.st_mode))
+    g_ptr_array_add (pending, g_strdup (root));
+  else if (S_ISREG (info.st_mode))
+    go_on = func (root, info.st_size, NULL, user_data);
+  else
+    go_on = func (root, 0, "Neither a file nor a directory", user_data);
+
+  while (go_on && pending->len > 0)
+    {
+      g_autofree char *path = g_ptr_array_steal_index_fast (pending, pending->len - 1);
+
+      go_on = walk_directory (path, pending, func, user_data);
+    }
+}
+
+GInputStream *
+files_open (const char  *path,
+            GError     **error)
+{
+  /* Since it was found, the file may have become a link, or a FIFO, which
+   * would block here. */
+  int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+  if (fd < 0)
+    {
+      int saved_errno = errno;
+
+      g_set_error_literal (error, G_IO_ERROR, g_io_error_from_errno (saved_errno),
+                           g_strerror (saved_errno));
+      return NULL;
+    }
+
+  return g_unix_input_stream_new (fd, TRUE);
+}
+
+FileSum *
+file_sum_new (const char *path,
+              const char *digest)
+{
+  FileSum *self = g_new (FileSum, 1);
+
+  self->path = g_strdup (path);
+  self->digest = g_strdup (digest);
+
+  return self;
+}
+
+void
+file_sum_free (FileSum *self)
+{
+  g_free (self->path);
+  g_free (self->digest);
+  g_free (self);
+}
+
+static int
+compare_path (gconstpointer a,
+              gconstpointer b)
+{
+  const FileSum *const *sum_a = a;
+  const FileSum *const *sum_b = b;
+
+  return strcmp ((*sum_a)->path, (*sum_b)->path);
+}
+
+/* Prints what sha256sum prints: a line that starts with a backslash has its
+ * name escaped, so that it stays one line. */
+gboolean
+file_sums_print (GPtrArray *sums,
+                 FILE      *stream)
+{
+  g_ptr_array_sort (sums, compare_path);
+
+  for (guint i = 0; i < sums->len; i++)
+    {
+      const FileSum *sum = g_ptr_array_index (sums, i);
+      g_autoptr (GString) name = g_string_new (sum->path);
+      guint n_escaped = 0;
+
+      n_escaped += g_string_replace (name, "\\", "\\\\", 0);
+      n_escaped += g_string_replace (name, "\n", "\\n", 0);
+      n_escaped += g_string_replace (name, "\r", "\\r", 0);
+
+      fprintf (stream, "%s%s  %s\n", n_escaped > 0 ? "\\" : "", sum->digest, name->str);
+    }
+
+  return fflush (stream) == 0 && !ferror (stream);
+}

@@ -1,0 +1,36 @@
+/* files.h: finding files, opening them, and listing their checksums
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include <gio/gio.h>
+#include <stdio.h>
+
+/* Called with each file found, or, where @problem is set, with what could not
+ * be read. FALSE ends the walk. */
+typedef gboolean (*FilesWalkFunc) (const char *path,
+                                   guint64     size,
+                                   const char *problem,
+                                   gpointer    user_data);
+
+void          files_walk        (const char     *root,
+                                 FilesWalkFunc   func,
+                                 gpointer        user_data);
+GInputStream *files_open        (const char     *path,
+                                 GError        **error);
+
+/* The checksum of one file */
+typedef struct
+{
+  char *path;    /* (owned): bytes, in no particular encoding */
+  char *digest;  /* (owned): in hexadecimal */
+} FileSum;
+
+FileSum      *file_sum_new      (const char     *path,
+                                 const char     *digest);
+void          file_sum_free     (FileSum        *self);
+gboolean      file_sums_print   (GPtrArray      *sums,
+                                 FILE           *stream);

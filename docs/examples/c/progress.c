@@ -1,0 +1,184 @@
+/* progress.c: shows on the standard error how far the work is
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#define _DEFAULT_SOURCE
+
+#include "progress.h"
+
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define BAR_INTERVAL_MS 100
+#define LINE_INTERVAL_MS 1000
+#define MAX_BAR_WIDTH 40
+
+#define CLEAR_LINE "\r\033[K"
+
+static double
+get_seconds (Progress *self)
+{
+  return MAX (g_get_monotonic_time () - self->start_time, 1) / (double) G_USEC_PER_SEC;
+}
+
+/* By bytes, since a large file takes longer; by files where none has any */
+static double
+get_fraction (Progress *self)
+{
+  if (self->bytes_found > 0)
+    return MIN (self->bytes_done / (double) self->bytes_found, 1.0);
+
+  return self->n_found > 0 ? self->n_done / (double) self->n_found : 0.0;
+}
+
+static void
+append_time_left (Progress *self,
+                  GString  *text)
+{
+  double fraction = get_fraction (self);
+  guint64 left;
+
+  /* As long as files are still being found, any guess would be wrong. */
+  if (!self->all_found || fraction <= 0.0)
+    return;
+
+  left = (guint64) (get_seconds (self) * (1.0 - fraction) / fraction + 0.5);
+  if (left >= 3600)
+    g_string_append_printf (text, ", %" G_GUINT64_FORMAT ":%02u:%02u left",
+                            left / 3600, (guint) (left / 60 % 60), (guint) (left % 60));
+  else
+    g_string_append_printf (text, ", %u:%02u left", (guint) (left / 60), (guint) (left % 60));
+}
+
+static GString *
+describe (Progress *self)
+{
+  g_autofree char *bytes_done = g_format_size (self->bytes_done);
+  g_autofree char *bytes_found = g_format_size (self->bytes_found);
+  g_autofree char *rate = g_format_size ((guint64) (self->bytes_done / get_seconds (self)));
+  GString *text = g_string_new (NULL);
+
+  g_string_printf (text, "%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT "%s files, %s of %s, %s/s",
+                   self->n_done, self->n_found, self->all_found ? "" : "+",
+                   bytes_done, bytes_found, rate);
+
+  return text;
+}
+
+static void
+draw_bar (Progress *self)
+{
+  g_autoptr (GString) text = describe (self);
+  g_autofree char *line = NULL;
+  struct winsize size = { 0 };
+  glong columns = 80;
+  glong room;
+
+  append_time_left (self, text);
+
+  if (ioctl (STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    columns = size.ws_col;
+
+  /* Brackets and a space beside the bar; and the last column stays empty, since
+   * some terminals wrap there. */
+  room = MIN (columns - g_utf8_strlen (text->str, -1) - 4, MAX_BAR_WIDTH);
+  if (room >= 4)
+    {
+      g_autofree char *bar = g_strnfill (room, '-');
+      glong n_full = (glong) (get_fraction (self) * room);
+
+      for (glong i = 0; i < n_full; i++)
+        bar[i] = '#';
+
+      g_string_prepend (text, "] ");
+      g_string_prepend (text, bar);
+      g_string_prepend_c (text, '[');
+    }
+
+  line = g_utf8_substring (text->str, 0, MIN (columns - 1, g_utf8_strlen (text->str, -1)));
+  g_printerr (CLEAR_LINE "%s", line);
+}
+
+static gboolean
+tick_cb (gpointer user_data)
+{
+  Progress *self = user_data;
+
+  if (self->terminal)
+    {
+      draw_bar (self);
+    }
+  else
+    {
+      g_autoptr (GString) text = describe (self);
+
+      append_time_left (self, text);
+      g_printerr ("%s\n", text->str);
+    }
+
+  return G_SOURCE_CONTINUE;
+}
+
+void
+progress_start (Progress *self)
+{
+  self->terminal = isatty (STDERR_FILENO);
+  self->start_time = g_get_monotonic_time ();
+  self->timer = g_timeout_add (self->terminal ? BAR_INTERVAL_MS : LINE_INTERVAL_MS, tick_cb, self);
+
+  if (self->terminal)
+    draw_bar (self);
+}
+
+void
+progress_stop (Progress *self)
+{
+  g_clear_handle_id (&self->timer, g_source_remove);
+
+  if (self->terminal)
+    g_printerr (CLEAR_LINE);
+}
+
+/* A name may be in any encoding, and may try to steer the terminal. */
+static char *
+get_printable (const char *path)
+{
+  char *name = g_filename_display_name (path);
+
+  for (char *c = name; *c != '\0'; c = g_utf8_next_char (c))
+    {
+      if (g_unichar_iscntrl (g_utf8_get_char (c)))
+        memset (c, '?', g_utf8_next_char (c) - c);
+    }
+
+  return name;
+}
+
+void
+progress_problem (Progress   *self,
+                  const char *path,
+                  const char *problem)
+{
+  g_autofree char *name = get_printable (path);
+
+  self->n_failed++;
+  g_printerr ("%s%s: %s: %s\n", self->terminal ? CLEAR_LINE : "", g_get_prgname (), name, problem);
+
+  if (self->terminal && self->timer != 0)
+    draw_bar (self);
+}
+
+void
+progress_summary (Progress   *self,
+                  const char *state)
+{
+  g_autoptr (GString) text = describe (self);
+
+  g_printerr ("%s: %s in %.1f s", state, text->str, get_seconds (self));
+  if (self->n_failed > 0)
+    g_printerr (", %" G_GUINT64_FORMAT " could not be read", self->n_failed);
+  g_printerr ("\n");
+}
