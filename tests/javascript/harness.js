@@ -1,0 +1,248 @@
+/* harness.js: a small TAP harness, and what the JavaScript tests share
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+import Gio from 'gi://Gio';
+import GLib from 'gi://GLib';
+import GMsg from 'gi://GMsg?version=1';
+import System from 'system';
+
+// Long enough for a slow machine; only a failing test waits for it.
+const DEADLINE_USEC = 60 * GLib.USEC_PER_SEC;
+
+const tests = [];
+let warnings = [];
+let exceptions = [];
+
+GLib.log_set_writer_func((level, fields) => {
+    const text = fields.MESSAGE instanceof Uint8Array
+        ? new TextDecoder().decode(fields.MESSAGE) : `${fields.MESSAGE}`;
+    const serious = level & (GLib.LogLevelFlags.LEVEL_ERROR |
+        GLib.LogLevelFlags.LEVEL_CRITICAL | GLib.LogLevelFlags.LEVEL_WARNING);
+
+    if (!serious)
+        return GLib.LogWriterOutput.HANDLED;
+    if (fields.GLIB_DOMAIN === 'GMsgRouter' &&
+        level & GLib.LogLevelFlags.LEVEL_WARNING)
+        warnings.push(text);
+    else if (fields.GLIB_DOMAIN === 'Gjs' && text.startsWith('JS ERROR'))
+        exceptions.push(text);
+    else
+        printerr(`${fields.GLIB_DOMAIN}: ${text}`);
+    return GLib.LogWriterOutput.HANDLED;
+});
+
+/** Adds a test; a function that returns a promise is waited for. */
+export function test(name, func) {
+    tests.push({name, func});
+}
+
+export class AssertionError extends Error {}
+
+export function assert(condition, message = 'the condition is false') {
+    if (!condition)
+        throw new AssertionError(message);
+}
+
+/** Compares by what JSON says of the two. */
+export function assertEqual(actual, expected) {
+    const [found, wanted] = [actual, expected].map(value =>
+        JSON.stringify(value, (_, v) => v === undefined ? '(undefined)' : v));
+
+    assert(found === wanted, `expected ${wanted}, found ${found}`);
+}
+
+/** The error is the library's of this code, and says why. */
+export function checkError(error, code) {
+    assert(error instanceof GLib.Error, `not a GLib.Error: ${error}`);
+    assert(error.matches(GMsg.Error.quark(), code),
+        `expected code ${code}, found ${error.code}: ${error.message}`);
+    assert(error.message !== '' && !error.message.endsWith('.'), error.message);
+}
+
+export function assertError(code, func) {
+    let result;
+
+    try {
+        result = func();
+    } catch (error) {
+        checkError(error, code);
+        return;
+    }
+    throw new AssertionError(`expected code ${code}, found ${result}`);
+}
+
+export async function assertRejects(code, promise) {
+    let result;
+
+    try {
+        result = await promise;
+    } catch (error) {
+        checkError(error, code);
+        return;
+    }
+    throw new AssertionError(`expected code ${code}, found ${result}`);
+}
+
+/** The warnings of the library since the last look match these, one for one. */
+export function expectWarnings(...patterns) {
+    const found = takeWarnings();
+
+    assert(found.length === patterns.length &&
+        patterns.every((pattern, i) => pattern.test(found[i])),
+        `expected ${patterns.join(', ')}, found ${JSON.stringify(found)}`);
+}
+
+export function takeWarnings() {
+    const found = warnings;
+
+    warnings = [];
+    return found;
+}
+
+/** What GJS has logged because it could not throw it. */
+export function takeExceptions() {
+    const found = exceptions;
+
+    exceptions = [];
+    return found;
+}
+
+/** Iterates the default context until the condition is true. */
+export function iterateUntil(condition) {
+    const context = GLib.MainContext.default();
+    const deadline = GLib.get_monotonic_time() + DEADLINE_USEC;
+    const tick = GLib.timeout_add(GLib.PRIORITY_DEFAULT, 5,
+        () => GLib.SOURCE_CONTINUE);
+
+    try {
+        while (!condition()) {
+            assert(GLib.get_monotonic_time() < deadline,
+                'the condition did not come true in time');
+            context.iteration(true);
+        }
+    } finally {
+        GLib.Source.remove(tick);
+    }
+}
+
+/** Dispatches what is ready, and no more. */
+export function drain() {
+    while (GLib.MainContext.default().iteration(false))
+        continue;
+}
+
+export function number(value) {
+    return new GLib.Variant('u', value);
+}
+
+/** Collects the messages, and 'finished', of a receiver. */
+export function record(receiver, events = []) {
+    receiver.connect('message',
+        (_, message) => events.push(message.deepUnpack()));
+    receiver.connect('finished',
+        (_, error) => events.push(error === null ? 'finished' : error));
+    return events;
+}
+
+/** A running router, with ends that are closed by finish(). */
+export class Fixture {
+    constructor() {
+        this.router = new GMsg.Router();
+        this.router.start();
+        this.receivers = [];
+    }
+
+    pipe(capacity, overflow) {
+        const [sender, receiver] = capacity === undefined
+            ? this.router.pipe()
+            : this.router.pipe_bounded(capacity, overflow);
+
+        sender.start();
+        this.receivers.push(receiver);
+        return [sender, receiver];
+    }
+
+    finish() {
+        if (!this.router.get_running())
+            return;
+        for (const receiver of this.receivers) {
+            if (receiver.get_state() !== GMsg.ReceiverState.CLOSED)
+                this.router.close_pipe(receiver);
+        }
+        this.router.stop();
+    }
+}
+
+/** Runs a script in a process of its own; hands back its status and output. */
+export function runScript(script) {
+    const [file, stream] = Gio.File.new_tmp('gmsg-XXXXXX.js');
+
+    stream.close(null);
+    file.replace_contents(script, null, false, Gio.FileCreateFlags.NONE, null);
+    try {
+        const process = Gio.Subprocess.new(['gjs', '-m', file.get_path()],
+            Gio.SubprocessFlags.STDOUT_PIPE | Gio.SubprocessFlags.STDERR_PIPE);
+        const [, stdout, stderr] = process.communicate_utf8(null, null);
+
+        return {ok: process.get_successful(), stdout, stderr};
+    } finally {
+        file.delete(null);
+    }
+}
+
+function runOne(func) {
+    const result = func();
+
+    if (!(result instanceof Promise))
+        return;
+
+    let settled = false;
+    let failure = null;
+
+    result.then(() => (settled = true), error => {
+        settled = true;
+        failure = error;
+    });
+    iterateUntil(() => settled);
+    if (failure !== null)
+        throw failure;
+}
+
+function patternFromArguments() {
+    const index = System.programArgs.indexOf('-k');
+
+    return index < 0 ? '' : System.programArgs[index + 1];
+}
+
+/** Runs the tests whose name has the text after -k in it, and prints TAP. */
+export function run() {
+    const pattern = patternFromArguments();
+    const chosen = tests.filter(({name}) => name.includes(pattern));
+    let failed = false;
+
+    print(chosen.length ? `1..${chosen.length}`
+        : '1..0 # SKIP no test has such a name');
+    chosen.forEach(({name, func}, i) => {
+        let failure = null;
+
+        try {
+            runOne(func);
+            expectWarnings();
+            assertEqual(takeExceptions(), []);
+            print(`ok ${i + 1} - ${name}`);
+            return;
+        } catch (error) {
+            failure = error;
+        }
+        failed = true;
+        takeWarnings();
+        takeExceptions();
+        print(`not ok ${i + 1} - ${name}`);
+        for (const line of `${failure}\n${failure.stack}`.trim().split('\n'))
+            print(`# ${line}`);
+    });
+    System.exit(failed ? 1 : 0);
+}

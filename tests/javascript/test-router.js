@@ -1,0 +1,314 @@
+/* test-router.js: promises 1 to 10 and 22, the lives of the objects, from GJS
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+import GLib from 'gi://GLib';
+import GMsg from 'gi://GMsg?version=1';
+
+import {
+    Fixture, assert, assertEqual, assertError, drain, expectWarnings,
+    iterateUntil, number, record, run, runScript, takeWarnings, test
+} from './harness.js';
+
+test('/router/p1/start-twice', () => {
+    const fixture = new Fixture();
+
+    assertError(GMsg.Error.ALREADY_STARTED, () => fixture.router.start());
+    assert(fixture.router.get_running());
+    fixture.finish();
+});
+
+test('/router/p1/not-running', () => {
+    const fixture = new Fixture();
+    const [, receiver] = fixture.pipe();
+    const stopped = new GMsg.Router();
+
+    stopped.start();
+    stopped.stop();
+    for (const router of [new GMsg.Router(), stopped]) {
+        assertError(GMsg.Error.NOT_RUNNING, () => router.stop());
+        assertError(GMsg.Error.NOT_RUNNING, () => router.pipe());
+        assertError(GMsg.Error.NOT_RUNNING,
+            () => router.pipe_bounded(1, GMsg.Overflow.FAIL));
+        assertError(GMsg.Error.NOT_RUNNING, () => router.close_pipe(receiver));
+        assertError(GMsg.Error.NOT_RUNNING,
+            () => router.route_until(0, () => true));
+        assertError(GMsg.Error.INVALID_ARGUMENT,
+            () => router.pipe_bounded(0, GMsg.Overflow.FAIL));
+    }
+    fixture.finish();
+});
+
+test('/router/p2/second-run', () => {
+    const fixture = new Fixture();
+    const [, first] = fixture.pipe();
+
+    fixture.router.route_until(0, () => true);
+    fixture.finish();
+    fixture.router.start();
+    assertEqual(fixture.router.get_n_pipes(), 0);
+    assertError(GMsg.Error.UNKNOWN_RECEIVER,
+        () => fixture.router.close_pipe(first));
+
+    const [sender, receiver] = fixture.pipe();
+    const events = record(receiver);
+
+    sender.send(number(1));
+    iterateUntil(() => events.length);
+    assertEqual(events, [1]);
+    fixture.finish();
+});
+
+test('/router/p3/warnings-of-stop', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.router.pipe();
+    const [, other] = fixture.router.pipe();
+    const events = record(receiver);
+
+    sender.start();
+    for (let i = 0; i < 5; i++)
+        sender.send(number(i));
+    fixture.router.stop();
+    expectWarnings(/\b2 unclosed pipes\b/,
+        /\bdropping 5 undelivered messages\b/);
+    assertEqual(receiver.get_state(), GMsg.ReceiverState.CLOSED);
+    assertEqual(other.get_state(), GMsg.ReceiverState.CLOSED);
+
+    fixture.router.start();
+    fixture.router.pipe();
+    fixture.router.stop();
+    expectWarnings(/\b1 unclosed pipe\b(?!s)/);
+    drain();
+    assertEqual(events, []);
+});
+
+const PROLOGUE = `
+    import GLib from 'gi://GLib';
+    import GMsg from 'gi://GMsg?version=1';
+    import System from 'system';
+
+    const context = GLib.MainContext.default();
+    let router = new GMsg.Router();
+    router.start();
+    let [sender, receiver] = router.pipe();
+    const events = [];
+    receiver.connect('message', () => events.push('message'));
+    receiver.connect('finished', () => events.push('finished'));
+    sender.start();
+`;
+
+function checkScript(script) {
+    const {ok, stdout, stderr} = runScript(PROLOGUE + script);
+
+    assert(ok, stderr);
+    assert(!stderr.includes('CRITICAL'), stderr);
+    assert(!stderr.includes('JS ERROR'), stderr);
+    assertEqual(stdout, 'reached\n');
+    return stderr;
+}
+
+test('/router/p5/collected-while-running', () => {
+    const stderr = checkScript(`
+        sender.send(new GLib.Variant('u', 1));
+        sender.send(new GLib.Variant('u', 2));
+        router = null;
+        for (let i = 0; i < 1000 &&
+            receiver.get_state() !== GMsg.ReceiverState.CLOSED; i++) {
+            System.gc();
+            context.iteration(false);
+        }
+        if (receiver.get_state() === GMsg.ReceiverState.CLOSED &&
+            events.every(event => event === 'message') && events.length < 2)
+            print('reached');
+    `);
+
+    assert(/GMsgRouter-WARNING.*dropping \d undelivered message/.test(stderr) ||
+        /GMsgRouter-WARNING.*\b1 unclosed pipe\b/.test(stderr), stderr);
+});
+
+test('/router/p5/collected-with-handlers-on-notifications', () => {
+    checkScript(`
+        receiver.connect('notify', () => events.push('notify'));
+        sender.get_cancellable().connect(() => events.push('cancelled'));
+        router = null;
+        for (let i = 0; i < 1000 &&
+            receiver.get_state() !== GMsg.ReceiverState.CLOSED; i++) {
+            System.gc();
+            context.iteration(false);
+        }
+        for (let i = 0; i < 1000 &&
+            !sender.get_cancellable().is_cancelled(); i++)
+            context.iteration(false);
+        if (sender.get_cancellable().is_cancelled())
+            print('reached');
+    `);
+});
+
+test('/router/p5/exit-while-running', () => {
+    checkScript(`
+        sender.send(new GLib.Variant('u', 1));
+        print('reached');
+    `);
+});
+
+test('/router/p5/exit-with-everything-connected', () => {
+    checkScript(`
+        receiver.connect('notify', () => router.get_running());
+        router.connect('notify', () => receiver.get_state());
+        receiver.next_async(null, () => events.push('next'));
+        sender.send(new GLib.Variant('u', 1));
+        print('reached');
+    `);
+});
+
+test('/router/p7/states', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.router.pipe();
+
+    fixture.receivers.push(receiver);
+    assertEqual(sender.get_state(), GMsg.SenderState.INITIAL);
+    assertError(GMsg.Error.NOT_STARTED, () => sender.send(number(1)));
+    assertError(GMsg.Error.NOT_STARTED, () => sender.stop());
+    assert(sender.start());
+    assertEqual(sender.get_state(), GMsg.SenderState.OPEN);
+    assertError(GMsg.Error.ALREADY_STARTED, () => sender.start());
+    assert(sender.stop());
+    assertEqual(sender.get_state(), GMsg.SenderState.STOPPED);
+    assertError(GMsg.Error.STOPPED, () => sender.send(number(1)));
+    assertError(GMsg.Error.STOPPED, () => sender.stop());
+    assertError(GMsg.Error.ALREADY_STARTED, () => sender.start());
+    fixture.finish();
+});
+
+test('/router/p9/collected-sender-finishes', () => {
+    checkScript(`
+        sender.send(new GLib.Variant('u', 1));
+        sender = null;
+        for (let i = 0; i < 1000 && !events.includes('finished'); i++) {
+            System.gc();
+            context.iteration(false);
+        }
+        if (JSON.stringify(events) === '["message","finished"]')
+            print('reached');
+        router.close_pipe(receiver);
+        router.stop();
+    `);
+});
+
+test('/router/p10/send-in-a-handler', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+    const events = [];
+
+    receiver.connect('message', (_, message) => {
+        const value = message.deepUnpack();
+
+        events.push(value);
+        if (value < 3) {
+            sender.send(number(value + 1));
+            events.push('sent');
+        }
+    });
+    sender.send(number(1));
+    assertEqual(events, []);
+    iterateUntil(() => events.includes(3));
+    assertEqual(events, [1, 'sent', 2, 'sent', 3]);
+    fixture.finish();
+});
+
+test('/router/p22/cancel', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+    const events = record(receiver);
+    const cancellable = sender.get_cancellable();
+
+    cancellable.connect(() => events.push('cancelled'));
+    receiver.cancel();
+    assert(cancellable.is_cancelled());
+    assertEqual(events, ['cancelled']);
+    sender.send(number(1));
+    sender.stop();
+    iterateUntil(() => events.length === 3);
+    assertEqual(events, ['cancelled', 1, 'finished']);
+    fixture.finish();
+});
+
+test('/router/p22/closing-cancels', () => {
+    const fixture = new Fixture();
+    const [closed, receiver] = fixture.pipe();
+    const [stopped] = fixture.pipe();
+
+    fixture.router.close_pipe(receiver);
+    assert(closed.get_cancellable().is_cancelled());
+    assert(!stopped.get_cancellable().is_cancelled());
+    fixture.router.stop();
+    assert(stopped.get_cancellable().is_cancelled());
+    expectWarnings(/\b1 unclosed pipe\b/);
+});
+
+test('/router/handmade', () => {
+    const sender = new GMsg.Sender();
+    const receiver = new GMsg.Receiver();
+
+    assertError(GMsg.Error.INVALID_ARGUMENT, () => sender.start());
+    assertError(GMsg.Error.INVALID_ARGUMENT, () => sender.send(number(1)));
+    assertError(GMsg.Error.INVALID_ARGUMENT, () => sender.stop());
+    assertEqual([sender.get_id(), sender.get_state()],
+        [0, GMsg.SenderState.STOPPED]);
+    assertEqual([receiver.get_id(), receiver.get_state(),
+        receiver.get_n_received(), receiver.get_n_dropped()],
+    [0, GMsg.ReceiverState.CLOSED, 0, 0]);
+    receiver.cancel();
+
+    let done = false;
+
+    receiver.next_async(null, (_, result) => {
+        assertError(GMsg.Error.INVALID_ARGUMENT,
+            () => receiver.next_finish(result));
+        done = true;
+    });
+    iterateUntil(() => done);
+});
+
+test('/router/properties', () => {
+    const router = new GMsg.Router({context: GLib.MainContext.default()});
+    const notified = [];
+
+    router.connect('notify', (_, pspec) => notified.push(pspec.name));
+    assertEqual([router.priority, router.budget, router.maxLatency],
+        [130, 4000, 16000]);
+    router.priority = 200;
+    router.budget = 1;
+    router.max_latency = 2;
+    router.budget = 1;
+    assertEqual([router.get_priority(), router.get_budget(),
+        router.get_max_latency()], [200, 1, 2]);
+    assertEqual(notified, ['priority', 'budget', 'max-latency']);
+
+    notified.length = 0;
+    router.start();
+    assert(router.running);
+
+    const [sender, receiver] = router.pipe();
+
+    assertEqual(router.n_pipes, 1);
+    receiver.connect('notify', (_, pspec) => notified.push(pspec.name));
+    sender.connect('notify', (_, pspec) => notified.push(pspec.name));
+    assertEqual([sender.id, sender.state, receiver.id, receiver.state],
+        [1, GMsg.SenderState.INITIAL, 1, GMsg.ReceiverState.OPEN]);
+    sender.start();
+    sender.send(number(1));
+    sender.stop();
+    iterateUntil(() => receiver.state === GMsg.ReceiverState.FINISHED);
+    assertEqual([receiver.nReceived, receiver.n_dropped], [1, 0]);
+    assertEqual(sender.state, GMsg.SenderState.STOPPED);
+    router.close_pipe(receiver);
+    router.stop();
+    assertEqual(notified, ['running', 'n-pipes', 'n-received', 'state',
+        'state', 'n-pipes', 'running']);
+    assertEqual(takeWarnings(), []);
+});
+
+run();

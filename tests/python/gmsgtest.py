@@ -1,0 +1,220 @@
+# gmsgtest.py: what the Python tests share
+#
+# Copyright 2026 The gmsgrouter authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import contextlib
+import ctypes
+import re
+import sys
+import threading
+import time
+import unittest
+
+import gi
+
+gi.require_version('GMsg', '1')
+
+from gi.repository import GLib, GMsg  # noqa: E402
+
+# Long enough for a sanitizer on a busy machine; only a failing test waits for it.
+DEADLINE = 60
+
+# Long enough to catch a call that returns although it must wait.
+SHORT = 0.1
+
+
+class Warnings:
+    """The warnings of the library, taken out of the log.
+
+    PyGObject 3.42 can't wrap a log handler, so GLib is called through ctypes.
+    """
+
+    _LEVEL_FLAGS_AND_WARNING = 1 << 0 | 1 << 1 | 1 << 4
+    _FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int,
+                                 ctypes.c_char_p, ctypes.c_void_p)
+    _glib = ctypes.CDLL('libglib-2.0.so.0')
+    _glib.g_log_set_handler.restype = ctypes.c_uint
+    _glib.g_log_set_handler.argtypes = [ctypes.c_char_p, ctypes.c_int,
+                                        _FUNCTION, ctypes.c_void_p]
+    _glib.g_log_remove_handler.restype = None
+    _glib.g_log_remove_handler.argtypes = [ctypes.c_char_p, ctypes.c_uint]
+
+    def __init__(self):
+        self.entries = []
+        self._function = self._FUNCTION(self._log_cb)
+        self._id = self._glib.g_log_set_handler(
+            b'GMsgRouter', self._LEVEL_FLAGS_AND_WARNING, self._function, None)
+
+    def _log_cb(self, domain, level, message, user_data):
+        self.entries.append((message.decode(), threading.get_ident()))
+
+    def remove(self):
+        """Gives the domain back to the default handler."""
+        self._glib.g_log_remove_handler(b'GMsgRouter', self._id)
+
+    def take(self):
+        """Hands back the (text, thread) pairs so far, and forgets them."""
+        entries, self.entries = self.entries, []
+        return entries
+
+
+def iterate_until(condition, context, seconds=DEADLINE):
+    """Iterates context until condition() is true; fails at the deadline."""
+    deadline = time.monotonic() + seconds
+    # The condition may hang on another thread, which does not wake the context.
+    tick = GLib.Timeout(5)
+    tick.set_callback(lambda *args: True)
+    tick.attach(context)
+    try:
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError('the condition did not come true in time')
+            context.iteration(True)
+    finally:
+        tick.destroy()
+
+
+def wait_until(condition, seconds=DEADLINE):
+    """As iterate_until(), where no context may be iterated."""
+    iterate_until(condition, GLib.MainContext.new(), seconds)
+
+
+def drain(context):
+    """Dispatches what is ready, and no more."""
+    while context.iteration(False):
+        pass
+
+
+class Thread(threading.Thread):
+    """A thread that keeps what its function returned or raised."""
+
+    def __init__(self, function, *args):
+        super().__init__(daemon=True)
+        self._function = function
+        self._args = args
+        self._result = None
+        self._error = None
+        self.start()
+
+    def run(self):
+        try:
+            self._result = self._function(*self._args)
+        except BaseException as error:
+            self._error = error.with_traceback(None)
+        finally:
+            del self._function, self._args
+
+    def result(self):
+        """Joins the thread; returns or raises what its function did."""
+        self.join(DEADLINE)
+        if self.is_alive():
+            raise AssertionError('the thread did not end in time')
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+def in_thread(function, *args):
+    """Calls function on a thread of its own, and waits for it."""
+    return Thread(function, *args).result()
+
+
+class TestCase(unittest.TestCase):
+    """A context of its own for each test, and no warning left unexpected."""
+
+    def setUp(self):
+        self.warnings = Warnings()
+        self.addCleanup(self._check_warnings)
+        self.context = GLib.MainContext.new()
+        self.context.push_thread_default()
+        self.addCleanup(self.context.pop_thread_default)
+        self._receivers = []
+
+    def _check_warnings(self):
+        self.warnings.remove()
+        self.assertEqual(self.warnings.take(), [])
+
+    def expect_warnings(self, *patterns):
+        """The warnings since the last look match these, one for one.
+
+        They must come from this thread.
+        """
+        entries = self.warnings.take()
+        self.assertEqual(len(entries), len(patterns), entries)
+        for (text, thread), pattern in zip(entries, patterns):
+            self.assertRegex(text, pattern)
+            self.assertEqual(thread, threading.get_ident(), text)
+
+    def take_warned_messages(self, verb):
+        """Adds up the messages that the warnings count with this verb."""
+        total = 0
+        for text, thread in self.warnings.take():
+            match = re.search(verb + r' (\d+ )?(undelivered )?messages?\b', text)
+            if match is not None:
+                total += int(match.group(1) or 1)
+        return total
+
+    @contextlib.contextmanager
+    def assert_error(self, code):
+        """The block raises the library's error of this code, and says why."""
+        with self.assertRaises(GLib.Error) as caught:
+            yield
+        self.check_error(caught.exception, code)
+
+    def check_error(self, error, code):
+        """error is the library's of this code, and says why."""
+        self.assertTrue(error.matches(GMsg.Error.quark(), code), error)
+        self.assertNotEqual(error.message, '')
+        self.assertFalse(error.message.endswith('.'), error.message)
+
+    @contextlib.contextmanager
+    def uncaught(self):
+        """Collects the exceptions that PyGObject prints, as it can't raise them."""
+        caught = []
+        hook = sys.excepthook
+        sys.excepthook = lambda kind, value, traceback: caught.append(kind)
+        try:
+            yield caught
+        finally:
+            sys.excepthook = hook
+
+    def start_router(self):
+        """A running router that is stopped after the test, without a warning."""
+        router = GMsg.Router.new(self.context)
+        router.start()
+        self.addCleanup(self._end_router, router)
+        return router
+
+    def _end_router(self, router):
+        if not router.get_running():
+            return
+        for receiver in self._receivers:
+            with contextlib.suppress(GLib.Error):
+                router.close_pipe(receiver)
+        router.stop()
+
+    def open_pipe(self, router, capacity=None, overflow=None):
+        """A pipe with a started sender, closed when its router ends."""
+        if capacity is None:
+            sender, receiver = router.pipe()
+        else:
+            sender, receiver = router.pipe_bounded(capacity, overflow)
+        sender.start()
+        self._receivers.append(receiver)
+        return sender, receiver
+
+    def record(self, receiver, events=None):
+        """A list that grows by the messages, and 'finished', of a receiver."""
+        if events is None:
+            events = []
+        receiver.connect('message',
+                         lambda _, message: events.append(message.unpack()))
+        receiver.connect('finished', lambda _, error: events.append(
+            'finished' if error is None else error))
+        return events
+
+
+def number(value):
+    """A message that carries one number."""
+    return GLib.Variant('u', value)
