@@ -8,8 +8,26 @@
 #
 # Takes the names of Debian packages. On Debian and Ubuntu it installs those
 # that are missing, with sudo if not root, and leaves apt alone if there are
-# none. Elsewhere it names what is missing and fails. All it says goes to
-# stderr.
+# none. Elsewhere it names what is missing and fails.
+#
+#   quietly COMMAND [ARG...]
+#
+# Runs a command, and shows what it printed only if it fails.
+#
+# All they say goes to stderr.
+
+quietly ()
+{
+  local output status=0
+
+  output=$("$@" 2>&1) || status=$?
+  if ((status != 0)); then
+    echo "$output" >&2
+    echo "$0: failed with status $status: $*" >&2
+  fi
+
+  return "$status"
+}
 
 # What tells that a package is there, on a system that may have other packages:
 # a pkg-config module, a typelib for /usr/bin/python3, a file, or a program,
@@ -54,7 +72,7 @@ have_package ()
 
 need_packages ()
 {
-  local package missing=() apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
+  local package missing=() apt=(env DEBIAN_FRONTEND=noninteractive apt-get --quiet)
 
   for package; do
     have_package "$package" || missing+=("$package")
@@ -81,6 +99,6 @@ need_packages ()
   fi
 
   echo "$0: installing ${missing[*]}" >&2
-  "${apt[@]}" update >&2 || return
-  "${apt[@]}" install --yes --no-install-recommends "${missing[@]}" >&2
+  quietly "${apt[@]}" update || return
+  quietly "${apt[@]}" install --yes --no-install-recommends "${missing[@]}"
 }

@@ -133,7 +133,7 @@ class ChecksumTest(unittest.TestCase):
         self.assert_same('--jobs=8')
 
     def test_same_with_100_jobs(self):
-        self.assert_same('-j100')
+        self.assert_same('-j', '100')
 
     def test_same_in_c_locale(self):
         self.make_hard_tree()

@@ -240,7 +240,8 @@ walk_finished_cb (GMsgReceiver *receiver,
 {
   App *app = user_data;
 
-  app->progress.all_found = TRUE;
+  /* A walk that was cancelled has not seen everything. */
+  app->progress.all_found = !app->interrupted;
 
   for (int i = 0; i < app->n_workers; i++)
     g_async_queue_push (app->files, g_strdup (""));
