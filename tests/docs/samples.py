@@ -5,11 +5,13 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Builds and runs the samples of Markdown documents; prints TAP.
+"""Builds and runs the samples of Markdown documents and C sources; prints TAP.
 
-A fenced block marked "c" or "python" is a whole program. If the next fenced
-block is marked "text", it is what the program prints. Blocks in the languages
-of SHOWN are not run; any other mark is a mistake in the document.
+A fenced block marked "c" or "python" is a whole program; in the documentation
+comments of a C source it may also be functions without a main(), which are
+built only. If the next fenced block is marked "text", it is what the program
+prints. Blocks in the languages of SHOWN are not run; any other mark is a
+mistake in the document.
 """
 
 import argparse
@@ -28,6 +30,8 @@ sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
 from tap import Tap  # noqa: E402
 
 SHOWN = ("sh", "meson", "ini")
+PRELUDE = "#include <gmsg.h>\n"
+GTK_PRELUDE = "#include <gtk/gtk.h>\n"
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]
 BUILD_SECONDS = 60
 RUN_SECONDS = 30
@@ -45,6 +49,7 @@ class Block:
     def __init__(self, document, line, language):
         self.name = f"{os.path.basename(document)}:{line} {language}"
         self.language = language
+        self.whole = True
         self.lines = []
         self.expected = None
 
@@ -52,25 +57,46 @@ class Block:
     def text(self):
         return "".join(line + "\n" for line in self.lines)
 
+    @property
+    def uses_gtk(self):
+        return self.language == "c" and re.search(r"\bGtk|gtk/gtk\.h", self.text) is not None
+
+
+def is_c(document):
+    return document.endswith((".c", ".h"))
+
+
+def read_lines(document):
+    """The lines of Markdown; of a C source those of its documentation comments."""
+    with open(document, encoding="utf-8") as stream:
+        lines = stream.read().splitlines()
+    if not is_c(document):
+        return lines
+
+    inside = False
+    for index, line in enumerate(lines):
+        inside = (inside or line == "/**") and line != " */"
+        lines[index] = re.sub(r"^ \* ?", "", line) if inside else ""
+    return lines
+
 
 def read_blocks(document):
     blocks = []
     current = None
 
-    with open(document, encoding="utf-8") as stream:
-        for number, line in enumerate(stream.read().splitlines(), start=1):
-            fence = re.fullmatch(r"(\s*)(```+|~~~+)(.*)", line)
-            if current is not None:
-                if line == "```":
-                    current = None
-                else:
-                    current.lines.append(line)
-            elif fence is not None:
-                indent, marks, language = fence.groups()
-                if indent or marks != "```":
-                    raise Failed(f"{document}:{number}: this fence would be overlooked")
-                current = Block(document, number, language)
-                blocks.append(current)
+    for number, line in enumerate(read_lines(document), start=1):
+        fence = re.fullmatch(r"(\s*)(```+|~~~+)(.*)", line)
+        if current is not None:
+            if line == "```":
+                current = None
+            else:
+                current.lines.append(line)
+        elif fence is not None:
+            indent, marks, language = fence.groups()
+            if indent or marks != "```":
+                raise Failed(f"{document}:{number}: this fence would be overlooked")
+            current = Block(document, number, language)
+            blocks.append(current)
 
     if current is not None:
         raise Failed(f"{current.name}: this block has no end")
@@ -89,14 +115,15 @@ def find_samples(document):
             previous.expected = block.text
             previous = None
         elif block.language in ("c", "python"):
+            block.whole = not is_c(document) or "\nmain (" in block.text
             samples.append(block)
-            previous = block
+            previous = block if block.whole else None
         elif block.language in SHOWN:
             previous = None
         else:
             raise Failed(f"{block.name}: this language is not known")
 
-    if not samples:
+    if not samples and not is_c(document):
         raise Failed(f"{document}: there is no sample")
 
     return samples
@@ -113,21 +140,26 @@ def pkg_config(options, *arguments):
 
 def build(sample, options, directory):
     packages = ["gmsgrouter-1"]
-    if uses_gtk(sample):
+    if sample.uses_gtk:
         packages.append("gtk4")
         if pkg_config(options, "--exists", "gtk4") is None:
             raise Skipped("there is no GTK 4 to build with")
 
-    flags = pkg_config(options, "--cflags", "--libs", *packages)
+    wanted = ["--cflags", "--libs"] if sample.whole else ["--cflags"]
+    flags = pkg_config(options, *wanted, *packages)
     if flags is None:
         raise Failed("pkg-config does not know " + " ".join(packages))
 
     source = os.path.join(directory, "sample.c")
     program = os.path.join(directory, "sample")
     with open(source, "w", encoding="utf-8") as stream:
+        if not sample.whole:
+            stream.write(PRELUDE + (GTK_PRELUDE if sample.uses_gtk else ""))
         stream.write(sample.text)
 
     command = [*shlex.split(options.compiler), "-g", *WARNINGS, source, "-o", program]
+    if not sample.whole:
+        command += ["-Wno-unused-function", "-c"]
     if options.sanitize != "none":
         command.append("-fsanitize=" + options.sanitize)
     command += shlex.split(flags)
@@ -154,10 +186,6 @@ def prepare_python(sample, options, directory):
         stream.write(sample.text)
 
     return [sys.executable, source]
-
-
-def uses_gtk(sample):
-    return "#include <gtk/gtk.h>" in sample.lines
 
 
 def run(command, directory, gtk):
@@ -194,13 +222,15 @@ def check(sample, options):
     with tempfile.TemporaryDirectory(prefix="gmsg-sample-") as directory:
         prepare = build if sample.language == "c" else prepare_python
         command = prepare(sample, options, directory)
-        status, output, errors = run(command, directory, uses_gtk(sample))
+        if not sample.whole:
+            return
+        status, output, errors = run(command, directory, sample.uses_gtk)
 
     if status != 0:
         raise Failed(f"it ended with {status}; it printed:\n{output}{errors}")
 
     # GTK complains about the bare display; that is no fault of the sample.
-    if uses_gtk(sample):
+    if sample.uses_gtk:
         errors = "".join(line for line in errors.splitlines(keepends=True)
                          if re.search(r"GMsgRouter|GLib|CRITICAL|Sanitizer", line))
     if errors:
