@@ -1,0 +1,87 @@
+/* gmsgpipe-private.h: what the two ends of a pipe share
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include "gmsgchannel-private.h"
+#include "gmsgrouter.h"
+
+G_BEGIN_DECLS
+
+struct _GMsgPipe
+{
+  gatomicrefcount    ref_count;
+  GMsgChannel       *channel;  /* (owned); immutable */
+  guint64            id;       /* immutable */
+  guint              capacity; /* immutable; 0: unbounded */
+  GMsgOverflow       overflow; /* immutable; of a bounded pipe */
+
+  /* All guarded by the channel's lock */
+  GMsgSenderState    sender_state;
+  GMsgReceiverState  receiver_state;
+  gboolean           cancelled;
+  GCancellable      *cancellable;   /* (owned) (nullable): made when asked for */
+  gboolean           pull_mode;
+  gboolean           end_deferred;  /* END was seen, and its reference kept, while
+                                     * messages wait to be pulled */
+  GQueue             waiting;       /* (element-type GVariant): what the channel does
+                                     * not carry itself: of a drop-oldest pipe, or
+                                     * in pull mode */
+  gint64             waiting_since; /* monotonic µs: when @waiting was last empty */
+  guint              n_queued;      /* undelivered, of a bounded pipe */
+  guint              n_discarded;   /* after closing, not told of yet */
+  guint64            n_dropped;
+  gboolean           warned;        /* of messages after the end of the run */
+  guint              n_blocked;     /* senders that wait in @room */
+  GCond              room;
+  GList              blocked_link;  /* in the channel's @blocked while @n_blocked > 0 */
+
+  /* Guarded by the channel's wake_lock */
+  GMainContext      *pull_context;  /* (owned) (nullable): where next_async() waits */
+
+  /* Router's thread only */
+  GMsgReceiver      *receiver;      /* (unowned) (nullable): owned by the routing table
+                                     * until closed, then NULL */
+  guint              n_to_tell;     /* discarded in the dispatch under way */
+};
+
+GMsgPipe     *gmsg_pipe_new             (GMsgChannel   *channel,
+                                         guint64        id,
+                                         guint          capacity,
+                                         GMsgOverflow   overflow);
+GMsgPipe     *gmsg_pipe_ref             (GMsgPipe      *self);
+void          gmsg_pipe_unref           (GMsgPipe      *self);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgPipe, gmsg_pipe_unref)
+
+/* For the sender: any thread */
+gboolean      gmsg_pipe_start           (GMsgPipe      *self,
+                                         GError       **error);
+gboolean      gmsg_pipe_send            (GMsgPipe      *self,
+                                         GVariant      *message,
+                                         GError       **error);
+gboolean      gmsg_pipe_stop            (GMsgPipe      *self,
+                                         GError       **error);
+void          gmsg_pipe_end             (GMsgPipe      *self);
+GCancellable *gmsg_pipe_get_cancellable (GMsgPipe      *self);
+
+/* For the receiver and the routing table: the router's thread */
+void          gmsg_pipe_release_room    (GMsgPipe      *self);
+GVariant     *gmsg_pipe_take_waiting    (GMsgPipe      *self,
+                                         guint         *n_discarded);
+gboolean      gmsg_pipe_take_end        (GMsgPipe      *self);
+gboolean      gmsg_pipe_finish          (GMsgPipe      *self);
+guint         gmsg_pipe_close           (GMsgPipe      *self);
+void          gmsg_pipe_cancel          (GMsgPipe      *self);
+gboolean      gmsg_pipe_set_pull_mode   (GMsgPipe      *self);
+gboolean      gmsg_pipe_can_pull        (GMsgPipe      *self,
+                                         gint64        *since);
+GVariant     *gmsg_pipe_pull            (GMsgPipe      *self);
+gboolean      gmsg_pipe_begin_pull      (GMsgPipe      *self,
+                                         GMainContext  *context);
+void          gmsg_pipe_end_pull        (GMsgPipe      *self);
+
+G_END_DECLS

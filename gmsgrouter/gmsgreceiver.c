@@ -1,0 +1,693 @@
+/* gmsgreceiver.c: the end of a pipe that stays in the router's thread
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "gmsgreceiver-private.h"
+
+#include "gmsgpull-private.h"
+
+#include <stdatomic.h>
+
+/**
+ * GMsgReceiver:
+ *
+ * The end of a pipe that stays in the router's thread.
+ *
+ * [method@Router.pipe] makes a receiver together with its [class@Sender]. It emits
+ * [signal@Receiver::message] for each message, and [signal@Receiver::finished] once
+ * the sender's side has ended and everything has been delivered. Both are emitted in
+ * the router's thread only.
+ *
+ * The router holds the receiver until [method@Router.close_pipe], or until the router
+ * stops. The receiver does not hold the router.
+ *
+ * Methods belong into the router's thread; getters may be called from any.
+ *
+ * ```c
+ * static void
+ * message_cb (GMsgReceiver *receiver,
+ *             GVariant     *message,
+ *             gpointer      user_data)
+ * {
+ *   GtkProgressBar *bar = user_data;
+ *
+ *   gtk_progress_bar_set_fraction (bar, g_variant_get_double (message));
+ * }
+ *
+ * static void
+ * watch (GMsgReceiver   *receiver,
+ *        GtkProgressBar *bar)
+ * {
+ *   g_signal_connect_object (receiver, "message", G_CALLBACK (message_cb), bar, 0);
+ * }
+ * ```
+ *
+ * In pull mode messages wait until they are asked for, one by one, with
+ * [method@Receiver.next_async]: for coroutines and asynchronous iteration, and to let
+ * the reader set the pace of a bounded pipe.
+ *
+ * Since: 1.0
+ */
+struct _GMsgReceiver
+{
+  GObject         parent_instance;
+
+  GMsgPipe       *pipe;       /* (owned) (nullable); immutable: NULL if made without a
+                               * router */
+  _Atomic guint64 n_received; /* atomic: written in the router's thread */
+  guint64         n_dropped;  /* router's thread only: last notified of */
+};
+
+typedef enum
+{
+  PROP_ID = 1,
+  PROP_STATE,
+  PROP_N_RECEIVED,
+  PROP_N_DROPPED,
+  PROP_PULL_MODE,
+  N_PROPERTIES,
+} GMsgReceiverProperty;
+
+typedef enum
+{
+  SIGNAL_MESSAGE,
+  SIGNAL_FINISHED,
+  N_SIGNALS,
+} GMsgReceiverSignal;
+
+static GParamSpec *properties[N_PROPERTIES];
+static guint signals[N_SIGNALS];
+
+G_DEFINE_FINAL_TYPE (GMsgReceiver, gmsg_receiver, G_TYPE_OBJECT)
+
+G_DEFINE_ENUM_TYPE (GMsgReceiverState, gmsg_receiver_state,
+                    G_DEFINE_ENUM_VALUE (GMSG_RECEIVER_STATE_OPEN, "open"),
+                    G_DEFINE_ENUM_VALUE (GMSG_RECEIVER_STATE_FINISHED, "finished"),
+                    G_DEFINE_ENUM_VALUE (GMSG_RECEIVER_STATE_CLOSED, "closed"))
+
+static void
+gmsg_receiver_finalize (GObject *object)
+{
+  GMsgReceiver *self = GMSG_RECEIVER (object);
+
+  g_clear_pointer (&self->pipe, gmsg_pipe_unref);
+
+  G_OBJECT_CLASS (gmsg_receiver_parent_class)->finalize (object);
+}
+
+static void
+gmsg_receiver_get_property (GObject    *object,
+                            guint       property_id,
+                            GValue     *value,
+                            GParamSpec *pspec)
+{
+  GMsgReceiver *self = GMSG_RECEIVER (object);
+
+  switch ((GMsgReceiverProperty) property_id)
+    {
+    case PROP_ID:
+      g_value_set_uint64 (value, gmsg_receiver_get_id (self));
+      break;
+
+    case PROP_STATE:
+      g_value_set_enum (value, gmsg_receiver_get_state (self));
+      break;
+
+    case PROP_N_RECEIVED:
+      g_value_set_uint64 (value, gmsg_receiver_get_n_received (self));
+      break;
+
+    case PROP_N_DROPPED:
+      g_value_set_uint64 (value, gmsg_receiver_get_n_dropped (self));
+      break;
+
+    case PROP_PULL_MODE:
+      g_value_set_boolean (value, gmsg_receiver_get_pull_mode (self));
+      break;
+
+    case N_PROPERTIES:
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
+    }
+}
+
+static void
+gmsg_receiver_set_property (GObject      *object,
+                            guint         property_id,
+                            const GValue *value,
+                            GParamSpec   *pspec)
+{
+  GMsgReceiver *self = GMSG_RECEIVER (object);
+
+  switch ((GMsgReceiverProperty) property_id)
+    {
+    case PROP_PULL_MODE:
+      gmsg_receiver_set_pull_mode (self, g_value_get_boolean (value));
+      break;
+
+    case PROP_ID:
+    case PROP_STATE:
+    case PROP_N_RECEIVED:
+    case PROP_N_DROPPED:
+    case N_PROPERTIES:
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
+    }
+}
+
+static void
+gmsg_receiver_class_init (GMsgReceiverClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  object_class->finalize = gmsg_receiver_finalize;
+  object_class->get_property = gmsg_receiver_get_property;
+  object_class->set_property = gmsg_receiver_set_property;
+
+  /**
+   * GMsgReceiver:id: (getter get_id)
+   *
+   * The number of the pipe, unique in its router, from 1 up.
+   *
+   * May be read from any thread.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_ID] =
+    g_param_spec_uint64 ("id", NULL, NULL,
+                         0, G_MAXUINT64, 0,
+                         G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
+
+  /**
+   * GMsgReceiver:state: (getter get_state)
+   *
+   * Where the receiver is in its life.
+   *
+   * May be read from any thread; changes are notified of in the router's thread.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_STATE] =
+    g_param_spec_enum ("state", NULL, NULL,
+                       GMSG_TYPE_RECEIVER_STATE, GMSG_RECEIVER_STATE_CLOSED,
+                       G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
+
+  /**
+   * GMsgReceiver:n-received: (getter get_n_received)
+   *
+   * How many messages have been delivered or pulled.
+   *
+   * May be read from any thread; changes are notified of in the router's thread,
+   * after the emission.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_N_RECEIVED] =
+    g_param_spec_uint64 ("n-received", NULL, NULL,
+                         0, G_MAXUINT64, 0,
+                         G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
+
+  /**
+   * GMsgReceiver:n-dropped: (getter get_n_dropped)
+   *
+   * How many messages a full pipe has dropped, with
+   * [enum@Overflow.drop_oldest].
+   *
+   * May be read from any thread; changes are notified of in the router's thread, when
+   * it next delivers a message of the pipe.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_N_DROPPED] =
+    g_param_spec_uint64 ("n-dropped", NULL, NULL,
+                         0, G_MAXUINT64, 0,
+                         G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
+
+  /**
+   * GMsgReceiver:pull-mode: (getter get_pull_mode) (setter set_pull_mode)
+   *
+   * Whether messages wait to be asked for with [method@Receiver.next_async].
+   *
+   * Once true it stays so.
+   *
+   * May be read from any thread; to be set in the router's thread.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_PULL_MODE] =
+    g_param_spec_boolean ("pull-mode", NULL, NULL,
+                          FALSE,
+                          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
+
+  g_object_class_install_properties (object_class, N_PROPERTIES, properties);
+
+  /**
+   * GMsgReceiver::message:
+   * @self: the receiver
+   * @message: the message, as it was sent
+   *
+   * Emitted for each message, in order, unless the receiver is in pull mode.
+   *
+   * In the router's thread, from its main context or from
+   * [method@Router.route_until]. The handler may do anything: send, open and close
+   * pipes, run a nested main loop, route, stop the router, drop it.
+   *
+   * Since: 1.0
+   */
+  signals[SIGNAL_MESSAGE] =
+    g_signal_new ("message",
+                  G_TYPE_FROM_CLASS (klass),
+                  G_SIGNAL_RUN_LAST,
+                  0,
+                  NULL, NULL,
+                  g_cclosure_marshal_VOID__VARIANT,
+                  G_TYPE_NONE,
+                  1, G_TYPE_VARIANT | G_SIGNAL_TYPE_STATIC_SCOPE);
+  g_signal_set_va_marshaller (signals[SIGNAL_MESSAGE],
+                              G_TYPE_FROM_CLASS (klass),
+                              g_cclosure_marshal_VOID__VARIANTv);
+
+  /**
+   * GMsgReceiver::finished:
+   * @self: the receiver
+   * @error: (nullable): what ended the sender's side, or `NULL` if it was stopped or
+   *   dropped
+   *
+   * Emitted once, when the sender's side has ended and its last message has been
+   * delivered, unless the pipe is closed first.
+   *
+   * In pull mode it comes when the last message has been taken.
+   *
+   * It does not close the pipe. In the router's thread, like
+   * [signal@Receiver::message].
+   *
+   * Since: 1.0
+   */
+  signals[SIGNAL_FINISHED] =
+    g_signal_new ("finished",
+                  G_TYPE_FROM_CLASS (klass),
+                  G_SIGNAL_RUN_LAST,
+                  0,
+                  NULL, NULL,
+                  g_cclosure_marshal_VOID__BOXED,
+                  G_TYPE_NONE,
+                  1, G_TYPE_ERROR | G_SIGNAL_TYPE_STATIC_SCOPE);
+  g_signal_set_va_marshaller (signals[SIGNAL_FINISHED],
+                              G_TYPE_FROM_CLASS (klass),
+                              g_cclosure_marshal_VOID__BOXEDv);
+}
+
+static void
+gmsg_receiver_init (GMsgReceiver *self)
+{
+}
+
+GMsgReceiver *
+gmsg_receiver_new (GMsgPipe *pipe)
+{
+  GMsgReceiver *self = g_object_new (GMSG_TYPE_RECEIVER, NULL);
+
+  self->pipe = gmsg_pipe_ref (pipe);
+  return self;
+}
+
+GMsgPipe *
+gmsg_receiver_get_pipe (GMsgReceiver *self)
+{
+  return self->pipe;
+}
+
+/* Notifications come after the emission that they belong to, so that whoever closes
+ * the pipe in one of them is sure that no emission follows. */
+static void
+notify_counts (GMsgReceiver *self)
+{
+  guint64 n_dropped = gmsg_receiver_get_n_dropped (self);
+
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_RECEIVED]);
+
+  if (n_dropped == self->n_dropped)
+    return;
+
+  self->n_dropped = n_dropped;
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_DROPPED]);
+}
+
+/* The caller holds a reference: handlers may drop all others. */
+void
+gmsg_receiver_deliver (GMsgReceiver *self,
+                       GVariant     *message)
+{
+  atomic_fetch_add_explicit (&self->n_received, 1, memory_order_relaxed);
+  g_signal_emit (self, signals[SIGNAL_MESSAGE], 0, message);
+  notify_counts (self);
+}
+
+void
+gmsg_receiver_finish (GMsgReceiver *self)
+{
+  if (gmsg_pipe_finish (self->pipe))
+    g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_STATE]);
+
+  /* The handler of that notification may have closed the pipe. */
+  if (gmsg_receiver_get_state (self) == GMSG_RECEIVER_STATE_FINISHED)
+    g_signal_emit (self, signals[SIGNAL_FINISHED], 0, NULL);
+}
+
+void
+gmsg_receiver_closed (GMsgReceiver *self)
+{
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_STATE]);
+}
+
+/* The next message. NULL where there is none: the receiver is finished then, or
+ * closed. */
+GVariant *
+gmsg_receiver_pull (GMsgReceiver *self)
+{
+  GVariant *message = gmsg_pipe_pull (self->pipe);
+
+  if (message != NULL)
+    {
+      atomic_fetch_add_explicit (&self->n_received, 1, memory_order_relaxed);
+      notify_counts (self);
+    }
+  else if (gmsg_pipe_finish (self->pipe))
+    {
+      g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_STATE]);
+    }
+
+  return message;
+}
+
+/**
+ * gmsg_receiver_get_id:
+ * @self: a receiver
+ *
+ * Gets the number of the pipe, unique in its router, from 1 up.
+ *
+ * May be called from any thread.
+ *
+ * Returns: the number, or 0 if the receiver has no pipe
+ *
+ * Since: 1.0
+ */
+guint64
+gmsg_receiver_get_id (GMsgReceiver *self)
+{
+  g_return_val_if_fail (GMSG_IS_RECEIVER (self), 0);
+
+  return self->pipe != NULL ? self->pipe->id : 0;
+}
+
+/**
+ * gmsg_receiver_get_state:
+ * @self: a receiver
+ *
+ * Gets where the receiver is in its life.
+ *
+ * May be called from any thread.
+ *
+ * Returns: the state
+ *
+ * Since: 1.0
+ */
+GMsgReceiverState
+gmsg_receiver_get_state (GMsgReceiver *self)
+{
+  g_autoptr (GMutexLocker) locker = NULL;
+
+  g_return_val_if_fail (GMSG_IS_RECEIVER (self), GMSG_RECEIVER_STATE_CLOSED);
+
+  if (self->pipe == NULL)
+    return GMSG_RECEIVER_STATE_CLOSED;
+
+  locker = g_mutex_locker_new (&self->pipe->channel->lock);
+  return self->pipe->channel->closed ? GMSG_RECEIVER_STATE_CLOSED : self->pipe->receiver_state;
+}
+
+/**
+ * gmsg_receiver_get_n_received:
+ * @self: a receiver
+ *
+ * Gets how many messages have been delivered or pulled.
+ *
+ * In a handler of [signal@Receiver::message] that includes the message at hand.
+ *
+ * May be called from any thread.
+ *
+ * Returns: the number of messages
+ *
+ * Since: 1.0
+ */
+guint64
+gmsg_receiver_get_n_received (GMsgReceiver *self)
+{
+  g_return_val_if_fail (GMSG_IS_RECEIVER (self), 0);
+
+  return atomic_load_explicit (&self->n_received, memory_order_relaxed);
+}
+
+/**
+ * gmsg_receiver_get_n_dropped:
+ * @self: a receiver
+ *
+ * Gets how many messages a full pipe has dropped, with [enum@Overflow.drop_oldest].
+ *
+ * May be called from any thread.
+ *
+ * Returns: the number of messages
+ *
+ * Since: 1.0
+ */
+guint64
+gmsg_receiver_get_n_dropped (GMsgReceiver *self)
+{
+  g_autoptr (GMutexLocker) locker = NULL;
+
+  g_return_val_if_fail (GMSG_IS_RECEIVER (self), 0);
+
+  /* An unbounded pipe drops none: not worth a lock at every message. */
+  if (self->pipe == NULL || self->pipe->capacity == 0)
+    return 0;
+
+  locker = g_mutex_locker_new (&self->pipe->channel->lock);
+  return self->pipe->n_dropped;
+}
+
+/* For methods that have no way to return an error. */
+static gboolean
+warn_of_wrong_thread (GMsgReceiver *self,
+                      const char   *method)
+{
+  if (gmsg_channel_in_thread (self->pipe->channel))
+    return FALSE;
+
+  g_warning ("%s must be called in the router's thread, was called in another for pipe "
+             "#%" G_GUINT64_FORMAT ", and did nothing",
+             method, self->pipe->id);
+  return TRUE;
+}
+
+/**
+ * gmsg_receiver_cancel:
+ * @self: a receiver
+ *
+ * Asks the background task to end.
+ *
+ * Cancels the sender's cancellable: see [method@Sender.get_cancellable]. That is
+ * all: messages go on until the task has stopped its sender and
+ * [signal@Receiver::finished] is emitted. So nothing is lost, and no warning is
+ * logged, as there would be if the pipe were closed under a task that still sends.
+ *
+ * To be called in the router's thread; in another it logs a warning and does
+ * nothing. After the end of either side it has no effect on messages.
+ *
+ * Since: 1.0
+ */
+void
+gmsg_receiver_cancel (GMsgReceiver *self)
+{
+  g_return_if_fail (GMSG_IS_RECEIVER (self));
+
+  if (self->pipe == NULL || warn_of_wrong_thread (self, G_STRFUNC))
+    return;
+
+  gmsg_pipe_cancel (self->pipe);
+}
+
+/**
+ * gmsg_receiver_get_pull_mode:
+ * @self: a receiver
+ *
+ * Gets whether messages wait to be asked for with [method@Receiver.next_async].
+ *
+ * May be called from any thread.
+ *
+ * Returns: true in pull mode
+ *
+ * Since: 1.0
+ */
+gboolean
+gmsg_receiver_get_pull_mode (GMsgReceiver *self)
+{
+  g_autoptr (GMutexLocker) locker = NULL;
+
+  g_return_val_if_fail (GMSG_IS_RECEIVER (self), FALSE);
+
+  if (self->pipe == NULL)
+    return FALSE;
+
+  locker = g_mutex_locker_new (&self->pipe->channel->lock);
+  return self->pipe->pull_mode;
+}
+
+static void
+enter_pull_mode (GMsgReceiver *self)
+{
+  if (gmsg_pipe_set_pull_mode (self->pipe))
+    g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_PULL_MODE]);
+}
+
+/**
+ * gmsg_receiver_set_pull_mode:
+ * @self: a receiver
+ * @pull_mode: true to enter pull mode; false has no effect
+ *
+ * Sets whether messages wait to be asked for with [method@Receiver.next_async].
+ *
+ * Set it before the first message, or leave it to the first `next_async()`: what has
+ * been sent and not been delivered waits then, in order, and
+ * [signal@Receiver::message] is not emitted any more. There is no way back.
+ *
+ * To be called in the router's thread; in another it logs a warning and does nothing.
+ *
+ * Since: 1.0
+ */
+void
+gmsg_receiver_set_pull_mode (GMsgReceiver *self,
+                             gboolean      pull_mode)
+{
+  g_return_if_fail (GMSG_IS_RECEIVER (self));
+
+  if (!pull_mode || self->pipe == NULL || warn_of_wrong_thread (self, G_STRFUNC))
+    return;
+
+  enter_pull_mode (self);
+}
+
+/* Whether @task can wait for the next message; otherwise it returns an error. */
+static gboolean
+check_next (GMsgReceiver *self,
+            GTask        *task)
+{
+  if (self->pipe == NULL)
+    {
+      g_task_return_new_error (task, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
+                               "Expected a receiver from gmsg_router_pipe(), found one that "
+                               "was constructed by hand and has no pipe");
+      return FALSE;
+    }
+
+  if (!gmsg_channel_in_thread (self->pipe->channel))
+    {
+      g_task_return_new_error (task, GMSG_ERROR, GMSG_ERROR_WRONG_THREAD,
+                               "next_async() of pipe #%" G_GUINT64_FORMAT " must be called "
+                               "in the router's thread, was called in another",
+                               self->pipe->id);
+      return FALSE;
+    }
+
+  if (gmsg_receiver_get_state (self) == GMSG_RECEIVER_STATE_CLOSED)
+    {
+      g_task_return_new_error (task, GMSG_ERROR, GMSG_ERROR_CLOSED,
+                               "Pipe #%" G_GUINT64_FORMAT " must be open, but was closed",
+                               self->pipe->id);
+      return FALSE;
+    }
+
+  return TRUE;
+}
+
+/**
+ * gmsg_receiver_next_async:
+ * @self: a receiver
+ * @cancellable: (nullable): ends the waiting
+ * @callback: (scope async) (closure user_data): called when there is an answer
+ * @user_data: data for @callback
+ *
+ * Asks for the next message.
+ *
+ * Puts the receiver into pull mode. Each call takes one message, in order; until it
+ * is taken it counts against the capacity of a bounded pipe. A call that is cancelled
+ * takes none. There can be one call at a time.
+ *
+ * To be called in the router's thread. It completes in the main context that is the
+ * thread-default one at the call, also after [method@Router.route_until], and never
+ * before this function has returned. [method@Receiver.next_finish] says how it ended.
+ *
+ * Since: 1.0
+ */
+void
+gmsg_receiver_next_async (GMsgReceiver        *self,
+                          GCancellable        *cancellable,
+                          GAsyncReadyCallback  callback,
+                          gpointer             user_data)
+{
+  g_autoptr (GTask) task = NULL;
+
+  g_return_if_fail (GMSG_IS_RECEIVER (self));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  task = g_task_new (self, cancellable, callback, user_data);
+  g_task_set_source_tag (task, gmsg_receiver_next_async);
+  g_task_set_name (task, "[gmsgrouter] next");
+  /* Or a message would be lost that was taken just before the cancellation. */
+  g_task_set_check_cancellable (task, FALSE);
+
+  if (!check_next (self, task))
+    return;
+
+  g_task_set_priority (task, g_atomic_int_get (&self->pipe->channel->priority));
+  enter_pull_mode (self);
+
+  if (g_task_return_error_if_cancelled (task))
+    return;
+
+  if (!gmsg_pull_start (task))
+    g_task_return_new_error (task, GMSG_ERROR, GMSG_ERROR_PENDING,
+                             "Pipe #%" G_GUINT64_FORMAT " can be asked for one message at a "
+                             "time, and the last call has not been completed yet",
+                             self->pipe->id);
+}
+
+/**
+ * gmsg_receiver_next_finish:
+ * @self: a receiver
+ * @result: what the callback was given
+ * @error: return location for an error
+ *
+ * Takes the message that [method@Receiver.next_async] asked for.
+ *
+ * Returns: (transfer full) (nullable): the message; `NULL` without an error if the
+ *   receiver is finished; otherwise @error is set, to [error@Error.CLOSED] if the pipe
+ *   was closed, to [error@Error.PENDING] if the last call had not been completed, to
+ *   [error@Error.WRONG_THREAD] if it was made in another thread than the router's, to
+ *   [error@Error.INVALID_ARGUMENT] if the receiver has no pipe, or to
+ *   `G_IO_ERROR_CANCELLED`
+ *
+ * Since: 1.0
+ */
+GVariant *
+gmsg_receiver_next_finish (GMsgReceiver  *self,
+                           GAsyncResult  *result,
+                           GError       **error)
+{
+  g_return_val_if_fail (GMSG_IS_RECEIVER (self), NULL);
+  g_return_val_if_fail (g_task_is_valid (result, self), NULL);
+  g_return_val_if_fail (error == NULL || *error == NULL, NULL);
+
+  return g_task_propagate_pointer (G_TASK (result), error);
+}

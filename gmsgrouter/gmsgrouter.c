@@ -1,0 +1,1101 @@
+/* gmsgrouter.c: carries messages from senders on any thread to receivers in one
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "gmsgrouter.h"
+
+#include "gmsgreceiver-private.h"
+#include "gmsgsender-private.h"
+#include "gmsgtable-private.h"
+
+/* Just below GTK's redraw, at 120. */
+#define DEFAULT_PRIORITY 130
+/* Of the 16.7 ms of a frame, what an application can spare. */
+#define DEFAULT_BUDGET 4000
+/* A frame. */
+#define DEFAULT_MAX_LATENCY 16000
+/* How long route_until() waits before it looks at its condition again, which may
+ * depend on other things than messages, such as a signal that Python handles. */
+#define CONDITION_INTERVAL (50 * G_TIME_SPAN_MILLISECOND)
+
+/**
+ * GMsgRouter:
+ *
+ * Carries messages from background tasks into a main context.
+ *
+ * A router belongs to one [struct@GLib.MainContext]. The thread that calls
+ * [method@Router.start] is the router's thread: there, and only there, receivers emit
+ * their signals, and there all methods but the getters must be called. In another
+ * thread they fail with [error@Error.WRONG_THREAD] and change nothing.
+ *
+ * [method@Router.pipe] makes a pair of a [class@Sender], for the background task, and
+ * a [class@Receiver], which stays. While the context iterates, messages are delivered
+ * in the order in which they were sent, across all pipes of the router. They wake the
+ * context once a burst and share it fairly with the redraws of a window: see
+ * [property@Router:priority], [property@Router:budget] and
+ * [property@Router:max-latency].
+ *
+ * [method@Router.route_until] delivers without the main loop, for a clean shutdown
+ * and for tests.
+ *
+ * End a run by closing the pipes with [method@Router.close_pipe], when they have
+ * finished, and by [method@Router.stop]. Dropping the last reference to a router that
+ * still runs stops it, with a warning.
+ *
+ * ```c
+ * #include <gmsg.h>
+ *
+ * static gpointer
+ * worker (gpointer data)
+ * {
+ *   g_autoptr (GMsgSender) sender = data;
+ *
+ *   gmsg_sender_start (sender, NULL);
+ *   gmsg_sender_send (sender, g_variant_new_string ("hello"), NULL);
+ *   gmsg_sender_stop (sender, NULL);
+ *   return NULL;
+ * }
+ *
+ * static void
+ * message_cb (GMsgReceiver *receiver,
+ *             GVariant     *message,
+ *             gpointer      user_data)
+ * {
+ *   g_print ("%s\n", g_variant_get_string (message, NULL));
+ * }
+ *
+ * int
+ * main (void)
+ * {
+ *   g_autoptr (GMsgRouter) router = gmsg_router_new (NULL);
+ *   g_autoptr (GMsgReceiver) receiver = NULL;
+ *   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
+ *   GMsgSender *sender;
+ *   GThread *thread;
+ *
+ *   gmsg_router_start (router, NULL);
+ *   sender = gmsg_router_pipe (router, &receiver, NULL);
+ *   g_signal_connect (receiver, "message", G_CALLBACK (message_cb), NULL);
+ *   g_signal_connect_swapped (receiver, "finished", G_CALLBACK (g_main_loop_quit), loop);
+ *
+ *   thread = g_thread_new ("worker", worker, sender);
+ *   g_main_loop_run (loop);
+ *   g_thread_join (thread);
+ *
+ *   gmsg_router_close_pipe (router, receiver, NULL);
+ *   gmsg_router_stop (router, NULL);
+ *   return 0;
+ * }
+ * ```
+ *
+ * Since: 1.0
+ */
+struct _GMsgRouter
+{
+  GObject       parent_instance;
+
+  GMainContext *context; /* (owned); immutable */
+
+  /* Atomic: written in the router's thread, or before there is one */
+  GThread      *thread;  /* (owned) (nullable): the router's thread, while it runs */
+  int           running;
+  guint         n_pipes;
+  int           priority;
+  guint         budget;      /* µs */
+  guint         max_latency; /* µs */
+
+  /* Router's thread only, or under the last reference */
+  GMsgTable    *table;   /* (owned) (nullable): of the run, if there is one */
+  GMsgSource   *source;  /* (owned) (nullable): of the run */
+  guint64       last_id;
+};
+
+typedef enum
+{
+  PROP_CONTEXT = 1,
+  PROP_RUNNING,
+  PROP_N_PIPES,
+  PROP_PRIORITY,
+  PROP_BUDGET,
+  PROP_MAX_LATENCY,
+  N_PROPERTIES,
+} GMsgRouterProperty;
+
+static GParamSpec *properties[N_PROPERTIES];
+
+G_DEFINE_FINAL_TYPE (GMsgRouter, gmsg_router, G_TYPE_OBJECT)
+
+G_DEFINE_ENUM_TYPE (GMsgOverflow, gmsg_overflow,
+                    G_DEFINE_ENUM_VALUE (GMSG_OVERFLOW_BLOCK, "block"),
+                    G_DEFINE_ENUM_VALUE (GMSG_OVERFLOW_FAIL, "fail"),
+                    G_DEFINE_ENUM_VALUE (GMSG_OVERFLOW_DROP_OLDEST, "drop-oldest"))
+
+static void
+gmsg_router_constructed (GObject *object)
+{
+  GMsgRouter *self = GMSG_ROUTER (object);
+
+  G_OBJECT_CLASS (gmsg_router_parent_class)->constructed (object);
+
+  if (self->context == NULL)
+    self->context = g_main_context_ref_thread_default ();
+}
+
+/* Takes the run away from the router, so that whatever runs while it is ended finds
+ * the router stopped. */
+static GMsgTable *
+steal_run (GMsgRouter  *self,
+           GMsgSource **source)
+{
+  GThread *thread = g_atomic_pointer_get (&self->thread);
+
+  g_atomic_int_set (&self->running, FALSE);
+  g_atomic_int_set (&self->n_pipes, 0);
+  g_atomic_pointer_set (&self->thread, NULL);
+  g_thread_unref (thread);
+
+  *source = g_steal_pointer (&self->source);
+  return g_steal_pointer (&self->table);
+}
+
+static void
+end_run (GMsgRouter *self)
+{
+  g_autoptr (GMsgTable) table = NULL;
+  GMsgSource *source = NULL;
+
+  table = steal_run (self, &source);
+  gmsg_source_destroy (source);
+  gmsg_source_free (source);
+  gmsg_table_close (table);
+
+  g_debug ("router %p: stopped", self);
+}
+
+/* May run on any thread, such as a collector's. */
+static void
+gmsg_router_dispose (GObject *object)
+{
+  GMsgRouter *self = GMSG_ROUTER (object);
+
+  if (g_atomic_int_get (&self->running))
+    {
+      gboolean in_thread = g_atomic_pointer_get (&self->thread) == g_thread_self ();
+      guint n_pipes = g_atomic_int_get (&self->n_pipes);
+
+      g_warning ("router %p was dropped while running, with %u open %s: stopping it",
+                 self, n_pipes, n_pipes == 1 ? "pipe" : "pipes");
+
+      if (in_thread)
+        {
+          end_run (self);
+        }
+      else
+        {
+          /* The sources stay, and hold the table: the context's thread ends the run. */
+          g_autoptr (GMsgTable) table = NULL;
+          GMsgSource *source = NULL;
+
+          table = steal_run (self, &source);
+          gmsg_source_free (source);
+          gmsg_table_abandon (table);
+          g_main_context_wakeup (self->context);
+        }
+    }
+
+  G_OBJECT_CLASS (gmsg_router_parent_class)->dispose (object);
+}
+
+static void
+gmsg_router_finalize (GObject *object)
+{
+  GMsgRouter *self = GMSG_ROUTER (object);
+
+  g_clear_pointer (&self->context, g_main_context_unref);
+
+  G_OBJECT_CLASS (gmsg_router_parent_class)->finalize (object);
+}
+
+static void
+gmsg_router_get_property (GObject    *object,
+                          guint       property_id,
+                          GValue     *value,
+                          GParamSpec *pspec)
+{
+  GMsgRouter *self = GMSG_ROUTER (object);
+
+  switch ((GMsgRouterProperty) property_id)
+    {
+    case PROP_CONTEXT:
+      g_value_set_boxed (value, gmsg_router_get_context (self));
+      break;
+
+    case PROP_RUNNING:
+      g_value_set_boolean (value, gmsg_router_get_running (self));
+      break;
+
+    case PROP_N_PIPES:
+      g_value_set_uint (value, gmsg_router_get_n_pipes (self));
+      break;
+
+    case PROP_PRIORITY:
+      g_value_set_int (value, gmsg_router_get_priority (self));
+      break;
+
+    case PROP_BUDGET:
+      g_value_set_uint (value, gmsg_router_get_budget (self));
+      break;
+
+    case PROP_MAX_LATENCY:
+      g_value_set_uint (value, gmsg_router_get_max_latency (self));
+      break;
+
+    case N_PROPERTIES:
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
+    }
+}
+
+static void
+gmsg_router_set_property (GObject      *object,
+                          guint         property_id,
+                          const GValue *value,
+                          GParamSpec   *pspec)
+{
+  GMsgRouter *self = GMSG_ROUTER (object);
+
+  switch ((GMsgRouterProperty) property_id)
+    {
+    case PROP_CONTEXT:
+      self->context = g_value_dup_boxed (value);
+      break;
+
+    case PROP_PRIORITY:
+      gmsg_router_set_priority (self, g_value_get_int (value));
+      break;
+
+    case PROP_BUDGET:
+      gmsg_router_set_budget (self, g_value_get_uint (value));
+      break;
+
+    case PROP_MAX_LATENCY:
+      gmsg_router_set_max_latency (self, g_value_get_uint (value));
+      break;
+
+    case PROP_RUNNING:
+    case PROP_N_PIPES:
+    case N_PROPERTIES:
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
+    }
+}
+
+static void
+gmsg_router_class_init (GMsgRouterClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  object_class->constructed = gmsg_router_constructed;
+  object_class->dispose = gmsg_router_dispose;
+  object_class->finalize = gmsg_router_finalize;
+  object_class->get_property = gmsg_router_get_property;
+  object_class->set_property = gmsg_router_set_property;
+
+  /**
+   * GMsgRouter:context: (getter get_context)
+   *
+   * The main context in which messages are delivered.
+   *
+   * If none is given, the thread-default one of the thread that makes the router. May
+   * be read from any thread.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_CONTEXT] =
+    g_param_spec_boxed ("context", NULL, NULL,
+                        G_TYPE_MAIN_CONTEXT,
+                        G_PARAM_READWRITE | G_PARAM_CONSTRUCT_ONLY | G_PARAM_STATIC_STRINGS);
+
+  /**
+   * GMsgRouter:running: (getter get_running)
+   *
+   * Whether the router runs: it was started and has not been stopped since.
+   *
+   * May be read from any thread; changes are notified of in the router's thread.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_RUNNING] =
+    g_param_spec_boolean ("running", NULL, NULL,
+                          FALSE,
+                          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
+
+  /**
+   * GMsgRouter:n-pipes: (getter get_n_pipes)
+   *
+   * How many pipes have not been closed; finished ones are included.
+   *
+   * May be read from any thread; changes are notified of in the router's thread.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_N_PIPES] =
+    g_param_spec_uint ("n-pipes", NULL, NULL,
+                       0, G_MAXUINT, 0,
+                       G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
+
+  /**
+   * GMsgRouter:priority: (getter get_priority) (setter set_priority)
+   *
+   * The priority at which messages are delivered, as that of a [struct@GLib.Source].
+   *
+   * The default is just below GTK's redraw, so that a flood of messages can't stop
+   * the animations of a window. See also [property@Router:max-latency].
+   *
+   * May be read from any thread; to be set in the router's thread.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_PRIORITY] =
+    g_param_spec_int ("priority", NULL, NULL,
+                      G_MININT, G_MAXINT, DEFAULT_PRIORITY,
+                      G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
+
+  /**
+   * GMsgRouter:budget: (getter get_budget) (setter set_budget)
+   *
+   * The longest that one dispatch goes on delivering, in microseconds.
+   *
+   * Other sources of the context have their turn then. With 0, one message is
+   * delivered at a time.
+   *
+   * May be read from any thread; to be set in the router's thread.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_BUDGET] =
+    g_param_spec_uint ("budget", NULL, NULL,
+                       0, G_MAXUINT, DEFAULT_BUDGET,
+                       G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
+
+  /**
+   * GMsgRouter:max-latency: (getter get_max_latency) (setter set_max_latency)
+   *
+   * The longest that messages wait for sources of a higher priority, in microseconds.
+   *
+   * When a message has waited for this long, and nothing was delivered meanwhile, one
+   * budget is spent at the default priority, so that an animation that never rests
+   * can't stop the messages. With 0 that never happens.
+   *
+   * May be read from any thread; to be set in the router's thread.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_MAX_LATENCY] =
+    g_param_spec_uint ("max-latency", NULL, NULL,
+                       0, G_MAXUINT, DEFAULT_MAX_LATENCY,
+                       G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
+
+  g_object_class_install_properties (object_class, N_PROPERTIES, properties);
+}
+
+static void
+gmsg_router_init (GMsgRouter *self)
+{
+  self->priority = DEFAULT_PRIORITY;
+  self->budget = DEFAULT_BUDGET;
+  self->max_latency = DEFAULT_MAX_LATENCY;
+}
+
+/**
+ * gmsg_router_new:
+ * @context: (nullable): the main context in which messages are delivered, or `NULL`
+ *   for the thread-default one
+ *
+ * Makes a router. It does nothing until [method@Router.start].
+ *
+ * May be called from any thread.
+ *
+ * Returns: (transfer full): a new router
+ *
+ * Since: 1.0
+ */
+GMsgRouter *
+gmsg_router_new (GMainContext *context)
+{
+  return g_object_new (GMSG_TYPE_ROUTER,
+                       "context", context,
+                       NULL);
+}
+
+/**
+ * gmsg_router_get_context:
+ * @self: a router
+ *
+ * Gets the main context in which messages are delivered.
+ *
+ * May be called from any thread.
+ *
+ * Returns: (transfer none): the context
+ *
+ * Since: 1.0
+ */
+GMainContext *
+gmsg_router_get_context (GMsgRouter *self)
+{
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), NULL);
+
+  return self->context;
+}
+
+/**
+ * gmsg_router_get_running:
+ * @self: a router
+ *
+ * Gets whether the router was started and has not been stopped since.
+ *
+ * May be called from any thread.
+ *
+ * Returns: true if the router runs
+ *
+ * Since: 1.0
+ */
+gboolean
+gmsg_router_get_running (GMsgRouter *self)
+{
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), FALSE);
+
+  return g_atomic_int_get (&self->running);
+}
+
+/**
+ * gmsg_router_get_n_pipes:
+ * @self: a router
+ *
+ * Gets how many pipes have not been closed; finished ones are included.
+ *
+ * May be called from any thread.
+ *
+ * Returns: the number of pipes
+ *
+ * Since: 1.0
+ */
+guint
+gmsg_router_get_n_pipes (GMsgRouter *self)
+{
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), 0);
+
+  return (guint) g_atomic_int_get (&self->n_pipes);
+}
+
+/* Before start() there is no router's thread, and any will do. */
+static gboolean
+in_other_thread (GMsgRouter *self)
+{
+  GThread *thread = g_atomic_pointer_get (&self->thread);
+
+  return thread != NULL && thread != g_thread_self ();
+}
+
+/* For setters, which have no way to return an error. */
+static gboolean
+warn_of_wrong_thread (GMsgRouter *self,
+                      const char *method)
+{
+  if (!in_other_thread (self))
+    return FALSE;
+
+  g_warning ("%s must be called in the router's thread, was called in another, and did "
+             "nothing",
+             method);
+  return TRUE;
+}
+
+/**
+ * gmsg_router_get_priority:
+ * @self: a router
+ *
+ * Gets the priority at which messages are delivered.
+ *
+ * May be called from any thread.
+ *
+ * Returns: the priority, as that of a [struct@GLib.Source]
+ *
+ * Since: 1.0
+ */
+int
+gmsg_router_get_priority (GMsgRouter *self)
+{
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), DEFAULT_PRIORITY);
+
+  return g_atomic_int_get (&self->priority);
+}
+
+/**
+ * gmsg_router_set_priority:
+ * @self: a router
+ * @priority: the priority, as that of a [struct@GLib.Source]
+ *
+ * Sets the priority at which messages are delivered.
+ *
+ * To be called in the router's thread; in another it logs a warning and does nothing.
+ *
+ * Since: 1.0
+ */
+void
+gmsg_router_set_priority (GMsgRouter *self,
+                          int         priority)
+{
+  g_return_if_fail (GMSG_IS_ROUTER (self));
+
+  if (warn_of_wrong_thread (self, G_STRFUNC) || self->priority == priority)
+    return;
+
+  g_atomic_int_set (&self->priority, priority);
+  if (self->table != NULL)
+    {
+      g_atomic_int_set (&self->table->channel->priority, priority);
+      gmsg_source_set_priority (self->source, priority);
+    }
+
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_PRIORITY]);
+}
+
+/**
+ * gmsg_router_get_budget:
+ * @self: a router
+ *
+ * Gets the longest that one dispatch goes on delivering.
+ *
+ * May be called from any thread.
+ *
+ * Returns: the time, in microseconds
+ *
+ * Since: 1.0
+ */
+guint
+gmsg_router_get_budget (GMsgRouter *self)
+{
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), DEFAULT_BUDGET);
+
+  return (guint) g_atomic_int_get (&self->budget);
+}
+
+/**
+ * gmsg_router_set_budget:
+ * @self: a router
+ * @budget: the time, in microseconds; 0 for one message at a time
+ *
+ * Sets the longest that one dispatch goes on delivering.
+ *
+ * To be called in the router's thread; in another it logs a warning and does nothing.
+ *
+ * Since: 1.0
+ */
+void
+gmsg_router_set_budget (GMsgRouter *self,
+                        guint       budget)
+{
+  g_return_if_fail (GMSG_IS_ROUTER (self));
+
+  if (warn_of_wrong_thread (self, G_STRFUNC) || self->budget == budget)
+    return;
+
+  g_atomic_int_set (&self->budget, budget);
+  if (self->table != NULL)
+    g_atomic_int_set (&self->table->channel->budget, budget);
+
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_BUDGET]);
+}
+
+/**
+ * gmsg_router_get_max_latency:
+ * @self: a router
+ *
+ * Gets the longest that messages wait for sources of a higher priority.
+ *
+ * May be called from any thread.
+ *
+ * Returns: the time, in microseconds
+ *
+ * Since: 1.0
+ */
+guint
+gmsg_router_get_max_latency (GMsgRouter *self)
+{
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), DEFAULT_MAX_LATENCY);
+
+  return (guint) g_atomic_int_get (&self->max_latency);
+}
+
+/**
+ * gmsg_router_set_max_latency:
+ * @self: a router
+ * @max_latency: the time, in microseconds; 0 for no limit
+ *
+ * Sets the longest that messages wait for sources of a higher priority.
+ *
+ * To be called in the router's thread; in another it logs a warning and does nothing.
+ *
+ * Since: 1.0
+ */
+void
+gmsg_router_set_max_latency (GMsgRouter *self,
+                             guint       max_latency)
+{
+  g_return_if_fail (GMSG_IS_ROUTER (self));
+
+  if (warn_of_wrong_thread (self, G_STRFUNC) || self->max_latency == max_latency)
+    return;
+
+  g_atomic_int_set (&self->max_latency, max_latency);
+  if (self->table != NULL)
+    g_atomic_int_set (&self->table->channel->max_latency, max_latency);
+
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_MAX_LATENCY]);
+}
+
+/* What every call on a running router checks first. */
+static gboolean
+check_running (GMsgRouter  *self,
+               const char  *method,
+               GError     **error)
+{
+  if (in_other_thread (self))
+    {
+      g_set_error (error, GMSG_ERROR, GMSG_ERROR_WRONG_THREAD,
+                   "%s() must be called in the router's thread, was called in another",
+                   method);
+      return FALSE;
+    }
+
+  if (self->table == NULL)
+    {
+      g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING,
+                   "%s() needs a running router, and this one does not run",
+                   method);
+      return FALSE;
+    }
+
+  return TRUE;
+}
+
+/* In the thread that has acquired the context. */
+static gboolean
+start_run (GMsgRouter  *self,
+           GError     **error)
+{
+  g_autoptr (GMsgChannel) channel = NULL;
+
+  /* Whoever runs the router in another thread can't iterate the context just now, but
+   * it is that thread's all the same. */
+  if (in_other_thread (self))
+    {
+      g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_WRONG_THREAD,
+                           "start() was called in another thread than that in which the "
+                           "router runs already");
+      return FALSE;
+    }
+
+  if (self->table != NULL)
+    {
+      g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED,
+                           "start() needs a router that does not run, and this one does");
+      return FALSE;
+    }
+
+  channel = gmsg_channel_new (self->context);
+  channel->priority = self->priority;
+  channel->budget = self->budget;
+  channel->max_latency = self->max_latency;
+
+  self->table = gmsg_table_new (channel);
+  self->source = gmsg_source_attach (&gmsg_table_source_funcs, self->table, self->context,
+                                     self->priority, "[gmsgrouter] router");
+  g_atomic_pointer_set (&self->thread, g_thread_ref (g_thread_self ()));
+  g_atomic_int_set (&self->running, TRUE);
+
+  return TRUE;
+}
+
+/**
+ * gmsg_router_start:
+ * @self: a router
+ * @error: return location for an error
+ *
+ * Starts the router, in the calling thread.
+ *
+ * That becomes the router's thread. It must be the one that iterates the context: it
+ * must be able to acquire it now, or the call fails. Should another thread iterate the
+ * context later, nothing is delivered there, and a warning says so.
+ *
+ * A router that was stopped may be started again: a new run, without pipes.
+ *
+ * Returns: true if the router runs now; otherwise @error is set, to
+ *   [error@Error.WRONG_THREAD] if another thread iterates the context or runs the
+ *   router, or to [error@Error.ALREADY_STARTED] if the router runs already
+ *
+ * Since: 1.0
+ */
+gboolean
+gmsg_router_start (GMsgRouter  *self,
+                   GError     **error)
+{
+  gboolean started;
+
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), FALSE);
+  g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
+
+  /* Holding the context also keeps two threads from starting the router at once. */
+  if (!g_main_context_acquire (self->context))
+    {
+      g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_WRONG_THREAD,
+                           "start() must be called in the thread that iterates the "
+                           "router's main context, and another one does");
+      return FALSE;
+    }
+
+  started = start_run (self, error);
+  g_main_context_release (self->context);
+  if (!started)
+    return FALSE;
+
+  g_debug ("router %p: started in main context %p", self, self->context);
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_RUNNING]);
+  return TRUE;
+}
+
+/**
+ * gmsg_router_stop:
+ * @self: a router
+ * @error: return location for an error
+ *
+ * Stops the router.
+ *
+ * Pipes that are still open are closed, with a warning; so is counted what was sent and
+ * has not been delivered. To lose nothing, wait until every pipe has finished, and close
+ * it.
+ *
+ * Senders that wait for room are woken, and the senders' cancellables are cancelled. What
+ * is sent from now on is discarded, with a warning.
+ *
+ * To be called in the router's thread, also in a handler.
+ *
+ * Returns: true if the router is stopped now; otherwise @error is set, to
+ *   [error@Error.WRONG_THREAD] in another thread than the router's, or to
+ *   [error@Error.NOT_RUNNING] if the router does not run
+ *
+ * Since: 1.0
+ */
+gboolean
+gmsg_router_stop (GMsgRouter  *self,
+                  GError     **error)
+{
+  gboolean had_pipes;
+
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), FALSE);
+  g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
+
+  if (!check_running (self, "stop", error))
+    return FALSE;
+
+  g_object_ref (self);
+  had_pipes = self->n_pipes > 0;
+  end_run (self);
+  if (had_pipes)
+    g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_PIPES]);
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_RUNNING]);
+  g_object_unref (self);
+
+  return TRUE;
+}
+
+static GMsgSender *
+open_pipe (GMsgRouter    *self,
+           guint          capacity,
+           GMsgOverflow   overflow,
+           GMsgReceiver **receiver)
+{
+  g_autoptr (GMsgPipe) pipe = NULL;
+  GMsgSender *sender;
+
+  pipe = gmsg_pipe_new (self->table->channel, ++self->last_id, capacity, overflow);
+  sender = gmsg_sender_new (pipe);
+  *receiver = gmsg_receiver_new (pipe);
+  gmsg_table_add (self->table, *receiver);
+
+  g_debug ("router %p: opened pipe #%" G_GUINT64_FORMAT ", capacity %u", self, pipe->id, capacity);
+  g_atomic_int_inc (&self->n_pipes);
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_PIPES]);
+
+  return sender;
+}
+
+/**
+ * gmsg_router_pipe:
+ * @self: a router
+ * @receiver: (out) (transfer full): return location for the end that stays
+ * @error: return location for an error
+ *
+ * Makes a pipe without bounds.
+ *
+ * Hand the sender to the background task, connect to [signal@Receiver::message] of the
+ * receiver, and close the pipe in the end with [method@Router.close_pipe].
+ *
+ * Where the task may send faster than messages are handled, consider
+ * [method@Router.pipe_bounded].
+ *
+ * To be called in the router's thread.
+ *
+ * Returns: (transfer full): the end for the background task; or `NULL`, with @error
+ *   set to [error@Error.WRONG_THREAD] in another thread than the router's, or to
+ *   [error@Error.NOT_RUNNING] if the router does not run
+ *
+ * Since: 1.0
+ */
+GMsgSender *
+gmsg_router_pipe (GMsgRouter    *self,
+                  GMsgReceiver **receiver,
+                  GError       **error)
+{
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), NULL);
+  g_return_val_if_fail (receiver != NULL, NULL);
+  g_return_val_if_fail (error == NULL || *error == NULL, NULL);
+
+  *receiver = NULL;
+  if (!check_running (self, "pipe", error))
+    return NULL;
+
+  return open_pipe (self, 0, GMSG_OVERFLOW_BLOCK, receiver);
+}
+
+/**
+ * gmsg_router_pipe_bounded:
+ * @self: a router
+ * @capacity: how many messages may wait in the pipe, at least 1
+ * @overflow: what to do with one more
+ * @receiver: (out) (transfer full): return location for the end that stays
+ * @error: return location for an error
+ *
+ * Makes a pipe that holds a limited number of messages.
+ *
+ * A message counts until its emission begins, or until it is taken in pull mode.
+ *
+ * With [enum@Overflow.drop_oldest] and a capacity of 1 this is a latest-value pipe: a
+ * progress bar that can't keep up shows the newest state, and nothing piles up.
+ *
+ * To be called in the router's thread.
+ *
+ * Returns: (transfer full): the end for the background task; or `NULL`, with @error
+ *   set to [error@Error.INVALID_ARGUMENT] if @capacity is 0 or @overflow is none of
+ *   [enum@Overflow], to [error@Error.WRONG_THREAD] in another thread than the router's, or
+ *   to [error@Error.NOT_RUNNING] if the router does not run
+ *
+ * Since: 1.0
+ */
+GMsgSender *
+gmsg_router_pipe_bounded (GMsgRouter    *self,
+                          guint          capacity,
+                          GMsgOverflow   overflow,
+                          GMsgReceiver **receiver,
+                          GError       **error)
+{
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), NULL);
+  g_return_val_if_fail (receiver != NULL, NULL);
+  g_return_val_if_fail (error == NULL || *error == NULL, NULL);
+
+  *receiver = NULL;
+  if (capacity == 0)
+    {
+      g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
+                           "Expected a capacity of at least 1, found 0");
+      return NULL;
+    }
+
+  if ((guint) overflow > GMSG_OVERFLOW_DROP_OLDEST)
+    {
+      g_set_error (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
+                   "Expected an overflow policy from %d to %d, found %d",
+                   GMSG_OVERFLOW_BLOCK, GMSG_OVERFLOW_DROP_OLDEST, (int) overflow);
+      return NULL;
+    }
+
+  if (!check_running (self, "pipe_bounded", error))
+    return NULL;
+
+  return open_pipe (self, capacity, overflow, receiver);
+}
+
+/**
+ * gmsg_router_close_pipe:
+ * @self: a router
+ * @receiver: the receiver of the pipe
+ * @error: return location for an error
+ *
+ * Closes a pipe, from the receiver's side.
+ *
+ * When this has returned the receiver starts no further emission. What was sent and has
+ * not been delivered, and what is still sent, is discarded, with a warning; the sender's
+ * cancellable is cancelled, and a sender that waits for room is woken. To end a
+ * task without a loss, call [method@Receiver.cancel], wait for
+ * [signal@Receiver::finished], and close the pipe then.
+ *
+ * To be called in the router's thread, also in a handler.
+ *
+ * Returns: true if the pipe is closed now; otherwise @error is set, to
+ *   [error@Error.WRONG_THREAD] in another thread than the router's, to
+ *   [error@Error.NOT_RUNNING] if the router does not run, or to
+ *   [error@Error.UNKNOWN_RECEIVER] if the pipe is closed already, or is not one of this
+ *   router
+ *
+ * Since: 1.0
+ */
+gboolean
+gmsg_router_close_pipe (GMsgRouter    *self,
+                        GMsgReceiver  *receiver,
+                        GError       **error)
+{
+  g_autoptr (GMsgTable) table = NULL;
+
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), FALSE);
+  g_return_val_if_fail (GMSG_IS_RECEIVER (receiver), FALSE);
+  g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
+
+  if (!check_running (self, "close_pipe", error))
+    return FALSE;
+
+  if (!gmsg_table_contains (self->table, receiver))
+    {
+      g_set_error (error, GMSG_ERROR, GMSG_ERROR_UNKNOWN_RECEIVER,
+                   "close_pipe() needs a receiver with an open pipe of this router, and that "
+                   "of pipe #%" G_GUINT64_FORMAT " has none",
+                   gmsg_receiver_get_id (receiver));
+      return FALSE;
+    }
+
+  g_debug ("router %p: closed pipe #%" G_GUINT64_FORMAT, self, gmsg_receiver_get_id (receiver));
+
+  /* Handlers run in gmsg_table_remove(), which may stop the router and drop it. */
+  g_object_ref (self);
+  table = gmsg_table_ref (self->table);
+  g_atomic_int_add (&self->n_pipes, -1);
+  gmsg_table_remove (table, receiver);
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_PIPES]);
+  g_object_unref (self);
+
+  return TRUE;
+}
+
+/* Routes in @table until @condition holds, or @deadline (monotonic µs) has passed. */
+static gboolean
+route_table_until (GMsgRouter         *self,
+                   GMsgTable          *table,
+                   gint64              timeout_usec,
+                   GMsgConditionFunc   condition,
+                   gpointer            user_data,
+                   GError            **error)
+{
+  gint64 start = g_get_monotonic_time ();
+  gint64 deadline = timeout_usec < 0 || timeout_usec > G_MAXINT64 - start
+                      ? G_MAXINT64
+                      : start + timeout_usec;
+  gboolean expired = FALSE;
+  guint64 limit = G_MAXUINT64;
+
+  while (!condition (user_data))
+    {
+      gint64 left;
+
+      /* The condition, or a handler, may have stopped the router. */
+      if (self->table != table)
+        {
+          g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING,
+                               "route_until() needs a running router, and this one was "
+                               "stopped before the condition was true");
+          return FALSE;
+        }
+
+      left = deadline - g_get_monotonic_time ();
+      if (left <= 0 && !expired)
+        {
+          /* What is queued by now is still routed, and no more: a flood ends here. */
+          expired = TRUE;
+          limit = gmsg_channel_get_n_pushed (table->channel);
+        }
+
+      if (table->channel->n_taken < limit && gmsg_table_route_next (table))
+        continue;
+
+      if (expired)
+        {
+          g_set_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT,
+                       "route_until() expected its condition to be true within "
+                       "%" G_GINT64_FORMAT " µs, and it was not",
+                       timeout_usec);
+          return FALSE;
+        }
+
+      gmsg_table_tell_discards (table);
+      gmsg_channel_wait (table->channel, MIN (left, CONDITION_INTERVAL));
+    }
+
+  return TRUE;
+}
+
+/**
+ * gmsg_router_route_until:
+ * @self: a router
+ * @timeout_usec: the longest to route, in microseconds; negative for no limit
+ * @condition: (scope call) (closure user_data): says when to end
+ * @user_data: data for @condition
+ * @error: return location for an error
+ *
+ * Delivers messages, without the main loop, until a condition is true.
+ *
+ * This puts the router into manual mode: until [method@Router.stop] its main context
+ * delivers nothing any more, and only this method does, which may be called again. No
+ * other source of the context is dispatched. It is made for a clean shutdown: ask the
+ * tasks to end, then route until all pipes have finished.
+ *
+ * The condition is evaluated on entry, after each message, and at least every 50
+ * milliseconds. If it is true on entry, nothing is routed. At the deadline what has been
+ * sent by then is still routed: so a timeout of 0 routes what there is.
+ *
+ * To be called in the router's thread, also in a handler.
+ *
+ * Returns: true once the condition is true; otherwise @error is set, to
+ *   [error@Error.TIMED_OUT] if it was not in time, to [error@Error.WRONG_THREAD] in
+ *   another thread than the router's, or to [error@Error.NOT_RUNNING] if the router does
+ *   not run, or was stopped meanwhile
+ *
+ * Since: 1.0
+ */
+gboolean
+gmsg_router_route_until (GMsgRouter         *self,
+                         gint64              timeout_usec,
+                         GMsgConditionFunc   condition,
+                         gpointer            user_data,
+                         GError            **error)
+{
+  g_autoptr (GMsgRouter) owned = NULL;
+  g_autoptr (GMsgTable) table = NULL;
+  gboolean success;
+
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), FALSE);
+  g_return_val_if_fail (condition != NULL, FALSE);
+  g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
+
+  if (!check_running (self, "route_until", error))
+    return FALSE;
+
+  owned = g_object_ref (self);
+  table = gmsg_table_ref (self->table);
+  g_atomic_int_set (&table->manual, TRUE);
+
+  success = route_table_until (self, table, timeout_usec, condition, user_data, error);
+  gmsg_table_tell_discards (table);
+
+  return success;
+}

@@ -1,0 +1,376 @@
+/* gmsgsender.c: the end of a pipe that the background task holds
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "gmsgsender-private.h"
+
+/**
+ * GMsgSender:
+ *
+ * The end of a pipe that the background task holds.
+ *
+ * [method@Router.pipe] makes a sender together with its [class@Receiver]. Hand it
+ * to the task, which calls [method@Sender.start], then [method@Sender.send] as
+ * often as it likes, then [method@Sender.stop]. What is sent arrives at the
+ * receiver in the router's thread, in order.
+ *
+ * All methods may be called from any thread at any time, from several at once too.
+ * The sender holds nothing of the router: dropping the last reference to it, on
+ * whatever thread, ends its side as `stop()` does and runs no code of the router's
+ * there.
+ *
+ * A sender that is to end early finds out through
+ * [method@Sender.get_cancellable].
+ *
+ * ```c
+ * static gpointer
+ * worker (gpointer data)
+ * {
+ *   g_autoptr (GMsgSender) sender = data;
+ *   GCancellable *cancellable = gmsg_sender_get_cancellable (sender);
+ *   g_autoptr (GError) error = NULL;
+ *
+ *   if (!gmsg_sender_start (sender, &error))
+ *     g_error ("%s", error->message);
+ *
+ *   for (int i = 0; i < 1000 && !g_cancellable_is_cancelled (cancellable); i++)
+ *     {
+ *       if (!gmsg_sender_send (sender, g_variant_new_int32 (i), &error))
+ *         g_error ("%s", error->message);
+ *     }
+ *
+ *   gmsg_sender_stop (sender, NULL);
+ *   return NULL;
+ * }
+ * ```
+ *
+ * Senders notify of no property changes, since no thread is theirs.
+ *
+ * Since: 1.0
+ */
+struct _GMsgSender
+{
+  GObject   parent_instance;
+
+  GMsgPipe *pipe; /* (owned) (nullable); immutable: NULL if made without a router */
+};
+
+typedef enum
+{
+  PROP_STATE = 1,
+  PROP_ID,
+  N_PROPERTIES,
+} GMsgSenderProperty;
+
+static GParamSpec *properties[N_PROPERTIES];
+
+G_DEFINE_FINAL_TYPE (GMsgSender, gmsg_sender, G_TYPE_OBJECT)
+
+G_DEFINE_ENUM_TYPE (GMsgSenderState, gmsg_sender_state,
+                    G_DEFINE_ENUM_VALUE (GMSG_SENDER_STATE_INITIAL, "initial"),
+                    G_DEFINE_ENUM_VALUE (GMSG_SENDER_STATE_OPEN, "open"),
+                    G_DEFINE_ENUM_VALUE (GMSG_SENDER_STATE_STOPPED, "stopped"))
+
+static void
+gmsg_sender_dispose (GObject *object)
+{
+  GMsgSender *self = GMSG_SENDER (object);
+
+  /* Idempotent: a binding may dispose of the object while others still call it, so
+   * the pipe stays until the end. */
+  if (self->pipe != NULL)
+    gmsg_pipe_end (self->pipe);
+
+  G_OBJECT_CLASS (gmsg_sender_parent_class)->dispose (object);
+}
+
+static void
+gmsg_sender_finalize (GObject *object)
+{
+  GMsgSender *self = GMSG_SENDER (object);
+
+  g_clear_pointer (&self->pipe, gmsg_pipe_unref);
+
+  G_OBJECT_CLASS (gmsg_sender_parent_class)->finalize (object);
+}
+
+static void
+gmsg_sender_get_property (GObject    *object,
+                          guint       property_id,
+                          GValue     *value,
+                          GParamSpec *pspec)
+{
+  GMsgSender *self = GMSG_SENDER (object);
+
+  switch ((GMsgSenderProperty) property_id)
+    {
+    case PROP_STATE:
+      g_value_set_enum (value, gmsg_sender_get_state (self));
+      break;
+
+    case PROP_ID:
+      g_value_set_uint64 (value, gmsg_sender_get_id (self));
+      break;
+
+    case N_PROPERTIES:
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
+    }
+}
+
+static void
+gmsg_sender_class_init (GMsgSenderClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  object_class->dispose = gmsg_sender_dispose;
+  object_class->finalize = gmsg_sender_finalize;
+  object_class->get_property = gmsg_sender_get_property;
+
+  /**
+   * GMsgSender:state: (getter get_state)
+   *
+   * Where the sender is in its life.
+   *
+   * May be read from any thread. Changes are not notified of.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_STATE] =
+    g_param_spec_enum ("state", NULL, NULL,
+                       GMSG_TYPE_SENDER_STATE, GMSG_SENDER_STATE_STOPPED,
+                       G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
+
+  /**
+   * GMsgSender:id: (getter get_id)
+   *
+   * The number of the pipe, unique in its router, from 1 up.
+   *
+   * May be read from any thread.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_ID] =
+    g_param_spec_uint64 ("id", NULL, NULL,
+                         0, G_MAXUINT64, 0,
+                         G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
+
+  g_object_class_install_properties (object_class, N_PROPERTIES, properties);
+}
+
+static void
+gmsg_sender_init (GMsgSender *self)
+{
+}
+
+GMsgSender *
+gmsg_sender_new (GMsgPipe *pipe)
+{
+  GMsgSender *self = g_object_new (GMSG_TYPE_SENDER, NULL);
+
+  self->pipe = gmsg_pipe_ref (pipe);
+  return self;
+}
+
+/* A binding can construct a sender without a router. */
+static gboolean
+check_pipe (GMsgSender  *self,
+            GError     **error)
+{
+  if (self->pipe != NULL)
+    return TRUE;
+
+  g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
+                       "Expected a sender from gmsg_router_pipe(), found one that was "
+                       "constructed by hand and has no pipe");
+  return FALSE;
+}
+
+/**
+ * gmsg_sender_start:
+ * @self: a sender
+ * @error: return location for an error
+ *
+ * Opens the sender, so that messages can be sent.
+ *
+ * A sender can be started once. It doesn't matter whether its pipe is still open.
+ *
+ * May be called from any thread.
+ *
+ * Returns: true if the sender is open now; otherwise @error is set, to
+ *   [error@Error.ALREADY_STARTED] if it was started before, or to
+ *   [error@Error.INVALID_ARGUMENT] if it has no pipe
+ *
+ * Since: 1.0
+ */
+gboolean
+gmsg_sender_start (GMsgSender  *self,
+                   GError     **error)
+{
+  g_return_val_if_fail (GMSG_IS_SENDER (self), FALSE);
+  g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
+
+  return check_pipe (self, error) && gmsg_pipe_start (self->pipe, error);
+}
+
+/**
+ * gmsg_sender_send:
+ * @self: a sender
+ * @message: the message; a floating reference is sunk
+ * @error: return location for an error
+ *
+ * Sends a message to the receiver.
+ *
+ * It is delivered in the router's thread, after everything that was sent before in
+ * this process, through whatever pipe of the router; never from inside this call.
+ *
+ * On a bounded pipe that is full, [enum@Overflow] says what happens. Waiting ends
+ * when there is room, when the pipe is closed, and when the sender is stopped. In
+ * the router's own thread it would never end, and fails instead.
+ *
+ * Sending to a pipe that was closed is no error: the message is discarded, with a
+ * warning in the log.
+ *
+ * May be called from any thread.
+ *
+ * Returns: true if the message was sent; otherwise it will not arrive, and @error is
+ *   set, to [error@Error.NOT_STARTED] or [error@Error.STOPPED] if the sender is not
+ *   open, to [error@Error.FULL] if there is no room, or to
+ *   [error@Error.INVALID_ARGUMENT] if the sender has no pipe
+ *
+ * Since: 1.0
+ */
+gboolean
+gmsg_sender_send (GMsgSender  *self,
+                  GVariant    *message,
+                  GError     **error)
+{
+  g_return_val_if_fail (GMSG_IS_SENDER (self), FALSE);
+  g_return_val_if_fail (message != NULL, FALSE);
+  g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
+
+  if (!check_pipe (self, error))
+    {
+      g_variant_unref (g_variant_ref_sink (message));
+      return FALSE;
+    }
+
+  return gmsg_pipe_send (self->pipe, message, error);
+}
+
+/**
+ * gmsg_sender_stop:
+ * @self: a sender
+ * @error: return location for an error
+ *
+ * Ends the sender's side, for good.
+ *
+ * What was sent before is delivered, then [signal@Receiver::finished] is emitted.
+ * A [method@Sender.send] that waits for room in another thread fails with
+ * [error@Error.STOPPED].
+ *
+ * May be called from any thread.
+ *
+ * Returns: true if the sender is stopped now; otherwise @error is set, to
+ *   [error@Error.NOT_STARTED] or [error@Error.STOPPED] if it is not open, or to
+ *   [error@Error.INVALID_ARGUMENT] if it has no pipe
+ *
+ * Since: 1.0
+ */
+gboolean
+gmsg_sender_stop (GMsgSender  *self,
+                  GError     **error)
+{
+  g_return_val_if_fail (GMSG_IS_SENDER (self), FALSE);
+  g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
+
+  return check_pipe (self, error) && gmsg_pipe_stop (self->pipe, error);
+}
+
+/**
+ * gmsg_sender_get_state:
+ * @self: a sender
+ *
+ * Gets where the sender is in its life.
+ *
+ * May be called from any thread; where another one starts or stops the sender, the
+ * answer may be out of date when it arrives.
+ *
+ * Returns: the state
+ *
+ * Since: 1.0
+ */
+GMsgSenderState
+gmsg_sender_get_state (GMsgSender *self)
+{
+  g_autoptr (GMutexLocker) locker = NULL;
+
+  g_return_val_if_fail (GMSG_IS_SENDER (self), GMSG_SENDER_STATE_STOPPED);
+
+  if (self->pipe == NULL)
+    return GMSG_SENDER_STATE_STOPPED;
+
+  locker = g_mutex_locker_new (&self->pipe->channel->lock);
+  return self->pipe->sender_state;
+}
+
+/**
+ * gmsg_sender_get_id:
+ * @self: a sender
+ *
+ * Gets the number of the pipe, unique in its router, from 1 up.
+ *
+ * May be called from any thread.
+ *
+ * Returns: the number, or 0 if the sender has no pipe
+ *
+ * Since: 1.0
+ */
+guint64
+gmsg_sender_get_id (GMsgSender *self)
+{
+  g_return_val_if_fail (GMSG_IS_SENDER (self), 0);
+
+  return self->pipe != NULL ? self->pipe->id : 0;
+}
+
+/**
+ * gmsg_sender_get_cancellable:
+ * @self: a sender
+ *
+ * Gets what tells the background task that it is no longer wanted.
+ *
+ * It is cancelled by [method@Receiver.cancel], by [method@Router.close_pipe] and when
+ * the router stops. Its handlers run in the router's thread; a task without a main
+ * loop asks [method@Gio.Cancellable.is_cancelled] now and then, or passes it to
+ * the functions of GIO that it calls.
+ *
+ * May be called from any thread.
+ *
+ * Returns: (transfer none): the cancellable, which lives as long as the sender
+ *
+ * Since: 1.0
+ */
+GCancellable *
+gmsg_sender_get_cancellable (GMsgSender *self)
+{
+  static GCancellable *detached = NULL;
+
+  g_return_val_if_fail (GMSG_IS_SENDER (self), NULL);
+
+  if (self->pipe != NULL)
+    return gmsg_pipe_get_cancellable (self->pipe);
+
+  /* Nobody wants what a sender without a pipe does: one, cancelled, serves all. */
+  if (g_once_init_enter (&detached))
+    {
+      GCancellable *cancelled = g_cancellable_new ();
+
+      g_cancellable_cancel (cancelled);
+      g_once_init_leave (&detached, cancelled);
+    }
+
+  return detached;
+}

@@ -1,0 +1,390 @@
+/* gmsgtable.c: the routing table of one run
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "gmsgtable-private.h"
+
+#include "gmsgreceiver-private.h"
+
+GMsgTable *
+gmsg_table_new (GMsgChannel *channel)
+{
+  GMsgTable *self = g_new0 (GMsgTable, 1);
+
+  g_atomic_ref_count_init (&self->ref_count);
+  self->channel = gmsg_channel_ref (channel);
+  self->receivers = g_hash_table_new_full (NULL, NULL, g_object_unref, NULL);
+  self->to_tell = g_ptr_array_new ();
+
+  return self;
+}
+
+GMsgTable *
+gmsg_table_ref (GMsgTable *self)
+{
+  g_atomic_ref_count_inc (&self->ref_count);
+  return self;
+}
+
+/* Counts a message for a closed pipe, to be told of when the dispatch ends. */
+static void
+discard (GMsgTable *self,
+         GMsgPipe  *pipe,
+         guint      n_messages)
+{
+  if (n_messages == 0)
+    return;
+
+  if (pipe->n_to_tell == 0)
+    g_ptr_array_add (self->to_tell, gmsg_pipe_ref (pipe));
+  pipe->n_to_tell += n_messages;
+}
+
+/* Frees what is queued, and returns how much of it was for open pipes. */
+static guint
+drain (GMsgTable *self)
+{
+  guint n_undelivered = 0;
+  GMsgEntry entry;
+
+  while (gmsg_channel_take (self->channel, &entry))
+    {
+      g_autoptr (GVariant) message = entry.message;
+      guint n_discarded = 0;
+
+      switch (entry.kind)
+        {
+        case GMSG_ENTRY_MESSAGE:
+          if (entry.pipe->receiver != NULL)
+            n_undelivered++;
+          else
+            discard (self, entry.pipe, 1);
+          break;
+
+        case GMSG_ENTRY_TICKET:
+          if (entry.pipe->receiver == NULL)
+            {
+              message = gmsg_pipe_take_waiting (entry.pipe, &n_discarded);
+              discard (self, entry.pipe, n_discarded);
+            }
+          break;
+
+        case GMSG_ENTRY_END:
+          gmsg_pipe_unref (entry.pipe);
+          break;
+
+        case GMSG_ENTRY_MOVED:
+        default:
+          g_assert_not_reached ();
+        }
+    }
+
+  return n_undelivered;
+}
+
+void
+gmsg_table_unref (GMsgTable *self)
+{
+  GHashTableIter iter;
+  gpointer receiver;
+
+  if (!g_atomic_ref_count_dec (&self->ref_count))
+    return;
+
+  /* Where the context was finalized before it could end an abandoned run, there is
+   * no thread left to call handlers in: everything is freed in silence. */
+  drain (self);
+  g_hash_table_iter_init (&iter, self->receivers);
+  while (g_hash_table_iter_next (&iter, &receiver, NULL))
+    gmsg_pipe_close (gmsg_receiver_get_pipe (receiver));
+
+  g_ptr_array_set_free_func (self->to_tell, (GDestroyNotify) gmsg_pipe_unref);
+  g_ptr_array_unref (self->to_tell);
+  g_hash_table_unref (self->receivers);
+  gmsg_channel_unref (self->channel);
+  g_free (self);
+}
+
+void
+gmsg_table_add (GMsgTable    *self,
+                GMsgReceiver *receiver)
+{
+  g_hash_table_add (self->receivers, g_object_ref (receiver));
+  gmsg_receiver_get_pipe (receiver)->receiver = receiver;
+}
+
+gboolean
+gmsg_table_contains (GMsgTable    *self,
+                     GMsgReceiver *receiver)
+{
+  return g_hash_table_contains (self->receivers, receiver);
+}
+
+/* Closes @receiver's pipe and lets go of it. From the first step on nothing reaches
+ * the receiver; then handlers run, which may do anything. */
+static void
+close_receiver (GMsgTable    *self,
+                GMsgReceiver *receiver)
+{
+  GMsgPipe *pipe = gmsg_receiver_get_pipe (receiver);
+
+  pipe->receiver = NULL;
+  discard (self, pipe, gmsg_pipe_close (pipe));
+  gmsg_pipe_cancel (pipe);
+  gmsg_receiver_closed (receiver);
+}
+
+void
+gmsg_table_remove (GMsgTable    *self,
+                   GMsgReceiver *receiver)
+{
+  g_autoptr (GMsgReceiver) owned = g_object_ref (receiver);
+
+  g_hash_table_remove (self->receivers, receiver);
+  close_receiver (self, owned);
+}
+
+static void
+deliver (GMsgTable *self,
+         GMsgPipe  *pipe,
+         GVariant  *message)
+{
+  g_autoptr (GMsgReceiver) receiver = NULL;
+
+  if (pipe->receiver == NULL)
+    {
+      discard (self, pipe, 1);
+      return;
+    }
+
+  /* The handler may close the pipe, and drop the receiver. */
+  receiver = g_object_ref (pipe->receiver);
+  gmsg_receiver_deliver (receiver, message);
+}
+
+static void
+look_at_waiting (GMsgTable *self,
+                 GMsgPipe  *pipe)
+{
+  g_autoptr (GMsgReceiver) receiver = NULL;
+  g_autoptr (GVariant) message = NULL;
+  guint n_discarded;
+
+  message = gmsg_pipe_take_waiting (pipe, &n_discarded);
+  discard (self, pipe, n_discarded);
+
+  if (message == NULL)
+    return;
+
+  /* A closed pipe holds none. */
+  receiver = g_object_ref (pipe->receiver);
+  gmsg_receiver_deliver (receiver, message);
+}
+
+static void
+finish (GMsgPipe *pipe)
+{
+  g_autoptr (GMsgPipe) owned = NULL;
+  g_autoptr (GMsgReceiver) receiver = NULL;
+
+  if (!gmsg_pipe_take_end (pipe))
+    return;
+
+  owned = pipe;
+  if (pipe->receiver == NULL)
+    return;
+
+  receiver = g_object_ref (pipe->receiver);
+  gmsg_receiver_finish (receiver);
+}
+
+/* Takes one entry from the channel and does what it asks for; FALSE if there is
+ * none. Every emission happens below here, with no state of this file in use
+ * across it: handlers may route, close and stop as they like. */
+gboolean
+gmsg_table_route_next (GMsgTable *self)
+{
+  GMsgEntry entry;
+
+  if (!gmsg_channel_take (self->channel, &entry))
+    return FALSE;
+
+  switch (entry.kind)
+    {
+    case GMSG_ENTRY_MESSAGE:
+      {
+        g_autoptr (GVariant) message = entry.message;
+
+        gmsg_pipe_release_room (entry.pipe);
+        deliver (self, entry.pipe, message);
+      }
+      break;
+
+    case GMSG_ENTRY_TICKET:
+      look_at_waiting (self, entry.pipe);
+      break;
+
+    case GMSG_ENTRY_END:
+      finish (entry.pipe);
+      break;
+
+    case GMSG_ENTRY_MOVED:
+    default:
+      g_assert_not_reached ();
+    }
+
+  return TRUE;
+}
+
+void
+gmsg_table_tell_discards (GMsgTable *self)
+{
+  g_autoptr (GPtrArray) pipes = NULL;
+
+  if (self->to_tell->len == 0)
+    return;
+
+  /* Taken before it is told: a log handler is user code, and may route. */
+  pipes = g_steal_pointer (&self->to_tell);
+  self->to_tell = g_ptr_array_new ();
+  g_ptr_array_set_free_func (pipes, (GDestroyNotify) gmsg_pipe_unref);
+
+  for (guint i = 0; i < pipes->len; i++)
+    {
+      GMsgPipe *pipe = g_ptr_array_index (pipes, i);
+      guint n_messages = pipe->n_to_tell;
+
+      pipe->n_to_tell = 0;
+      if (n_messages == 1)
+        g_warning ("discarding message from closed pipe #%" G_GUINT64_FORMAT, pipe->id);
+      else
+        g_warning ("discarding %u messages from closed pipe #%" G_GUINT64_FORMAT,
+                   n_messages, pipe->id);
+    }
+}
+
+/* Ends the run: what is queued is counted, told of and freed, the pipes are closed.
+ * Does nothing the second time. Handlers run last, when all is in order. */
+void
+gmsg_table_close (GMsgTable *self)
+{
+  g_autoptr (GHashTable) receivers = NULL;
+  GHashTableIter iter;
+  gpointer receiver;
+  guint n_unclosed, n_undelivered;
+
+  if (self->closed)
+    return;
+
+  self->closed = TRUE;
+  gmsg_channel_close (self->channel);
+
+  receivers = g_steal_pointer (&self->receivers);
+  self->receivers = g_hash_table_new_full (NULL, NULL, g_object_unref, NULL);
+  n_unclosed = g_hash_table_size (receivers);
+
+  n_undelivered = drain (self);
+  g_hash_table_iter_init (&iter, receivers);
+  while (g_hash_table_iter_next (&iter, &receiver, NULL))
+    n_undelivered += gmsg_pipe_close (gmsg_receiver_get_pipe (receiver));
+
+  if (n_unclosed > 0)
+    g_warning (n_unclosed == 1 ? "stopping the router with %u unclosed pipe"
+                               : "stopping the router with %u unclosed pipes",
+               n_unclosed);
+  if (n_undelivered > 0)
+    g_warning (n_undelivered == 1 ? "dropping %u undelivered message"
+                                  : "dropping %u undelivered messages",
+               n_undelivered);
+  gmsg_table_tell_discards (self);
+
+  g_hash_table_iter_init (&iter, receivers);
+  while (g_hash_table_iter_next (&iter, &receiver, NULL))
+    close_receiver (self, receiver);
+}
+
+/* For a router that is dropped on another thread than its own. Nothing is delivered
+ * from now on, but for what a dispatch under way has taken; the receivers are left
+ * to the context's thread, which closes them when it next iterates. */
+void
+gmsg_table_abandon (GMsgTable *self)
+{
+  g_atomic_int_set (&self->abandoned, TRUE);
+  gmsg_channel_close (self->channel);
+}
+
+static gboolean
+table_is_ready (gpointer  data,
+                gint64   *deadline)
+{
+  GMsgTable *self = data;
+  gint64 since = 0;
+  guint max_latency;
+
+  if (g_atomic_int_get (&self->abandoned))
+    {
+      *deadline = 0;
+      return TRUE;
+    }
+
+  if (!gmsg_channel_in_thread (self->channel))
+    {
+      if (gmsg_channel_is_stranded (self->channel) &&
+          g_atomic_int_compare_and_exchange (&self->warned_thread, FALSE, TRUE))
+        g_warning ("another thread iterates the main context than the one that started "
+                   "the router: no message is delivered there");
+      return FALSE;
+    }
+
+  if (g_atomic_int_get (&self->manual))
+    return FALSE;
+
+  if (!gmsg_channel_has_next (self->channel, &since) && self->to_tell->len == 0)
+    return FALSE;
+
+  max_latency = (guint) g_atomic_int_get (&self->channel->max_latency);
+  *deadline = max_latency == 0 ? GMSG_SOURCE_NEVER
+                               : MAX (since, self->delivered_at) + max_latency;
+  return TRUE;
+}
+
+static gboolean
+table_dispatch (gpointer data)
+{
+  GMsgTable *self = data;
+  gint64 start, budget;
+
+  if (g_atomic_int_get (&self->abandoned))
+    {
+      gmsg_table_close (self);
+      return G_SOURCE_REMOVE;
+    }
+
+  budget = (guint) g_atomic_int_get (&self->channel->budget);
+  start = g_get_monotonic_time ();
+
+  /* A handler may have stopped the router, or routed by hand; another thread may
+   * have dropped it. */
+  while (!self->closed &&
+         !g_atomic_int_get (&self->manual) &&
+         !g_atomic_int_get (&self->abandoned) &&
+         gmsg_table_route_next (self))
+    {
+      self->delivered_at = g_get_monotonic_time ();
+      if (self->delivered_at - start >= budget)
+        break;
+    }
+
+  gmsg_table_tell_discards (self);
+  return G_SOURCE_CONTINUE;
+}
+
+const GMsgSourceFuncs gmsg_table_source_funcs =
+{
+  .is_ready = table_is_ready,
+  .dispatch = table_dispatch,
+  .ref = (gpointer (*) (gpointer)) gmsg_table_ref,
+  .unref = (GDestroyNotify) gmsg_table_unref,
+};
