@@ -1,0 +1,33 @@
+#!/usr/bin/python3
+# leak.py: leaks what it is told to, for the check for leaks to find or to ignore
+#
+# Copyright 2026 The gmsgrouter authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import ctypes
+import sys
+
+import gi
+
+gi.require_version("GMsg", "1")
+from gi.repository import GLib, GMsg  # noqa: E402
+
+if sys.argv[1] == "router":
+    library = ctypes.CDLL("libgmsgrouter-1.so.0")
+    library.gmsg_router_new.restype = ctypes.c_void_p
+    if not library.gmsg_router_new(None):
+        sys.exit(3)
+elif sys.argv[1] == "memory":
+    library = ctypes.CDLL("libglib-2.0.so.0")
+    library.g_malloc.restype = ctypes.c_void_p
+    if not library.g_malloc(ctypes.c_size_t(1000)):
+        sys.exit(3)
+else:
+    router = GMsg.Router.new(None)
+    router.start()
+    sender, receiver = router.pipe()
+    sender.start()
+    sender.send(GLib.Variant("s", "hello"))
+    sender.stop()
+    router.close_pipe(receiver)
+    router.stop()

@@ -1,0 +1,57 @@
+#!/usr/bin/python3
+# preload.py: runs Python, which is built without AddressSanitizer, on a library
+# that is built with it; of the leaks only those of the library count
+#
+# Copyright 2026 The gmsgrouter authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Usage: preload.py COMMAND [ARGUMENT...]
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+LEAK = re.compile(r"^(?:Direct|Indirect) leak of .*?(?=^\s*$|\Z)", re.MULTILINE | re.DOTALL)
+OURS = re.compile(r"^\s*#\d+ .*(?:\bgmsg_|libgmsgrouter)", re.MULTILINE)
+
+
+def find_runtime():
+    runtime = subprocess.run(["gcc", "-print-file-name=libasan.so"], check=True, stdout=subprocess.PIPE, text=True)
+    return os.path.realpath(runtime.stdout.strip())
+
+
+def join_options(*options):
+    return ":".join(option for option in options if option)
+
+
+def main():
+    env = dict(os.environ)
+
+    with tempfile.TemporaryDirectory(prefix="gmsgrouter-asan-") as directory:
+        reports = Path(directory)
+        env["LD_PRELOAD"] = join_options(find_runtime(), env.get("LD_PRELOAD"))
+        # Its own allocator would hide whose memory is whose.
+        env["PYTHONMALLOC"] = "malloc"
+        env["ASAN_OPTIONS"] = join_options(env.get("ASAN_OPTIONS"), f"log_path={reports / 'report'}")
+        env["LSAN_OPTIONS"] = join_options(env.get("LSAN_OPTIONS"), "exitcode=0")
+        status = subprocess.run(sys.argv[1:], env=env).returncode
+
+        for path in sorted(reports.iterdir()):
+            report = path.read_text(encoding="utf-8", errors="replace")
+            if "ERROR: LeakSanitizer" in report:
+                leaks = [leak for leak in LEAK.findall(report) if OURS.search(leak)]
+                if not leaks and LEAK.search(report):
+                    continue
+                report = "\n".join(leaks) or report
+            print(report, file=sys.stderr)
+            status = status or 1
+
+    # As a shell would say it of a signal.
+    return status if status >= 0 else 128 - status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
