@@ -142,6 +142,8 @@ def build(sample, options, directory):
     packages = ["gmsgrouter-1"]
     if sample.uses_gtk:
         packages.append("gtk4")
+        if options.sanitize != "none" and sample.whole:
+            raise Skipped("GTK has leaks of its own")
         if pkg_config(options, "--exists", "gtk4") is None:
             raise Skipped("there is no GTK 4 to build with")
 
