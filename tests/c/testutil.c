@@ -1,0 +1,254 @@
+/* testutil.c: what the C tests share
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "testutil.h"
+
+static GMutex warnings_lock;
+static GQueue warnings = G_QUEUE_INIT; /* (element-type utf8); warnings_lock */
+
+static void
+capture_cb (const char     *domain,
+            GLogLevelFlags  level,
+            const char     *message,
+            gpointer        user_data)
+{
+  g_mutex_lock (&warnings_lock);
+  g_queue_push_tail (&warnings, g_strdup (message));
+  g_mutex_unlock (&warnings_lock);
+}
+
+void
+test_init (int    *argc,
+           char ***argv)
+{
+  g_test_init (argc, argv, NULL);
+
+  /* GTest makes warnings fatal; here they are part of what is promised. */
+  g_log_set_always_fatal (G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
+  g_log_set_handler ("GMsgRouter", G_LOG_LEVEL_WARNING, capture_cb, NULL);
+}
+
+char *
+take_warning (void)
+{
+  char *message;
+
+  g_mutex_lock (&warnings_lock);
+  message = g_queue_pop_head (&warnings);
+  g_mutex_unlock (&warnings_lock);
+
+  return message;
+}
+
+void
+assert_warning (const char *pattern)
+{
+  g_autofree char *message = take_warning ();
+
+  if (message == NULL)
+    g_error ("expected the warning “%s”, found none", pattern);
+  if (!g_pattern_match_simple (pattern, message))
+    g_error ("expected the warning “%s”, found “%s”", pattern, message);
+}
+
+void
+assert_no_warning (void)
+{
+  g_autofree char *message = take_warning ();
+
+  if (message != NULL)
+    g_error ("expected no warning, found “%s”", message);
+}
+
+void
+fixture_set_up (Fixture       *fixture,
+                gconstpointer  data)
+{
+  g_autoptr (GError) error = NULL;
+
+  fixture->context = g_main_context_new ();
+  g_main_context_push_thread_default (fixture->context);
+  fixture->router = gmsg_router_new (NULL);
+  gmsg_router_start (fixture->router, &error);
+  g_assert_no_error (error);
+}
+
+void
+fixture_tear_down (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  if (fixture->router != NULL)
+    {
+      if (gmsg_router_get_running (fixture->router))
+        gmsg_router_stop (fixture->router, NULL);
+      g_assert_finalize_object (fixture->router);
+    }
+
+  g_main_context_pop_thread_default (fixture->context);
+  g_main_context_unref (fixture->context);
+  assert_no_warning ();
+}
+
+static void
+message_cb (GMsgReceiver *receiver,
+            GVariant     *message,
+            gpointer      user_data)
+{
+  Record *record = user_data;
+  gint32 value = g_variant_get_int32 (message);
+
+  g_assert_true (g_thread_self () == record->thread);
+  g_assert_cmpuint (record->n_finished, ==, 0);
+  g_array_append_val (record->values, value);
+}
+
+static void
+finished_cb (GMsgReceiver *receiver,
+             const GError *error,
+             gpointer      user_data)
+{
+  Record *record = user_data;
+
+  g_assert_true (g_thread_self () == record->thread);
+  g_assert_no_error (error);
+  g_assert_cmpint (gmsg_receiver_get_state (receiver), ==, GMSG_RECEIVER_STATE_FINISHED);
+  record->n_finished++;
+}
+
+/* Takes @receiver. */
+Record *
+record_new (Fixture      *fixture,
+            GMsgReceiver *receiver)
+{
+  Record *record = g_new0 (Record, 1);
+
+  record->receiver = receiver;
+  record->context = fixture->context;
+  record->thread = g_thread_self ();
+  record->values = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_signal_connect (receiver, "message", G_CALLBACK (message_cb), record);
+  g_signal_connect (receiver, "finished", G_CALLBACK (finished_cb), record);
+
+  return record;
+}
+
+void
+record_free (Record *record)
+{
+  g_signal_handlers_disconnect_by_data (record->receiver, record);
+  g_object_unref (record->receiver);
+  g_array_unref (record->values);
+  g_free (record);
+}
+
+void
+record_assert_range (Record *record,
+                     gint32  first,
+                     guint   n_values)
+{
+  g_assert_cmpuint (record->values->len, ==, n_values);
+  for (guint i = 0; i < n_values; i++)
+    g_assert_cmpint (g_array_index (record->values, gint32, i), ==, first + (gint32) i);
+}
+
+GMsgSender *
+open_pipe (Fixture  *fixture,
+           Record  **record)
+{
+  g_autoptr (GError) error = NULL;
+  GMsgReceiver *receiver = NULL;
+  GMsgSender *sender = gmsg_router_pipe (fixture->router, &receiver, &error);
+
+  g_assert_no_error (error);
+  g_assert_nonnull (sender);
+  *record = record_new (fixture, receiver);
+
+  return sender;
+}
+
+GMsgSender *
+open_bounded (Fixture       *fixture,
+              guint          capacity,
+              GMsgOverflow   overflow,
+              Record       **record)
+{
+  g_autoptr (GError) error = NULL;
+  GMsgReceiver *receiver = NULL;
+  GMsgSender *sender = gmsg_router_pipe_bounded (fixture->router, capacity, overflow,
+                                                 &receiver, &error);
+
+  g_assert_no_error (error);
+  g_assert_nonnull (sender);
+  *record = record_new (fixture, receiver);
+
+  return sender;
+}
+
+void
+close_pipe (Fixture *fixture,
+            Record  *record)
+{
+  g_autoptr (GError) error = NULL;
+
+  gmsg_router_close_pipe (fixture->router, record->receiver, &error);
+  g_assert_no_error (error);
+}
+
+void
+send_value (GMsgSender *sender,
+            gint32      value)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean sent = gmsg_sender_send (sender, g_variant_new_int32 (value), &error);
+
+  g_assert_no_error (error);
+  g_assert_true (sent);
+}
+
+void
+send_range (GMsgSender *sender,
+            gint32      first,
+            guint       n_values)
+{
+  for (guint i = 0; i < n_values; i++)
+    send_value (sender, first + (gint32) i);
+}
+
+void
+iterate_all (GMainContext *context)
+{
+  while (g_main_context_iteration (context, FALSE))
+    continue;
+}
+
+static gboolean
+tick_cb (gpointer data)
+{
+  return G_SOURCE_CONTINUE;
+}
+
+GSource *
+tick_source_attach (GMainContext *context)
+{
+  GSource *source = g_timeout_source_new (10);
+
+  g_source_set_callback (source, tick_cb, NULL, NULL);
+  g_source_attach (source, context);
+
+  return source;
+}
+
+gboolean
+never (gpointer data)
+{
+  return FALSE;
+}
+
+gboolean
+always (gpointer data)
+{
+  return TRUE;
+}

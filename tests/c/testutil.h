@@ -1,0 +1,112 @@
+/* testutil.h: what the C tests share
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include <gmsg.h>
+
+G_BEGIN_DECLS
+
+/* No test waits longer than this for what must happen. */
+#define TEST_DEADLINE (60 * G_TIME_SPAN_SECOND)
+
+/* A router that runs in a context of its own, which is the thread-default one. */
+typedef struct
+{
+  GMainContext *context;
+  GMsgRouter   *router;
+} Fixture;
+
+void      test_init               (int          *argc,
+                                   char       ***argv);
+void      fixture_set_up          (Fixture      *fixture,
+                                   gconstpointer data);
+void      fixture_tear_down       (Fixture      *fixture,
+                                   gconstpointer data);
+
+/* The name is the test's path; @function takes a Fixture and nothing. */
+#define fixture_test(path, function)                                           \
+  g_test_add (path, Fixture, NULL, fixture_set_up, function, fixture_tear_down)
+
+/* Warnings of the library are captured, from every thread. A test names each that it
+ * expects; at its end there must be none left. */
+void      assert_warning          (const char   *pattern);
+void      assert_no_warning       (void);
+char     *take_warning            (void);
+
+/* What a receiver has emitted. */
+typedef struct
+{
+  GMsgReceiver *receiver;   /* (owned) */
+  GMainContext *context;    /* (unowned) */
+  GThread      *thread;     /* (unowned): where emissions are expected */
+  GArray       *values;     /* (owned) (element-type gint32): of messages */
+  guint         n_finished;
+} Record;
+
+Record   *record_new              (Fixture      *fixture,
+                                   GMsgReceiver *receiver);
+void      record_free             (Record       *record);
+void      record_assert_range     (Record       *record,
+                                   gint32        first,
+                                   guint         n_values);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Record, record_free)
+
+GMsgSender *open_pipe             (Fixture      *fixture,
+                                   Record      **record);
+GMsgSender *open_bounded          (Fixture      *fixture,
+                                   guint         capacity,
+                                   GMsgOverflow  overflow,
+                                   Record      **record);
+void      close_pipe              (Fixture      *fixture,
+                                   Record       *record);
+
+/* Of int32 messages; asserts that the call succeeds. */
+void      send_value              (GMsgSender   *sender,
+                                   gint32        value);
+void      send_range              (GMsgSender   *sender,
+                                   gint32        first,
+                                   guint         n_values);
+
+/* Iterates while anything is ready. */
+void      iterate_all             (GMainContext *context);
+
+/* Iterates the context until @condition holds, and fails at the deadline. It wakes every
+ * few milliseconds, so that the condition may be on other things than the context. */
+#define iterate_until(context, condition)                                      \
+  G_STMT_START {                                                               \
+    gint64 deadline_ = g_get_monotonic_time () + TEST_DEADLINE;                \
+    GSource *tick_ = tick_source_attach (context);                             \
+    while (!(condition))                                                       \
+      {                                                                        \
+        if (g_get_monotonic_time () > deadline_)                               \
+          g_error ("%s:%d: never: %s", __FILE__, __LINE__, #condition);        \
+        g_main_context_iteration (context, TRUE);                              \
+      }                                                                        \
+    g_source_destroy (tick_);                                                  \
+    g_source_unref (tick_);                                                    \
+  } G_STMT_END
+
+GSource  *tick_source_attach      (GMainContext *context);
+
+/* Waits, without the context, until @condition holds, which another thread sees to. */
+#define wait_until(condition)                                                  \
+  G_STMT_START {                                                               \
+    gint64 deadline_ = g_get_monotonic_time () + TEST_DEADLINE;                \
+    while (!(condition))                                                       \
+      {                                                                        \
+        if (g_get_monotonic_time () > deadline_)                               \
+          g_error ("%s:%d: never: %s", __FILE__, __LINE__, #condition);        \
+        g_thread_yield ();                                                     \
+      }                                                                        \
+  } G_STMT_END
+
+/* A GMsgConditionFunc for each of the usual conditions. */
+gboolean  never                   (gpointer      data);
+gboolean  always                  (gpointer      data);
+
+G_END_DECLS
