@@ -4,7 +4,8 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Follows the local links of README.md and of the HTML reference; prints TAP."""
+"""Follows the local links of the README and of the HTML reference, and looks for
+links in their sources that gi-docgen drops; prints TAP."""
 
 import argparse
 import os
@@ -16,6 +17,12 @@ from urllib.parse import unquote
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
 from tap import Tap  # noqa: E402
+
+
+# In [error@Error.FULL] gi-docgen takes what is before the dot for a namespace
+# that it does not know, and prints the words without a link or a warning.
+TYPE_LINK = re.compile(r"\[(?:alias|callback|class|const|enum|error|flags|iface|struct|type)@(\w+)\.\w+[\w.]*\]")
+NAMESPACES = ("GLib", "GMsg", "GObject", "Gio")
 
 
 class Page(HTMLParser):
@@ -45,6 +52,13 @@ def check_readme(tap, readme):
     tap.point(links and not broken, readme.name, "\n".join(broken or ["there is no link"]))
 
 
+def check_sources(tap, sources):
+    for source in sources:
+        text = source.read_text(encoding="utf-8")
+        broken = [match.group() for match in TYPE_LINK.finditer(text) if match.group(1) not in NAMESPACES]
+        tap.point(not broken, source.name, "\n".join(broken))
+
+
 def check_reference(tap, directory):
     pages = {path.name: Page(path) for path in sorted(directory.glob("*.html"))}
     tap.point("index.html" in pages, "the reference has a first page")
@@ -65,10 +79,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--readme", type=Path, required=True)
     parser.add_argument("--reference", type=Path)
+    parser.add_argument("sources", type=Path, nargs="+")
     arguments = parser.parse_args()
 
     tap = Tap()
     check_readme(tap, arguments.readme)
+    check_sources(tap, arguments.sources)
     if arguments.reference is not None:
         check_reference(tap, arguments.reference)
     tap.finish()
