@@ -42,17 +42,17 @@ enum
 /* What the main thread has; no other thread sees it */
 typedef struct
 {
-  GMainLoop  *loop;         /* (owned) */
-  GMsgRouter *router;       /* (owned) */
-  GPtrArray  *receivers;    /* (owned) (element-type GMsgReceiver) */
-  GPtrArray  *threads;      /* (owned) (element-type GThread) */
-  GPtrArray  *sums;         /* (owned) (element-type FileSum) */
-  GAsyncQueue *files;       /* (owned) (element-type filename): for the workers; "" ends one */
-  char      **roots;        /* (owned): where the walk starts */
-  int         n_workers;
-  guint       n_unfinished; /* receivers that are not finished yet */
-  gboolean    interrupted;
-  Progress    progress;
+  GMainLoop   *loop;          /* (owned) */
+  GMsgRouter  *router;        /* (owned) */
+  GPtrArray   *receivers;     /* (owned) (element-type GMsgReceiver) */
+  GPtrArray   *threads;       /* (owned) (element-type GThread) */
+  GPtrArray   *sums;          /* (owned) (element-type FileSum) */
+  GAsyncQueue *files;         /* (owned) (element-type filename): for the workers; "" ends one */
+  char       **roots;         /* (owned): where the walk starts */
+  int          n_workers;
+  guint        n_unfinished;  /* receivers that are not finished yet */
+  gboolean     interrupted;
+  Progress     progress;
 } App;
 
 static void
