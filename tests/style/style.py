@@ -94,11 +94,11 @@ def main():
     check(tap, "a newline at the end of each file, and only one",
           [name for name, text in texts.items() if text and not re.search(r"[^\n]\n\Z", text)])
     check(tap, "the licence near the top of each source",
-          [name for name, text in texts.items() if is_source(name) and LICENCE not in "".join(text.splitlines(True)[:8])])
+          [name for name, text in texts.items() if is_source(name) and LICENCE not in "".join(text.splitlines(True)[:20])])
     check(tap, "a comment at the top of each C file that says what it is",
           [name for name in c_code
            if not texts[name].startswith(f"/* {Path(name).name.removesuffix('.in')}: ")])
-    check(tap, "#pragma once in each header",
+    check(tap, "a pragma once in each header",
           [name for name in c_code
            if name.endswith((".h", ".h.in")) and not re.search(r"^#pragma once$", texts[name], re.MULTILINE)])
     check(tap, "no goto", hits(c_code, r"\bgoto\b"))
