@@ -15,22 +15,23 @@ const DEADLINE_USEC = 60 * GLib.USEC_PER_SEC;
 const tests = [];
 let warnings = [];
 let exceptions = [];
+let complaints = [];
+let fixtures = [];
 
-GLib.log_set_writer_func((level, fields) => {
-    const text = fields.MESSAGE instanceof Uint8Array
-        ? new TextDecoder().decode(fields.MESSAGE) : `${fields.MESSAGE}`;
-    const serious = level & (GLib.LogLevelFlags.LEVEL_ERROR |
-        GLib.LogLevelFlags.LEVEL_CRITICAL | GLib.LogLevelFlags.LEVEL_WARNING);
+// GJS logs an exception that it can't throw as a critical, and some tests want
+// just that: so criticals are not fatal in this process, but collected, too.
+GLib.log_set_writer_func((level, {MESSAGE, GLIB_DOMAIN}) => {
+    const [text, domain] = [MESSAGE, GLIB_DOMAIN].map(
+        field => new TextDecoder().decode(field));
 
-    if (!serious)
+    if (level > GLib.LogLevelFlags.LEVEL_WARNING)
         return GLib.LogWriterOutput.HANDLED;
-    if (fields.GLIB_DOMAIN === 'GMsgRouter' &&
-        level & GLib.LogLevelFlags.LEVEL_WARNING)
+    if (domain === 'GMsgRouter' && level === GLib.LogLevelFlags.LEVEL_WARNING)
         warnings.push(text);
-    else if (fields.GLIB_DOMAIN === 'Gjs' && text.startsWith('JS ERROR'))
+    else if (domain === 'Gjs' && text.startsWith('JS ERROR'))
         exceptions.push(text);
     else
-        printerr(`${fields.GLIB_DOMAIN}: ${text}`);
+        complaints.push(`${domain}: ${text}`);
     return GLib.LogWriterOutput.HANDLED;
 });
 
@@ -147,9 +148,10 @@ export function record(receiver, events = []) {
     return events;
 }
 
-/** A running router, with ends that are closed by finish(). */
+/** A running router that ends with the test, without a warning. */
 export class Fixture {
     constructor() {
+        fixtures.push(this);
         this.router = new GMsg.Router();
         this.router.start();
         this.receivers = [];
@@ -165,6 +167,11 @@ export class Fixture {
         return [sender, receiver];
     }
 
+    /** Lets one dispatch deliver all, however slow the machine is. */
+    useOneDispatch() {
+        this.router.set_budget(DEADLINE_USEC);
+    }
+
     finish() {
         if (!this.router.get_running())
             return;
@@ -177,14 +184,21 @@ export class Fixture {
 }
 
 /** Runs a script in a process of its own; hands back its status and output. */
-export function runScript(script) {
+export function runScript(script, environment = {G_DEBUG: 'fatal-criticals'}) {
     const [file, stream] = Gio.File.new_tmp('gmsg-XXXXXX.js');
 
     stream.close(null);
     file.replace_contents(script, null, false, Gio.FileCreateFlags.NONE, null);
     try {
-        const process = Gio.Subprocess.new(['gjs', '-m', file.get_path()],
-            Gio.SubprocessFlags.STDOUT_PIPE | Gio.SubprocessFlags.STDERR_PIPE);
+        const launcher = new Gio.SubprocessLauncher({
+            flags: Gio.SubprocessFlags.STDOUT_PIPE |
+                Gio.SubprocessFlags.STDERR_PIPE,
+        });
+
+        for (const [name, value] of Object.entries(environment))
+            launcher.setenv(name, value, true);
+
+        const process = launcher.spawnv(['gjs', '-m', file.get_path()]);
         const [, stdout, stderr] = process.communicate_utf8(null, null);
 
         return {ok: process.get_successful(), stdout, stderr};
@@ -211,6 +225,14 @@ function runOne(func) {
         throw failure;
 }
 
+function finishFixtures() {
+    const finished = fixtures;
+
+    fixtures = [];
+    for (const fixture of finished)
+        fixture.finish();
+}
+
 function patternFromArguments() {
     const index = System.programArgs.indexOf('-k');
 
@@ -230,16 +252,20 @@ export function run() {
 
         try {
             runOne(func);
+            finishFixtures();
             expectWarnings();
             assertEqual(takeExceptions(), []);
+            assertEqual(complaints, []);
             print(`ok ${i + 1} - ${name}`);
             return;
         } catch (error) {
             failure = error;
         }
         failed = true;
+        finishFixtures();
         takeWarnings();
         takeExceptions();
+        complaints = [];
         print(`not ok ${i + 1} - ${name}`);
         for (const line of `${failure}\n${failure.stack}`.trim().split('\n'))
             print(`# ${line}`);

@@ -32,7 +32,6 @@ test('/router/p11/raising-handler', () => {
     fixture.router.route_until(-1, () => events.includes('finished'));
     assertEqual(events, [0, 1, 2, 3, 'finished']);
     assertEqual(takeExceptions().length, 5);
-    fixture.finish();
 });
 
 test('/router/p12/order-across-pipes', () => {
@@ -48,7 +47,6 @@ test('/router/p12/order-across-pipes', () => {
     }
     iterateUntil(() => events.length === 300);
     assertEqual(events, expected);
-    fixture.finish();
 });
 
 test('/router/p12/order-in-nested-loop', () => {
@@ -81,30 +79,6 @@ test('/router/p12/order-in-nested-loop', () => {
     assertEqual(events.filter(value => value !== 'left'),
         [0, 1, 2, 3, 4, 5, 6, 7]);
     assert(events.indexOf('left') > events.indexOf(6));
-    fixture.finish();
-});
-
-test('/router/p12/order-in-reentered-route-until', () => {
-    const fixture = new Fixture();
-    const pipes = [1, 2].map(() => fixture.pipe());
-    const events = [];
-
-    for (const [, receiver] of pipes) {
-        receiver.connect('message', (_, message) => {
-            const value = message.deepUnpack();
-
-            events.push(value);
-            if (value === 1 || value === 3) {
-                fixture.router.route_until(-1,
-                    () => events.length > value + 4);
-            }
-        });
-    }
-    for (let i = 0; i < 12; i++)
-        pipes[i % 2][0].send(number(i));
-    fixture.router.route_until(-1, () => events.length === 12);
-    assertEqual(events, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
-    fixture.finish();
 });
 
 test('/router/p12/handler-sends-closes-and-stops', () => {
@@ -112,6 +86,7 @@ test('/router/p12/handler-sends-closes-and-stops', () => {
     const pipes = [1, 2, 3].map(() => fixture.pipe());
     const events = [];
 
+    fixture.useOneDispatch();
     for (const [, receiver] of pipes) {
         receiver.connect('message', (self, message) => {
             const value = message.deepUnpack();
@@ -130,7 +105,6 @@ test('/router/p12/handler-sends-closes-and-stops', () => {
     iterateUntil(() => events.length === 6);
     assertEqual(events, [[1, 0], [3, 0], [1, 1], [3, 1], [3, 9], [1, 'f']]);
     expectWarnings(/\bdiscarding 2 messages from closed pipe #2\b/);
-    fixture.finish();
 });
 
 test('/router/p13/messages-of-a-closed-pipe', () => {
@@ -139,6 +113,7 @@ test('/router/p13/messages-of-a-closed-pipe', () => {
     const [sender, receiver] = pipes[6];
     const events = record(receiver);
 
+    fixture.useOneDispatch();
     for (let i = 0; i < 3; i++)
         sender.send(number(i));
     fixture.router.close_pipe(receiver);
@@ -173,7 +148,6 @@ test('/router/p14/no-emission-after-close-pipe', () => {
     drain();
     assertEqual(events, ['first', 'second']);
     expectWarnings(/\bdiscarding message from closed pipe #1\b/);
-    fixture.finish();
 });
 
 test('/router/p14/close-pipe-in-a-notification', () => {
@@ -181,6 +155,7 @@ test('/router/p14/close-pipe-in-a-notification', () => {
     const [sender, receiver] = fixture.pipe();
     const events = [];
 
+    fixture.useOneDispatch();
     receiver.connect('notify::n-received', () => {
         if (receiver.get_state() !== GMsg.ReceiverState.OPEN)
             return;
@@ -196,7 +171,6 @@ test('/router/p14/close-pipe-in-a-notification', () => {
     expectWarnings(events.length === 1
         ? /\bdiscarding 5 messages from closed pipe #1\b/
         : /\bdiscarding 4 messages from closed pipe #1\b/);
-    fixture.finish();
 });
 
 test('/router/p14/unknown-receiver', () => {
@@ -209,8 +183,6 @@ test('/router/p14/unknown-receiver', () => {
     fixture.router.close_pipe(receiver);
     assertError(GMsg.Error.UNKNOWN_RECEIVER,
         () => fixture.router.close_pipe(receiver));
-    other.finish();
-    fixture.finish();
 });
 
 test('/router/p15/finished-comes-once-and-last', () => {
@@ -230,7 +202,6 @@ test('/router/p15/finished-comes-once-and-last', () => {
     fixture.router.close_pipe(receiver);
     assertEqual(receiver.get_state(), GMsg.ReceiverState.CLOSED);
     assertEqual(fixture.router.get_n_pipes(), 0);
-    fixture.finish();
 });
 
 test('/router/p15/not-after-closing', () => {
@@ -242,7 +213,6 @@ test('/router/p15/not-after-closing', () => {
     fixture.router.close_pipe(receiver);
     drain();
     assertEqual(events, []);
-    fixture.finish();
 });
 
 test('/router/p16/saturating-animation', () => {
@@ -254,7 +224,6 @@ test('/router/p16/saturating-animation', () => {
     sender.send(number(1));
     iterateUntil(() => events.length);
     GLib.Source.remove(animation);
-    fixture.finish();
 });
 
 test('/router/p16/redraws-under-a-flood', () => {
@@ -282,7 +251,6 @@ test('/router/p16/redraws-under-a-flood', () => {
     GLib.Source.remove(redraw);
     // A budget of 4 ms holds 4 of these messages; 16 leave room for noise.
     assert(redraws >= 400 / 16, `${redraws} redraws`);
-    fixture.finish();
 });
 
 test('/router/p18/overflow', () => {
@@ -303,7 +271,6 @@ test('/router/p18/overflow', () => {
         assertError(GMsg.Error.INVALID_ARGUMENT,
             () => fixture.router.pipe_bounded(0, overflow));
     }
-    fixture.finish();
 });
 
 test('/router/p18/drop-oldest', () => {
@@ -321,7 +288,6 @@ test('/router/p18/drop-oldest', () => {
     assertEqual(events, [7, 8, 9, 'finished']);
     assertEqual([receiver.get_n_received(), receiver.get_n_dropped()], [3, 7]);
     assertEqual(notified[notified.length - 1], 7);
-    fixture.finish();
 });
 
 test('/router/p18/latest-value', () => {
@@ -338,7 +304,6 @@ test('/router/p18/latest-value', () => {
     iterateUntil(() => events.length === 2);
     assertEqual(events, [50, 100]);
     assertEqual(receiver.get_n_dropped(), 49);
-    fixture.finish();
 });
 
 run();

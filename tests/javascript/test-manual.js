@@ -28,7 +28,6 @@ test('/router/p17/condition-in-javascript', () => {
     // On entry, and after each message.
     assertEqual(looks, [0, 1, 2, 3]);
     fixture.router.route_until(-1, () => events.length === 5);
-    fixture.finish();
 });
 
 test('/router/p17/true-on-entry', () => {
@@ -41,7 +40,6 @@ test('/router/p17/true-on-entry', () => {
         assert(fixture.router.route_until(timeout, () => true));
     assertEqual(events, []);
     fixture.router.route_until(-1, () => events.length > 0);
-    fixture.finish();
 });
 
 test('/router/p17/no-time', () => {
@@ -56,7 +54,6 @@ test('/router/p17/no-time', () => {
     assertEqual(events, [0, 1, 2]);
     sender.send(number(3));
     assert(fixture.router.route_until(0, () => events.length === 4));
-    fixture.finish();
 });
 
 test('/router/p17/no-other-source', () => {
@@ -74,7 +71,6 @@ test('/router/p17/no-other-source', () => {
         () => fixture.router.route_until(10000, () => false));
     assertEqual(events, [1]);
     GLib.Source.remove(idle);
-    fixture.finish();
 });
 
 test('/router/p17/manual-mode-stays-until-stop', () => {
@@ -91,7 +87,6 @@ test('/router/p17/manual-mode-stays-until-stop', () => {
     assertEqual(events, []);
     fixture.router.route_until(-1, () => events.includes('finished'));
     assertEqual(events, [1, 'finished']);
-    fixture.finish();
 });
 
 test('/router/p17/deadline-under-a-flood', () => {
@@ -113,7 +108,6 @@ test('/router/p17/deadline-under-a-flood', () => {
     const count = events.length;
 
     fixture.router.route_until(-1, () => events.length === count + 1);
-    fixture.finish();
 });
 
 test('/router/p17/looks-while-it-waits', () => {
@@ -124,7 +118,6 @@ test('/router/p17/looks-while-it-waits', () => {
     fixture.router.route_until(60 * GLib.USEC_PER_SEC,
         () => GLib.get_monotonic_time() - begin > 120000);
     assert(GLib.get_monotonic_time() - begin < 5 * GLib.USEC_PER_SEC);
-    fixture.finish();
 });
 
 test('/router/p17/raising-condition', () => {
@@ -139,7 +132,6 @@ test('/router/p17/raising-condition', () => {
         }));
     assertEqual(events, [1]);
     assert(takeExceptions().length >= 2);
-    fixture.finish();
 });
 
 test('/router/p17/condition-that-sends-and-closes', () => {
@@ -163,7 +155,6 @@ test('/router/p17/condition-that-sends-and-closes', () => {
         () => fixture.router.route_until(0, () => false));
     assertEqual(events, [1]);
     expectWarnings(/\bdiscarding message from closed pipe #1\b/);
-    fixture.finish();
 });
 
 test('/router/p17/condition-that-stops-the-router', () => {
@@ -177,6 +168,8 @@ test('/router/p17/condition-that-stops-the-router', () => {
     assert(!fixture.router.get_running());
 });
 
+// The handler runs in the main loop: where a callback calls the very function that
+// calls it, GJS 1.74 drops the inner callback twice (it keeps it by function).
 test('/router/p17/in-a-handler', () => {
     const fixture = new Fixture();
     const [sender, receiver] = fixture.pipe();
@@ -197,7 +190,6 @@ test('/router/p17/in-a-handler', () => {
     drain();
     assertEqual(events, [0, 1, 2, 'left']);
     fixture.router.route_until(-1, () => events.length === 5);
-    fixture.finish();
 });
 
 run();

@@ -47,7 +47,6 @@ test('/router/p23/one-message-a-call', async () => {
         [0, 1, 2]);
     assertEqual(events, []);
     assertEqual(receiver.get_n_received(), 3);
-    fixture.finish();
 });
 
 test('/router/p23/finished', async () => {
@@ -66,7 +65,6 @@ test('/router/p23/finished', async () => {
     drain();
     assertEqual(events, ['finished']);
     assertEqual(receiver.get_state(), GMsg.ReceiverState.FINISHED);
-    fixture.finish();
 });
 
 test('/router/p23/loop-to-the-end', async () => {
@@ -87,7 +85,6 @@ test('/router/p23/loop-to-the-end', async () => {
         received.push(value);
     assertEqual(received.length, 200);
     assert(received.every((value, i) => value === i));
-    fixture.finish();
 });
 
 test('/router/p23/one-at-a-time', async () => {
@@ -98,7 +95,6 @@ test('/router/p23/one-at-a-time', async () => {
     await assertRejects(GMsg.Error.PENDING, next(receiver));
     sender.send(number(1));
     assertEqual(await first, 1);
-    fixture.finish();
 });
 
 test('/router/p23/closed', async () => {
@@ -127,7 +123,6 @@ test('/router/p23/cancelled-call-loses-nothing', async () => {
     sender.send(number(1));
     await assertCancelled(next(receiver, cancellable));
     assertEqual(await next(receiver), 1);
-    fixture.finish();
 });
 
 test('/router/p23/counts-against-the-capacity', async () => {
@@ -142,7 +137,6 @@ test('/router/p23/counts-against-the-capacity', async () => {
     assertEqual(await next(receiver), 1);
     sender.send(number(4));
     assertEqual([await next(receiver), await next(receiver)], [2, 4]);
-    fixture.finish();
 });
 
 test('/router/p23/in-manual-mode', async () => {
@@ -155,7 +149,6 @@ test('/router/p23/in-manual-mode', async () => {
     assertError(GMsg.Error.TIMED_OUT,
         () => fixture.router.route_until(0, () => false));
     assertEqual(await waiting, 1);
-    fixture.finish();
 });
 
 test('/router/p23/pull-mode-stays', () => {
@@ -168,7 +161,6 @@ test('/router/p23/pull-mode-stays', () => {
     receiver.pull_mode = false;
     assert(receiver.get_pull_mode());
     assertEqual(notified, [1]);
-    fixture.finish();
 });
 
 run();

@@ -17,7 +17,6 @@ test('/router/p1/start-twice', () => {
 
     assertError(GMsg.Error.ALREADY_STARTED, () => fixture.router.start());
     assert(fixture.router.get_running());
-    fixture.finish();
 });
 
 test('/router/p1/not-running', () => {
@@ -38,7 +37,6 @@ test('/router/p1/not-running', () => {
         assertError(GMsg.Error.INVALID_ARGUMENT,
             () => router.pipe_bounded(0, GMsg.Overflow.FAIL));
     }
-    fixture.finish();
 });
 
 test('/router/p2/second-run', () => {
@@ -58,7 +56,6 @@ test('/router/p2/second-run', () => {
     sender.send(number(1));
     iterateUntil(() => events.length);
     assertEqual(events, [1]);
-    fixture.finish();
 });
 
 test('/router/p3/warnings-of-stop', () => {
@@ -99,15 +96,19 @@ const PROLOGUE = `
     sender.start();
 `;
 
-function checkScript(script) {
-    const {ok, stdout, stderr} = runScript(PROLOGUE + script);
+function checkScript(script, environment) {
+    const {ok, stdout, stderr} = runScript(PROLOGUE + script, environment);
 
     assert(ok, stderr);
-    assert(!stderr.includes('CRITICAL'), stderr);
+    assert(!/(?<!Gjs-)CRITICAL/.test(stderr), stderr);
     assert(!stderr.includes('JS ERROR'), stderr);
     assertEqual(stdout, 'reached\n');
     return stderr;
 }
+
+// The collector of GJS runs in the router's thread, where GJS refuses to call a
+// handler meanwhile and says so in a critical, which must not end the script.
+const HANDLERS_MAY_BE_BLOCKED = {G_DEBUG: 'gc-friendly'};
 
 test('/router/p5/collected-while-running', () => {
     const stderr = checkScript(`
@@ -143,7 +144,7 @@ test('/router/p5/collected-with-handlers-on-notifications', () => {
             context.iteration(false);
         if (sender.get_cancellable().is_cancelled())
             print('reached');
-    `);
+    `, HANDLERS_MAY_BE_BLOCKED);
 });
 
 test('/router/p5/exit-while-running', () => {
@@ -160,7 +161,7 @@ test('/router/p5/exit-with-everything-connected', () => {
         receiver.next_async(null, () => events.push('next'));
         sender.send(new GLib.Variant('u', 1));
         print('reached');
-    `);
+    `, HANDLERS_MAY_BE_BLOCKED);
 });
 
 test('/router/p7/states', () => {
@@ -179,7 +180,6 @@ test('/router/p7/states', () => {
     assertError(GMsg.Error.STOPPED, () => sender.send(number(1)));
     assertError(GMsg.Error.STOPPED, () => sender.stop());
     assertError(GMsg.Error.ALREADY_STARTED, () => sender.start());
-    fixture.finish();
 });
 
 test('/router/p9/collected-sender-finishes', () => {
@@ -215,7 +215,6 @@ test('/router/p10/send-in-a-handler', () => {
     assertEqual(events, []);
     iterateUntil(() => events.includes(3));
     assertEqual(events, [1, 'sent', 2, 'sent', 3]);
-    fixture.finish();
 });
 
 test('/router/p22/cancel', () => {
@@ -232,7 +231,6 @@ test('/router/p22/cancel', () => {
     sender.stop();
     iterateUntil(() => events.length === 3);
     assertEqual(events, ['cancelled', 1, 'finished']);
-    fixture.finish();
 });
 
 test('/router/p22/closing-cancels', () => {

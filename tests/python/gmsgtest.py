@@ -20,6 +20,9 @@ from gi.repository import GLib, GMsg  # noqa: E402
 # Long enough for a sanitizer on a busy machine; only a failing test waits for it.
 DEADLINE = 60
 
+# So long that one dispatch delivers all, however slow the machine is, in µs.
+ONE_DISPATCH = DEADLINE * 1000000
+
 # Long enough to catch a call that returns although it must wait.
 SHORT = 0.1
 
@@ -150,9 +153,10 @@ class TestCase(unittest.TestCase):
         """Adds up the messages that the warnings count with this verb."""
         total = 0
         for text, thread in self.warnings.take():
-            match = re.search(verb + r' (\d+ )?(undelivered )?messages?\b', text)
+            match = re.search(rf'\b({verb}) (?P<count>\d+ )?'
+                              r'(undelivered )?messages?\b', text)
             if match is not None:
-                total += int(match.group(1) or 1)
+                total += int(match['count'] or 1)
         return total
 
     @contextlib.contextmanager
@@ -179,9 +183,9 @@ class TestCase(unittest.TestCase):
         finally:
             sys.excepthook = hook
 
-    def start_router(self):
+    def start_router(self, **properties):
         """A running router that is stopped after the test, without a warning."""
-        router = GMsg.Router.new(self.context)
+        router = GMsg.Router(context=self.context, **properties)
         router.start()
         self.addCleanup(self._end_router, router)
         return router

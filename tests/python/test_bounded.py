@@ -114,7 +114,7 @@ class BoundedTest(TestCase):
         thread = self.block(sender)
         router.stop()
         self.assertTrue(thread.result())
-        self.assertEqual(self.take_warned_messages('(dropping|discarding)'), 2)
+        self.assertEqual(self.take_warned_messages('dropping|discarding'), 2)
 
     def test_p18_blocked_sender_woken_by_the_end_of_the_router(self):
         router = GMsg.Router.new(self.context)

@@ -8,8 +8,8 @@ import threading
 import time
 
 import tap
-from gmsgtest import (DEADLINE, GLib, GMsg, TestCase, Thread, drain,
-                      iterate_until, number)
+from gmsgtest import (DEADLINE, ONE_DISPATCH, GLib, GMsg, TestCase, Thread,
+                      drain, iterate_until, number)
 
 
 class DeliveryTest(TestCase):
@@ -167,7 +167,7 @@ class DeliveryTest(TestCase):
         self.assertEqual(events, list(range(12)))
 
     def test_p12_order_when_a_handler_sends_closes_and_stops(self):
-        router = self.start_router()
+        router = self.start_router(budget=ONE_DISPATCH)
         events = []
         pipes = [self.open_pipe(router) for _ in range(3)]
 
@@ -225,7 +225,7 @@ class DeliveryTest(TestCase):
                               if kind == identity], list(range(100)))
 
     def test_p13_messages_of_a_closed_pipe(self):
-        router = self.start_router()
+        router = self.start_router(budget=ONE_DISPATCH)
         pipes = [self.open_pipe(router) for _ in range(7)]
         sender, receiver = pipes[6]
         events = self.record(receiver)

@@ -189,7 +189,7 @@ class SenderTest(TestCase):
         events = self.record(receiver)
         cancellable = sender.get_cancellable()
         threads = []
-        cancellable.connect(lambda _: threads.append(threading.get_ident()))
+        cancellable.connect(lambda *args: threads.append(threading.get_ident()))
 
         def work():
             sent = 0
