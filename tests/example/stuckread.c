@@ -12,9 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-ssize_t read (int fd, void *buffer, size_t count);
-
-__attribute__ ((visibility ("default"))) ssize_t
+ssize_t
 read (int     fd,
       void   *buffer,
       size_t  count)
