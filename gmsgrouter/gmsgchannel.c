@@ -105,7 +105,7 @@ gmsg_channel_push_locked (GMsgChannel   *self,
 void
 gmsg_channel_wake (GMsgChannel *self)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->wake_lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->wake_lock);
 
   if (self->context != NULL)
     g_main_context_wakeup (self->context);
@@ -169,7 +169,7 @@ has_taken (GMsgChannel *self)
 static gboolean
 take_next_burst (GMsgChannel *self)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
   GMsgBurst *burst = g_async_queue_try_pop (self->queue);
 
   if (burst == NULL)
@@ -191,7 +191,7 @@ gmsg_channel_has_next (GMsgChannel *self,
 {
   if (!has_taken (self))
     {
-      g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+      g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
       GMsgBurst *burst = g_async_queue_try_pop (self->queue);
 
       self->needs_wake = burst == NULL;
@@ -248,7 +248,7 @@ gmsg_channel_wait (GMsgChannel *self,
 guint64
 gmsg_channel_get_n_pushed (GMsgChannel *self)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
 
   return self->n_pushed;
 }
@@ -296,7 +296,7 @@ gmsg_channel_withdraw_locked (GMsgChannel *self,
 gboolean
 gmsg_channel_is_stranded (GMsgChannel *self)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
 
   self->needs_wake = g_async_queue_length (self->queue) <= 0;
   return !self->needs_wake;

@@ -6,6 +6,17 @@
 
 #include "gmsgerror.h"
 
+/**
+ * gmsg_error_quark:
+ *
+ * Gets the error domain of the library, `GMSG_ERROR`.
+ *
+ * May be called from any thread.
+ *
+ * Returns: the domain
+ *
+ * Since: 1.0
+ */
 G_DEFINE_QUARK (gmsg-error-quark, gmsg_error)
 
 G_DEFINE_ENUM_TYPE (GMsgError, gmsg_error,

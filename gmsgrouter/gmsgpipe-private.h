@@ -34,7 +34,7 @@ struct _GMsgPipe
   guint              n_queued;      /* undelivered, of a bounded pipe */
   guint              n_discarded;   /* after closing, not told of yet */
   guint64            n_dropped;
-  gboolean           warned;        /* of messages after the end of the run */
+  guint64            n_late;        /* discarded after the end of the run */
   guint              n_blocked;     /* senders that wait in @room */
   GCond              room;
   GList              blocked_link;  /* in the channel's @blocked while @n_blocked > 0 */

@@ -61,7 +61,7 @@ is_closed_locked (GMsgPipe *self)
 static void
 wake_puller (GMsgPipe *self)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->channel->wake_lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->wake_lock);
 
   if (self->pull_context != NULL)
     g_main_context_wakeup (self->pull_context);
@@ -71,7 +71,7 @@ gboolean
 gmsg_pipe_start (GMsgPipe  *self,
                  GError   **error)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
 
   if (self->sender_state != GMSG_SENDER_STATE_INITIAL)
     {
@@ -177,8 +177,7 @@ discard_locked (GMsgPipe *self,
 {
   if (self->channel->closed)
     {
-      *warn = !self->warned;
-      self->warned = TRUE;
+      *warn = self->n_late++ == 0;
       return FALSE;
     }
 
@@ -267,6 +266,7 @@ static void
 end_and_unlock (GMsgPipe *self)
 {
   GMsgChannel *channel = self->channel;
+  guint64 n_late = self->n_late;
   gboolean wake = FALSE;
 
   self->sender_state = GMSG_SENDER_STATE_STOPPED;
@@ -279,6 +279,11 @@ end_and_unlock (GMsgPipe *self)
   if (wake)
     gmsg_channel_wake (channel);
   wake_puller (self);
+
+  /* The warning was logged at the first, when the number was not known. */
+  if (n_late > 0)
+    g_debug ("pipe #%" G_GUINT64_FORMAT ": discarded %" G_GUINT64_FORMAT " after the router stopped",
+             self->id, n_late);
 }
 
 gboolean
@@ -311,7 +316,7 @@ gmsg_pipe_end (GMsgPipe *self)
 GCancellable *
 gmsg_pipe_get_cancellable (GMsgPipe *self)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
 
   if (self->cancellable == NULL)
     {
@@ -354,7 +359,7 @@ GVariant *
 gmsg_pipe_take_waiting (GMsgPipe *self,
                         guint    *n_discarded)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
 
   *n_discarded = self->n_discarded;
   self->n_discarded = 0;
@@ -371,7 +376,7 @@ gmsg_pipe_take_waiting (GMsgPipe *self,
 gboolean
 gmsg_pipe_take_end (GMsgPipe *self)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
 
   self->end_deferred = !is_closed_locked (self) && !g_queue_is_empty (&self->waiting);
   return !self->end_deferred;
@@ -381,7 +386,7 @@ gmsg_pipe_take_end (GMsgPipe *self)
 gboolean
 gmsg_pipe_finish (GMsgPipe *self)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
 
   if (self->receiver_state != GMSG_RECEIVER_STATE_OPEN)
     return FALSE;
@@ -436,7 +441,7 @@ gmsg_pipe_cancel (GMsgPipe *self)
 gboolean
 gmsg_pipe_set_pull_mode (GMsgPipe *self)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
 
   /* What is queued for a closed pipe stays where it is counted. */
   if (self->pull_mode || is_closed_locked (self))
@@ -453,7 +458,7 @@ gboolean
 gmsg_pipe_can_pull (GMsgPipe *self,
                     gint64   *since)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
 
   *since = self->waiting_since;
   return !g_queue_is_empty (&self->waiting) ||
@@ -497,7 +502,7 @@ gboolean
 gmsg_pipe_begin_pull (GMsgPipe     *self,
                       GMainContext *context)
 {
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->channel->wake_lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->wake_lock);
 
   if (self->pull_context != NULL)
     return FALSE;

@@ -213,7 +213,7 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
    * GMsgReceiver:n-dropped: (getter get_n_dropped)
    *
    * How many messages a full pipe has dropped, with
-   * [enum@Overflow.drop_oldest].
+   * [GMSG_OVERFLOW_DROP_OLDEST][enum@Overflow].
    *
    * May be read from any thread; changes are notified of in the router's thread, when
    * it next delivers a message of the pipe.
@@ -454,7 +454,8 @@ gmsg_receiver_get_n_received (GMsgReceiver *self)
  * gmsg_receiver_get_n_dropped:
  * @self: a receiver
  *
- * Gets how many messages a full pipe has dropped, with [enum@Overflow.drop_oldest].
+ * Gets how many messages a full pipe has dropped, with
+ * [GMSG_OVERFLOW_DROP_OLDEST][enum@Overflow].
  *
  * May be called from any thread.
  *
@@ -672,11 +673,11 @@ gmsg_receiver_next_async (GMsgReceiver        *self,
  * Takes the message that [method@Receiver.next_async] asked for.
  *
  * Returns: (transfer full) (nullable): the message; `NULL` without an error if the
- *   receiver is finished; otherwise @error is set, to [error@Error.CLOSED] if the pipe
- *   was closed, to [error@Error.PENDING] if the last call had not been completed, to
- *   [error@Error.WRONG_THREAD] if it was made in another thread than the router's, to
- *   [error@Error.INVALID_ARGUMENT] if the receiver has no pipe, or to
- *   `G_IO_ERROR_CANCELLED`
+ *   receiver is finished; otherwise @error is set, to [GMSG_ERROR_CLOSED][error@Error]
+ *   if the pipe was closed, to [GMSG_ERROR_PENDING][error@Error] if the last call had
+ *   not been completed, to [GMSG_ERROR_WRONG_THREAD][error@Error] if it was made in
+ *   another thread than the router's, to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if
+ *   the receiver has no pipe, or to `G_IO_ERROR_CANCELLED`
  *
  * Since: 1.0
  */

@@ -28,7 +28,7 @@
  * A router belongs to one [struct@GLib.MainContext]. The thread that calls
  * [method@Router.start] is the router's thread: there, and only there, receivers emit
  * their signals, and there all methods but the getters must be called. In another
- * thread they fail with [error@Error.WRONG_THREAD] and change nothing.
+ * thread they fail with [GMSG_ERROR_WRONG_THREAD][error@Error] and change nothing.
  *
  * [method@Router.pipe] makes a pair of a [class@Sender], for the background task, and
  * a [class@Receiver], which stays. While the context iterates, messages are delivered
@@ -734,8 +734,8 @@ start_run (GMsgRouter  *self,
  * A router that was stopped may be started again: a new run, without pipes.
  *
  * Returns: true if the router runs now; otherwise @error is set, to
- *   [error@Error.WRONG_THREAD] if another thread iterates the context or runs the
- *   router, or to [error@Error.ALREADY_STARTED] if the router runs already
+ *   [GMSG_ERROR_WRONG_THREAD][error@Error] if another thread iterates the context or runs the
+ *   router, or to [GMSG_ERROR_ALREADY_STARTED][error@Error] if the router runs already
  *
  * Since: 1.0
  */
@@ -784,8 +784,8 @@ gmsg_router_start (GMsgRouter  *self,
  * To be called in the router's thread, also in a handler.
  *
  * Returns: true if the router is stopped now; otherwise @error is set, to
- *   [error@Error.WRONG_THREAD] in another thread than the router's, or to
- *   [error@Error.NOT_RUNNING] if the router does not run
+ *   [GMSG_ERROR_WRONG_THREAD][error@Error] in another thread than the router's, or to
+ *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run
  *
  * Since: 1.0
  */
@@ -850,8 +850,8 @@ open_pipe (GMsgRouter    *self,
  * To be called in the router's thread.
  *
  * Returns: (transfer full): the end for the background task; or `NULL`, with @error
- *   set to [error@Error.WRONG_THREAD] in another thread than the router's, or to
- *   [error@Error.NOT_RUNNING] if the router does not run
+ *   set to [GMSG_ERROR_WRONG_THREAD][error@Error] in another thread than the router's, or to
+ *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run
  *
  * Since: 1.0
  */
@@ -883,15 +883,17 @@ gmsg_router_pipe (GMsgRouter    *self,
  *
  * A message counts until its emission begins, or until it is taken in pull mode.
  *
- * With [enum@Overflow.drop_oldest] and a capacity of 1 this is a latest-value pipe: a
- * progress bar that can't keep up shows the newest state, and nothing piles up.
+ * With [GMSG_OVERFLOW_DROP_OLDEST][enum@Overflow] and a capacity of 1 this is a
+ * latest-value pipe: a progress bar that can't keep up shows the newest state, and
+ * nothing piles up.
  *
  * To be called in the router's thread.
  *
- * Returns: (transfer full): the end for the background task; or `NULL`, with @error
- *   set to [error@Error.INVALID_ARGUMENT] if @capacity is 0 or @overflow is none of
- *   [enum@Overflow], to [error@Error.WRONG_THREAD] in another thread than the router's, or
- *   to [error@Error.NOT_RUNNING] if the router does not run
+ * Returns: (transfer full): the end for the background task; or `NULL`, with @error set
+ *   to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if @capacity is 0 or @overflow is
+ *   none of [enum@Overflow], to [GMSG_ERROR_WRONG_THREAD][error@Error] in another
+ *   thread than the router's, or to [GMSG_ERROR_NOT_RUNNING][error@Error] if the router
+ *   does not run
  *
  * Since: 1.0
  */
@@ -945,10 +947,10 @@ gmsg_router_pipe_bounded (GMsgRouter    *self,
  * To be called in the router's thread, also in a handler.
  *
  * Returns: true if the pipe is closed now; otherwise @error is set, to
- *   [error@Error.WRONG_THREAD] in another thread than the router's, to
- *   [error@Error.NOT_RUNNING] if the router does not run, or to
- *   [error@Error.UNKNOWN_RECEIVER] if the pipe is closed already, or is not one of this
- *   router
+ *   [GMSG_ERROR_WRONG_THREAD][error@Error] in another thread than the router's, to
+ *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run, or to
+ *   [GMSG_ERROR_UNKNOWN_RECEIVER][error@Error] if the pipe is closed already, or is not
+ *   one of this router
  *
  * Since: 1.0
  */
@@ -1066,9 +1068,10 @@ route_table_until (GMsgRouter         *self,
  * To be called in the router's thread, also in a handler.
  *
  * Returns: true once the condition is true; otherwise @error is set, to
- *   [error@Error.TIMED_OUT] if it was not in time, to [error@Error.WRONG_THREAD] in
- *   another thread than the router's, or to [error@Error.NOT_RUNNING] if the router does
- *   not run, or was stopped meanwhile
+ *   [GMSG_ERROR_TIMED_OUT][error@Error] if it was not in time, to
+ *   [GMSG_ERROR_WRONG_THREAD][error@Error] in another thread than the router's, or to
+ *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run, or was stopped
+ *   meanwhile
  *
  * Since: 1.0
  */

@@ -18,7 +18,7 @@ G_BEGIN_DECLS
 /**
  * GMsgOverflow:
  * @GMSG_OVERFLOW_BLOCK: `send()` waits until there is room.
- * @GMSG_OVERFLOW_FAIL: `send()` fails with [error@Error.FULL].
+ * @GMSG_OVERFLOW_FAIL: `send()` fails with [GMSG_ERROR_FULL][error@Error].
  * @GMSG_OVERFLOW_DROP_OLDEST: The oldest undelivered message is dropped, and
  *   counted.
  *

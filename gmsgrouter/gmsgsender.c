@@ -200,8 +200,8 @@ check_pipe (GMsgSender  *self,
  * May be called from any thread.
  *
  * Returns: true if the sender is open now; otherwise @error is set, to
- *   [error@Error.ALREADY_STARTED] if it was started before, or to
- *   [error@Error.INVALID_ARGUMENT] if it has no pipe
+ *   [GMSG_ERROR_ALREADY_STARTED][error@Error] if it was started before, or to
+ *   [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if it has no pipe
  *
  * Since: 1.0
  */
@@ -236,9 +236,9 @@ gmsg_sender_start (GMsgSender  *self,
  * May be called from any thread.
  *
  * Returns: true if the message was sent; otherwise it will not arrive, and @error is
- *   set, to [error@Error.NOT_STARTED] or [error@Error.STOPPED] if the sender is not
- *   open, to [error@Error.FULL] if there is no room, or to
- *   [error@Error.INVALID_ARGUMENT] if the sender has no pipe
+ *   set, to [GMSG_ERROR_NOT_STARTED][error@Error] or [GMSG_ERROR_STOPPED][error@Error]
+ *   if the sender is not open, to [GMSG_ERROR_FULL][error@Error] if there is no room,
+ *   or to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if the sender has no pipe
  *
  * Since: 1.0
  */
@@ -269,13 +269,13 @@ gmsg_sender_send (GMsgSender  *self,
  *
  * What was sent before is delivered, then [signal@Receiver::finished] is emitted.
  * A [method@Sender.send] that waits for room in another thread fails with
- * [error@Error.STOPPED].
+ * [GMSG_ERROR_STOPPED][error@Error].
  *
  * May be called from any thread.
  *
  * Returns: true if the sender is stopped now; otherwise @error is set, to
- *   [error@Error.NOT_STARTED] or [error@Error.STOPPED] if it is not open, or to
- *   [error@Error.INVALID_ARGUMENT] if it has no pipe
+ *   [GMSG_ERROR_NOT_STARTED][error@Error] or [GMSG_ERROR_STOPPED][error@Error] if it is
+ *   not open, or to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if it has no pipe
  *
  * Since: 1.0
  */

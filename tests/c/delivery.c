@@ -1,0 +1,767 @@
+/* delivery.c: where, when and in which order messages arrive (promises 11 to 15)
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "testutil.h"
+
+typedef void (*HandlerFunc) (gpointer data);
+
+/* Calls a function at the first message of a pipe, from its handler. */
+typedef struct
+{
+  HandlerFunc function;
+  gpointer    data;
+  guint       n_calls;
+} Hook;
+
+static void
+hook_cb (GMsgReceiver *receiver,
+         GVariant     *message,
+         gpointer      user_data)
+{
+  Hook *hook = user_data;
+
+  if (hook->n_calls++ == 0)
+    hook->function (hook->data);
+}
+
+/* All that a fixture's pipes deliver, in one sequence. */
+typedef struct
+{
+  Fixture    *fixture;
+  GMsgSender *senders[2];
+  Record     *records[2];
+  GArray     *order; /* (element-type gint32) */
+  guint       depth; /* of handlers within handlers */
+  guint       max_depth;
+} Pair;
+
+static void
+order_cb (GMsgReceiver *receiver,
+          GVariant     *message,
+          gpointer      user_data)
+{
+  Pair *pair = user_data;
+  gint32 value = g_variant_get_int32 (message);
+
+  g_array_append_val (pair->order, value);
+}
+
+static void
+pair_init (Pair    *pair,
+           Fixture *fixture)
+{
+  *pair = (Pair) { .fixture = fixture, .order = g_array_new (FALSE, FALSE, sizeof (gint32)) };
+
+  for (guint i = 0; i < 2; i++)
+    {
+      pair->senders[i] = open_pipe (fixture, &pair->records[i]);
+      gmsg_sender_start (pair->senders[i], NULL);
+      g_signal_connect (pair->records[i]->receiver, "message", G_CALLBACK (order_cb), pair);
+    }
+}
+
+static void
+pair_clear (Pair *pair)
+{
+  for (guint i = 0; i < 2; i++)
+    {
+      g_signal_handlers_disconnect_by_data (pair->records[i]->receiver, pair);
+      g_clear_object (&pair->senders[i]);
+      record_free (pair->records[i]);
+    }
+  g_array_unref (pair->order);
+}
+
+/* Values from 0 up, alternating between the pipes. */
+static void
+pair_send (Pair   *pair,
+           gint32  first,
+           guint   n_values)
+{
+  for (guint i = 0; i < n_values; i++)
+    send_value (pair->senders[i % 2], first + (gint32) i);
+}
+
+static void
+pair_assert_order (Pair  *pair,
+                   guint  n_values)
+{
+  g_assert_cmpuint (pair->order->len, ==, n_values);
+  for (guint i = 0; i < n_values; i++)
+    g_assert_cmpint (g_array_index (pair->order, gint32, i), ==, (gint32) i);
+}
+
+static gpointer
+send_from_thread (gpointer data)
+{
+  GMsgSender *sender = data;
+
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 1000);
+  gmsg_sender_stop (sender, NULL);
+
+  return NULL;
+}
+
+static void
+test_p11_in_router_thread (Fixture       *fixture,
+                           gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  GThread *thread;
+
+  sender = open_pipe (fixture, &record);
+  thread = g_thread_new ("sender", send_from_thread, sender);
+
+  /* The record asserts the thread of each emission. */
+  iterate_until (fixture->context, record->n_finished == 1);
+  g_thread_join (thread);
+
+  record_assert_range (record, 0, 1000);
+  close_pipe (fixture, record);
+}
+
+static void
+assert_depth_cb (GMsgReceiver *receiver,
+                 GVariant     *message,
+                 gpointer      user_data)
+{
+  GMainContext *context = user_data;
+
+  g_assert_nonnull (g_main_current_source ());
+  g_assert_true (g_source_get_context (g_main_current_source ()) == context);
+}
+
+static void
+test_p11_from_the_context (Fixture       *fixture,
+                           gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  g_signal_connect (record->receiver, "message", G_CALLBACK (assert_depth_cb), fixture->context);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 3);
+
+  /* Neither sending nor another context delivers. */
+  iterate_all (NULL);
+  record_assert_range (record, 0, 0);
+
+  iterate_all (fixture->context);
+  record_assert_range (record, 0, 3);
+  close_pipe (fixture, record);
+}
+
+static void
+test_p12_across_pipes (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  Pair pair;
+
+  pair_init (&pair, fixture);
+  pair_send (&pair, 0, 5000);
+  iterate_all (fixture->context);
+
+  pair_assert_order (&pair, 5000);
+  close_pipe (fixture, pair.records[0]);
+  close_pipe (fixture, pair.records[1]);
+  pair_clear (&pair);
+}
+
+/* Two threads that take turns: each send happens before the next. */
+typedef struct
+{
+  GMsgSender *sender;
+  int         parity;
+  int        *turn; /* atomic */
+} Turns;
+
+#define N_TURNS 2000
+
+static gpointer
+take_turns (gpointer data)
+{
+  Turns *turns = data;
+
+  for (int i = turns->parity; i < N_TURNS; i += 2)
+    {
+      wait_until (g_atomic_int_get (turns->turn) == i);
+      send_value (turns->sender, i);
+      g_atomic_int_set (turns->turn, i + 1);
+    }
+
+  return NULL;
+}
+
+static void
+test_p12_across_threads (Fixture       *fixture,
+                         gconstpointer  data)
+{
+  Pair pair;
+  Turns turns[2];
+  GThread *threads[2];
+  int turn = 0;
+
+  pair_init (&pair, fixture);
+  for (int i = 0; i < 2; i++)
+    {
+      turns[i] = (Turns) { pair.senders[i], i, &turn };
+      threads[i] = g_thread_new ("turns", take_turns, &turns[i]);
+    }
+
+  iterate_until (fixture->context, pair.order->len == N_TURNS);
+  g_thread_join (threads[0]);
+  g_thread_join (threads[1]);
+
+  pair_assert_order (&pair, N_TURNS);
+  close_pipe (fixture, pair.records[0]);
+  close_pipe (fixture, pair.records[1]);
+  pair_clear (&pair);
+}
+
+static void
+nested_cb (GMsgReceiver *receiver,
+           GVariant     *message,
+           gpointer      user_data)
+{
+  Pair *pair = user_data;
+
+  pair->depth++;
+  pair->max_depth = MAX (pair->max_depth, pair->depth);
+  /* As a modal dialog does. */
+  if (pair->depth < 10)
+    iterate_until (pair->fixture->context, pair->order->len == 2000);
+  pair->depth--;
+}
+
+static void
+test_p12_order_in_nested_loop (Fixture       *fixture,
+                               gconstpointer  data)
+{
+  Pair pair;
+
+  pair_init (&pair, fixture);
+  g_signal_connect (pair.records[0]->receiver, "message", G_CALLBACK (nested_cb), &pair);
+  g_signal_connect (pair.records[1]->receiver, "message", G_CALLBACK (nested_cb), &pair);
+
+  pair_send (&pair, 0, 2000);
+  iterate_until (fixture->context, pair.order->len == 2000);
+
+  g_assert_cmpuint (pair.max_depth, ==, 10);
+  pair_assert_order (&pair, 2000);
+  close_pipe (fixture, pair.records[0]);
+  close_pipe (fixture, pair.records[1]);
+  pair_clear (&pair);
+}
+
+static gboolean
+quit_cb (gpointer data)
+{
+  g_main_loop_quit (data);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+run_dialog (gpointer data)
+{
+  Pair *pair = data;
+  g_autoptr (GMainLoop) loop = g_main_loop_new (pair->fixture->context, FALSE);
+  g_autoptr (GSource) idle = g_idle_source_new ();
+
+  /* Quits behind the messages, which come first in a loop of their own, too. */
+  pair_send (pair, 2000, 1000);
+  g_source_set_priority (idle, G_PRIORITY_LOW);
+  g_source_set_callback (idle, quit_cb, loop, NULL);
+  g_source_attach (idle, pair->fixture->context);
+  g_main_loop_run (loop);
+
+  g_assert_cmpuint (pair->order->len, ==, 3000);
+}
+
+static void
+test_p12_modal_dialog (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  Pair pair;
+  Hook hook = { run_dialog, &pair, 0 };
+
+  pair_init (&pair, fixture);
+  g_signal_connect (pair.records[0]->receiver, "message", G_CALLBACK (hook_cb), &hook);
+  pair_send (&pair, 0, 2000);
+  iterate_all (fixture->context);
+
+  g_assert_cmpuint (hook.n_calls, ==, 1500);
+  pair_assert_order (&pair, 3000);
+  close_pipe (fixture, pair.records[0]);
+  close_pipe (fixture, pair.records[1]);
+  pair_clear (&pair);
+}
+
+static gboolean
+has_all (gpointer data)
+{
+  Pair *pair = data;
+
+  return pair->order->len == 2000;
+}
+
+static void
+reroute_cb (GMsgReceiver *receiver,
+            GVariant     *message,
+            gpointer      user_data)
+{
+  Pair *pair = user_data;
+
+  pair->depth++;
+  pair->max_depth = MAX (pair->max_depth, pair->depth);
+  if (pair->depth < 10)
+    gmsg_router_route_until (pair->fixture->router, TEST_DEADLINE, has_all, pair, NULL);
+  pair->depth--;
+}
+
+static void
+test_p12_order_in_reentered_route_until (Fixture       *fixture,
+                                         gconstpointer  data)
+{
+  Pair pair;
+  gboolean routed;
+
+  pair_init (&pair, fixture);
+  g_signal_connect (pair.records[0]->receiver, "message", G_CALLBACK (reroute_cb), &pair);
+  g_signal_connect (pair.records[1]->receiver, "message", G_CALLBACK (reroute_cb), &pair);
+
+  pair_send (&pair, 0, 2000);
+  routed = gmsg_router_route_until (fixture->router, TEST_DEADLINE, has_all, &pair, NULL);
+  g_assert_true (routed);
+
+  g_assert_cmpuint (pair.max_depth, ==, 10);
+  pair_assert_order (&pair, 2000);
+  close_pipe (fixture, pair.records[0]);
+  close_pipe (fixture, pair.records[1]);
+  pair_clear (&pair);
+}
+
+static void
+send_more (gpointer data)
+{
+  Pair *pair = data;
+
+  pair_send (pair, 1000, 1000);
+  /* Not from inside send(). */
+  g_assert_cmpuint (pair->order->len, ==, 1);
+}
+
+static void
+test_p12_handler_sends (Fixture       *fixture,
+                        gconstpointer  data)
+{
+  Pair pair;
+  Hook hook = { send_more, &pair, 0 };
+
+  pair_init (&pair, fixture);
+  g_signal_connect (pair.records[0]->receiver, "message", G_CALLBACK (hook_cb), &hook);
+  pair_send (&pair, 0, 1000);
+  iterate_all (fixture->context);
+
+  pair_assert_order (&pair, 2000);
+  close_pipe (fixture, pair.records[0]);
+  close_pipe (fixture, pair.records[1]);
+  pair_clear (&pair);
+}
+
+static void
+close_first (gpointer data)
+{
+  Pair *pair = data;
+
+  close_pipe (pair->fixture, pair->records[0]);
+}
+
+static void
+close_second (gpointer data)
+{
+  Pair *pair = data;
+
+  close_pipe (pair->fixture, pair->records[1]);
+}
+
+static void
+test_p12_handler_closes_own_pipe (Fixture       *fixture,
+                                  gconstpointer  data)
+{
+  Pair pair;
+  Hook hook = { close_first, &pair, 0 };
+
+  pair_init (&pair, fixture);
+  g_signal_connect (pair.records[0]->receiver, "message", G_CALLBACK (hook_cb), &hook);
+  pair_send (&pair, 0, 1000);
+  iterate_all (fixture->context);
+
+  /* The first of this pipe, and all of the other, in order. */
+  g_assert_cmpuint (pair.records[0]->values->len, ==, 1);
+  g_assert_cmpuint (pair.records[1]->values->len, ==, 500);
+  for (guint i = 0; i < 500; i++)
+    g_assert_cmpint (g_array_index (pair.records[1]->values, gint32, i), ==, 2 * (gint32) i + 1);
+  assert_warning ("discarding 499 messages from closed pipe #1");
+  close_pipe (fixture, pair.records[1]);
+  pair_clear (&pair);
+}
+
+static void
+test_p12_handler_closes_other_pipe (Fixture       *fixture,
+                                    gconstpointer  data)
+{
+  Pair pair;
+  Hook hook = { close_second, &pair, 0 };
+
+  pair_init (&pair, fixture);
+  g_signal_connect (pair.records[0]->receiver, "message", G_CALLBACK (hook_cb), &hook);
+  pair_send (&pair, 0, 1000);
+  iterate_all (fixture->context);
+
+  g_assert_cmpuint (pair.records[0]->values->len, ==, 500);
+  g_assert_cmpuint (pair.records[1]->values->len, ==, 0);
+  assert_warning ("discarding 500 messages from closed pipe #2");
+  close_pipe (fixture, pair.records[0]);
+  pair_clear (&pair);
+}
+
+static void
+stop_router (gpointer data)
+{
+  Pair *pair = data;
+  g_autoptr (GError) error = NULL;
+
+  gmsg_router_stop (pair->fixture->router, &error);
+  g_assert_no_error (error);
+}
+
+static void
+test_p12_handler_stops_router (Fixture       *fixture,
+                               gconstpointer  data)
+{
+  Pair pair;
+  Hook hook = { stop_router, &pair, 0 };
+
+  pair_init (&pair, fixture);
+  g_signal_connect (pair.records[0]->receiver, "message", G_CALLBACK (hook_cb), &hook);
+  pair_send (&pair, 0, 1000);
+  iterate_all (fixture->context);
+
+  pair_assert_order (&pair, 1);
+  assert_warning ("*2 unclosed pipes*");
+  assert_warning ("*dropping 999 undelivered messages*");
+  pair_clear (&pair);
+}
+
+static void
+restart_router (gpointer data)
+{
+  Pair *pair = data;
+  g_autoptr (GError) error = NULL;
+
+  stop_router (data);
+  gmsg_router_start (pair->fixture->router, &error);
+  g_assert_no_error (error);
+}
+
+static void
+test_p12_handler_restarts_router (Fixture       *fixture,
+                                  gconstpointer  data)
+{
+  Pair pair, second;
+  Hook hook = { restart_router, &pair, 0 };
+
+  pair_init (&pair, fixture);
+  g_signal_connect (pair.records[0]->receiver, "message", G_CALLBACK (hook_cb), &hook);
+  pair_send (&pair, 0, 1000);
+  iterate_all (fixture->context);
+
+  pair_assert_order (&pair, 1);
+  assert_warning ("*2 unclosed pipes*");
+  assert_warning ("*dropping 999 undelivered messages*");
+  pair_clear (&pair);
+
+  pair_init (&second, fixture);
+  pair_send (&second, 0, 10);
+  iterate_all (fixture->context);
+  pair_assert_order (&second, 10);
+  close_pipe (fixture, second.records[0]);
+  close_pipe (fixture, second.records[1]);
+  pair_clear (&second);
+}
+
+static void
+drop_router (gpointer data)
+{
+  Pair *pair = data;
+
+  g_assert_finalize_object (g_steal_pointer (&pair->fixture->router));
+}
+
+static void
+test_p12_handler_drops_router (Fixture       *fixture,
+                               gconstpointer  data)
+{
+  Pair pair;
+  Hook hook = { drop_router, &pair, 0 };
+
+  pair_init (&pair, fixture);
+  g_signal_connect (pair.records[0]->receiver, "message", G_CALLBACK (hook_cb), &hook);
+  pair_send (&pair, 0, 1000);
+  iterate_all (fixture->context);
+
+  pair_assert_order (&pair, 1);
+  assert_warning ("router * was dropped while running*");
+  assert_warning ("*2 unclosed pipes*");
+  assert_warning ("*dropping 999 undelivered messages*");
+  pair_clear (&pair);
+}
+
+static void
+test_p13_discarded (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+
+  /* Sent before, and after. */
+  send_range (sender, 0, 2);
+  close_pipe (fixture, record);
+  send_range (sender, 2, 1);
+  assert_no_warning ();
+  iterate_all (fixture->context);
+  assert_warning ("discarding 3 messages from closed pipe #1");
+  assert_no_warning ();
+
+  /* One line per dispatch. */
+  send_range (sender, 3, 1);
+  iterate_all (fixture->context);
+  assert_warning ("discarding message from closed pipe #1");
+  send_range (sender, 4, 1000);
+  iterate_all (fixture->context);
+  assert_warning ("discarding 1000 messages from closed pipe #1");
+  record_assert_range (record, 0, 0);
+}
+
+static void
+test_p13_after_router_stopped (Fixture       *fixture,
+                               gconstpointer  data)
+{
+  g_autoptr (GMsgSender) first = NULL;
+  g_autoptr (GMsgSender) second = NULL;
+  g_autoptr (Record) first_record = NULL;
+  g_autoptr (Record) second_record = NULL;
+
+  first = open_pipe (fixture, &first_record);
+  second = open_pipe (fixture, &second_record);
+  gmsg_sender_start (first, NULL);
+  gmsg_router_stop (fixture->router, NULL);
+  assert_warning ("*2 unclosed pipes*");
+
+  /* One line per sender, at once. Starting and stopping stay legal. */
+  send_range (first, 0, 10);
+  assert_warning ("discarding message from closed pipe #1");
+  g_assert_true (gmsg_sender_start (second, NULL));
+  send_range (second, 0, 10);
+  assert_warning ("discarding message from closed pipe #2");
+  g_assert_true (gmsg_sender_stop (first, NULL));
+  g_assert_true (gmsg_sender_stop (second, NULL));
+  iterate_all (fixture->context);
+  record_assert_range (first_record, 0, 0);
+}
+
+static void
+test_p13_told_at_stop (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  g_autoptr (GMsgSender) closed = NULL;
+  g_autoptr (GMsgSender) open = NULL;
+  g_autoptr (Record) closed_record = NULL;
+  g_autoptr (Record) open_record = NULL;
+
+  closed = open_pipe (fixture, &closed_record);
+  open = open_pipe (fixture, &open_record);
+  gmsg_sender_start (closed, NULL);
+  gmsg_sender_start (open, NULL);
+  send_range (closed, 0, 2);
+  send_range (open, 0, 5);
+  close_pipe (fixture, closed_record);
+  send_range (closed, 2, 1);
+
+  gmsg_router_stop (fixture->router, NULL);
+  assert_warning ("*1 unclosed pipe");
+  assert_warning ("dropping 5 undelivered messages");
+  assert_warning ("discarding 3 messages from closed pipe #1");
+}
+
+static void
+second_handler_cb (GMsgReceiver *receiver,
+                   GVariant     *message,
+                   gpointer      user_data)
+{
+  guint *n_calls = user_data;
+
+  (*n_calls)++;
+}
+
+static void
+test_p14_other_handlers_still_run (Fixture       *fixture,
+                                   gconstpointer  data)
+{
+  Pair pair;
+  Hook hook = { close_first, &pair, 0 };
+  guint n_calls = 0;
+
+  pair_init (&pair, fixture);
+  g_signal_connect (pair.records[0]->receiver, "message", G_CALLBACK (hook_cb), &hook);
+  g_signal_connect (pair.records[0]->receiver, "message", G_CALLBACK (second_handler_cb), &n_calls);
+  send_range (pair.senders[0], 0, 3);
+  iterate_all (fixture->context);
+
+  g_assert_cmpuint (n_calls, ==, 1);
+  assert_warning ("discarding 2 messages from closed pipe #1");
+  close_pipe (fixture, pair.records[1]);
+  pair_clear (&pair);
+}
+
+static void
+close_in_notify_cb (GMsgReceiver *receiver,
+                    GParamSpec   *pspec,
+                    gpointer      user_data)
+{
+  close_first (user_data);
+}
+
+static void
+test_p14_closed_in_notification (Fixture       *fixture,
+                                 gconstpointer  data)
+{
+  Pair pair;
+  gulong handler;
+
+  pair_init (&pair, fixture);
+  handler = g_signal_connect (pair.records[0]->receiver, "notify::n-received",
+                              G_CALLBACK (close_in_notify_cb), &pair);
+  send_range (pair.senders[0], 0, 3);
+  iterate_all (fixture->context);
+  g_signal_handler_disconnect (pair.records[0]->receiver, handler);
+
+  g_assert_cmpuint (pair.records[0]->values->len, ==, 1);
+  assert_warning ("discarding 2 messages from closed pipe #1");
+  close_pipe (fixture, pair.records[1]);
+  pair_clear (&pair);
+}
+
+static void
+close_when_finished_cb (GMsgReceiver *receiver,
+                        GParamSpec   *pspec,
+                        gpointer      user_data)
+{
+  if (gmsg_receiver_get_state (receiver) == GMSG_RECEIVER_STATE_FINISHED)
+    close_first (user_data);
+}
+
+static void
+test_p14_closed_in_notification_of_finish (Fixture       *fixture,
+                                           gconstpointer  data)
+{
+  Pair pair;
+
+  pair_init (&pair, fixture);
+  g_signal_connect (pair.records[0]->receiver, "notify::state",
+                    G_CALLBACK (close_when_finished_cb), &pair);
+  gmsg_sender_stop (pair.senders[0], NULL);
+  iterate_all (fixture->context);
+
+  g_assert_cmpint (gmsg_receiver_get_state (pair.records[0]->receiver), ==,
+                   GMSG_RECEIVER_STATE_CLOSED);
+  g_assert_cmpuint (pair.records[0]->n_finished, ==, 0);
+  close_pipe (fixture, pair.records[1]);
+  pair_clear (&pair);
+}
+
+static void
+test_p15_finished_once (Fixture       *fixture,
+                        gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 1000);
+  gmsg_sender_stop (sender, NULL);
+  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
+
+  /* The record asserts that no message follows. */
+  iterate_all (fixture->context);
+  record_assert_range (record, 0, 1000);
+  g_assert_cmpuint (record->n_finished, ==, 1);
+
+  g_clear_object (&sender);
+  iterate_all (fixture->context);
+  g_assert_cmpuint (record->n_finished, ==, 1);
+
+  /* It does not close the pipe. */
+  g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 1);
+  close_pipe (fixture, record);
+  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
+}
+
+static void
+test_p15_not_after_close (Fixture       *fixture,
+                          gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  gmsg_sender_stop (sender, NULL);
+  close_pipe (fixture, record);
+  iterate_all (fixture->context);
+
+  g_assert_cmpuint (record->n_finished, ==, 0);
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  test_init (&argc, &argv);
+
+  fixture_test ("/delivery/p11/in-router-thread", test_p11_in_router_thread);
+  fixture_test ("/delivery/p11/from-the-context", test_p11_from_the_context);
+  fixture_test ("/delivery/p12/across-pipes", test_p12_across_pipes);
+  fixture_test ("/delivery/p12/across-threads", test_p12_across_threads);
+  fixture_test ("/delivery/p12/order-in-nested-loop", test_p12_order_in_nested_loop);
+  fixture_test ("/delivery/p12/modal-dialog", test_p12_modal_dialog);
+  fixture_test ("/delivery/p12/order-in-reentered-route-until",
+                test_p12_order_in_reentered_route_until);
+  fixture_test ("/delivery/p12/handler-sends", test_p12_handler_sends);
+  fixture_test ("/delivery/p12/handler-closes-own-pipe", test_p12_handler_closes_own_pipe);
+  fixture_test ("/delivery/p12/handler-closes-other-pipe", test_p12_handler_closes_other_pipe);
+  fixture_test ("/delivery/p12/handler-stops-router", test_p12_handler_stops_router);
+  fixture_test ("/delivery/p12/handler-restarts-router", test_p12_handler_restarts_router);
+  fixture_test ("/delivery/p12/handler-drops-router", test_p12_handler_drops_router);
+  fixture_test ("/delivery/p13/discarded", test_p13_discarded);
+  fixture_test ("/delivery/p13/after-router-stopped", test_p13_after_router_stopped);
+  fixture_test ("/delivery/p13/told-at-stop", test_p13_told_at_stop);
+  fixture_test ("/delivery/p14/other-handlers-still-run", test_p14_other_handlers_still_run);
+  fixture_test ("/delivery/p14/closed-in-notification", test_p14_closed_in_notification);
+  fixture_test ("/delivery/p14/closed-in-notification-of-finish",
+                test_p14_closed_in_notification_of_finish);
+  fixture_test ("/delivery/p15/finished-once", test_p15_finished_once);
+  fixture_test ("/delivery/p15/not-after-close", test_p15_not_after_close);
+
+  return g_test_run ();
+}

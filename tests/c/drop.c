@@ -1,0 +1,535 @@
+/* drop.c: dropping routers, senders and receivers (promises 5, 6 and 9)
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "testutil.h"
+
+static gpointer
+unref_in_thread (gpointer object)
+{
+  g_object_unref (object);
+  return NULL;
+}
+
+/* Drops a reference on a thread of its own, and waits for that thread. */
+static void
+drop_in_thread (gpointer object)
+{
+  g_thread_join (g_thread_new ("dropper", unref_in_thread, object));
+}
+
+static void
+test_p05_in_own_thread (Fixture       *fixture,
+                        gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 3);
+
+  g_assert_finalize_object (g_steal_pointer (&fixture->router));
+  assert_warning ("router * was dropped while running, with 1 open pipe*");
+  assert_warning ("*1 unclosed pipe");
+  assert_warning ("dropping 3 undelivered messages");
+
+  g_assert_true (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (sender)));
+  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
+  send_value (sender, 0);
+  assert_warning ("discarding message from closed pipe #1");
+  iterate_all (fixture->context);
+  record_assert_range (record, 0, 0);
+}
+
+/* Counts calls, and asserts that they come in one thread. */
+typedef struct
+{
+  GThread *thread;
+  guint    n_calls;
+} Calls;
+
+static void
+count_notify_cb (GObject    *object,
+                 GParamSpec *pspec,
+                 gpointer    user_data)
+{
+  Calls *calls = user_data;
+
+  g_assert_true (g_thread_self () == calls->thread);
+  calls->n_calls++;
+}
+
+static void
+count_cancelled_cb (GCancellable *cancellable,
+                    gpointer      user_data)
+{
+  count_notify_cb (NULL, NULL, user_data);
+}
+
+static void
+test_p05_on_another_thread (Fixture       *fixture,
+                            gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Calls router = { g_thread_self (), 0 };
+  Calls receiver = { g_thread_self (), 0 };
+  Calls cancelled = { g_thread_self (), 0 };
+  GCancellable *cancellable;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 3);
+  cancellable = gmsg_sender_get_cancellable (sender);
+  g_signal_connect (fixture->router, "notify", G_CALLBACK (count_notify_cb), &router);
+  g_signal_connect (record->receiver, "notify", G_CALLBACK (count_notify_cb), &receiver);
+  g_signal_connect (cancellable, "cancelled", G_CALLBACK (count_cancelled_cb), &cancelled);
+
+  drop_in_thread (g_steal_pointer (&fixture->router));
+  assert_warning ("router * was dropped while running, with 1 open pipe*");
+  g_assert_cmpuint (router.n_calls, ==, 0);
+  g_assert_cmpuint (receiver.n_calls, ==, 0);
+  g_assert_cmpuint (cancelled.n_calls, ==, 0);
+  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
+  send_value (sender, 3);
+  assert_warning ("discarding message from closed pipe #1");
+
+  iterate_all (fixture->context);
+  assert_warning ("*1 unclosed pipe");
+  assert_warning ("dropping 3 undelivered messages");
+  g_assert_cmpuint (router.n_calls, ==, 0);
+  g_assert_cmpuint (receiver.n_calls, ==, 1);
+  g_assert_cmpuint (cancelled.n_calls, ==, 1);
+  record_assert_range (record, 0, 0);
+  g_signal_handlers_disconnect_by_data (record->receiver, &receiver);
+}
+
+static void
+test_p05_wakes_the_context (Fixture       *fixture,
+                            gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  GThread *thread;
+
+  sender = open_pipe (fixture, &record);
+  thread = g_thread_new ("dropper", unref_in_thread, g_steal_pointer (&fixture->router));
+
+  /* Without a tick: the drop itself has to end the sleep. */
+  while (!g_cancellable_is_cancelled (gmsg_sender_get_cancellable (sender)))
+    g_main_context_iteration (fixture->context, TRUE);
+
+  g_thread_join (thread);
+  assert_warning ("router * was dropped while running, with 1 open pipe*");
+  assert_warning ("*1 unclosed pipe");
+}
+
+static void
+test_p05_context_never_iterates (void)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (GMsgSender) sender = NULL;
+  GMsgRouter *router = gmsg_router_new (context);
+  GMsgReceiver *receiver = NULL;
+
+  gmsg_router_start (router, NULL);
+  sender = gmsg_router_pipe (router, &receiver, NULL);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 3);
+
+  drop_in_thread (g_steal_pointer (&router));
+  assert_warning ("router * was dropped while running, with 1 open pipe*");
+
+  /* Only the one clean-up, in the context, still holds the receiver. */
+  g_object_add_weak_pointer (G_OBJECT (receiver), (gpointer *) &receiver);
+  g_object_unref (receiver);
+  g_assert_nonnull (receiver);
+  g_clear_pointer (&context, g_main_context_unref);
+  g_assert_null (receiver);
+  assert_no_warning ();
+}
+
+static void
+drop_from_handler_cb (GMsgReceiver *receiver,
+                      GVariant     *message,
+                      gpointer      user_data)
+{
+  Fixture *fixture = user_data;
+
+  if (fixture->router != NULL)
+    drop_in_thread (g_steal_pointer (&fixture->router));
+}
+
+static void
+test_p05_on_another_thread_in_handler (Fixture       *fixture,
+                                       gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  g_signal_connect (record->receiver, "message", G_CALLBACK (drop_from_handler_cb), fixture);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 1000);
+  iterate_all (fixture->context);
+
+  /* What is delivered and what is told of is all there was. */
+  {
+    g_autofree char *undelivered = NULL;
+    guint n_delivered = record->values->len;
+
+    record_assert_range (record, 0, n_delivered);
+    assert_warning ("router * was dropped while running, with 1 open pipe*");
+    assert_warning ("*1 unclosed pipe");
+    undelivered = g_strdup_printf ("dropping %u undelivered messages", 1000 - n_delivered);
+    assert_warning (undelivered);
+  }
+}
+
+typedef enum
+{
+  ROUTER,
+  SENDER,
+  RECEIVER,
+  N_ENDS,
+} End;
+
+static const End orders[][N_ENDS] =
+{
+  { ROUTER, SENDER, RECEIVER },
+  { ROUTER, RECEIVER, SENDER },
+  { SENDER, ROUTER, RECEIVER },
+  { SENDER, RECEIVER, ROUTER },
+  { RECEIVER, ROUTER, SENDER },
+  { RECEIVER, SENDER, ROUTER },
+};
+
+/* Drops the three in @order, each in the thread that @threads says, with messages
+ * queued or a sender that was never started. */
+static void
+drop_in_order (const End *order,
+               guint      threads,
+               gboolean   started,
+               gboolean   iterate_between)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (GMsgRouter) router = gmsg_router_new (context);
+  GMsgReceiver *receiver = NULL;
+  GMsgSender *sender;
+  gpointer ends[N_ENDS];
+  GObject *weak[N_ENDS];
+  char *warning;
+
+  gmsg_router_start (router, NULL);
+  sender = gmsg_router_pipe (router, &receiver, NULL);
+  if (started)
+    {
+      gmsg_sender_start (sender, NULL);
+      send_range (sender, 0, 3);
+    }
+
+  ends[ROUTER] = g_steal_pointer (&router);
+  ends[SENDER] = sender;
+  ends[RECEIVER] = receiver;
+  for (guint i = 0; i < N_ENDS; i++)
+    {
+      weak[i] = ends[i];
+      g_object_add_weak_pointer (weak[i], (gpointer *) &weak[i]);
+    }
+
+  for (guint i = 0; i < N_ENDS; i++)
+    {
+      if (threads & (1u << i))
+        drop_in_thread (ends[order[i]]);
+      else
+        g_object_unref (ends[order[i]]);
+
+      if (iterate_between)
+        iterate_all (context);
+    }
+
+  iterate_all (context);
+  for (guint i = 0; i < N_ENDS; i++)
+    g_assert_null (weak[i]);
+
+  /* Which warnings there are, other tests say. */
+  while ((warning = take_warning ()) != NULL)
+    g_free (warning);
+}
+
+static void
+test_p05_every_order (void)
+{
+  for (guint order = 0; order < G_N_ELEMENTS (orders); order++)
+    {
+      for (guint threads = 0; threads < 1u << N_ENDS; threads++)
+        {
+          drop_in_order (orders[order], threads, FALSE, FALSE);
+          drop_in_order (orders[order], threads, FALSE, TRUE);
+          drop_in_order (orders[order], threads, TRUE, FALSE);
+          drop_in_order (orders[order], threads, TRUE, TRUE);
+        }
+    }
+}
+
+static gpointer
+send_until_stopped (gpointer data)
+{
+  g_autoptr (GMsgSender) sender = data;
+  int *ending = g_object_get_data (data, "ending");
+
+  gmsg_sender_start (sender, NULL);
+  while (!g_atomic_int_get (ending))
+    send_value (sender, 0);
+
+  return NULL;
+}
+
+static void
+assert_thread_and_free (gpointer data)
+{
+  g_assert_true (g_thread_self () == data);
+}
+
+static gboolean
+unreached_cb (gpointer data)
+{
+  g_assert_not_reached ();
+}
+
+/* A sender must not be the one that finalizes the context, and with it other people's
+ * sources, while it wakes it. */
+static void
+test_p09_sources_of_others (void)
+{
+  for (guint i = 0; i < 200; i++)
+    {
+      GMainContext *context = g_main_context_new ();
+      GMsgRouter *router = gmsg_router_new (context);
+      g_autoptr (GMsgReceiver) receiver = NULL;
+      GSource *source = g_timeout_source_new_seconds (3600);
+      GMsgSender *sender;
+      GThread *thread;
+      int ending = FALSE;
+      char *warning;
+
+      g_source_set_callback (source, unreached_cb, g_thread_self (), assert_thread_and_free);
+      g_source_attach (source, context);
+      g_source_unref (source);
+
+      gmsg_router_start (router, NULL);
+      sender = gmsg_router_pipe (router, &receiver, NULL);
+      g_object_set_data (G_OBJECT (sender), "ending", &ending);
+      g_object_ref (sender);
+      thread = g_thread_new ("sender", send_until_stopped, sender);
+      while (gmsg_receiver_get_n_received (receiver) < 10)
+        g_main_context_iteration (context, TRUE);
+
+      g_object_unref (router);
+      g_main_context_unref (context);
+      g_atomic_int_set (&ending, TRUE);
+      g_thread_join (thread);
+      g_object_unref (sender);
+
+      while ((warning = take_warning ()) != NULL)
+        g_free (warning);
+    }
+}
+
+static guint
+count_entries (const char *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  guint n_entries = 0;
+
+  g_assert_nonnull (dir);
+  while (g_dir_read_name (dir) != NULL)
+    n_entries++;
+
+  return n_entries;
+}
+
+static void
+test_p06_nothing_outlives (void)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  guint n_descriptors, n_threads;
+
+  g_main_context_iteration (context, FALSE);
+  n_descriptors = count_entries ("/proc/self/fd");
+  n_threads = count_entries ("/proc/self/task");
+
+  for (guint i = 0; i < 10; i++)
+    {
+      g_autoptr (GMsgRouter) router = gmsg_router_new (context);
+      g_autoptr (GMsgReceiver) receiver = NULL;
+      g_autoptr (GMsgSender) sender = NULL;
+      GThread *thread;
+      int ending = FALSE;
+
+      gmsg_router_start (router, NULL);
+      sender = gmsg_router_pipe (router, &receiver, NULL);
+      g_object_set_data (G_OBJECT (sender), "ending", &ending);
+      thread = g_thread_new ("sender", send_until_stopped, g_object_ref (sender));
+      while (gmsg_receiver_get_n_received (receiver) < 10)
+        g_main_context_iteration (context, TRUE);
+      g_atomic_int_set (&ending, TRUE);
+      g_thread_join (thread);
+      gmsg_sender_stop (sender, NULL);
+      iterate_until (context, gmsg_receiver_get_state (receiver) == GMSG_RECEIVER_STATE_FINISHED);
+
+      /* The library runs no thread and opens nothing, not even while it runs. */
+      g_assert_cmpuint (count_entries ("/proc/self/fd"), ==, n_descriptors);
+      g_assert_cmpuint (count_entries ("/proc/self/task"), ==, n_threads);
+
+      gmsg_router_close_pipe (router, receiver, NULL);
+      gmsg_router_stop (router, NULL);
+    }
+
+  /* No source is left, which would be found by its priority of readiness. */
+  g_assert_false (g_main_context_pending (context));
+  assert_no_warning ();
+}
+
+static void
+test_p06_no_source_after_stop (Fixture       *fixture,
+                               gconstpointer  data)
+{
+  int timeout = 0, priority = 0;
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 1);
+  close_pipe (fixture, record);
+  gmsg_router_stop (fixture->router, NULL);
+  assert_warning ("discarding message from closed pipe #1");
+
+  g_assert_true (g_main_context_acquire (fixture->context));
+  g_assert_false (g_main_context_prepare (fixture->context, &priority));
+  g_main_context_query (fixture->context, G_MAXINT, &timeout, NULL, 0);
+  g_main_context_release (fixture->context);
+  g_assert_cmpint (timeout, ==, -1);
+
+  for (guint id = 1; id < 100; id++)
+    g_assert_null (g_main_context_find_source_by_id (fixture->context, id));
+}
+
+static void
+test_p09_ends_its_side (Fixture       *fixture,
+                        gconstpointer  data)
+{
+  for (guint started = 0; started < 2; started++)
+    {
+      g_autoptr (Record) record = NULL;
+      GMsgSender *sender = open_pipe (fixture, &record);
+
+      if (started)
+        {
+          gmsg_sender_start (sender, NULL);
+          send_range (sender, 0, 10);
+        }
+
+      drop_in_thread (sender);
+      g_assert_cmpuint (record->n_finished, ==, 0);
+      iterate_all (fixture->context);
+      record_assert_range (record, 0, started ? 10 : 0);
+      g_assert_cmpuint (record->n_finished, ==, 1);
+      close_pipe (fixture, record);
+    }
+}
+
+static void
+test_p09_disposed_by_a_binding (Fixture       *fixture,
+                                gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GError) error = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  g_object_run_dispose (G_OBJECT (sender));
+  g_object_run_dispose (G_OBJECT (sender));
+
+  g_assert_false (gmsg_sender_send (sender, g_variant_new_int32 (0), &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_STOPPED);
+  iterate_all (fixture->context);
+  g_assert_cmpuint (record->n_finished, ==, 1);
+  close_pipe (fixture, record);
+}
+
+static gpointer
+drop_senders (gpointer data)
+{
+  GPtrArray *senders = data;
+
+  g_ptr_array_set_size (senders, 0);
+  return NULL;
+}
+
+static void
+test_p09_many_at_once (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  g_autoptr (GPtrArray) records = g_ptr_array_new_with_free_func ((GDestroyNotify) record_free);
+  GPtrArray *senders[4];
+  GThread *threads[4];
+  guint n_finished = 0;
+
+  for (guint i = 0; i < 4; i++)
+    {
+      senders[i] = g_ptr_array_new_with_free_func (g_object_unref);
+      for (guint j = 0; j < 500; j++)
+        {
+          Record *record = NULL;
+
+          g_ptr_array_add (senders[i], open_pipe (fixture, &record));
+          g_ptr_array_add (records, record);
+        }
+    }
+
+  for (guint i = 0; i < 4; i++)
+    threads[i] = g_thread_new ("dropper", drop_senders, senders[i]);
+  while (n_finished < records->len)
+    {
+      g_main_context_iteration (fixture->context, TRUE);
+      n_finished = 0;
+      for (guint i = 0; i < records->len; i++)
+        n_finished += ((Record *) g_ptr_array_index (records, i))->n_finished;
+    }
+
+  for (guint i = 0; i < 4; i++)
+    {
+      g_thread_join (threads[i]);
+      g_ptr_array_unref (senders[i]);
+    }
+  for (guint i = 0; i < records->len; i++)
+    close_pipe (fixture, g_ptr_array_index (records, i));
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  test_init (&argc, &argv);
+
+  fixture_test ("/drop/p05/in-own-thread", test_p05_in_own_thread);
+  fixture_test ("/drop/p05/on-another-thread", test_p05_on_another_thread);
+  fixture_test ("/drop/p05/on-another-thread-in-handler", test_p05_on_another_thread_in_handler);
+  fixture_test ("/drop/p05/wakes-the-context", test_p05_wakes_the_context);
+  g_test_add_func ("/drop/p05/context-never-iterates", test_p05_context_never_iterates);
+  g_test_add_func ("/drop/p05/every-order", test_p05_every_order);
+  g_test_add_func ("/drop/p06/nothing-outlives", test_p06_nothing_outlives);
+  fixture_test ("/drop/p06/no-source-after-stop", test_p06_no_source_after_stop);
+  fixture_test ("/drop/p09/ends-its-side", test_p09_ends_its_side);
+  fixture_test ("/drop/p09/disposed-by-a-binding", test_p09_disposed_by_a_binding);
+  fixture_test ("/drop/p09/many-at-once", test_p09_many_at_once);
+  g_test_add_func ("/drop/p09/sources-of-others", test_p09_sources_of_others);
+
+  return g_test_run ();
+}

@@ -1,0 +1,459 @@
+/* fair.c: messages and redraws share the main loop (promise 16)
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "testutil.h"
+
+#include <unistd.h>
+
+/* GTK's: GDK_PRIORITY_REDRAW. */
+#define REDRAW_PRIORITY 120
+#define FRAME_USEC 16667
+
+/* Machines are shared: what is measured in time may be disturbed, and is tried again. A
+ * defect disturbs every attempt. */
+#define N_ATTEMPTS 10
+
+static void
+work (gint64 usec)
+{
+  gint64 end = g_get_monotonic_time () + usec;
+
+  while (g_get_monotonic_time () < end)
+    continue;
+}
+
+/* As GTK's frame clock: a frame each FRAME_USEC, or at once if one is late. */
+typedef struct
+{
+  GSource source;
+  gint64  cost_usec;
+  guint   n_frames;
+} Redraw;
+
+static gboolean
+redraw_dispatch (GSource     *source,
+                 GSourceFunc  callback,
+                 gpointer     user_data)
+{
+  Redraw *self = (Redraw *) source;
+  gint64 start = g_get_monotonic_time ();
+
+  self->n_frames++;
+  work (self->cost_usec);
+  g_source_set_ready_time (source, start + FRAME_USEC);
+  return G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs redraw_funcs = { .dispatch = redraw_dispatch };
+
+static Redraw *
+redraw_attach (GMainContext *context,
+               gint64        cost_usec)
+{
+  GSource *source = g_source_new (&redraw_funcs, sizeof (Redraw));
+  Redraw *self = (Redraw *) source;
+
+  self->cost_usec = cost_usec;
+  g_source_set_priority (source, REDRAW_PRIORITY);
+  g_source_set_ready_time (source, 0);
+  g_source_attach (source, context);
+
+  return self;
+}
+
+static void
+redraw_remove (Redraw *self)
+{
+  g_source_destroy (&self->source);
+  g_source_unref (&self->source);
+}
+
+/* A thread that sends the time, in bursts, until told to end. */
+typedef struct
+{
+  GMsgSender *sender;
+  guint       burst;
+  gulong      pause_usec; /* 0: flood */
+  int         ending;     /* atomic */
+  GThread    *thread;
+} Feed;
+
+static gpointer
+feed_run (gpointer data)
+{
+  Feed *self = data;
+
+  while (!g_atomic_int_get (&self->ending))
+    {
+      for (guint i = 0; i < self->burst; i++)
+        gmsg_sender_send (self->sender, g_variant_new_int64 (g_get_monotonic_time ()), NULL);
+
+      /* The pace of the load, nothing waits for it. */
+      if (self->pause_usec > 0)
+        g_usleep (self->pause_usec);
+    }
+
+  gmsg_sender_stop (self->sender, NULL);
+  return NULL;
+}
+
+static void
+feed_start (Feed       *self,
+            GMsgSender *sender,
+            guint       burst,
+            gulong      pause_usec)
+{
+  *self = (Feed) { .sender = sender, .burst = burst, .pause_usec = pause_usec };
+  gmsg_sender_start (sender, NULL);
+  self->thread = g_thread_new ("feed", feed_run, self);
+}
+
+static void
+feed_end (Feed *self)
+{
+  g_atomic_int_set (&self->ending, TRUE);
+  g_thread_join (self->thread);
+}
+
+/* What a handler that costs something sees. */
+typedef struct
+{
+  gint64 cost_usec;
+  guint  n_messages;
+  gint64 longest_wait;
+} Sink;
+
+static void
+sink_cb (GMsgReceiver *receiver,
+         GVariant     *message,
+         gpointer      user_data)
+{
+  Sink *sink = user_data;
+  gint64 wait = g_get_monotonic_time () - g_variant_get_int64 (message);
+
+  sink->longest_wait = MAX (sink->longest_wait, wait);
+  sink->n_messages++;
+  work (sink->cost_usec);
+}
+
+typedef struct
+{
+  guint  n_frames;
+  guint  n_messages;
+  gint64 longest_wait;
+} Outcome;
+
+/* A redraw and a feed, for a time. The pipe is bounded, so that an overload ends. */
+static Outcome
+run_load (Fixture *fixture,
+          gint64   duration_usec,
+          gint64   frame_usec,
+          gint64   handler_usec,
+          guint    burst,
+          gulong   pause_usec)
+{
+  g_autoptr (GMsgReceiver) receiver = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+  Sink sink = { .cost_usec = handler_usec };
+  Outcome outcome;
+  Redraw *redraw;
+  Feed feed;
+  gint64 end;
+
+  sender = gmsg_router_pipe_bounded (fixture->router, 1000, GMSG_OVERFLOW_BLOCK, &receiver, NULL);
+  g_signal_connect (receiver, "message", G_CALLBACK (sink_cb), &sink);
+  redraw = redraw_attach (fixture->context, frame_usec);
+  feed_start (&feed, sender, burst, pause_usec);
+
+  end = g_get_monotonic_time () + duration_usec;
+  while (g_get_monotonic_time () < end)
+    g_main_context_iteration (fixture->context, TRUE);
+  outcome = (Outcome) { redraw->n_frames, sink.n_messages, sink.longest_wait };
+
+  redraw_remove (redraw);
+  g_atomic_int_set (&feed.ending, TRUE);
+  iterate_until (fixture->context,
+                 gmsg_receiver_get_state (receiver) == GMSG_RECEIVER_STATE_FINISHED);
+  feed_end (&feed);
+  gmsg_router_close_pipe (fixture->router, receiver, NULL);
+
+  return outcome;
+}
+
+static void
+test_p16_defaults (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_assert_cmpint (gmsg_router_get_priority (fixture->router), ==, 130);
+  g_assert_cmpuint (gmsg_router_get_budget (fixture->router), ==, 4000);
+  g_assert_cmpuint (gmsg_router_get_max_latency (fixture->router), ==, 16000);
+}
+
+/* Handlers of 25 µs, asked for without end: redraws of 3 ms keep their rate. */
+static void
+test_p16_overload (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  Outcome outcome = { 0, };
+
+  for (guint i = 0; i < N_ATTEMPTS && outcome.n_frames < 24; i++)
+    {
+      outcome = run_load (fixture, G_USEC_PER_SEC / 2, 3000, 25, 100, 0);
+      g_assert_cmpuint (outcome.n_messages, >, 0);
+      g_test_message ("%u frames of 30, %u messages", outcome.n_frames, outcome.n_messages);
+    }
+
+  g_assert_cmpuint (outcome.n_frames, >=, 24);
+}
+
+/* Messages for half of the time that redraws leave. */
+static void
+test_p16_half_load (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  const gint64 limit = gmsg_router_get_max_latency (fixture->router) + FRAME_USEC;
+  Outcome outcome = { .longest_wait = G_MAXINT64 };
+
+  for (guint i = 0;
+       i < N_ATTEMPTS && (outcome.longest_wait > limit || outcome.n_frames < 28);
+       i++)
+    {
+      outcome = run_load (fixture, G_USEC_PER_SEC / 2, 3000, 25, 16, 1000);
+      g_assert_cmpuint (outcome.n_messages, >, 0);
+      g_test_message ("%u frames of 30, %u messages, longest wait %d µs",
+                      outcome.n_frames, outcome.n_messages, (int) outcome.longest_wait);
+    }
+
+  g_assert_cmpint (outcome.longest_wait, <=, limit);
+  g_assert_cmpuint (outcome.n_frames, >=, 28);
+}
+
+/* Sent with the number of the frame; the wait in frames is exact on any machine. */
+typedef struct
+{
+  Redraw *redraw;
+  guint   n_messages;
+  guint   longest_wait; /* in frames */
+} FrameSink;
+
+static void
+frame_sink_cb (GMsgReceiver *receiver,
+               GVariant     *message,
+               gpointer      user_data)
+{
+  FrameSink *sink = user_data;
+
+  sink->n_messages++;
+  sink->longest_wait = MAX (sink->longest_wait,
+                            sink->redraw->n_frames - g_variant_get_uint32 (message));
+}
+
+/* A redraw that takes longer than a frame is always ready. */
+static guint
+run_saturated (Fixture   *fixture,
+               FrameSink *sink)
+{
+  g_autoptr (GMsgReceiver) receiver = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+
+  sender = gmsg_router_pipe (fixture->router, &receiver, NULL);
+  g_signal_connect (receiver, "message", G_CALLBACK (frame_sink_cb), sink);
+  gmsg_sender_start (sender, NULL);
+  sink->redraw = redraw_attach (fixture->context, 20000);
+
+  while (sink->redraw->n_frames < 20)
+    {
+      gmsg_sender_send (sender, g_variant_new_uint32 (sink->redraw->n_frames), NULL);
+      g_main_context_iteration (fixture->context, TRUE);
+    }
+
+  redraw_remove (sink->redraw);
+  gmsg_router_close_pipe (fixture->router, receiver, NULL);
+  iterate_all (fixture->context);
+
+  return sink->n_messages;
+}
+
+static void
+test_p16_saturating_animation (Fixture       *fixture,
+                               gconstpointer  data)
+{
+  FrameSink sink = { NULL, };
+
+  run_saturated (fixture, &sink);
+  g_assert_cmpuint (sink.n_messages, >=, 18);
+  g_assert_cmpuint (sink.longest_wait, <=, 2);
+  g_free (take_warning ());
+}
+
+static void
+test_p16_no_max_latency (Fixture       *fixture,
+                         gconstpointer  data)
+{
+  FrameSink sink = { NULL, };
+
+  gmsg_router_set_max_latency (fixture->router, 0);
+  g_assert_cmpuint (run_saturated (fixture, &sink), ==, 0);
+  assert_warning ("discarding * messages from closed pipe #1");
+}
+
+/* An urgent dispatch is for one budget, not until the flood ends. */
+static void
+test_p16_saturated_overload (Fixture       *fixture,
+                             gconstpointer  data)
+{
+  Outcome outcome = { 0, };
+
+  for (guint i = 0; i < N_ATTEMPTS && outcome.n_frames < 12; i++)
+    {
+      outcome = run_load (fixture, G_USEC_PER_SEC / 2, 20000, 25, 100, 0);
+      g_assert_cmpuint (outcome.n_messages, >, 0);
+      g_test_message ("%u frames of 25, %u messages", outcome.n_frames, outcome.n_messages);
+    }
+
+  g_assert_cmpuint (outcome.n_frames, >=, 12);
+}
+
+static void
+test_p16_budget (Fixture       *fixture,
+                 gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+
+  /* One message a dispatch, and one dispatch an iteration. */
+  gmsg_router_set_budget (fixture->router, 0);
+  gmsg_router_set_max_latency (fixture->router, 0);
+  send_range (sender, 0, 10);
+  for (guint i = 1; i <= 10; i++)
+    {
+      g_assert_true (g_main_context_iteration (fixture->context, FALSE));
+      g_assert_cmpuint (record->values->len, ==, i);
+    }
+  g_assert_false (g_main_context_iteration (fixture->context, FALSE));
+
+  /* All that there is. */
+  gmsg_router_set_budget (fixture->router, G_MAXUINT);
+  send_range (sender, 10, 10000);
+  g_assert_true (g_main_context_iteration (fixture->context, FALSE));
+  record_assert_range (record, 0, 10010);
+  close_pipe (fixture, record);
+}
+
+static gboolean
+count_cb (gpointer data)
+{
+  guint *n_calls = data;
+
+  (*n_calls)++;
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+test_p16_priority (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (GSource) idle = g_idle_source_new ();
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  guint n_calls = 0;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  gmsg_router_set_max_latency (fixture->router, 0);
+  g_source_set_priority (idle, 50);
+  g_source_set_callback (idle, count_cb, &n_calls, NULL);
+  g_source_attach (idle, fixture->context);
+
+  send_range (sender, 0, 1);
+  g_main_context_iteration (fixture->context, FALSE);
+  g_assert_cmpuint (n_calls, ==, 1);
+  record_assert_range (record, 0, 0);
+
+  /* Also while it runs. */
+  gmsg_router_set_priority (fixture->router, 40);
+  g_main_context_iteration (fixture->context, FALSE);
+  g_assert_cmpuint (n_calls, ==, 1);
+  record_assert_range (record, 0, 1);
+
+  g_source_destroy (idle);
+  close_pipe (fixture, record);
+}
+
+/* How often the context was woken since the last call, from the counter of its eventfd. */
+static guint64
+take_n_wakeups (GMainContext *context)
+{
+  GPollFD fds[8];
+  int timeout, priority, n_fds;
+  guint64 n_wakeups = 0;
+
+  g_assert_true (g_main_context_acquire (context));
+  g_main_context_prepare (context, &priority);
+  n_fds = g_main_context_query (context, priority, &timeout, fds, G_N_ELEMENTS (fds));
+  g_assert_cmpint (n_fds, ==, 1);
+  if (g_poll (fds, 1, 0) == 1)
+    g_assert_cmpint (read (fds[0].fd, &n_wakeups, sizeof n_wakeups), ==, sizeof n_wakeups);
+  g_main_context_release (context);
+
+  return n_wakeups;
+}
+
+static gpointer
+send_burst (gpointer data)
+{
+  send_range (data, 0, 10000);
+  return NULL;
+}
+
+static void
+test_p16_one_wakeup_per_burst (Fixture       *fixture,
+                               gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  iterate_all (fixture->context);
+  take_n_wakeups (fixture->context);
+
+  g_thread_join (g_thread_new ("sender", send_burst, sender));
+  g_assert_cmpuint (take_n_wakeups (fixture->context), ==, 1);
+
+  iterate_all (fixture->context);
+  record_assert_range (record, 0, 10000);
+  take_n_wakeups (fixture->context);
+
+  /* And again, once the context has seen that there is nothing. */
+  g_thread_join (g_thread_new ("sender", send_burst, sender));
+  g_assert_cmpuint (take_n_wakeups (fixture->context), ==, 1);
+  iterate_all (fixture->context);
+  g_assert_cmpuint (record->values->len, ==, 20000);
+  close_pipe (fixture, record);
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  test_init (&argc, &argv);
+
+  fixture_test ("/fair/p16/defaults", test_p16_defaults);
+  fixture_test ("/fair/p16/overload", test_p16_overload);
+  fixture_test ("/fair/p16/half-load", test_p16_half_load);
+  fixture_test ("/fair/p16/saturating-animation", test_p16_saturating_animation);
+  fixture_test ("/fair/p16/saturated-overload", test_p16_saturated_overload);
+  fixture_test ("/fair/p16/no-max-latency", test_p16_no_max_latency);
+  fixture_test ("/fair/p16/budget", test_p16_budget);
+  fixture_test ("/fair/p16/priority", test_p16_priority);
+  fixture_test ("/fair/p16/one-wakeup-per-burst", test_p16_one_wakeup_per_burst);
+
+  return g_test_run ();
+}

@@ -1,0 +1,417 @@
+/* history.c: random histories from many threads, checked against a model (promises 8, 12)
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "testutil.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_PIPES 4
+#define MAX_THREADS 4
+#define N_ATTEMPTS 400 /* to send, of each thread */
+
+/* What one thread did, and what arrived of it. Each attempt has a number; messages carry
+ * the numbers of the thread and of the attempt. */
+typedef struct
+{
+  guint    index;
+  guint32  seed;
+  gboolean sent[N_ATTEMPTS];      /* by the thread; read when it has been joined */
+  guint8   pipe_of[N_ATTEMPTS];
+  gboolean delivered[N_ATTEMPTS]; /* router's thread */
+  int      last_in_order;         /* router's thread: over all pipes that keep the order */
+  int      last_of_pipe[MAX_PIPES];
+  gboolean may_stop;              /* senders, besides sending */
+  struct _History *history;
+} Worker;
+
+typedef struct _History
+{
+  Fixture      *fixture;
+  guint         n_pipes, n_workers;
+  GMsgSender   *senders[MAX_PIPES];
+  GMsgReceiver *receivers[MAX_PIPES];
+  gboolean      drops[MAX_PIPES];
+  gboolean      pulls[MAX_PIPES];
+  gboolean      closed[MAX_PIPES];
+  guint         n_finished[MAX_PIPES];
+  Worker        workers[MAX_THREADS];
+  int           n_running; /* atomic: workers */
+  guint         depth;
+} History;
+
+/* Of the run's log, by any thread. */
+static GMutex late_lock;
+static guint64 n_late;       /* late_lock: messages */
+static guint64 n_late_lines; /* late_lock: senders */
+
+static void
+late_cb (const char     *domain,
+         GLogLevelFlags  level,
+         const char     *message,
+         gpointer        user_data)
+{
+  guint64 id, n_messages;
+
+  if (sscanf (message,
+              "pipe #%" G_GUINT64_FORMAT ": discarded %" G_GUINT64_FORMAT " after",
+              &id, &n_messages) != 2)
+    return;
+
+  g_mutex_lock (&late_lock);
+  n_late += n_messages;
+  n_late_lines++;
+  g_mutex_unlock (&late_lock);
+}
+
+static gpointer
+worker_run (gpointer data)
+{
+  Worker *self = data;
+  History *history = self->history;
+  g_autoptr (GRand) random = g_rand_new_with_seed (self->seed);
+  GMsgSender *senders[MAX_PIPES];
+
+  for (guint i = 0; i < history->n_pipes; i++)
+    senders[i] = g_object_ref (history->senders[i]);
+
+  for (guint i = 0; i < N_ATTEMPTS; i++)
+    {
+      guint pipe = g_rand_int_range (random, 0, history->n_pipes);
+      g_autoptr (GError) error = NULL;
+
+      self->pipe_of[i] = pipe;
+      self->sent[i] = gmsg_sender_send (senders[pipe], g_variant_new ("(uu)", self->index, i), &error);
+      g_assert_true (self->sent[i] == (error == NULL));
+      if (error != NULL)
+        g_assert_true (g_error_matches (error, GMSG_ERROR, GMSG_ERROR_STOPPED) ||
+                       g_error_matches (error, GMSG_ERROR, GMSG_ERROR_FULL));
+
+      if (self->may_stop && g_rand_int_range (random, 0, 100) == 0)
+        gmsg_sender_stop (senders[pipe], NULL);
+      if (g_rand_int_range (random, 0, 50) == 0)
+        g_thread_yield ();
+    }
+
+  for (guint i = 0; i < history->n_pipes; i++)
+    g_object_unref (senders[i]);
+  g_atomic_int_add (&history->n_running, -1);
+  g_main_context_wakeup (history->fixture->context);
+
+  return NULL;
+}
+
+static guint
+pipe_of_receiver (History      *history,
+                  GMsgReceiver *receiver)
+{
+  for (guint i = 0; i < history->n_pipes; i++)
+    if (history->receivers[i] == receiver)
+      return i;
+
+  g_assert_not_reached ();
+}
+
+static void
+history_arrived (History  *history,
+                 guint     pipe,
+                 GVariant *message)
+{
+  guint index, attempt;
+  Worker *worker;
+
+  g_variant_get (message, "(uu)", &index, &attempt);
+  worker = &history->workers[index];
+
+  g_assert_false (history->closed[pipe]);
+  g_assert_cmpuint (history->n_finished[pipe], ==, 0);
+  g_assert_cmpuint (worker->pipe_of[attempt], ==, pipe);
+  g_assert_false (worker->delivered[attempt]);
+  worker->delivered[attempt] = TRUE;
+
+  /* In its pipe, and over all pipes whose messages don't move up and aren't pulled. */
+  g_assert_cmpint (worker->last_of_pipe[pipe], <, (int) attempt);
+  worker->last_of_pipe[pipe] = attempt;
+  if (history->drops[pipe] || history->pulls[pipe])
+    return;
+  g_assert_cmpint (worker->last_in_order, <, (int) attempt);
+  worker->last_in_order = attempt;
+}
+
+static void
+maybe_close (History *history,
+             guint    pipe)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (history->closed[pipe] || !gmsg_router_get_running (history->fixture->router))
+    return;
+
+  gmsg_router_close_pipe (history->fixture->router, history->receivers[pipe], &error);
+  g_assert_no_error (error);
+  history->closed[pipe] = TRUE;
+}
+
+static void
+message_cb (GMsgReceiver *receiver,
+            GVariant     *message,
+            gpointer      user_data)
+{
+  History *history = user_data;
+
+  history_arrived (history, pipe_of_receiver (history, receiver), message);
+
+  /* Handlers do what handlers do. */
+  switch (g_test_rand_int_range (0, 2000))
+    {
+    case 0:
+      maybe_close (history, g_test_rand_int_range (0, history->n_pipes));
+      break;
+
+    case 1:
+    case 2:
+    case 3:
+      if (history->depth++ < 3)
+        g_main_context_iteration (history->fixture->context, FALSE);
+      history->depth--;
+      break;
+
+    default:
+      break;
+    }
+}
+
+static void
+finished_cb (GMsgReceiver *receiver,
+             const GError *error,
+             gpointer      user_data)
+{
+  History *history = user_data;
+
+  history->n_finished[pipe_of_receiver (history, receiver)]++;
+}
+
+static void
+next_cb (GObject      *object,
+         GAsyncResult *result,
+         gpointer      user_data)
+{
+  History *history = user_data;
+  GMsgReceiver *receiver = GMSG_RECEIVER (object);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) message = gmsg_receiver_next_finish (receiver, result, &error);
+
+  if (message == NULL)
+    {
+      if (error != NULL)
+        g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CLOSED);
+      return;
+    }
+
+  /* `finished` may precede the callback of the last message that was taken. */
+  {
+    guint pipe = pipe_of_receiver (history, receiver);
+    guint n_finished = history->n_finished[pipe];
+    gboolean closed = history->closed[pipe];
+
+    history->n_finished[pipe] = 0;
+    history->closed[pipe] = FALSE;
+    history_arrived (history, pipe, message);
+    history->n_finished[pipe] = n_finished;
+    history->closed[pipe] = closed;
+  }
+
+  gmsg_receiver_next_async (receiver, NULL, next_cb, history);
+}
+
+static void
+history_open (History *history,
+              guint    pipe)
+{
+  GMsgRouter *router = history->fixture->router;
+  guint kind = g_test_rand_int_range (0, 5);
+
+  if (kind < 2)
+    {
+      history->senders[pipe] = gmsg_router_pipe (router, &history->receivers[pipe], NULL);
+    }
+  else
+    {
+      GMsgOverflow overflow = kind - 2;
+
+      history->senders[pipe] = gmsg_router_pipe_bounded (router, g_test_rand_int_range (1, 20), overflow,
+                                                         &history->receivers[pipe], NULL);
+      history->drops[pipe] = overflow == GMSG_OVERFLOW_DROP_OLDEST;
+    }
+
+  history->pulls[pipe] = g_test_rand_int_range (0, 4) == 0;
+  g_signal_connect (history->receivers[pipe], "message", G_CALLBACK (message_cb), history);
+  g_signal_connect (history->receivers[pipe], "finished", G_CALLBACK (finished_cb), history);
+  if (history->pulls[pipe])
+    gmsg_receiver_next_async (history->receivers[pipe], NULL, next_cb, history);
+  gmsg_sender_start (history->senders[pipe], NULL);
+}
+
+static gboolean
+all_ended (History *history)
+{
+  for (guint i = 0; i < history->n_pipes; i++)
+    if (gmsg_receiver_get_state (history->receivers[i]) == GMSG_RECEIVER_STATE_OPEN)
+      return FALSE;
+
+  return TRUE;
+}
+
+/* How many messages the log says were lost. */
+static guint64
+count_told (void)
+{
+  guint64 n_told = 0;
+  char *warning;
+
+  while ((warning = take_warning ()) != NULL)
+    {
+      guint n_messages;
+
+      if (sscanf (warning, "discarding %u messages", &n_messages) == 1 ||
+          sscanf (warning, "dropping %u undelivered", &n_messages) == 1)
+        n_told += n_messages;
+      else if (g_str_has_prefix (warning, "discarding message from closed pipe"))
+        n_told++;
+      else
+        g_assert_nonnull (strstr (warning, "unclosed pipe"));
+
+      g_free (warning);
+    }
+
+  /* The one warning of each sender that came late is for its first message, and at its end
+   * it tells of them all. */
+  g_mutex_lock (&late_lock);
+  n_told = n_told - n_late_lines + n_late;
+  n_late = n_late_lines = 0;
+  g_mutex_unlock (&late_lock);
+
+  return n_told;
+}
+
+static gboolean
+ended_cb (gpointer data)
+{
+  return all_ended (data);
+}
+
+/* To the message: sent = delivered + dropped + told of as lost. */
+static void
+history_check (History *history)
+{
+  guint64 n_sent = 0, n_delivered = 0, n_dropped = 0;
+
+  for (guint i = 0; i < history->n_workers; i++)
+    {
+      Worker *worker = &history->workers[i];
+
+      for (guint j = 0; j < N_ATTEMPTS; j++)
+        {
+          n_sent += worker->sent[j];
+          n_delivered += worker->delivered[j];
+          g_assert_true (worker->sent[j] || !worker->delivered[j]);
+        }
+    }
+
+  for (guint i = 0; i < history->n_pipes; i++)
+    {
+      n_dropped += gmsg_receiver_get_n_dropped (history->receivers[i]);
+      g_assert_cmpuint (history->n_finished[i], <=, 1);
+    }
+
+  g_assert_cmpuint (n_sent, ==, n_delivered + n_dropped + count_told ());
+}
+
+static void
+run_history (Fixture *fixture)
+{
+  g_autofree History *history = g_new0 (History, 1);
+  GThread *threads[MAX_THREADS];
+  guint ending = g_test_rand_int_range (0, 3);
+
+  history->fixture = fixture;
+  if (!gmsg_router_get_running (fixture->router))
+    gmsg_router_start (fixture->router, NULL);
+
+  history->n_pipes = g_test_rand_int_range (1, MAX_PIPES + 1);
+  for (guint i = 0; i < history->n_pipes; i++)
+    history_open (history, i);
+
+  history->n_workers = g_test_rand_int_range (1, MAX_THREADS + 1);
+  history->n_running = history->n_workers;
+  for (guint i = 0; i < history->n_workers; i++)
+    {
+      Worker *worker = &history->workers[i];
+
+      worker->index = i;
+      worker->seed = g_test_rand_int ();
+      worker->last_in_order = -1;
+      for (guint j = 0; j < MAX_PIPES; j++)
+        worker->last_of_pipe[j] = -1;
+      worker->may_stop = g_test_rand_int_range (0, 2);
+      worker->history = history;
+      threads[i] = g_thread_new ("worker", worker_run, worker);
+    }
+
+  if (ending == 1)
+    {
+      for (guint i = g_test_rand_int_range (0, 200); i > 0; i--)
+        g_main_context_iteration (fixture->context, FALSE);
+      gmsg_router_stop (fixture->router, NULL);
+    }
+
+  iterate_until (fixture->context, g_atomic_int_get (&history->n_running) == 0);
+  for (guint i = 0; i < history->n_workers; i++)
+    g_thread_join (threads[i]);
+  for (guint i = 0; i < history->n_pipes; i++)
+    g_clear_object (&history->senders[i]);
+
+  /* A reader that pulls needs the context, which manual mode leaves to it. */
+  if (ending == 2)
+    gmsg_router_route_until (fixture->router, 0, ended_cb, history, NULL);
+  else if (ending == 0)
+    iterate_until (fixture->context, all_ended (history));
+
+  for (guint i = 0; i < history->n_pipes; i++)
+    maybe_close (history, i);
+  if (gmsg_router_get_running (fixture->router))
+    gmsg_router_stop (fixture->router, NULL);
+  iterate_all (fixture->context);
+
+  history_check (history);
+  for (guint i = 0; i < history->n_pipes; i++)
+    {
+      g_signal_handlers_disconnect_by_data (history->receivers[i], history);
+      g_assert_finalize_object (history->receivers[i]);
+    }
+}
+
+static void
+test_p08_random_histories (Fixture       *fixture,
+                           gconstpointer  data)
+{
+  guint n_histories = g_test_slow () ? 5000 : 300;
+
+  for (guint i = 0; i < n_histories; i++)
+    run_history (fixture);
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  test_init (&argc, &argv);
+  g_log_set_handler ("GMsgRouter", G_LOG_LEVEL_DEBUG, late_cb, NULL);
+
+  fixture_test ("/history/p08/random-histories", test_p08_random_histories);
+
+  return g_test_run ();
+}
