@@ -55,7 +55,7 @@ def select(build, pattern, suites):
         arguments = None
         if pattern in test["name"] or pattern in suites_of(test):
             arguments = []
-        elif suites_of(test) & {"c", "c++"}:
+        elif suites_of(test) & {"c", "cplusplus"}:
             points = [point for point in list_points(test) if pattern in point]
             if points:
                 arguments = [word for point in points for word in ("-p", point)]
