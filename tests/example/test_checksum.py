@@ -230,7 +230,8 @@ class ChecksumTest(unittest.TestCase):
             line = process.stderr.readline()
             # One a second, and no more; the timer of GLib is never early.
             self.assertGreaterEqual(time.monotonic() - started, number * 0.99)
-            self.assertRegex(line.decode(), r'\A0 of 1 files, [0-9.]+\s\S+ of 1\.1\sTB, [0-9.]+\s\S+/s, [0-9:]+ left\n\Z')
+            self.assertRegex(line.decode(), r'\A0 of 1 files, [0-9.]+\s\S+ of 1\.1\sTB, '
+                                            r'[0-9.]+\s\S+/s, [0-9:]+ left\n\Z')
 
     def interrupt(self, number, *arguments):
         """Interrupts a run that is at work, and tells how long it went on."""

@@ -397,7 +397,8 @@ main (int   argc,
 
   setlocale (LC_CTYPE, "");
 
-  g_option_context_set_summary (context, "Prints the SHA-256 of every file at or under PATH, as sha256sum does.");
+  g_option_context_set_summary (context,
+                                "Prints the SHA-256 of every file at or under PATH, as sha256sum does.");
   g_option_context_add_main_entries (context, entries, NULL);
   if (!g_option_context_parse (context, &argc, &argv, &error))
     {
