@@ -20,20 +20,20 @@ let fixtures = [];
 
 // GJS logs an exception that it can't throw as a critical, and some tests want
 // just that: so criticals are not fatal in this process, but collected, too.
-GLib.log_set_writer_func((level, {MESSAGE, GLIB_DOMAIN}) => {
-    const [text, domain] = [MESSAGE, GLIB_DOMAIN].map(
-        field => new TextDecoder().decode(field));
-
-    if (level > GLib.LogLevelFlags.LEVEL_WARNING)
-        return GLib.LogWriterOutput.HANDLED;
-    if (domain === 'GMsgRouter' && level === GLib.LogLevelFlags.LEVEL_WARNING)
+function logCb(domain, level, text) {
+    if (domain === 'GMsgRouter' && level & GLib.LogLevelFlags.LEVEL_WARNING)
         warnings.push(text);
     else if (domain === 'Gjs' && text.startsWith('JS ERROR'))
         exceptions.push(text);
     else
         complaints.push(`${domain}: ${text}`);
-    return GLib.LogWriterOutput.HANDLED;
-});
+}
+
+const logHandlers = ['GMsgRouter', 'Gjs', 'GLib', 'GLib-GObject', 'GLib-GIO'].map(
+    domain => [domain, GLib.log_set_handler(domain,
+        GLib.LogLevelFlags.LEVEL_WARNING | GLib.LogLevelFlags.LEVEL_CRITICAL |
+        GLib.LogLevelFlags.FLAG_FATAL | GLib.LogLevelFlags.FLAG_RECURSION,
+        logCb)]);
 
 /** Adds a test; a function that returns a promise is waited for. */
 export function test(name, func) {
@@ -270,5 +270,7 @@ export function run() {
         for (const line of `${failure}\n${failure.stack}`.trim().split('\n'))
             print(`# ${line}`);
     });
+    // No JavaScript may run while GJS ends.
+    logHandlers.forEach(([domain, id]) => GLib.log_remove_handler(domain, id));
     System.exit(failed ? 1 : 0);
 }
