@@ -1,0 +1,1207 @@
+/* router.c: tests of the life of a router
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "testutil.h"
+
+/* Asserts that a call failed with @code and says why, and forgets it. */
+static void
+assert_failed (GError    **error,
+               GMsgError   code)
+{
+  g_assert_error (*error, GMSG_ERROR, (int) code);
+  g_assert_cmpuint (strlen ((*error)->message), >, 10);
+  g_assert_false (g_str_has_suffix ((*error)->message, "."));
+  g_clear_error (error);
+}
+
+static void
+run_in_thread (GThreadFunc function,
+               gpointer    data)
+{
+  g_thread_join (g_thread_new ("other", function, data));
+}
+
+static gboolean
+not_reached (gpointer data)
+{
+  g_assert_not_reached ();
+  return TRUE;
+}
+
+static void
+count_notify_cb (GObject    *object,
+                 GParamSpec *pspec,
+                 gpointer    user_data)
+{
+  guint *n_notified = user_data;
+
+  (*n_notified)++;
+}
+
+static guint
+n_warnings (void)
+{
+  guint n = 0;
+  char *warning;
+
+  while ((warning = take_warning ()) != NULL)
+    {
+      n++;
+      g_free (warning);
+    }
+
+  return n;
+}
+
+static void
+test_start_twice (Fixture       *fixture,
+                  gconstpointer  data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_value (sender, 0);
+
+  g_assert_false (gmsg_router_start (fixture->router, &error));
+  assert_failed (&error, GMSG_ERROR_ALREADY_STARTED);
+  g_assert_false (gmsg_router_start (fixture->router, NULL));
+
+  g_assert_true (gmsg_router_get_running (fixture->router));
+  g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 1);
+  iterate_all (fixture->context);
+  record_assert_range (record, 0, 1);
+  close_pipe (fixture, record);
+}
+
+static void
+assert_does_not_run (GMsgRouter   *router,
+                     GMsgReceiver *receiver)
+{
+  g_autoptr (GError) error = NULL;
+  GMsgReceiver *made = receiver;
+
+  g_assert_false (gmsg_router_get_running (router));
+  g_assert_cmpuint (gmsg_router_get_n_pipes (router), ==, 0);
+
+  g_assert_false (gmsg_router_stop (router, &error));
+  assert_failed (&error, GMSG_ERROR_NOT_RUNNING);
+
+  g_assert_null (gmsg_router_pipe (router, &made, &error));
+  assert_failed (&error, GMSG_ERROR_NOT_RUNNING);
+  g_assert_null (made);
+
+  made = receiver;
+  g_assert_null (gmsg_router_pipe_bounded (router, 1, GMSG_OVERFLOW_FAIL, &made, &error));
+  assert_failed (&error, GMSG_ERROR_NOT_RUNNING);
+  g_assert_null (made);
+
+  g_assert_false (gmsg_router_close_pipe (router, receiver, &error));
+  assert_failed (&error, GMSG_ERROR_NOT_RUNNING);
+
+  g_assert_false (gmsg_router_route_until (router, 0, not_reached, NULL, &error));
+  assert_failed (&error, GMSG_ERROR_NOT_RUNNING);
+
+  g_assert_false (gmsg_router_get_running (router));
+}
+
+static void
+test_not_started (Fixture       *fixture,
+                  gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  GMsgRouter *router = gmsg_router_new (fixture->context);
+
+  sender = open_pipe (fixture, &record);
+  assert_does_not_run (router, record->receiver);
+  g_assert_finalize_object (router);
+
+  g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 1);
+  close_pipe (fixture, record);
+}
+
+static void
+test_stopped (Fixture       *fixture,
+              gconstpointer  data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  close_pipe (fixture, record);
+  g_assert_true (gmsg_router_stop (fixture->router, &error));
+  g_assert_no_error (error);
+
+  assert_does_not_run (fixture->router, record->receiver);
+}
+
+static void
+test_restart (Fixture       *fixture,
+              gconstpointer  data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GMsgSender) first = NULL;
+  g_autoptr (GMsgSender) second = NULL;
+  g_autoptr (GMsgSender) third = NULL;
+  g_autoptr (Record) first_record = NULL;
+  g_autoptr (Record) second_record = NULL;
+  g_autoptr (Record) third_record = NULL;
+
+  first = open_pipe (fixture, &first_record);
+  second = open_pipe (fixture, &second_record);
+  g_assert_cmpuint (gmsg_sender_get_id (first), ==, 1);
+  g_assert_cmpuint (gmsg_sender_get_id (second), ==, 2);
+  gmsg_sender_start (first, NULL);
+  gmsg_sender_start (second, NULL);
+  g_assert_true (gmsg_router_route_until (fixture->router, -1, always, NULL, &error));
+  close_pipe (fixture, first_record);
+
+  g_assert_true (gmsg_router_stop (fixture->router, &error));
+  assert_warning ("*1 unclosed pipe");
+  assert_no_warning ();
+  g_assert_true (gmsg_router_start (fixture->router, &error));
+  g_assert_no_error (error);
+  g_assert_true (gmsg_router_get_running (fixture->router));
+  g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 0);
+
+  g_assert_false (gmsg_router_close_pipe (fixture->router, second_record->receiver, &error));
+  assert_failed (&error, GMSG_ERROR_UNKNOWN_RECEIVER);
+
+  /* The earlier run was in manual mode; this one delivers in the event loop. */
+  third = open_pipe (fixture, &third_record);
+  g_assert_cmpuint (gmsg_sender_get_id (third), ==, 3);
+  g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 1);
+  gmsg_sender_start (third, NULL);
+  send_range (third, 0, 3);
+  send_value (second, 9);
+  assert_warning ("discarding message from closed pipe #2");
+  iterate_all (fixture->context);
+  record_assert_range (third_record, 0, 3);
+  record_assert_range (second_record, 0, 0);
+  close_pipe (fixture, third_record);
+}
+
+static void
+restart_cb (GMsgReceiver *receiver,
+            GVariant     *message,
+            gpointer      user_data)
+{
+  Fixture *fixture = user_data;
+
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
+  g_assert_cmpint (gmsg_receiver_get_state (receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
+  g_assert_true (gmsg_router_start (fixture->router, NULL));
+}
+
+static void
+test_restart_in_handler (Fixture       *fixture,
+                         gconstpointer  data)
+{
+  g_autoptr (GMsgSender) old = NULL;
+  g_autoptr (GMsgSender) new = NULL;
+  g_autoptr (Record) old_record = NULL;
+  g_autoptr (Record) new_record = NULL;
+
+  old = open_pipe (fixture, &old_record);
+  g_signal_connect (old_record->receiver, "message", G_CALLBACK (restart_cb), fixture);
+  gmsg_sender_start (old, NULL);
+  send_range (old, 0, 4);
+  iterate_all (fixture->context);
+  record_assert_range (old_record, 0, 1);
+  assert_warning ("*1 unclosed pipe");
+  assert_warning ("dropping 3 undelivered messages");
+  assert_no_warning ();
+
+  new = open_pipe (fixture, &new_record);
+  gmsg_sender_start (new, NULL);
+  send_range (new, 0, 4);
+  iterate_all (fixture->context);
+  record_assert_range (new_record, 0, 4);
+  close_pipe (fixture, new_record);
+}
+
+static void
+test_stop_silent (Fixture       *fixture,
+                  gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 3);
+  gmsg_sender_stop (sender, NULL);
+  iterate_until (fixture->context, record->n_finished == 1);
+  close_pipe (fixture, record);
+
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
+  assert_no_warning ();
+}
+
+static void
+test_stop_singular (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_value (sender, 0);
+
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
+  assert_warning ("stopping the router with 1 unclosed pipe");
+  assert_warning ("dropping 1 undelivered message");
+  assert_no_warning ();
+
+  iterate_all (fixture->context);
+  record_assert_range (record, 0, 0);
+  g_assert_cmpuint (record->n_finished, ==, 0);
+}
+
+static void
+test_stop_plural (Fixture       *fixture,
+                  gconstpointer  data)
+{
+  g_autoptr (GMsgSender) first = NULL;
+  g_autoptr (GMsgSender) second = NULL;
+  g_autoptr (Record) first_record = NULL;
+  g_autoptr (Record) second_record = NULL;
+  GCancellable *cancellable;
+
+  first = open_pipe (fixture, &first_record);
+  second = open_bounded (fixture, 8, GMSG_OVERFLOW_BLOCK, &second_record);
+  cancellable = gmsg_sender_get_cancellable (first);
+  gmsg_sender_start (first, NULL);
+  gmsg_sender_start (second, NULL);
+  send_range (first, 0, 2);
+  send_range (second, 0, 3);
+  g_assert_false (g_cancellable_is_cancelled (cancellable));
+
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
+  assert_warning ("stopping the router with 2 unclosed pipes");
+  assert_warning ("dropping 5 undelivered messages");
+  assert_no_warning ();
+
+  g_assert_cmpint (gmsg_receiver_get_state (first_record->receiver), ==,
+                   GMSG_RECEIVER_STATE_CLOSED);
+  g_assert_cmpint (gmsg_receiver_get_state (second_record->receiver), ==,
+                   GMSG_RECEIVER_STATE_CLOSED);
+  g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 0);
+  g_assert_true (g_cancellable_is_cancelled (cancellable));
+}
+
+/* A pipe that has finished is still unclosed, and its end is no message. */
+static void
+test_stop_finished (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autoptr (GMsgSender) first = NULL;
+  g_autoptr (GMsgSender) second = NULL;
+  g_autoptr (Record) first_record = NULL;
+  g_autoptr (Record) second_record = NULL;
+
+  first = open_pipe (fixture, &first_record);
+  second = open_pipe (fixture, &second_record);
+  gmsg_sender_start (first, NULL);
+  gmsg_sender_stop (first, NULL);
+  iterate_until (fixture->context, first_record->n_finished == 1);
+  g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 2);
+
+  gmsg_sender_start (second, NULL);
+  gmsg_sender_stop (second, NULL);
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
+  assert_warning ("stopping the router with 2 unclosed pipes");
+  assert_no_warning ();
+  g_assert_cmpuint (second_record->n_finished, ==, 0);
+}
+
+static void
+test_stop_discarded (Fixture       *fixture,
+                     gconstpointer  data)
+{
+  g_autoptr (GMsgSender) closed = NULL;
+  g_autoptr (GMsgSender) open = NULL;
+  g_autoptr (Record) closed_record = NULL;
+  g_autoptr (Record) open_record = NULL;
+
+  closed = open_pipe (fixture, &closed_record);
+  open = open_pipe (fixture, &open_record);
+  gmsg_sender_start (closed, NULL);
+  gmsg_sender_start (open, NULL);
+  send_range (closed, 0, 3);
+  send_range (open, 0, 4);
+  close_pipe (fixture, closed_record);
+  send_range (closed, 3, 2);
+
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
+  assert_warning ("stopping the router with 1 unclosed pipe");
+  assert_warning ("dropping 4 undelivered messages");
+  assert_warning ("discarding 5 messages from closed pipe #1");
+  assert_no_warning ();
+}
+
+typedef struct
+{
+  GMsgRouter   *router;
+  GMsgReceiver *receiver;
+} ThreadData;
+
+static gpointer
+call_everything (gpointer data)
+{
+  ThreadData *self = data;
+  g_autoptr (GError) error = NULL;
+  GMsgReceiver *receiver = self->receiver;
+
+  g_assert_false (gmsg_router_start (self->router, &error));
+  assert_failed (&error, GMSG_ERROR_WRONG_THREAD);
+
+  g_assert_false (gmsg_router_stop (self->router, &error));
+  assert_failed (&error, GMSG_ERROR_WRONG_THREAD);
+
+  g_assert_null (gmsg_router_pipe (self->router, &receiver, &error));
+  assert_failed (&error, GMSG_ERROR_WRONG_THREAD);
+  g_assert_null (receiver);
+
+  receiver = self->receiver;
+  g_assert_null (gmsg_router_pipe_bounded (self->router, 1, GMSG_OVERFLOW_BLOCK, &receiver,
+                                           &error));
+  assert_failed (&error, GMSG_ERROR_WRONG_THREAD);
+  g_assert_null (receiver);
+
+  g_assert_false (gmsg_router_close_pipe (self->router, self->receiver, &error));
+  assert_failed (&error, GMSG_ERROR_WRONG_THREAD);
+
+  g_assert_false (gmsg_router_route_until (self->router, 0, not_reached, NULL, &error));
+  assert_failed (&error, GMSG_ERROR_WRONG_THREAD);
+  g_assert_false (gmsg_router_route_until (self->router, -1, not_reached, NULL, &error));
+  assert_failed (&error, GMSG_ERROR_WRONG_THREAD);
+
+  return NULL;
+}
+
+static void
+test_wrong_thread (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  ThreadData thread_data;
+  guint n_notified = 0;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 2);
+  g_signal_connect (fixture->router, "notify", G_CALLBACK (count_notify_cb), &n_notified);
+  g_signal_connect (record->receiver, "notify", G_CALLBACK (count_notify_cb), &n_notified);
+
+  thread_data.router = fixture->router;
+  thread_data.receiver = record->receiver;
+  run_in_thread (call_everything, &thread_data);
+
+  g_assert_cmpuint (n_notified, ==, 0);
+  g_assert_true (gmsg_router_get_running (fixture->router));
+  g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 1);
+  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
+  g_signal_handlers_disconnect_by_data (record->receiver, &n_notified);
+
+  /* Neither was it put into manual mode. */
+  iterate_all (fixture->context);
+  record_assert_range (record, 0, 2);
+  close_pipe (fixture, record);
+}
+
+static gpointer
+call_setters (gpointer data)
+{
+  GMsgRouter *router = data;
+
+  gmsg_router_set_priority (router, 7);
+  gmsg_router_set_budget (router, 8);
+  gmsg_router_set_max_latency (router, 9);
+
+  return NULL;
+}
+
+static void
+test_wrong_thread_setters (Fixture       *fixture,
+                           gconstpointer  data)
+{
+  guint n_notified = 0;
+
+  g_signal_connect (fixture->router, "notify", G_CALLBACK (count_notify_cb), &n_notified);
+  run_in_thread (call_setters, fixture->router);
+
+  assert_warning ("gmsg_router_set_priority must be called in the router's thread*");
+  assert_warning ("gmsg_router_set_budget must be called in the router's thread*");
+  assert_warning ("gmsg_router_set_max_latency must be called in the router's thread*");
+  g_assert_cmpuint (n_notified, ==, 0);
+  g_assert_cmpint (gmsg_router_get_priority (fixture->router), ==, 130);
+  g_assert_cmpuint (gmsg_router_get_budget (fixture->router), ==, 4000);
+  g_assert_cmpuint (gmsg_router_get_max_latency (fixture->router), ==, 16000);
+
+  /* Where there is no router's thread, any may set them. */
+  gmsg_router_stop (fixture->router, NULL);
+  run_in_thread (call_setters, fixture->router);
+  g_assert_cmpuint (n_notified, ==, 4);
+  g_assert_cmpint (gmsg_router_get_priority (fixture->router), ==, 7);
+  g_assert_cmpuint (gmsg_router_get_budget (fixture->router), ==, 8);
+  g_assert_cmpuint (gmsg_router_get_max_latency (fixture->router), ==, 9);
+}
+
+typedef struct
+{
+  GMsgRouter   *router;
+  GMsgReceiver *receiver;
+  int           started; /* atomic */
+  int           stop;    /* atomic */
+} ReaderData;
+
+static gpointer
+read_everything (gpointer data)
+{
+  ReaderData *self = data;
+  guint64 last = 0;
+
+  do
+    {
+      guint64 n_received = gmsg_receiver_get_n_received (self->receiver);
+
+      g_assert_cmpuint (n_received, >=, last);
+      last = n_received;
+      g_assert_nonnull (gmsg_router_get_context (self->router));
+      g_assert_true (gmsg_router_get_running (self->router));
+      g_assert_cmpuint (gmsg_router_get_n_pipes (self->router), >=, 1);
+      g_assert_cmpuint (gmsg_router_get_n_pipes (self->router), <=, 2);
+      g_assert_cmpint (gmsg_router_get_priority (self->router), ==, 130);
+      g_assert_cmpuint (gmsg_router_get_budget (self->router), >=, 4000);
+      g_assert_cmpuint (gmsg_router_get_max_latency (self->router), ==, 16000);
+      g_assert_cmpuint (gmsg_receiver_get_id (self->receiver), ==, 1);
+      g_assert_cmpint (gmsg_receiver_get_state (self->receiver), !=, GMSG_RECEIVER_STATE_CLOSED);
+      g_assert_cmpuint (gmsg_receiver_get_n_dropped (self->receiver), ==, 0);
+      g_assert_false (gmsg_receiver_get_pull_mode (self->receiver));
+      g_atomic_int_set (&self->started, TRUE);
+    }
+  while (!g_atomic_int_get (&self->stop));
+
+  return NULL;
+}
+
+static void
+test_getters (Fixture       *fixture,
+              gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  ReaderData reader = { 0, };
+  GThread *thread;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  reader.router = fixture->router;
+  reader.receiver = record->receiver;
+  thread = g_thread_new ("reader", read_everything, &reader);
+  wait_until (g_atomic_int_get (&reader.started));
+
+  for (guint i = 0; i < 100; i++)
+    {
+      g_autoptr (GMsgSender) other = NULL;
+      g_autoptr (Record) other_record = NULL;
+
+      other = open_pipe (fixture, &other_record);
+      send_value (sender, (gint32) i);
+      gmsg_router_set_budget (fixture->router, 4000 + i);
+      iterate_all (fixture->context);
+      close_pipe (fixture, other_record);
+    }
+
+  gmsg_sender_stop (sender, NULL);
+  iterate_until (fixture->context, record->n_finished == 1);
+  g_atomic_int_set (&reader.stop, TRUE);
+  g_thread_join (thread);
+  record_assert_range (record, 0, 100);
+  close_pipe (fixture, record);
+}
+
+/* A thread-default context belongs to its thread: the fixture's is let go of, so that
+ * another thread can iterate it, until fixture_acquire(). */
+static void
+fixture_release (Fixture *fixture)
+{
+  g_main_context_pop_thread_default (fixture->context);
+}
+
+static void
+fixture_acquire (Fixture *fixture)
+{
+  g_main_context_push_thread_default (fixture->context);
+  g_assert_true (g_main_context_is_owner (fixture->context));
+}
+
+static gpointer
+run_loop (gpointer data)
+{
+  g_main_loop_run (data);
+  return NULL;
+}
+
+static void
+test_start_elsewhere (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  g_autoptr (GMainLoop) loop = g_main_loop_new (fixture->context, FALSE);
+  g_autoptr (GError) error = NULL;
+  guint n_notified = 0;
+  GThread *thread;
+
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
+  g_signal_connect (fixture->router, "notify", G_CALLBACK (count_notify_cb), &n_notified);
+  fixture_release (fixture);
+  thread = g_thread_new ("loop", run_loop, loop);
+  wait_until (g_main_loop_is_running (loop));
+
+  g_assert_false (gmsg_router_start (fixture->router, &error));
+  assert_failed (&error, GMSG_ERROR_WRONG_THREAD);
+  g_assert_false (gmsg_router_get_running (fixture->router));
+  g_assert_cmpuint (n_notified, ==, 0);
+
+  g_main_loop_quit (loop);
+  g_thread_join (thread);
+  fixture_acquire (fixture);
+  g_assert_true (gmsg_router_start (fixture->router, &error));
+  g_assert_no_error (error);
+  g_assert_true (gmsg_router_get_running (fixture->router));
+  g_assert_cmpuint (n_notified, ==, 1);
+}
+
+static gpointer
+iterate_some (gpointer data)
+{
+  GMainContext *context = data;
+
+  g_assert_true (g_main_context_acquire (context));
+  for (guint i = 0; i < 10; i++)
+    g_main_context_iteration (context, FALSE);
+  g_main_context_release (context);
+
+  return NULL;
+}
+
+static void
+iterate_elsewhere (Fixture *fixture)
+{
+  fixture_release (fixture);
+  run_in_thread (iterate_some, fixture->context);
+  fixture_acquire (fixture);
+}
+
+/* Records assert the thread of each emission. */
+static void
+test_iterated_elsewhere (Fixture       *fixture,
+                         gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  iterate_elsewhere (fixture);
+  assert_no_warning ();
+
+  send_range (sender, 0, 3);
+  iterate_elsewhere (fixture);
+  assert_warning ("*another thread*no message is delivered there*");
+  send_range (sender, 3, 3);
+  iterate_elsewhere (fixture);
+  assert_no_warning ();
+  record_assert_range (record, 0, 0);
+
+  iterate_all (fixture->context);
+  record_assert_range (record, 0, 6);
+  send_range (sender, 6, 3);
+  iterate_all (fixture->context);
+  record_assert_range (record, 0, 9);
+  close_pipe (fixture, record);
+  assert_no_warning ();
+}
+
+/* The other thread sleeps in the context when the message comes. */
+static void
+test_iterated_elsewhere_asleep (Fixture       *fixture,
+                                gconstpointer  data)
+{
+  g_autoptr (GMainLoop) loop = g_main_loop_new (fixture->context, FALSE);
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  GThread *thread;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  fixture_release (fixture);
+  thread = g_thread_new ("loop", run_loop, loop);
+  wait_until (g_main_loop_is_running (loop));
+  send_range (sender, 0, 3);
+  wait_until (n_warnings () == 1);
+
+  g_main_loop_quit (loop);
+  g_thread_join (thread);
+  fixture_acquire (fixture);
+  record_assert_range (record, 0, 0);
+
+  iterate_until (fixture->context, record->values->len == 3);
+  record_assert_range (record, 0, 3);
+  assert_no_warning ();
+  close_pipe (fixture, record);
+}
+
+/* What waits was taken by a dispatch in the router's thread, which had no time left. */
+static void
+test_iterated_elsewhere_rest (Fixture       *fixture,
+                              gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  gmsg_router_set_budget (fixture->router, 0);
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 3);
+  g_main_context_iteration (fixture->context, FALSE);
+  record_assert_range (record, 0, 1);
+
+  iterate_elsewhere (fixture);
+  record_assert_range (record, 0, 1);
+  assert_warning ("*another thread*no message is delivered there*");
+  assert_no_warning ();
+
+  iterate_all (fixture->context);
+  record_assert_range (record, 0, 3);
+  close_pipe (fixture, record);
+}
+
+static void
+test_unknown_receiver (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  g_autoptr (GMsgReceiver) hand_made = g_object_new (GMSG_TYPE_RECEIVER, NULL);
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GError) error = NULL;
+  GMsgRouter *other = gmsg_router_new (fixture->context);
+
+  g_assert_true (gmsg_router_start (other, &error));
+  sender = open_pipe (fixture, &record);
+
+  g_assert_false (gmsg_router_close_pipe (other, record->receiver, &error));
+  assert_failed (&error, GMSG_ERROR_UNKNOWN_RECEIVER);
+  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
+
+  g_assert_false (gmsg_router_close_pipe (fixture->router, hand_made, &error));
+  assert_failed (&error, GMSG_ERROR_UNKNOWN_RECEIVER);
+
+  close_pipe (fixture, record);
+  g_assert_false (gmsg_router_close_pipe (fixture->router, record->receiver, &error));
+  assert_failed (&error, GMSG_ERROR_UNKNOWN_RECEIVER);
+  g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 0);
+
+  g_assert_true (gmsg_router_stop (other, &error));
+  g_assert_finalize_object (other);
+}
+
+static gpointer
+call_with_two_faults (gpointer data)
+{
+  ThreadData *self = data;
+  g_autoptr (GError) error = NULL;
+  GMsgReceiver *receiver;
+
+  g_assert_null (gmsg_router_pipe_bounded (self->router, 0, GMSG_OVERFLOW_BLOCK, &receiver,
+                                           &error));
+  assert_failed (&error, GMSG_ERROR_INVALID_ARGUMENT);
+  g_assert_null (receiver);
+
+  g_assert_false (gmsg_router_close_pipe (self->router, self->receiver, &error));
+  assert_failed (&error, GMSG_ERROR_WRONG_THREAD);
+
+  return NULL;
+}
+
+/* Of two faults the earlier in the order arguments, thread, running, receiver is told. */
+static void
+test_order_of_checks (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GError) error = NULL;
+  GMsgReceiver *receiver;
+  ThreadData thread_data;
+
+  sender = open_pipe (fixture, &record);
+  close_pipe (fixture, record);
+  thread_data.router = fixture->router;
+  thread_data.receiver = record->receiver;
+  run_in_thread (call_with_two_faults, &thread_data);
+
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
+  g_assert_null (gmsg_router_pipe_bounded (fixture->router, 0, GMSG_OVERFLOW_FAIL, &receiver,
+                                           &error));
+  assert_failed (&error, GMSG_ERROR_INVALID_ARGUMENT);
+  g_assert_null (gmsg_router_pipe_bounded (fixture->router, 1, (GMsgOverflow) 3, &receiver,
+                                           &error));
+  assert_failed (&error, GMSG_ERROR_INVALID_ARGUMENT);
+  g_assert_false (gmsg_router_close_pipe (fixture->router, record->receiver, &error));
+  assert_failed (&error, GMSG_ERROR_NOT_RUNNING);
+}
+
+static void
+test_defaults (Fixture       *fixture,
+               gconstpointer  data)
+{
+  g_autoptr (GMainContext) context = NULL;
+  GMsgRouter *router;
+  gboolean running;
+  int priority;
+  guint n_pipes, budget, max_latency;
+
+  g_object_get (fixture->router,
+                "context", &context,
+                "running", &running,
+                "n-pipes", &n_pipes,
+                "priority", &priority,
+                "budget", &budget,
+                "max-latency", &max_latency,
+                NULL);
+  g_assert_true (context == fixture->context);
+  g_assert_true (running);
+  g_assert_cmpuint (n_pipes, ==, 0);
+  g_assert_cmpint (priority, ==, 130);
+  g_assert_cmpuint (budget, ==, 4000);
+  g_assert_cmpuint (max_latency, ==, 16000);
+  g_assert_true (gmsg_router_get_context (fixture->router) == fixture->context);
+
+  /* Without a thread-default one, the global one is meant. */
+  g_main_context_pop_thread_default (fixture->context);
+  router = gmsg_router_new (NULL);
+  g_main_context_push_thread_default (fixture->context);
+  g_assert_true (gmsg_router_get_context (router) == g_main_context_default ());
+  g_assert_false (gmsg_router_get_running (router));
+  g_assert_finalize_object (router);
+
+  router = g_object_new (GMSG_TYPE_ROUTER,
+                         "priority", -5,
+                         "budget", 0,
+                         "max-latency", 1,
+                         NULL);
+  g_assert_true (gmsg_router_get_context (router) == fixture->context);
+  g_assert_cmpint (gmsg_router_get_priority (router), ==, -5);
+  g_assert_cmpuint (gmsg_router_get_budget (router), ==, 0);
+  g_assert_cmpuint (gmsg_router_get_max_latency (router), ==, 1);
+  g_assert_finalize_object (router);
+}
+
+typedef struct
+{
+  guint running;
+  guint n_pipes;
+  guint priority;
+  guint budget;
+  guint max_latency;
+} Notified;
+
+static void
+notify_by_name_cb (GObject    *object,
+                   GParamSpec *pspec,
+                   gpointer    user_data)
+{
+  Notified *notified = user_data;
+
+  if (g_str_equal (pspec->name, "running"))
+    notified->running++;
+  else if (g_str_equal (pspec->name, "n-pipes"))
+    notified->n_pipes++;
+  else if (g_str_equal (pspec->name, "priority"))
+    notified->priority++;
+  else if (g_str_equal (pspec->name, "budget"))
+    notified->budget++;
+  else if (g_str_equal (pspec->name, "max-latency"))
+    notified->max_latency++;
+  else
+    g_error ("unexpected notification of %s", pspec->name);
+}
+
+static void
+test_notify (Fixture       *fixture,
+             gconstpointer  data)
+{
+  g_autoptr (GMsgSender) first = NULL;
+  g_autoptr (GMsgSender) second = NULL;
+  g_autoptr (Record) first_record = NULL;
+  g_autoptr (Record) second_record = NULL;
+  Notified notified = { 0, };
+
+  g_signal_connect (fixture->router, "notify", G_CALLBACK (notify_by_name_cb), &notified);
+
+  first = open_pipe (fixture, &first_record);
+  g_assert_cmpuint (notified.n_pipes, ==, 1);
+  g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 1);
+  second = open_bounded (fixture, 1, GMSG_OVERFLOW_FAIL, &second_record);
+  g_assert_cmpuint (notified.n_pipes, ==, 2);
+  g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 2);
+  close_pipe (fixture, first_record);
+  g_assert_cmpuint (notified.n_pipes, ==, 3);
+  g_assert_false (gmsg_router_close_pipe (fixture->router, first_record->receiver, NULL));
+  g_assert_cmpuint (notified.n_pipes, ==, 3);
+  g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 1);
+
+  g_assert_cmpuint (notified.running, ==, 0);
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
+  assert_warning ("*1 unclosed pipe");
+  g_assert_cmpuint (notified.running, ==, 1);
+  g_assert_cmpuint (notified.n_pipes, ==, 4);
+  g_assert_true (gmsg_router_start (fixture->router, NULL));
+  g_assert_cmpuint (notified.running, ==, 2);
+  g_assert_false (gmsg_router_start (fixture->router, NULL));
+  g_assert_cmpuint (notified.running, ==, 2);
+
+  /* Without pipes their number does not change. */
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
+  g_assert_cmpuint (notified.running, ==, 3);
+  g_assert_cmpuint (notified.n_pipes, ==, 4);
+
+  for (guint i = 0; i < 2; i++)
+    {
+      gmsg_router_set_priority (fixture->router, 5);
+      gmsg_router_set_budget (fixture->router, 6);
+      gmsg_router_set_max_latency (fixture->router, 7);
+      g_assert_cmpuint (notified.priority, ==, 1);
+      g_assert_cmpuint (notified.budget, ==, 1);
+      g_assert_cmpuint (notified.max_latency, ==, 1);
+    }
+
+  g_object_set (fixture->router,
+                "priority", 8,
+                "budget", 9,
+                "max-latency", 10,
+                NULL);
+  g_assert_cmpuint (notified.priority, ==, 2);
+  g_assert_cmpuint (notified.budget, ==, 2);
+  g_assert_cmpuint (notified.max_latency, ==, 2);
+  g_assert_cmpint (gmsg_router_get_priority (fixture->router), ==, 8);
+  g_assert_cmpuint (gmsg_router_get_budget (fixture->router), ==, 9);
+  g_assert_cmpuint (gmsg_router_get_max_latency (fixture->router), ==, 10);
+}
+
+/* What notify::running and notify::n-pipes say is so when they say it. */
+static void
+notify_state_cb (GMsgRouter *router,
+                 GParamSpec *pspec,
+                 gpointer    user_data)
+{
+  GString *seen = user_data;
+
+  g_string_append_printf (seen, "%s%u ",
+                          gmsg_router_get_running (router) ? "+" : "-",
+                          gmsg_router_get_n_pipes (router));
+}
+
+static void
+test_notify_values (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autoptr (GString) seen = g_string_new (NULL);
+  g_autoptr (GMsgSender) first = NULL;
+  g_autoptr (GMsgSender) second = NULL;
+  g_autoptr (Record) first_record = NULL;
+  g_autoptr (Record) second_record = NULL;
+
+  g_signal_connect (fixture->router, "notify", G_CALLBACK (notify_state_cb), seen);
+  first = open_pipe (fixture, &first_record);
+  second = open_pipe (fixture, &second_record);
+  close_pipe (fixture, second_record);
+  gmsg_router_stop (fixture->router, NULL);
+  gmsg_router_start (fixture->router, NULL);
+  assert_warning ("*1 unclosed pipe");
+
+  g_assert_cmpstr (seen->str, ==, "+1 +2 +1 -0 -0 +0 ");
+  g_signal_handlers_disconnect_by_data (fixture->router, seen);
+}
+
+static gboolean
+note_count_cb (gpointer data)
+{
+  Record *record = data;
+
+  g_object_set_data (G_OBJECT (record->receiver), "n-before",
+                     GUINT_TO_POINTER (record->values->len + 1));
+  return G_SOURCE_REMOVE;
+}
+
+/* How many messages were delivered before an idle source of priority 100. */
+static guint
+n_before_idle (Fixture    *fixture,
+               GMsgSender *sender,
+               Record     *record)
+{
+  g_autoptr (GSource) idle = g_idle_source_new ();
+  guint n_before = record->values->len;
+
+  g_source_set_priority (idle, 100);
+  g_source_set_callback (idle, note_count_cb, record, NULL);
+  send_value (sender, (gint32) n_before);
+  g_source_attach (idle, fixture->context);
+  iterate_all (fixture->context);
+  g_assert_cmpuint (record->values->len, ==, n_before + 1);
+
+  return GPOINTER_TO_UINT (g_object_get_data (G_OBJECT (record->receiver), "n-before")) - 1 -
+         n_before;
+}
+
+static void
+test_priority_applies (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) later = NULL;
+  g_autoptr (Record) later_record = NULL;
+
+  gmsg_router_set_max_latency (fixture->router, 0);
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  g_assert_cmpuint (n_before_idle (fixture, sender, record), ==, 0);
+  gmsg_router_set_priority (fixture->router, 50);
+  g_assert_cmpuint (n_before_idle (fixture, sender, record), ==, 1);
+  gmsg_router_set_priority (fixture->router, 101);
+  g_assert_cmpuint (n_before_idle (fixture, sender, record), ==, 0);
+  close_pipe (fixture, record);
+
+  gmsg_router_stop (fixture->router, NULL);
+  gmsg_router_set_priority (fixture->router, -20);
+  gmsg_router_start (fixture->router, NULL);
+  later = open_pipe (fixture, &later_record);
+  gmsg_sender_start (later, NULL);
+  g_assert_cmpuint (n_before_idle (fixture, later, later_record), ==, 1);
+  close_pipe (fixture, later_record);
+}
+
+static void
+test_budget_applies (Fixture       *fixture,
+                     gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  gmsg_router_set_budget (fixture->router, 0);
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 10);
+  for (guint i = 1; i <= 5; i++)
+    {
+      g_main_context_iteration (fixture->context, FALSE);
+      record_assert_range (record, 0, i);
+    }
+
+  gmsg_router_set_budget (fixture->router, (guint) (10 * G_TIME_SPAN_MINUTE));
+  g_main_context_iteration (fixture->context, FALSE);
+  record_assert_range (record, 0, 10);
+  close_pipe (fixture, record);
+}
+
+static void
+log_story (void)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (GMsgRouter) router = gmsg_router_new (context);
+  g_autoptr (GMsgSender) first = NULL;
+  g_autoptr (GMsgSender) second = NULL;
+  g_autoptr (GMsgReceiver) first_receiver = NULL;
+  g_autoptr (GMsgReceiver) second_receiver = NULL;
+  GLogFunc handler;
+
+  /* GTest's handler shows everything; GLib's is the one to ask here. */
+  handler = g_log_set_default_handler (g_log_default_handler, NULL);
+
+  gmsg_router_start (router, NULL);
+  first = gmsg_router_pipe (router, &first_receiver, NULL);
+  second = gmsg_router_pipe_bounded (router, 4, GMSG_OVERFLOW_BLOCK, &second_receiver, NULL);
+  gmsg_router_close_pipe (router, second_receiver, NULL);
+  gmsg_router_close_pipe (router, first_receiver, NULL);
+  gmsg_router_stop (router, NULL);
+
+  g_log_set_default_handler (handler, NULL);
+}
+
+static void
+test_debug_log (void)
+{
+  if (g_test_subprocess ())
+    {
+      log_story ();
+      return;
+    }
+
+  g_setenv ("G_MESSAGES_DEBUG", "GMsgRouter", TRUE);
+  g_test_trap_subprocess (NULL, 0, 0);
+  g_unsetenv ("G_MESSAGES_DEBUG");
+  g_test_trap_assert_passed ();
+  g_test_trap_assert_stdout ("*GMsgRouter-DEBUG*router 0x*started*"
+                             "*GMsgRouter-DEBUG*router 0x*opened pipe #1*"
+                             "*GMsgRouter-DEBUG*router 0x*opened pipe #2*capacity 4*"
+                             "*GMsgRouter-DEBUG*router 0x*closed pipe #2*"
+                             "*GMsgRouter-DEBUG*router 0x*closed pipe #1*"
+                             "*GMsgRouter-DEBUG*router 0x*stopped*");
+}
+
+static void
+test_quiet_log (void)
+{
+  if (g_test_subprocess ())
+    {
+      log_story ();
+      return;
+    }
+
+  g_test_trap_subprocess (NULL, 0, 0);
+  g_test_trap_assert_passed ();
+  g_test_trap_assert_stdout_unmatched ("*GMsgRouter*");
+  g_test_trap_assert_stderr_unmatched ("*GMsgRouter*");
+}
+
+#define assert_critical(pattern, call)                                         \
+  G_STMT_START {                                                               \
+    g_test_expect_message ("GMsgRouter", G_LOG_LEVEL_CRITICAL, pattern);       \
+    call;                                                                      \
+    g_test_assert_expected_messages ();                                        \
+  } G_STMT_END
+
+/* A C caller's bugs: what is NULL, or of another type. */
+static void
+test_criticals (Fixture       *fixture,
+                gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GError) set = g_error_new_literal (GMSG_ERROR, GMSG_ERROR_FULL, "set before");
+  gpointer wrong = fixture->router;
+  GMsgReceiver *receiver;
+
+  sender = open_pipe (fixture, &record);
+
+  assert_critical ("*GMSG_IS_ROUTER*", g_assert_null (gmsg_router_get_context (NULL)));
+  assert_critical ("*GMSG_IS_ROUTER*", g_assert_false (gmsg_router_get_running (NULL)));
+  assert_critical ("*GMSG_IS_ROUTER*", g_assert_cmpuint (gmsg_router_get_n_pipes (NULL), ==, 0));
+  assert_critical ("*GMSG_IS_ROUTER*", gmsg_router_get_priority (NULL));
+  assert_critical ("*GMSG_IS_ROUTER*", gmsg_router_get_budget (NULL));
+  assert_critical ("*GMSG_IS_ROUTER*", gmsg_router_get_max_latency (NULL));
+  assert_critical ("*GMSG_IS_ROUTER*", gmsg_router_set_priority (NULL, 1));
+  assert_critical ("*GMSG_IS_ROUTER*", gmsg_router_set_budget (NULL, 1));
+  assert_critical ("*GMSG_IS_ROUTER*", gmsg_router_set_max_latency (NULL, 1));
+  assert_critical ("*GMSG_IS_ROUTER*", g_assert_false (gmsg_router_start (NULL, &error)));
+  assert_critical ("*GMSG_IS_ROUTER*", g_assert_false (gmsg_router_stop (NULL, &error)));
+  assert_critical ("*GMSG_IS_ROUTER*",
+                   g_assert_false (gmsg_router_start ((gpointer) sender, &error)));
+  assert_critical ("*GMSG_IS_ROUTER*", g_assert_null (gmsg_router_pipe (NULL, &receiver, &error)));
+  assert_critical ("*GMSG_IS_ROUTER*",
+                   g_assert_null (gmsg_router_pipe_bounded (NULL, 1, GMSG_OVERFLOW_FAIL, &receiver,
+                                                            &error)));
+  assert_critical ("*GMSG_IS_ROUTER*",
+                   g_assert_false (gmsg_router_close_pipe (NULL, record->receiver, &error)));
+  assert_critical ("*GMSG_IS_ROUTER*",
+                   g_assert_false (gmsg_router_route_until (NULL, 0, always, NULL, &error)));
+  assert_critical ("*receiver*",
+                   g_assert_null (gmsg_router_pipe (fixture->router, NULL, &error)));
+  assert_critical ("*receiver*",
+                   g_assert_null (gmsg_router_pipe_bounded (fixture->router, 1, GMSG_OVERFLOW_FAIL,
+                                                            NULL, &error)));
+  assert_critical ("*GMSG_IS_RECEIVER*",
+                   g_assert_false (gmsg_router_close_pipe (fixture->router, NULL, &error)));
+  assert_critical ("*GMSG_IS_RECEIVER*",
+                   g_assert_false (gmsg_router_close_pipe (fixture->router, wrong, &error)));
+  assert_critical ("*condition*",
+                   g_assert_false (gmsg_router_route_until (fixture->router, 0, NULL, NULL,
+                                                            &error)));
+  assert_critical ("*error*", g_assert_false (gmsg_router_start (fixture->router, &set)));
+  assert_critical ("*error*", g_assert_false (gmsg_router_stop (fixture->router, &set)));
+
+  assert_critical ("*GMSG_IS_SENDER*", g_assert_false (gmsg_sender_start (NULL, &error)));
+  assert_critical ("*GMSG_IS_SENDER*", g_assert_false (gmsg_sender_stop (NULL, &error)));
+  assert_critical ("*GMSG_IS_SENDER*", g_assert_false (gmsg_sender_start (wrong, &error)));
+  assert_critical ("*GMSG_IS_SENDER*",
+                   g_assert_cmpint (gmsg_sender_get_state (NULL), ==, GMSG_SENDER_STATE_STOPPED));
+  assert_critical ("*GMSG_IS_SENDER*", g_assert_cmpuint (gmsg_sender_get_id (NULL), ==, 0));
+  assert_critical ("*GMSG_IS_SENDER*", g_assert_null (gmsg_sender_get_cancellable (NULL)));
+  assert_critical ("*message*", g_assert_false (gmsg_sender_send (sender, NULL, &error)));
+
+  assert_critical ("*GMSG_IS_RECEIVER*", g_assert_cmpuint (gmsg_receiver_get_id (NULL), ==, 0));
+  assert_critical ("*GMSG_IS_RECEIVER*",
+                   g_assert_cmpint (gmsg_receiver_get_state (NULL), ==,
+                                    GMSG_RECEIVER_STATE_CLOSED));
+  assert_critical ("*GMSG_IS_RECEIVER*",
+                   g_assert_cmpuint (gmsg_receiver_get_n_received (NULL), ==, 0));
+  assert_critical ("*GMSG_IS_RECEIVER*",
+                   g_assert_cmpuint (gmsg_receiver_get_n_dropped (NULL), ==, 0));
+  assert_critical ("*GMSG_IS_RECEIVER*", g_assert_false (gmsg_receiver_get_pull_mode (NULL)));
+  assert_critical ("*GMSG_IS_RECEIVER*", gmsg_receiver_set_pull_mode (NULL, TRUE));
+  assert_critical ("*GMSG_IS_RECEIVER*", gmsg_receiver_cancel (NULL));
+  assert_critical ("*GMSG_IS_RECEIVER*", gmsg_receiver_next_async (NULL, NULL, NULL, NULL));
+  assert_critical ("*GMSG_IS_RECEIVER*",
+                   g_assert_null (gmsg_receiver_next_finish (NULL, NULL, &error)));
+  assert_critical ("*CANCELLABLE*",
+                   gmsg_receiver_next_async (record->receiver, wrong, NULL, NULL));
+
+  /* A critical is all: no error is set, and nothing has changed. */
+  g_assert_no_error (error);
+  g_assert_cmpstr (set->message, ==, "set before");
+  g_assert_true (gmsg_router_get_running (fixture->router));
+  g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 1);
+  g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_INITIAL);
+  g_assert_false (gmsg_receiver_get_pull_mode (record->receiver));
+  close_pipe (fixture, record);
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  test_init (&argc, &argv);
+
+  fixture_test ("/router/p01/start-twice", test_start_twice);
+  fixture_test ("/router/p01/not-started", test_not_started);
+  fixture_test ("/router/p01/stopped", test_stopped);
+  fixture_test ("/router/p02/restart", test_restart);
+  fixture_test ("/router/p02/restart-in-handler", test_restart_in_handler);
+  fixture_test ("/router/p03/silent", test_stop_silent);
+  fixture_test ("/router/p03/singular", test_stop_singular);
+  fixture_test ("/router/p03/plural", test_stop_plural);
+  fixture_test ("/router/p03/finished", test_stop_finished);
+  fixture_test ("/router/p03/discarded", test_stop_discarded);
+  fixture_test ("/router/p04/wrong-thread", test_wrong_thread);
+  fixture_test ("/router/p04/setters", test_wrong_thread_setters);
+  fixture_test ("/router/p04/getters", test_getters);
+  fixture_test ("/router/p04/start-elsewhere", test_start_elsewhere);
+  fixture_test ("/router/p04/iterated-elsewhere", test_iterated_elsewhere);
+  fixture_test ("/router/p04/iterated-elsewhere-asleep", test_iterated_elsewhere_asleep);
+  fixture_test ("/router/p04/iterated-elsewhere-rest", test_iterated_elsewhere_rest);
+  fixture_test ("/router/p14/unknown-receiver", test_unknown_receiver);
+  fixture_test ("/router/errors/order-of-checks", test_order_of_checks);
+  fixture_test ("/router/errors/criticals", test_criticals);
+  fixture_test ("/router/properties/defaults", test_defaults);
+  fixture_test ("/router/properties/notify", test_notify);
+  fixture_test ("/router/properties/notify-values", test_notify_values);
+  fixture_test ("/router/properties/priority", test_priority_applies);
+  fixture_test ("/router/properties/budget", test_budget_applies);
+  g_test_add_func ("/router/log/debug", test_debug_log);
+  g_test_add_func ("/router/log/quiet", test_quiet_log);
+
+  return g_test_run ();
+}

@@ -1,0 +1,617 @@
+/* sender.c: tests of the life of a sender
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "testutil.h"
+
+#define N_RACERS 8
+
+static void
+assert_state (GMsgSender      *sender,
+              GMsgSenderState  expected)
+{
+  GMsgSenderState state;
+
+  g_assert_cmpint (gmsg_sender_get_state (sender), ==, expected);
+  g_object_get (sender, "state", &state, NULL);
+  g_assert_cmpint (state, ==, expected);
+}
+
+static void
+assert_start_fails (GMsgSender *sender,
+                    GMsgError   code)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (gmsg_sender_start (sender, &error));
+  g_assert_error (error, GMSG_ERROR, (int) code);
+  g_assert_cmpuint (strlen (error->message), >, 10);
+}
+
+static void
+assert_send_fails (GMsgSender *sender,
+                   GMsgError   code)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (gmsg_sender_send (sender, g_variant_new_int32 (-1), &error));
+  g_assert_error (error, GMSG_ERROR, (int) code);
+  g_assert_cmpuint (strlen (error->message), >, 10);
+}
+
+static void
+assert_stop_fails (GMsgSender *sender,
+                   GMsgError   code)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (gmsg_sender_stop (sender, &error));
+  g_assert_error (error, GMSG_ERROR, (int) code);
+  g_assert_cmpuint (strlen (error->message), >, 10);
+}
+
+static void
+test_life (Fixture       *fixture,
+           gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GError) error = NULL;
+
+  sender = open_pipe (fixture, &record);
+
+  assert_state (sender, GMSG_SENDER_STATE_INITIAL);
+  assert_send_fails (sender, GMSG_ERROR_NOT_STARTED);
+  assert_stop_fails (sender, GMSG_ERROR_NOT_STARTED);
+  assert_state (sender, GMSG_SENDER_STATE_INITIAL);
+
+  g_assert_true (gmsg_sender_start (sender, &error));
+  g_assert_no_error (error);
+  assert_state (sender, GMSG_SENDER_STATE_OPEN);
+  assert_start_fails (sender, GMSG_ERROR_ALREADY_STARTED);
+  assert_state (sender, GMSG_SENDER_STATE_OPEN);
+  send_range (sender, 0, 3);
+
+  g_assert_true (gmsg_sender_stop (sender, &error));
+  g_assert_no_error (error);
+  assert_state (sender, GMSG_SENDER_STATE_STOPPED);
+  assert_start_fails (sender, GMSG_ERROR_ALREADY_STARTED);
+  assert_send_fails (sender, GMSG_ERROR_STOPPED);
+  assert_stop_fails (sender, GMSG_ERROR_STOPPED);
+  assert_state (sender, GMSG_SENDER_STATE_STOPPED);
+
+  iterate_until (fixture->context, record->n_finished == 1);
+  record_assert_range (record, 0, 3);
+  close_pipe (fixture, record);
+
+  assert_start_fails (sender, GMSG_ERROR_ALREADY_STARTED);
+  assert_send_fails (sender, GMSG_ERROR_STOPPED);
+  assert_stop_fails (sender, GMSG_ERROR_STOPPED);
+}
+
+/* The states are the sender's own: a closed pipe does not change them. */
+static void
+test_life_closed (Fixture       *fixture,
+                  gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  close_pipe (fixture, record);
+
+  assert_send_fails (sender, GMSG_ERROR_NOT_STARTED);
+  assert_stop_fails (sender, GMSG_ERROR_NOT_STARTED);
+  g_assert_true (gmsg_sender_start (sender, NULL));
+  assert_start_fails (sender, GMSG_ERROR_ALREADY_STARTED);
+  assert_state (sender, GMSG_SENDER_STATE_OPEN);
+  send_value (sender, 0);
+  g_assert_true (gmsg_sender_stop (sender, NULL));
+  assert_send_fails (sender, GMSG_ERROR_STOPPED);
+  assert_stop_fails (sender, GMSG_ERROR_STOPPED);
+  assert_state (sender, GMSG_SENDER_STATE_STOPPED);
+
+  iterate_all (fixture->context);
+  g_assert_cmpuint (record->n_finished, ==, 0);
+  assert_warning ("discarding message from closed pipe #1");
+}
+
+static void
+test_id (Fixture       *fixture,
+         gconstpointer  data)
+{
+  for (guint64 id = 1; id <= 5; id++)
+    {
+      g_autoptr (GMsgSender) sender = NULL;
+      g_autoptr (Record) record = NULL;
+      guint64 read;
+
+      sender = open_pipe (fixture, &record);
+      g_assert_cmpuint (gmsg_sender_get_id (sender), ==, id);
+      g_assert_cmpuint (gmsg_receiver_get_id (record->receiver), ==, id);
+      g_object_get (sender, "id", &read, NULL);
+      g_assert_cmpuint (read, ==, id);
+      g_object_get (record->receiver, "id", &read, NULL);
+      g_assert_cmpuint (read, ==, id);
+      close_pipe (fixture, record);
+    }
+}
+
+typedef gboolean (*SenderFunc) (GMsgSender  *sender,
+                                GError     **error);
+
+typedef struct
+{
+  GMsgSender *sender;
+  SenderFunc  function;
+  GMsgError   code;
+  int         n_waiting; /* atomic */
+  int         go;        /* atomic */
+  int         n_done;    /* atomic */
+} Race;
+
+static gpointer
+race_thread (gpointer data)
+{
+  Race *race = data;
+  g_autoptr (GError) error = NULL;
+
+  g_atomic_int_inc (&race->n_waiting);
+  wait_until (g_atomic_int_get (&race->go));
+
+  if (race->function (race->sender, &error))
+    {
+      g_assert_no_error (error);
+      g_atomic_int_inc (&race->n_done);
+    }
+  else
+    {
+      g_assert_error (error, GMSG_ERROR, (int) race->code);
+    }
+
+  return NULL;
+}
+
+/* Returns how many of the threads succeeded. */
+static int
+run_race (Race *race)
+{
+  GThread *threads[N_RACERS];
+
+  for (guint i = 0; i < N_RACERS; i++)
+    threads[i] = g_thread_new ("racer", race_thread, race);
+
+  wait_until (g_atomic_int_get (&race->n_waiting) == N_RACERS);
+  g_atomic_int_set (&race->go, TRUE);
+  for (guint i = 0; i < N_RACERS; i++)
+    g_thread_join (threads[i]);
+
+  return race->n_done;
+}
+
+static void
+test_race (Fixture       *fixture,
+           gconstpointer  data)
+{
+  for (guint i = 0; i < 20; i++)
+    {
+      g_autoptr (GMsgSender) sender = NULL;
+      g_autoptr (Record) record = NULL;
+      Race start = { 0, };
+      Race stop = { 0, };
+
+      sender = open_pipe (fixture, &record);
+
+      start.sender = sender;
+      start.function = gmsg_sender_start;
+      start.code = GMSG_ERROR_ALREADY_STARTED;
+      g_assert_cmpint (run_race (&start), ==, 1);
+      assert_state (sender, GMSG_SENDER_STATE_OPEN);
+      send_value (sender, 0);
+
+      stop.sender = sender;
+      stop.function = gmsg_sender_stop;
+      stop.code = GMSG_ERROR_STOPPED;
+      g_assert_cmpint (run_race (&stop), ==, 1);
+      assert_state (sender, GMSG_SENDER_STATE_STOPPED);
+
+      iterate_until (fixture->context, record->n_finished == 1);
+      iterate_all (fixture->context);
+      g_assert_cmpuint (record->n_finished, ==, 1);
+      record_assert_range (record, 0, 1);
+      close_pipe (fixture, record);
+    }
+}
+
+typedef struct
+{
+  GMsgSender *sender;
+  int         n_sent; /* atomic */
+} Flood;
+
+static gpointer
+flood_thread (gpointer data)
+{
+  Flood *flood = data;
+  g_autoptr (GError) error = NULL;
+
+  while (gmsg_sender_send (flood->sender, g_variant_new_int32 (0), &error))
+    g_atomic_int_inc (&flood->n_sent);
+
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_STOPPED);
+  assert_send_fails (flood->sender, GMSG_ERROR_STOPPED);
+
+  return NULL;
+}
+
+static void
+test_send_and_stop (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  GThread *threads[4];
+  Flood flood = { 0, };
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  flood.sender = sender;
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    threads[i] = g_thread_new ("flood", flood_thread, &flood);
+
+  wait_until (g_atomic_int_get (&flood.n_sent) > 100);
+  g_assert_true (gmsg_sender_stop (sender, NULL));
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    g_thread_join (threads[i]);
+
+  iterate_until (fixture->context, record->n_finished == 1);
+  g_assert_cmpuint (record->values->len, ==, (guint) flood.n_sent);
+  close_pipe (fixture, record);
+}
+
+static void
+test_own_thread (Fixture       *fixture,
+                 gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 1000);
+  record_assert_range (record, 0, 0);
+  gmsg_sender_stop (sender, NULL);
+  record_assert_range (record, 0, 0);
+  g_assert_cmpuint (record->n_finished, ==, 0);
+
+  iterate_until (fixture->context, record->n_finished == 1);
+  record_assert_range (record, 0, 1000);
+  close_pipe (fixture, record);
+}
+
+typedef struct
+{
+  GMsgSender *sender;
+  GMsgSender *other;
+  Record     *other_record;
+  guint       depth;
+} Echo;
+
+static void
+echo_cb (GMsgReceiver *receiver,
+         GVariant     *message,
+         gpointer      user_data)
+{
+  Echo *echo = user_data;
+  gint32 value = g_variant_get_int32 (message);
+  guint n_other = echo->other_record->values->len;
+
+  g_assert_cmpuint (echo->depth, ==, 0);
+  echo->depth++;
+  if (value < 50)
+    {
+      send_value (echo->other, value);
+      send_value (echo->sender, value + 1);
+    }
+  else
+    {
+      g_assert_true (gmsg_sender_stop (echo->other, NULL));
+      g_assert_true (gmsg_sender_stop (echo->sender, NULL));
+    }
+  g_assert_cmpuint (echo->other_record->values->len, ==, n_other);
+  g_assert_cmpuint (echo->other_record->n_finished, ==, 0);
+  echo->depth--;
+}
+
+/* A handler that sends, into its own pipe and another: nothing nests. */
+static void
+test_own_thread_in_handler (Fixture       *fixture,
+                            gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GMsgSender) other = NULL;
+  g_autoptr (Record) record = NULL;
+  g_autoptr (Record) other_record = NULL;
+  Echo echo = { 0, };
+
+  sender = open_pipe (fixture, &record);
+  other = open_pipe (fixture, &other_record);
+  gmsg_sender_start (sender, NULL);
+  gmsg_sender_start (other, NULL);
+  echo.sender = sender;
+  echo.other = other;
+  echo.other_record = other_record;
+  g_signal_connect (record->receiver, "message", G_CALLBACK (echo_cb), &echo);
+
+  send_value (sender, 0);
+  iterate_until (fixture->context, record->n_finished == 1);
+  record_assert_range (record, 0, 51);
+  record_assert_range (other_record, 0, 50);
+  g_assert_cmpuint (other_record->n_finished, ==, 1);
+  close_pipe (fixture, other_record);
+  close_pipe (fixture, record);
+}
+
+static void
+next_cb (GObject      *source,
+         GAsyncResult *result,
+         gpointer      user_data)
+{
+  GAsyncResult **out = user_data;
+
+  *out = g_object_ref (result);
+}
+
+static void
+test_hand_made (Fixture       *fixture,
+                gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = g_object_new (GMSG_TYPE_SENDER, NULL);
+  g_autoptr (GMsgSender) another = g_object_new (GMSG_TYPE_SENDER, NULL);
+  g_autoptr (GMsgReceiver) receiver = g_object_new (GMSG_TYPE_RECEIVER, NULL);
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  guint64 id;
+
+  assert_start_fails (sender, GMSG_ERROR_INVALID_ARGUMENT);
+  assert_send_fails (sender, GMSG_ERROR_INVALID_ARGUMENT);
+  assert_stop_fails (sender, GMSG_ERROR_INVALID_ARGUMENT);
+  assert_state (sender, GMSG_SENDER_STATE_STOPPED);
+  g_assert_cmpuint (gmsg_sender_get_id (sender), ==, 0);
+  g_object_get (sender, "id", &id, NULL);
+  g_assert_cmpuint (id, ==, 0);
+  g_assert_true (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (sender)));
+  g_assert_true (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (another)));
+
+  g_assert_cmpuint (gmsg_receiver_get_id (receiver), ==, 0);
+  g_assert_cmpint (gmsg_receiver_get_state (receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
+  g_assert_cmpuint (gmsg_receiver_get_n_received (receiver), ==, 0);
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (receiver), ==, 0);
+  g_assert_false (gmsg_receiver_get_pull_mode (receiver));
+  gmsg_receiver_set_pull_mode (receiver, TRUE);
+  g_assert_false (gmsg_receiver_get_pull_mode (receiver));
+  gmsg_receiver_cancel (receiver);
+
+  gmsg_receiver_next_async (receiver, NULL, next_cb, &result);
+  g_assert_null (result);
+  iterate_until (fixture->context, result != NULL);
+  g_assert_null (gmsg_receiver_next_finish (receiver, result, &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT);
+}
+
+static void
+count_freed_cb (gpointer data)
+{
+  int *n_freed = data;
+
+  g_atomic_int_inc (n_freed);
+}
+
+/* A floating message that counts when it is freed. */
+static GVariant *
+counted_message (int *n_freed)
+{
+  static const gint32 value = 7;
+
+  return g_variant_new_from_data (G_VARIANT_TYPE_INT32, &value, sizeof value, TRUE,
+                                  count_freed_cb, n_freed);
+}
+
+static void
+test_floating (Fixture       *fixture,
+               gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  int n_freed = 0;
+
+  sender = open_pipe (fixture, &record);
+
+  /* A call that fails has sunk the reference all the same. */
+  g_assert_false (gmsg_sender_send (sender, counted_message (&n_freed), NULL));
+  g_assert_cmpint (n_freed, ==, 1);
+
+  gmsg_sender_start (sender, NULL);
+  g_assert_true (gmsg_sender_send (sender, counted_message (&n_freed), NULL));
+  g_assert_cmpint (n_freed, ==, 1);
+  iterate_until (fixture->context, record->values->len == 1);
+  g_assert_cmpint (n_freed, ==, 2);
+
+  g_assert_true (gmsg_sender_send (sender, counted_message (&n_freed), NULL));
+  close_pipe (fixture, record);
+  g_assert_true (gmsg_sender_send (sender, counted_message (&n_freed), NULL));
+  iterate_all (fixture->context);
+  assert_warning ("discarding 2 messages from closed pipe #1");
+  g_assert_cmpint (n_freed, ==, 4);
+
+  gmsg_sender_stop (sender, NULL);
+  g_assert_false (gmsg_sender_send (sender, counted_message (&n_freed), NULL));
+  g_assert_cmpint (n_freed, ==, 5);
+
+  g_clear_object (&sender);
+  sender = g_object_new (GMSG_TYPE_SENDER, NULL);
+  g_assert_false (gmsg_sender_send (sender, counted_message (&n_freed), NULL));
+  g_assert_cmpint (n_freed, ==, 6);
+}
+
+static void
+same_message_cb (GMsgReceiver *receiver,
+                 GVariant     *message,
+                 gpointer      user_data)
+{
+  g_assert_true (message == user_data);
+  g_assert_false (g_variant_is_floating (message));
+}
+
+static void
+test_not_floating (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (GMsgSender) first = NULL;
+  g_autoptr (GMsgSender) second = NULL;
+  g_autoptr (Record) first_record = NULL;
+  g_autoptr (Record) second_record = NULL;
+  GVariant *message;
+  int n_freed = 0;
+
+  first = open_pipe (fixture, &first_record);
+  second = open_bounded (fixture, 1, GMSG_OVERFLOW_DROP_OLDEST, &second_record);
+  message = g_variant_ref_sink (counted_message (&n_freed));
+  g_signal_connect (first_record->receiver, "message", G_CALLBACK (same_message_cb), message);
+  g_signal_connect (second_record->receiver, "message", G_CALLBACK (same_message_cb), message);
+
+  g_assert_false (gmsg_sender_send (first, message, NULL));
+  gmsg_sender_start (first, NULL);
+  gmsg_sender_start (second, NULL);
+  for (guint i = 0; i < 3; i++)
+    {
+      g_assert_true (gmsg_sender_send (first, message, NULL));
+      g_assert_true (gmsg_sender_send (second, message, NULL));
+    }
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (second_record->receiver), ==, 2);
+  iterate_all (fixture->context);
+  g_assert_cmpuint (first_record->values->len, ==, 3);
+  g_assert_cmpuint (second_record->values->len, ==, 1);
+
+  /* The sender's reference is the last one. */
+  g_assert_cmpint (n_freed, ==, 0);
+  g_variant_unref (message);
+  g_assert_cmpint (n_freed, ==, 1);
+  close_pipe (fixture, first_record);
+  close_pipe (fixture, second_record);
+}
+
+static void
+text_cb (GMsgReceiver *receiver,
+         GVariant     *message,
+         gpointer      user_data)
+{
+  g_string_append (user_data, g_variant_get_type_string (message));
+  g_string_append_c (user_data, ' ');
+}
+
+static void
+test_any_type (Fixture       *fixture,
+               gconstpointer  data)
+{
+  g_autoptr (GString) types = g_string_new (NULL);
+  g_autoptr (GMsgReceiver) receiver = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+
+  sender = gmsg_router_pipe (fixture->router, &receiver, NULL);
+  g_signal_connect (receiver, "message", G_CALLBACK (text_cb), types);
+  gmsg_sender_start (sender, NULL);
+  gmsg_sender_send (sender, g_variant_new ("()"), NULL);
+  gmsg_sender_send (sender, g_variant_new_variant (g_variant_new_byte (1)), NULL);
+  gmsg_sender_send (sender, g_variant_new_parsed ("('a', {'b': <1>})"), NULL);
+  gmsg_sender_send (sender, g_variant_new_maybe (G_VARIANT_TYPE_STRING, NULL), NULL);
+  iterate_all (fixture->context);
+
+  g_assert_cmpstr (types->str, ==, "() v (sa{sv}) ms ");
+  g_assert_true (gmsg_router_close_pipe (fixture->router, receiver, NULL));
+}
+
+static void
+send_after_router (GMsgSender *sender,
+                   guint64     id)
+{
+  g_autofree char *warning = g_strdup_printf ("discarding message from closed pipe "
+                                              "#%" G_GUINT64_FORMAT, id);
+  GThread *threads[N_RACERS];
+  Flood flood = { 0, };
+
+  g_assert_true (gmsg_sender_start (sender, NULL));
+  assert_state (sender, GMSG_SENDER_STATE_OPEN);
+
+  /* Whichever thread is first, the sender says it once. */
+  flood.sender = sender;
+  for (guint i = 0; i < N_RACERS; i++)
+    threads[i] = g_thread_new ("flood", flood_thread, &flood);
+  wait_until (g_atomic_int_get (&flood.n_sent) > 100);
+  g_assert_true (gmsg_sender_stop (sender, NULL));
+  for (guint i = 0; i < N_RACERS; i++)
+    g_thread_join (threads[i]);
+
+  assert_warning (warning);
+  assert_no_warning ();
+  assert_state (sender, GMSG_SENDER_STATE_STOPPED);
+  assert_start_fails (sender, GMSG_ERROR_ALREADY_STARTED);
+}
+
+static void
+test_after_router (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (GMsgSender) first = NULL;
+  g_autoptr (GMsgSender) second = NULL;
+  g_autoptr (GMsgSender) third = NULL;
+  g_autoptr (GMsgSender) unused = NULL;
+  g_autoptr (Record) first_record = NULL;
+  g_autoptr (Record) second_record = NULL;
+  g_autoptr (Record) third_record = NULL;
+  g_autoptr (Record) unused_record = NULL;
+
+  first = open_pipe (fixture, &first_record);
+  second = open_bounded (fixture, 1, GMSG_OVERFLOW_BLOCK, &second_record);
+  third = open_bounded (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST, &third_record);
+  unused = open_pipe (fixture, &unused_record);
+  gmsg_router_stop (fixture->router, NULL);
+  assert_warning ("*4 unclosed pipes");
+
+  send_after_router (first, 1);
+  g_assert_finalize_object (g_steal_pointer (&fixture->router));
+  send_after_router (second, 2);
+  send_after_router (third, 3);
+
+  g_assert_true (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (unused)));
+  g_assert_true (gmsg_sender_start (unused, NULL));
+  g_assert_true (gmsg_sender_stop (unused, NULL));
+
+  iterate_all (fixture->context);
+  record_assert_range (first_record, 0, 0);
+  g_assert_cmpuint (first_record->n_finished, ==, 0);
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  test_init (&argc, &argv);
+
+  fixture_test ("/sender/p07/life", test_life);
+  fixture_test ("/sender/p07/life-closed", test_life_closed);
+  fixture_test ("/sender/p07/race", test_race);
+  fixture_test ("/sender/p08/send-and-stop", test_send_and_stop);
+  fixture_test ("/sender/p10/own-thread", test_own_thread);
+  fixture_test ("/sender/p10/in-handler", test_own_thread_in_handler);
+  fixture_test ("/sender/p13/after-router", test_after_router);
+  fixture_test ("/sender/properties/id", test_id);
+  fixture_test ("/sender/errors/hand-made", test_hand_made);
+  fixture_test ("/sender/messages/floating", test_floating);
+  fixture_test ("/sender/messages/not-floating", test_not_floating);
+  fixture_test ("/sender/messages/any-type", test_any_type);
+
+  return g_test_run ();
+}
