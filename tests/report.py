@@ -31,6 +31,12 @@ POINT = re.compile(r"^(?P<failed>not )?ok \d+[ \t]*(?:- )?(?P<name>.*?)[ \t]*(?:
                    re.MULTILINE)
 PLAN = re.compile(r"^1\.\.(?P<planned>\d+)[ \t]*(?:# SKIP\b[ \t]*(?P<reason>.*))?$", re.MULTILINE)
 
+# How the scripts that know "-k" declare their points.
+SCRIPT_SUITES = {
+    "javascript": r"""\btest\(\s*['"`]([^'"`]+)""",
+    "python": r"\bdef (test_\w+)",
+}
+
 
 def introspect_tests(build):
     listing = subprocess.run(["meson", "introspect", "--tests", build], check=True, stdout=subprocess.PIPE, text=True)
@@ -41,29 +47,52 @@ def suites_of(test):
     return {suite.rpartition(":")[2] for suite in test["suite"]}
 
 
-def list_points(test):
-    """The paths of a GTest program."""
+def list_paths(test):
+    """The points of a GTest program."""
     process = subprocess.run([*test["cmd"], "-l"], env={**os.environ, **test["env"]}, stdout=subprocess.PIPE, text=True)
     return [line for line in process.stdout.splitlines() if line.startswith("/")]
 
 
+def find_roots(paths, pattern):
+    """The shortest paths below which all match: GTest prints a plan for each one that it is given."""
+    roots = set()
+    for path in paths:
+        parts = path.split("/")
+        # It finds nothing by a path of one part.
+        for length in range(3, len(parts) + 1):
+            root = "/".join(parts[:length])
+            below = [other for other in paths if f"{other}/".startswith(f"{root}/")]
+            if all(pattern in other for other in below):
+                roots.add(root)
+                break
+    return sorted(roots)
+
+
+def list_names(test, declaration):
+    """The names that a script gives to its points."""
+    scripts = [Path(word) for word in test["cmd"] if word.endswith((".py", ".js"))]
+    return [name for script in scripts for name in re.findall(declaration, script.read_text(encoding="utf-8"))]
+
+
+def find_arguments(test, pattern):
+    """What to run the test with, for each time that it has to be run."""
+    suites = suites_of(test)
+
+    if pattern in test["name"] or pattern in suites:
+        return [[]]
+    if suites & {"c", "cplusplus"}:
+        return [["-p", root] for root in find_roots(list_paths(test), pattern)]
+    for suite, declaration in SCRIPT_SUITES.items():
+        if suite in suites and any(pattern in name for name in list_names(test, declaration)):
+            return [["-k", pattern]]
+    return []
+
+
 def select(build, pattern, suites):
     for test in introspect_tests(build):
-        if not suites_of(test) & set(suites):
-            continue
-
-        arguments = None
-        if pattern in test["name"] or pattern in suites_of(test):
-            arguments = []
-        elif suites_of(test) & {"c", "cplusplus"}:
-            points = [point for point in list_points(test) if pattern in point]
-            if points:
-                arguments = [word for point in points for word in ("-p", point)]
-        elif "python" in suites_of(test):
-            arguments = ["-k", pattern]
-
-        if arguments is not None:
-            print(test["name"], shlex.join(arguments), sep="\t")
+        if suites_of(test) & set(suites):
+            for arguments in find_arguments(test, pattern):
+                print(test["name"], shlex.join(arguments), sep="\t")
 
 
 class Totals:
@@ -98,9 +127,9 @@ def count_points(text):
     plan = PLAN.search(text)
     if plan is None:
         failures.append("it ended without a plan")
-    elif plan["reason"] and not found:
+    elif plan["reason"] is not None and not found:
         skips.append(plan["reason"])
-    elif found != int(plan["planned"]):
+    elif found != int(plan["planned"]) or not found:
         failures.append(f"{found} of {plan['planned']} points were run")
 
     return passed, skips, failures
@@ -154,6 +183,9 @@ def count(results, needed):
         print("\n== SKIPPED\n" + "\n".join(totals.skips))
     if totals.failures:
         print("\n== FAILED\n" + "\n".join(totals.failures))
+
+    if not (totals.passed or totals.skips or totals.failures):
+        print("\nthere is nothing of that name")
 
     skipped = f", {len(totals.skips)} skipped" if totals.skips else ""
     print(f"\n{totals.passed} passed, {len(totals.failures)} failed{skipped}")
