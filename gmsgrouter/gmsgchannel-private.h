@@ -68,7 +68,7 @@ struct _GMsgChannel
 
   GMsgBurst       *taken;      /* (owned) (nullable); router's thread only: what is
                                 * being dispatched, shared by nested dispatches */
-  guint64          n_taken;    /* router's thread only: entries so far */
+  _Atomic guint64  n_taken;    /* atomic: entries so far; written in the router's thread */
 
   /* Fair dispatch; atomic: set in the router's thread */
   int              priority;
@@ -99,6 +99,7 @@ gboolean     gmsg_channel_take            (GMsgChannel   *self,
 void         gmsg_channel_wait            (GMsgChannel   *self,
                                            gint64         usec);
 guint64      gmsg_channel_get_n_pushed    (GMsgChannel   *self);
+guint64      gmsg_channel_get_n_taken     (GMsgChannel   *self);
 void         gmsg_channel_withdraw_locked (GMsgChannel   *self,
                                            GMsgPipe      *pipe,
                                            GQueue        *messages);

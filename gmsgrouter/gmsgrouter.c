@@ -1027,7 +1027,7 @@ route_table_until (GMsgRouter         *self,
           limit = gmsg_channel_get_n_pushed (table->channel);
         }
 
-      if (table->channel->n_taken < limit && gmsg_table_route_next (table))
+      if (gmsg_channel_get_n_taken (table->channel) < limit && gmsg_table_route_next (table))
         continue;
 
       if (expired)
