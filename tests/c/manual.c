@@ -1,0 +1,1049 @@
+/* manual.c: tests of manual mode, which route_until() begins
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "testutil.h"
+
+static void
+route (Fixture           *fixture,
+       gint64             timeout_usec,
+       GMsgConditionFunc  condition,
+       gpointer           user_data)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean success = gmsg_router_route_until (fixture->router, timeout_usec, condition,
+                                              user_data, &error);
+
+  g_assert_no_error (error);
+  g_assert_true (success);
+}
+
+static void
+route_fails (Fixture           *fixture,
+             gint64             timeout_usec,
+             GMsgConditionFunc  condition,
+             gpointer           user_data,
+             GMsgError          code)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (gmsg_router_route_until (fixture->router, timeout_usec, condition, user_data,
+                                           &error));
+  g_assert_error (error, GMSG_ERROR, (int) code);
+  g_assert_cmpuint (strlen (error->message), >, 10);
+}
+
+/* Routes what is queued. */
+static void
+route_all (Fixture *fixture)
+{
+  route_fails (fixture, 0, never, NULL, GMSG_ERROR_TIMED_OUT);
+}
+
+typedef struct
+{
+  Record *record;
+  guint   n_values;
+  guint   n_calls;
+} Expectation;
+
+static gboolean
+has_values (gpointer data)
+{
+  Expectation *expectation = data;
+
+  expectation->n_calls++;
+  return expectation->record->values->len >= expectation->n_values;
+}
+
+static gboolean
+has_finished (gpointer data)
+{
+  Record *record = data;
+
+  return record->n_finished == 1;
+}
+
+static gboolean
+flag_is_set (gpointer data)
+{
+  return g_atomic_int_get ((int *) data);
+}
+
+static void
+test_true_on_entry (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  static const gint64 timeouts[] = { 0, 1, -1, G_MININT64, G_MAXINT64 };
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 3);
+
+  for (guint i = 0; i < G_N_ELEMENTS (timeouts); i++)
+    {
+      route (fixture, timeouts[i], always, NULL);
+      record_assert_range (record, 0, 0);
+    }
+
+  /* Manual mode has begun all the same. */
+  iterate_all (fixture->context);
+  record_assert_range (record, 0, 0);
+  route_all (fixture);
+  record_assert_range (record, 0, 3);
+  close_pipe (fixture, record);
+}
+
+/* More than one burst, so that all of the queue is meant. */
+static void
+test_timeout_zero (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  route_all (fixture);
+  record_assert_range (record, 0, 0);
+
+  send_range (sender, 0, 2000);
+  route_all (fixture);
+  record_assert_range (record, 0, 2000);
+  route_all (fixture);
+  record_assert_range (record, 0, 2000);
+
+  send_range (sender, 2000, 5);
+  gmsg_sender_stop (sender, NULL);
+  route (fixture, 0, has_finished, record);
+  record_assert_range (record, 0, 2005);
+  close_pipe (fixture, record);
+}
+
+static void
+test_timeout_tiny (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 2000);
+  route_fails (fixture, 1, never, NULL, GMSG_ERROR_TIMED_OUT);
+  record_assert_range (record, 0, 2000);
+  close_pipe (fixture, record);
+}
+
+static void
+test_timeout_kept (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  static const gint64 timeouts[] = { 1000, 49000, 51000, 120000 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (timeouts); i++)
+    {
+      gint64 start = g_get_monotonic_time ();
+
+      route_fails (fixture, timeouts[i], never, NULL, GMSG_ERROR_TIMED_OUT);
+      g_assert_cmpint (g_get_monotonic_time () - start, >=, timeouts[i]);
+    }
+}
+
+typedef struct
+{
+  GMsgSender *sender;
+  guint       n_values;
+  int         routing; /* atomic */
+} Worker;
+
+static gpointer
+worker_thread (gpointer data)
+{
+  Worker *worker = data;
+
+  wait_until (g_atomic_int_get (&worker->routing));
+  send_range (worker->sender, 0, worker->n_values);
+  gmsg_sender_stop (worker->sender, NULL);
+
+  return NULL;
+}
+
+typedef struct
+{
+  Worker *worker;
+  Record *record;
+} WorkerCondition;
+
+static gboolean
+worker_has_finished (gpointer data)
+{
+  WorkerCondition *condition = data;
+
+  g_atomic_int_set (&condition->worker->routing, TRUE);
+  return condition->record->n_finished == 1;
+}
+
+/* With no time limit, said in three ways, it waits for another thread. */
+static void
+test_no_time_limit (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  static const gint64 timeouts[] = { -1, G_MININT64, G_MAXINT64, G_MAXINT64 - 1 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (timeouts); i++)
+    {
+      g_autoptr (GMsgSender) sender = NULL;
+      g_autoptr (Record) record = NULL;
+      WorkerCondition condition;
+      Worker worker = { 0, };
+      GThread *thread;
+
+      sender = open_pipe (fixture, &record);
+      gmsg_sender_start (sender, NULL);
+      worker.sender = sender;
+      worker.n_values = 1000;
+      condition.worker = &worker;
+      condition.record = record;
+      thread = g_thread_new ("worker", worker_thread, &worker);
+
+      route (fixture, timeouts[i], worker_has_finished, &condition);
+      g_thread_join (thread);
+      record_assert_range (record, 0, 1000);
+      close_pipe (fixture, record);
+    }
+}
+
+static void
+test_again (Fixture       *fixture,
+            gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Expectation expectation = { 0, };
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 10);
+  expectation.record = record;
+
+  /* It stops right after the message that makes the condition true, and goes on from
+   * there; the condition is evaluated on entry and after each message. */
+  for (guint n = 1; n <= 10; n++)
+    {
+      expectation.n_values = n;
+      expectation.n_calls = 0;
+      route (fixture, n % 2 == 0 ? -1 : 0, has_values, &expectation);
+      record_assert_range (record, 0, n);
+      g_assert_cmpuint (expectation.n_calls, ==, 2);
+    }
+
+  expectation.n_values = 15;
+  expectation.n_calls = 0;
+  send_range (sender, 10, 5);
+  route (fixture, -1, has_values, &expectation);
+  record_assert_range (record, 0, 15);
+  g_assert_cmpuint (expectation.n_calls, ==, 6);
+
+  expectation.n_values = 16;
+  route_fails (fixture, 1000, has_values, &expectation, GMSG_ERROR_TIMED_OUT);
+  send_value (sender, 15);
+  route (fixture, 0, has_values, &expectation);
+  record_assert_range (record, 0, 16);
+  close_pipe (fixture, record);
+}
+
+static void
+test_context_is_silent (Fixture       *fixture,
+                        gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_value (sender, 0);
+  iterate_all (fixture->context);
+  record_assert_range (record, 0, 1);
+
+  route_all (fixture);
+  send_range (sender, 1, 5);
+  gmsg_sender_stop (sender, NULL);
+  g_assert_false (g_main_context_pending (fixture->context));
+  for (guint i = 0; i < 10; i++)
+    g_main_context_iteration (fixture->context, FALSE);
+  record_assert_range (record, 0, 1);
+  g_assert_cmpuint (record->n_finished, ==, 0);
+
+  route (fixture, -1, has_finished, record);
+  record_assert_range (record, 0, 6);
+  close_pipe (fixture, record);
+}
+
+static gboolean
+set_flag_cb (gpointer data)
+{
+  g_atomic_int_set ((int *) data, TRUE);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+test_no_other_source (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  g_autoptr (GSource) urgent = g_idle_source_new ();
+  g_autoptr (GSource) timeout = g_timeout_source_new (0);
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  int urgent_ran = FALSE;
+  int timeout_ran = FALSE;
+
+  g_source_set_priority (urgent, G_MININT);
+  g_source_set_callback (urgent, set_flag_cb, &urgent_ran, NULL);
+  g_source_attach (urgent, fixture->context);
+  g_source_set_callback (timeout, set_flag_cb, &timeout_ran, NULL);
+  g_source_attach (timeout, fixture->context);
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 10);
+  route_fails (fixture, 60 * G_TIME_SPAN_MILLISECOND, never, NULL, GMSG_ERROR_TIMED_OUT);
+  record_assert_range (record, 0, 10);
+  g_assert_false (urgent_ran);
+  g_assert_false (timeout_ran);
+
+  iterate_until (fixture->context, urgent_ran && timeout_ran);
+  close_pipe (fixture, record);
+}
+
+typedef struct
+{
+  Fixture    *fixture;
+  GMsgSender *sender;
+  Record     *record;
+  gint32      n_calls;
+  gint32      true_at; /* -1: never */
+  guint       depth;
+} Condition;
+
+static gboolean
+condition_sends (gpointer data)
+{
+  Condition *condition = data;
+  guint n_values = condition->record->values->len;
+
+  if (condition->n_calls == condition->true_at)
+    return TRUE;
+
+  send_value (condition->sender, condition->n_calls++);
+  g_assert_cmpuint (condition->record->values->len, ==, n_values);
+  return FALSE;
+}
+
+static void
+test_condition_sends (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Condition condition = { 0, };
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  condition.sender = sender;
+  condition.record = record;
+
+  condition.true_at = 500;
+  route (fixture, -1, condition_sends, &condition);
+  record_assert_range (record, 0, 500);
+
+  /* One that feeds the queue for ever can't outlast the deadline. */
+  condition.true_at = -1;
+  route_fails (fixture, 0, condition_sends, &condition, GMSG_ERROR_TIMED_OUT);
+  route_fails (fixture, 5000, condition_sends, &condition, GMSG_ERROR_TIMED_OUT);
+
+  route_all (fixture);
+  record_assert_range (record, 0, (guint) condition.n_calls);
+  close_pipe (fixture, record);
+}
+
+static gboolean
+condition_closes (gpointer data)
+{
+  Condition *condition = data;
+
+  if (condition->record->values->len < 2)
+    return FALSE;
+
+  if (gmsg_receiver_get_state (condition->record->receiver) != GMSG_RECEIVER_STATE_CLOSED)
+    close_pipe (condition->fixture, condition->record);
+  return FALSE;
+}
+
+static void
+test_condition_closes (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GMsgSender) other = NULL;
+  g_autoptr (Record) record = NULL;
+  g_autoptr (Record) other_record = NULL;
+  Condition condition = { 0, };
+
+  sender = open_pipe (fixture, &record);
+  other = open_pipe (fixture, &other_record);
+  gmsg_sender_start (sender, NULL);
+  gmsg_sender_start (other, NULL);
+  condition.fixture = fixture;
+  condition.record = record;
+  for (gint32 i = 0; i < 5; i++)
+    {
+      send_value (sender, i);
+      send_value (other, i);
+    }
+
+  route_fails (fixture, 0, condition_closes, &condition, GMSG_ERROR_TIMED_OUT);
+  record_assert_range (record, 0, 2);
+  record_assert_range (other_record, 0, 5);
+  assert_warning ("discarding 3 messages from closed pipe #1");
+  assert_no_warning ();
+  close_pipe (fixture, other_record);
+}
+
+static gboolean
+condition_stops (gpointer data)
+{
+  Condition *condition = data;
+
+  if (condition->record->values->len < 2)
+    return FALSE;
+
+  g_assert_true (gmsg_router_stop (condition->fixture->router, NULL));
+  return condition->true_at == 0;
+}
+
+static void
+test_condition_stops (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  for (gint32 true_at = -1; true_at <= 0; true_at++)
+    {
+      g_autoptr (GMsgSender) sender = NULL;
+      g_autoptr (Record) record = NULL;
+      Condition condition = { 0, };
+
+      sender = open_pipe (fixture, &record);
+      gmsg_sender_start (sender, NULL);
+      send_range (sender, 0, 5);
+      condition.fixture = fixture;
+      condition.record = record;
+      condition.true_at = true_at;
+
+      if (true_at == 0)
+        route (fixture, -1, condition_stops, &condition);
+      else
+        route_fails (fixture, -1, condition_stops, &condition, GMSG_ERROR_NOT_RUNNING);
+
+      record_assert_range (record, 0, 2);
+      assert_warning ("*1 unclosed pipe");
+      assert_warning ("dropping 3 undelivered messages");
+      assert_no_warning ();
+      g_assert_true (gmsg_router_start (fixture->router, NULL));
+    }
+}
+
+static void
+stop_cb (GMsgReceiver *receiver,
+         GVariant     *message,
+         gpointer      user_data)
+{
+  Fixture *fixture = user_data;
+
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
+}
+
+/* The condition is evaluated once more: it may be what the stop was for. */
+static void
+test_handler_stops (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Expectation expectation = { 0, };
+
+  sender = open_pipe (fixture, &record);
+  g_signal_connect (record->receiver, "message", G_CALLBACK (stop_cb), fixture);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 3);
+  expectation.record = record;
+  expectation.n_values = 1;
+  route (fixture, -1, has_values, &expectation);
+  record_assert_range (record, 0, 1);
+  assert_warning ("*1 unclosed pipe");
+  assert_warning ("dropping 2 undelivered messages");
+
+  route_fails (fixture, -1, always, NULL, GMSG_ERROR_NOT_RUNNING);
+}
+
+static gboolean
+condition_restarts (gpointer data)
+{
+  Condition *condition = data;
+
+  if (condition->n_calls++ == 0)
+    {
+      g_assert_true (gmsg_router_stop (condition->fixture->router, NULL));
+      g_assert_true (gmsg_router_start (condition->fixture->router, NULL));
+    }
+
+  return FALSE;
+}
+
+static void
+test_condition_restarts (Fixture       *fixture,
+                         gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Condition condition = { 0, };
+
+  condition.fixture = fixture;
+  route_fails (fixture, -1, condition_restarts, &condition, GMSG_ERROR_NOT_RUNNING);
+  g_assert_cmpint (condition.n_calls, ==, 1);
+
+  /* The new run was not routed, and is in event-loop mode. */
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 3);
+  iterate_all (fixture->context);
+  record_assert_range (record, 0, 3);
+  close_pipe (fixture, record);
+}
+
+static gboolean
+condition_drops (gpointer data)
+{
+  Condition *condition = data;
+
+  if (condition->record->values->len == 2)
+    g_clear_object (&condition->fixture->router);
+
+  return condition->record->values->len == 4;
+}
+
+static void
+test_condition_drops (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GError) error = NULL;
+  Condition condition = { 0, };
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 6);
+  condition.fixture = fixture;
+  condition.record = record;
+  g_assert_true (gmsg_router_route_until (fixture->router, -1, condition_drops, &condition,
+                                          &error));
+  g_assert_no_error (error);
+
+  g_assert_null (fixture->router);
+  record_assert_range (record, 0, 4);
+  assert_warning ("router * was dropped while running, with 1 open pipe*");
+  assert_warning ("*1 unclosed pipe");
+  assert_warning ("dropping 2 undelivered messages");
+  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
+}
+
+static void
+drop_cb (GMsgReceiver *receiver,
+         GVariant     *message,
+         gpointer      user_data)
+{
+  Fixture *fixture = user_data;
+
+  g_clear_object (&fixture->router);
+}
+
+static void
+test_handler_drops (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GError) error = NULL;
+
+  sender = open_pipe (fixture, &record);
+  g_signal_connect (record->receiver, "message", G_CALLBACK (drop_cb), fixture);
+  gmsg_sender_start (sender, NULL);
+  send_value (sender, 0);
+  g_assert_false (gmsg_router_route_until (fixture->router, 0, never, NULL, &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT);
+
+  g_assert_null (fixture->router);
+  record_assert_range (record, 0, 1);
+  assert_warning ("router * was dropped while running, with 1 open pipe*");
+  assert_warning ("*1 unclosed pipe");
+  assert_no_warning ();
+}
+
+static void
+route_nested_cb (GMsgReceiver *receiver,
+                 GVariant     *message,
+                 gpointer      user_data)
+{
+  Condition *condition = user_data;
+  Expectation expectation = { 0, };
+
+  /* At depth d the handler waits for two more messages. */
+  if (condition->depth == 3)
+    return;
+
+  condition->depth++;
+  expectation.record = condition->record;
+  expectation.n_values = condition->record->values->len + 2;
+  route (condition->fixture, -1, has_values, &expectation);
+  condition->n_calls++;
+}
+
+static void
+test_reentrant (Fixture       *fixture,
+                gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Condition condition = { 0, };
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  condition.fixture = fixture;
+  condition.record = record;
+  g_signal_connect (record->receiver, "message", G_CALLBACK (route_nested_cb), &condition);
+  send_range (sender, 0, 600);
+  gmsg_sender_stop (sender, NULL);
+
+  route (fixture, -1, has_finished, record);
+  record_assert_range (record, 0, 600);
+  g_assert_cmpint (condition.n_calls, ==, 3);
+  close_pipe (fixture, record);
+}
+
+static gboolean
+condition_routes (gpointer data)
+{
+  Condition *condition = data;
+  Expectation expectation = { 0, };
+
+  expectation.record = condition->record;
+  expectation.n_values = condition->record->values->len + 1;
+  if (expectation.n_values > 10)
+    return TRUE;
+
+  route (condition->fixture, -1, has_values, &expectation);
+  return FALSE;
+}
+
+static void
+test_condition_routes (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Condition condition = { 0, };
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  condition.fixture = fixture;
+  condition.record = record;
+  send_range (sender, 0, 10);
+  route (fixture, -1, condition_routes, &condition);
+  record_assert_range (record, 0, 10);
+  close_pipe (fixture, record);
+}
+
+static void
+route_once_cb (GMsgReceiver *receiver,
+               GVariant     *message,
+               gpointer      user_data)
+{
+  Condition *condition = user_data;
+  Expectation expectation = { 0, };
+
+  if (g_variant_get_int32 (message) != 1)
+    return;
+
+  expectation.record = condition->record;
+  expectation.n_values = 4;
+  route (condition->fixture, -1, has_values, &expectation);
+}
+
+/* A handler in event-loop mode routes: the dispatch that called it ends with it, and so
+ * does what the main context delivers. */
+static void
+test_in_handler (Fixture       *fixture,
+                 gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Condition condition = { 0, };
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  condition.fixture = fixture;
+  condition.record = record;
+  g_signal_connect (record->receiver, "message", G_CALLBACK (route_once_cb), &condition);
+  send_range (sender, 0, 10);
+  iterate_all (fixture->context);
+  record_assert_range (record, 0, 4);
+
+  send_range (sender, 10, 2);
+  for (guint i = 0; i < 10; i++)
+    g_main_context_iteration (fixture->context, FALSE);
+  record_assert_range (record, 0, 4);
+
+  route_all (fixture);
+  record_assert_range (record, 0, 12);
+  close_pipe (fixture, record);
+}
+
+static void
+iterate_cb (GMsgReceiver *receiver,
+            GVariant     *message,
+            gpointer      user_data)
+{
+  Condition *condition = user_data;
+  guint n_values = condition->record->values->len;
+
+  iterate_all (condition->fixture->context);
+  g_assert_cmpuint (condition->record->values->len, ==, n_values);
+}
+
+static void
+test_nested_loop (Fixture       *fixture,
+                  gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Condition condition = { 0, };
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  condition.fixture = fixture;
+  condition.record = record;
+  g_signal_connect (record->receiver, "message", G_CALLBACK (iterate_cb), &condition);
+  send_range (sender, 0, 10);
+  route_all (fixture);
+  record_assert_range (record, 0, 10);
+  close_pipe (fixture, record);
+}
+
+static void
+echo_cb (GMsgReceiver *receiver,
+         GVariant     *message,
+         gpointer      user_data)
+{
+  GMsgSender *sender = user_data;
+
+  send_value (sender, g_variant_get_int32 (message) + 5);
+}
+
+/* Each message begets another: at the deadline five are queued, and five are routed. */
+static void
+test_no_more_than_queued (Fixture       *fixture,
+                          gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  g_signal_connect (record->receiver, "message", G_CALLBACK (echo_cb), sender);
+  send_range (sender, 0, 5);
+
+  for (guint i = 1; i <= 200; i++)
+    {
+      route_all (fixture);
+      record_assert_range (record, 0, 5 * i);
+    }
+
+  g_signal_handlers_disconnect_by_func (record->receiver, echo_cb, sender);
+  route_all (fixture);
+  record_assert_range (record, 0, 5 * 201);
+  close_pipe (fixture, record);
+}
+
+typedef struct
+{
+  GMsgSender *sender;
+  int         n_sent; /* atomic */
+  int         stop;   /* atomic */
+} Flood;
+
+static gpointer
+flood_thread (gpointer data)
+{
+  Flood *flood = data;
+
+  while (!g_atomic_int_get (&flood->stop))
+    {
+      send_value (flood->sender, g_atomic_int_get (&flood->n_sent));
+      g_atomic_int_inc (&flood->n_sent);
+    }
+
+  gmsg_sender_stop (flood->sender, NULL);
+  return NULL;
+}
+
+/* The floods end only after route_until() has returned: they would outlast any
+ * deadline. */
+static void
+test_flood (Fixture       *fixture,
+            gconstpointer  data)
+{
+  static const gint64 timeouts[] = { 0, 1, 10000, 0 };
+  Flood floods[2] = { { 0, }, };
+  Record *records[2];
+  GThread *threads[2];
+
+  for (guint i = 0; i < 2; i++)
+    {
+      floods[i].sender = open_pipe (fixture, &records[i]);
+      gmsg_sender_start (floods[i].sender, NULL);
+      threads[i] = g_thread_new ("flood", flood_thread, &floods[i]);
+    }
+  for (guint i = 0; i < 2; i++)
+    wait_until (g_atomic_int_get (&floods[i].n_sent) > 100);
+
+  for (guint i = 0; i < G_N_ELEMENTS (timeouts); i++)
+    route_fails (fixture, timeouts[i], never, NULL, GMSG_ERROR_TIMED_OUT);
+  for (guint i = 0; i < 2; i++)
+    {
+      g_assert_cmpuint (records[i]->values->len, >, 100);
+      g_assert_cmpuint (records[i]->n_finished, ==, 0);
+    }
+
+  for (guint i = 0; i < 2; i++)
+    g_atomic_int_set (&floods[i].stop, TRUE);
+  for (guint i = 0; i < 2; i++)
+    {
+      route (fixture, -1, has_finished, records[i]);
+      g_thread_join (threads[i]);
+      record_assert_range (records[i], 0, (guint) floods[i].n_sent);
+      close_pipe (fixture, records[i]);
+      record_free (records[i]);
+      g_object_unref (floods[i].sender);
+    }
+}
+
+static gboolean
+count_calls (gpointer data)
+{
+  guint *n_calls = data;
+
+  (*n_calls)++;
+  return FALSE;
+}
+
+/* At least each 50 ms: twenty times in a second, of which half are left to a machine
+ * under load. And without spinning. */
+static void
+test_interval (Fixture       *fixture,
+               gconstpointer  data)
+{
+  guint n_calls = 0;
+
+  route_fails (fixture, G_TIME_SPAN_SECOND, count_calls, &n_calls, GMSG_ERROR_TIMED_OUT);
+  g_assert_cmpuint (n_calls, >=, 10);
+  g_assert_cmpuint (n_calls, <=, 100);
+}
+
+static gboolean
+condition_asks_for_flag (gpointer data)
+{
+  int *flags = data;
+
+  g_atomic_int_set (&flags[0], TRUE);
+  return g_atomic_int_get (&flags[1]);
+}
+
+static gpointer
+flag_thread (gpointer data)
+{
+  int *flags = data;
+
+  wait_until (g_atomic_int_get (&flags[0]));
+  g_atomic_int_set (&flags[1], TRUE);
+
+  return NULL;
+}
+
+/* Nothing is sent: only the looking again can notice. */
+static void
+test_condition_on_other_state (Fixture       *fixture,
+                               gconstpointer  data)
+{
+  int flags[2] = { FALSE, FALSE };
+  GThread *thread = g_thread_new ("flag", flag_thread, flags);
+
+  route (fixture, -1, condition_asks_for_flag, flags);
+  g_thread_join (thread);
+  route (fixture, 0, flag_is_set, &flags[1]);
+}
+
+typedef struct
+{
+  GMsgSender *sender;
+  int         n_received; /* atomic */
+} PingPong;
+
+#define N_ROUNDS 400
+
+static gpointer
+ping_thread (gpointer data)
+{
+  PingPong *ping = data;
+
+  for (int i = 0; i < N_ROUNDS; i++)
+    {
+      wait_until (g_atomic_int_get (&ping->n_received) == i);
+      send_value (ping->sender, i);
+    }
+
+  gmsg_sender_stop (ping->sender, NULL);
+  return NULL;
+}
+
+static void
+pong_cb (GMsgReceiver *receiver,
+         GVariant     *message,
+         gpointer      user_data)
+{
+  PingPong *ping = user_data;
+
+  g_atomic_int_inc (&ping->n_received);
+}
+
+/* Each round begins with an empty channel. Were it the looking again, each 50 ms, that
+ * finds the message, the rounds would take 20 seconds. */
+static void
+test_woken (Fixture       *fixture,
+            gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  PingPong ping = { 0, };
+  GThread *thread;
+  gint64 start;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  g_signal_connect (record->receiver, "message", G_CALLBACK (pong_cb), &ping);
+  ping.sender = sender;
+  start = g_get_monotonic_time ();
+  thread = g_thread_new ("ping", ping_thread, &ping);
+  route (fixture, -1, has_finished, record);
+  g_assert_cmpint (g_get_monotonic_time () - start, <, 10 * G_TIME_SPAN_SECOND);
+
+  g_thread_join (thread);
+  record_assert_range (record, 0, N_ROUNDS);
+  close_pipe (fixture, record);
+}
+
+static void
+test_discards (Fixture       *fixture,
+               gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  route_all (fixture);
+  send_range (sender, 0, 2);
+  close_pipe (fixture, record);
+  send_range (sender, 2, 3);
+  assert_no_warning ();
+  route_all (fixture);
+  assert_warning ("discarding 5 messages from closed pipe #1");
+
+  send_value (sender, 5);
+  route_all (fixture);
+  assert_warning ("discarding message from closed pipe #1");
+  route_all (fixture);
+  assert_no_warning ();
+}
+
+static gboolean
+condition_awaits_warning (gpointer data)
+{
+  Condition *condition = data;
+  g_autofree char *warning = NULL;
+
+  if (condition->n_calls++ == 0)
+    send_value (condition->sender, 0);
+
+  warning = take_warning ();
+  if (warning == NULL)
+    return FALSE;
+
+  g_assert_cmpstr (warning, ==, "discarding message from closed pipe #1");
+  return TRUE;
+}
+
+/* They are told of while it waits, not only when it returns. */
+static void
+test_discards_while_waiting (Fixture       *fixture,
+                             gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Condition condition = { 0, };
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  close_pipe (fixture, record);
+  condition.sender = sender;
+  route (fixture, TEST_DEADLINE, condition_awaits_warning, &condition);
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  test_init (&argc, &argv);
+
+  fixture_test ("/manual/p17/true-on-entry", test_true_on_entry);
+  fixture_test ("/manual/p17/timeout-zero", test_timeout_zero);
+  fixture_test ("/manual/p17/timeout-tiny", test_timeout_tiny);
+  fixture_test ("/manual/p17/timeout-kept", test_timeout_kept);
+  fixture_test ("/manual/p17/no-time-limit", test_no_time_limit);
+  fixture_test ("/manual/p17/again", test_again);
+  fixture_test ("/manual/p17/context-is-silent", test_context_is_silent);
+  fixture_test ("/manual/p17/no-other-source", test_no_other_source);
+  fixture_test ("/manual/p17/condition-sends", test_condition_sends);
+  fixture_test ("/manual/p17/condition-closes", test_condition_closes);
+  fixture_test ("/manual/p17/condition-stops", test_condition_stops);
+  fixture_test ("/manual/p17/condition-restarts", test_condition_restarts);
+  fixture_test ("/manual/p17/condition-drops", test_condition_drops);
+  fixture_test ("/manual/p17/condition-routes", test_condition_routes);
+  fixture_test ("/manual/p17/condition-on-other-state", test_condition_on_other_state);
+  fixture_test ("/manual/p17/handler-stops", test_handler_stops);
+  fixture_test ("/manual/p17/handler-drops", test_handler_drops);
+  fixture_test ("/manual/p17/reentrant", test_reentrant);
+  fixture_test ("/manual/p17/in-handler", test_in_handler);
+  fixture_test ("/manual/p17/nested-loop", test_nested_loop);
+  fixture_test ("/manual/p17/no-more-than-queued", test_no_more_than_queued);
+  fixture_test ("/manual/p17/flood", test_flood);
+  fixture_test ("/manual/p17/interval", test_interval);
+  fixture_test ("/manual/p17/woken", test_woken);
+  fixture_test ("/manual/p13/discards", test_discards);
+  fixture_test ("/manual/p13/discards-while-waiting", test_discards_while_waiting);
+
+  return g_test_run ();
+}
