@@ -1,0 +1,45 @@
+/* GMsg-1-custom.vala: the properties as vapigen shall write them
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+/* A property that vapigen finds in the .gir file while the methods to read and
+ * write it are hidden is read by g_object_get(), by name; one that is declared
+ * here calls them. */
+namespace GMsg {
+    public sealed class Router : GLib.Object {
+        [Version (since = "1.0")]
+        public uint budget { get; set; }
+        [Version (since = "1.0")]
+        public GLib.MainContext context { get; construct; }
+        [Version (since = "1.0")]
+        public uint max_latency { get; set; }
+        [Version (since = "1.0")]
+        public uint n_pipes { get; }
+        [Version (since = "1.0")]
+        public int priority { get; set; }
+        [Version (since = "1.0")]
+        public bool running { get; }
+    }
+
+    public sealed class Sender : GLib.Object {
+        [Version (since = "1.0")]
+        public uint64 id { get; }
+        [Version (since = "1.0")]
+        public GMsg.SenderState state { get; }
+    }
+
+    public sealed class Receiver : GLib.Object {
+        [Version (since = "1.0")]
+        public uint64 id { get; }
+        [Version (since = "1.0")]
+        public uint64 n_dropped { get; }
+        [Version (since = "1.0")]
+        public uint64 n_received { get; }
+        [Version (since = "1.0")]
+        public bool pull_mode { get; set; }
+        [Version (since = "1.0")]
+        public GMsg.ReceiverState state { get; }
+    }
+}
