@@ -259,6 +259,8 @@ test('/router/handmade', () => {
         receiver.get_n_received(), receiver.get_n_dropped()],
     [0, GMsg.ReceiverState.CLOSED, 0, 0]);
     receiver.cancel();
+    assertError(GMsg.Error.UNKNOWN_RECEIVER,
+        () => new Fixture().router.close_pipe(receiver));
 
     let done = false;
 

@@ -494,6 +494,8 @@ class DeliveryTest(TestCase):
                           receiver.props.n_received, receiver.props.n_dropped),
                          (0, GMsg.ReceiverState.CLOSED, 0, 0))
         receiver.cancel()
+        with self.assert_error(GMsg.Error.UNKNOWN_RECEIVER):
+            self.start_router().close_pipe(receiver)
         results = []
         receiver.next_async(None, lambda _, result: results.append(result))
         iterate_until(lambda: results, self.context)

@@ -180,6 +180,29 @@ class RouterTest(TestCase):
             (True, 1, 130, 4000, 16000,
              1, GMsg.ReceiverState.OPEN, 0, 0, False))
 
+    def test_p4_setters_from_another_thread(self):
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+
+        def work():
+            # What can't raise warns, and does nothing.
+            router.props.priority = 1
+            router.props.budget = 2
+            router.props.max_latency = 3
+            receiver.props.pull_mode = True
+            receiver.cancel()
+
+        in_thread(work)
+
+        self.assertEqual((router.props.priority, router.props.budget,
+                          router.props.max_latency), (130, 4000, 16000))
+        self.assertFalse(receiver.props.pull_mode)
+        self.assertFalse(sender.get_cancellable().is_cancelled())
+        texts = [text for text, thread in self.warnings.take()]
+        self.assertEqual(len(texts), 5)
+        for text in texts:
+            self.assertIn('thread', text)
+
     def test_p4_no_thread_before_start(self):
         router = GMsg.Router.new(self.context)
 
