@@ -1,0 +1,1031 @@
+/* bounded.c: tests of bounded pipes
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "testutil.h"
+
+/* A thread that sends. What is asserted about it holds however far it got; only where
+ * something must not happen the test first lets it fall asleep. */
+typedef struct
+{
+  GMsgSender *sender;
+  gint32      first;
+  guint       n_values;
+  GThread    *thread;
+  char       *task;     /* set before @started */
+  int         started;  /* atomic */
+  int         n_sent;   /* atomic */
+  int         ended;    /* atomic */
+  GError     *error;    /* after the join */
+} Worker;
+
+static gpointer
+worker_thread (gpointer data)
+{
+  Worker *worker = data;
+
+  worker->task = g_file_read_link ("/proc/thread-self", NULL);
+  g_atomic_int_set (&worker->started, TRUE);
+
+  for (guint i = 0; i < worker->n_values; i++)
+    {
+      GVariant *message = g_variant_new_int32 (worker->first + (gint32) i);
+
+      if (!gmsg_sender_send (worker->sender, message, &worker->error))
+        break;
+      g_atomic_int_inc (&worker->n_sent);
+    }
+
+  g_atomic_int_set (&worker->ended, TRUE);
+  return NULL;
+}
+
+static void
+worker_start (Worker     *worker,
+              GMsgSender *sender,
+              gint32      first,
+              guint       n_values)
+{
+  worker->sender = sender;
+  worker->first = first;
+  worker->n_values = n_values;
+  worker->thread = g_thread_new ("worker", worker_thread, worker);
+}
+
+static void
+worker_join (Worker *worker)
+{
+  g_thread_join (worker->thread);
+  g_free (worker->task);
+}
+
+static guint
+worker_get_n_sent (Worker *worker)
+{
+  return (guint) g_atomic_int_get (&worker->n_sent);
+}
+
+/* Whether the thread sleeps, as the kernel says; TRUE where it can't be asked. */
+static gboolean
+worker_is_asleep (Worker *worker)
+{
+  g_autofree char *path = NULL;
+  g_autofree char *stat = NULL;
+  const char *state;
+
+  if (!g_atomic_int_get (&worker->started))
+    return FALSE;
+  if (worker->task == NULL)
+    return TRUE;
+
+  path = g_build_filename ("/proc", worker->task, "stat", NULL);
+  if (!g_file_get_contents (path, &stat, NULL, NULL))
+    return TRUE;
+
+  state = strrchr (stat, ')');
+  return state != NULL && state[1] == ' ' && state[2] == 'S';
+}
+
+/* The worker has sent @n_sent messages, and waits to send the next. */
+static void
+worker_wait_blocked (Worker *worker,
+                     guint   n_sent)
+{
+  wait_until (worker_get_n_sent (worker) == n_sent);
+  wait_until (worker_is_asleep (worker));
+  g_assert_cmpuint (worker_get_n_sent (worker), ==, n_sent);
+  g_assert_false (g_atomic_int_get (&worker->ended));
+}
+
+static void
+assert_full (GMsgSender *sender)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (gmsg_sender_send (sender, g_variant_new_int32 (-1), &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_FULL);
+  g_assert_cmpuint (strlen (error->message), >, 10);
+}
+
+static void
+assert_invalid (Fixture      *fixture,
+                guint         capacity,
+                GMsgOverflow  overflow)
+{
+  g_autoptr (GError) error = NULL;
+  GMsgReceiver *receiver = (gpointer) fixture;
+
+  g_assert_null (gmsg_router_pipe_bounded (fixture->router, capacity, overflow, &receiver,
+                                           &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT);
+  g_assert_cmpuint (strlen (error->message), >, 10);
+  g_assert_null (receiver);
+  g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 0);
+}
+
+static void
+test_arguments (Fixture       *fixture,
+                gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  assert_invalid (fixture, 0, GMSG_OVERFLOW_BLOCK);
+  assert_invalid (fixture, 0, GMSG_OVERFLOW_FAIL);
+  assert_invalid (fixture, 0, GMSG_OVERFLOW_DROP_OLDEST);
+  assert_invalid (fixture, 1, (GMsgOverflow) (GMSG_OVERFLOW_DROP_OLDEST + 1));
+  assert_invalid (fixture, 1, (GMsgOverflow) -1);
+  assert_invalid (fixture, 1, (GMsgOverflow) G_MAXINT);
+
+  sender = open_bounded (fixture, G_MAXUINT, GMSG_OVERFLOW_FAIL, &record);
+  g_assert_cmpuint (gmsg_sender_get_id (sender), ==, 1);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 1000);
+  iterate_all (fixture->context);
+  record_assert_range (record, 0, 1000);
+  close_pipe (fixture, record);
+}
+
+static void
+test_fail (Fixture       *fixture,
+           gconstpointer  data)
+{
+  for (guint capacity = 1; capacity <= 4; capacity++)
+    {
+      g_autoptr (GMsgSender) sender = NULL;
+      g_autoptr (Record) record = NULL;
+
+      sender = open_bounded (fixture, capacity, GMSG_OVERFLOW_FAIL, &record);
+      gmsg_sender_start (sender, NULL);
+      for (guint round = 0; round < 3; round++)
+        {
+          send_range (sender, (gint32) (round * capacity), capacity);
+          assert_full (sender);
+          assert_full (sender);
+          iterate_all (fixture->context);
+          record_assert_range (record, 0, (round + 1) * capacity);
+        }
+
+      g_assert_cmpuint (gmsg_receiver_get_n_dropped (record->receiver), ==, 0);
+      g_assert_cmpuint (gmsg_receiver_get_n_received (record->receiver), ==, 3 * capacity);
+
+      /* The end of the sender's side needs no room. */
+      send_range (sender, (gint32) (3 * capacity), capacity);
+      g_assert_true (gmsg_sender_stop (sender, NULL));
+      iterate_until (fixture->context, record->n_finished == 1);
+      record_assert_range (record, 0, 4 * capacity);
+      close_pipe (fixture, record);
+    }
+}
+
+/* In the order of what is wrong: a sender that is not open is not asked for room. */
+static void
+test_fail_order (Fixture       *fixture,
+                 gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GError) error = NULL;
+
+  sender = open_bounded (fixture, 1, GMSG_OVERFLOW_FAIL, &record);
+  gmsg_sender_start (sender, NULL);
+  send_value (sender, 0);
+  gmsg_sender_stop (sender, NULL);
+  g_assert_false (gmsg_sender_send (sender, g_variant_new_int32 (1), &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_STOPPED);
+
+  iterate_until (fixture->context, record->n_finished == 1);
+  record_assert_range (record, 0, 1);
+  close_pipe (fixture, record);
+}
+
+/* A full pipe that is closed takes everything: it is discarded. */
+static void
+test_fail_closed (Fixture       *fixture,
+                  gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  /* One dispatch, however slow the machine: one line. */
+  gmsg_router_set_budget (fixture->router, G_MAXUINT);
+  sender = open_bounded (fixture, 1, GMSG_OVERFLOW_FAIL, &record);
+  gmsg_sender_start (sender, NULL);
+  send_value (sender, 0);
+  assert_full (sender);
+  close_pipe (fixture, record);
+  send_range (sender, 1, 3);
+  iterate_all (fixture->context);
+  assert_warning ("discarding 4 messages from closed pipe #1");
+}
+
+static void
+fill_in_handler_cb (GMsgReceiver *receiver,
+                    GVariant     *message,
+                    gpointer      user_data)
+{
+  GMsgSender *sender = user_data;
+  gint32 value = g_variant_get_int32 (message);
+
+  /* The room of the message at hand is free already. */
+  if (value < 50)
+    send_value (sender, value + 1);
+  if (value < 50)
+    assert_full (sender);
+}
+
+static void
+test_room_in_handler (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  static const GMsgOverflow policies[] = { GMSG_OVERFLOW_FAIL, GMSG_OVERFLOW_BLOCK };
+
+  for (guint i = 0; i < G_N_ELEMENTS (policies); i++)
+    {
+      g_autoptr (GMsgSender) sender = NULL;
+      g_autoptr (Record) record = NULL;
+
+      sender = open_bounded (fixture, 1, policies[i], &record);
+      g_signal_connect (record->receiver, "message", G_CALLBACK (fill_in_handler_cb), sender);
+      gmsg_sender_start (sender, NULL);
+      send_value (sender, 0);
+      iterate_until (fixture->context, record->values->len == 51);
+      record_assert_range (record, 0, 51);
+      close_pipe (fixture, record);
+    }
+}
+
+static void
+test_block_own_thread (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_bounded (fixture, 2, GMSG_OVERFLOW_BLOCK, &record);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 2);
+  assert_full (sender);
+  iterate_all (fixture->context);
+  send_range (sender, 2, 2);
+  assert_full (sender);
+  iterate_all (fixture->context);
+  record_assert_range (record, 0, 4);
+  close_pipe (fixture, record);
+}
+
+static void
+test_block (Fixture       *fixture,
+            gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Worker worker = { 0, };
+
+  gmsg_router_set_budget (fixture->router, 0);
+  sender = open_bounded (fixture, 3, GMSG_OVERFLOW_BLOCK, &record);
+  gmsg_sender_start (sender, NULL);
+  worker_start (&worker, sender, 0, 10);
+
+  /* Each message that is delivered makes room for one. */
+  for (guint i = 0; i < 7; i++)
+    {
+      worker_wait_blocked (&worker, 3 + i);
+      iterate_until (fixture->context, record->values->len == i + 1);
+    }
+
+  worker_join (&worker);
+  g_assert_no_error (worker.error);
+  iterate_until (fixture->context, record->values->len == 10);
+  record_assert_range (record, 0, 10);
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (record->receiver), ==, 0);
+  close_pipe (fixture, record);
+}
+
+/* Never a lost wake-up: if one was, this would not end. */
+static void
+test_block_many (Fixture       *fixture,
+                 gconstpointer  data)
+{
+  for (guint capacity = 1; capacity <= 4; capacity++)
+    {
+      g_autoptr (GMsgSender) sender = NULL;
+      g_autoptr (Record) record = NULL;
+      Worker worker = { 0, };
+
+      sender = open_bounded (fixture, capacity, GMSG_OVERFLOW_BLOCK, &record);
+      gmsg_sender_start (sender, NULL);
+      worker_start (&worker, sender, 0, 1000);
+      iterate_until (fixture->context, record->values->len == 1000);
+      worker_join (&worker);
+      g_assert_no_error (worker.error);
+      record_assert_range (record, 0, 1000);
+      close_pipe (fixture, record);
+    }
+}
+
+static gboolean
+has_1000_values (gpointer data)
+{
+  Record *record = data;
+
+  return record->values->len == 1000;
+}
+
+static void
+test_block_manual (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GError) error = NULL;
+  Worker worker = { 0, };
+
+  sender = open_bounded (fixture, 1, GMSG_OVERFLOW_BLOCK, &record);
+  gmsg_sender_start (sender, NULL);
+  worker_start (&worker, sender, 0, 1000);
+  g_assert_true (gmsg_router_route_until (fixture->router, -1, has_1000_values, record, &error));
+  g_assert_no_error (error);
+  worker_join (&worker);
+  g_assert_no_error (worker.error);
+  record_assert_range (record, 0, 1000);
+  close_pipe (fixture, record);
+}
+
+#define N_WORKERS 4
+
+static void
+count_values (Record *record,
+              guint  *next,
+              guint   n_each)
+{
+  for (guint i = 0; i < record->values->len; i++)
+    {
+      guint value = (guint) g_array_index (record->values, gint32, i);
+
+      g_assert_cmpuint (value % n_each, ==, next[value / n_each]);
+      next[value / n_each]++;
+    }
+}
+
+/* Several threads wait on one pipe: each gets through, its own messages in order. */
+static void
+test_block_several (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  for (guint capacity = 1; capacity <= 3; capacity++)
+    {
+      g_autoptr (GMsgSender) sender = NULL;
+      g_autoptr (Record) record = NULL;
+      Worker workers[N_WORKERS] = { { 0, }, };
+      guint next[N_WORKERS] = { 0, };
+      guint n_sent = 0;
+
+      sender = open_bounded (fixture, capacity, GMSG_OVERFLOW_BLOCK, &record);
+      gmsg_sender_start (sender, NULL);
+      for (guint i = 0; i < N_WORKERS; i++)
+        worker_start (&workers[i], sender, (gint32) (i * 250), 250);
+
+      wait_until (worker_is_asleep (&workers[0]) && worker_is_asleep (&workers[1]) &&
+                  worker_is_asleep (&workers[2]) && worker_is_asleep (&workers[3]));
+      for (guint i = 0; i < N_WORKERS; i++)
+        n_sent += worker_get_n_sent (&workers[i]);
+      g_assert_cmpuint (n_sent, <=, capacity);
+
+      iterate_until (fixture->context, record->values->len == N_WORKERS * 250);
+      for (guint i = 0; i < N_WORKERS; i++)
+        {
+          worker_join (&workers[i]);
+          g_assert_no_error (workers[i].error);
+        }
+
+      count_values (record, next, 250);
+      for (guint i = 0; i < N_WORKERS; i++)
+        g_assert_cmpuint (next[i], ==, 250);
+      close_pipe (fixture, record);
+    }
+}
+
+static void
+start_blocked (Fixture     *fixture,
+               Worker      *workers,
+               GMsgSender **sender,
+               Record     **record)
+{
+  *sender = open_bounded (fixture, 2, GMSG_OVERFLOW_BLOCK, record);
+  gmsg_sender_start (*sender, NULL);
+  send_range (*sender, -2, 2);
+  for (guint i = 0; i < N_WORKERS; i++)
+    worker_start (&workers[i], *sender, 0, 1);
+  for (guint i = 0; i < N_WORKERS; i++)
+    worker_wait_blocked (&workers[i], 0);
+}
+
+static void
+assert_all_sent (Worker *workers)
+{
+  for (guint i = 0; i < N_WORKERS; i++)
+    {
+      worker_join (&workers[i]);
+      g_assert_no_error (workers[i].error);
+      g_assert_cmpint (workers[i].n_sent, ==, 1);
+    }
+}
+
+static void
+test_block_closed (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Worker workers[N_WORKERS] = { { 0, }, };
+
+  /* One dispatch, however slow the machine: one line. */
+  gmsg_router_set_budget (fixture->router, G_MAXUINT);
+  start_blocked (fixture, workers, &sender, &record);
+  close_pipe (fixture, record);
+  assert_all_sent (workers);
+
+  iterate_all (fixture->context);
+  assert_warning ("discarding 6 messages from closed pipe #1");
+  record_assert_range (record, 0, 0);
+}
+
+static gpointer
+stop_thread (gpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (gmsg_sender_stop (data, &error));
+  g_assert_no_error (error);
+
+  return NULL;
+}
+
+static void
+test_block_sender_stopped (Fixture       *fixture,
+                           gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Worker workers[N_WORKERS] = { { 0, }, };
+
+  start_blocked (fixture, workers, &sender, &record);
+  g_thread_join (g_thread_new ("stop", stop_thread, sender));
+  for (guint i = 0; i < N_WORKERS; i++)
+    {
+      worker_join (&workers[i]);
+      g_assert_error (workers[i].error, GMSG_ERROR, GMSG_ERROR_STOPPED);
+      g_assert_cmpint (workers[i].n_sent, ==, 0);
+      g_clear_error (&workers[i].error);
+    }
+
+  /* What returned FALSE never arrives. */
+  iterate_until (fixture->context, record->n_finished == 1);
+  record_assert_range (record, -2, 2);
+  close_pipe (fixture, record);
+}
+
+/* Of the router, that it is stopped with what it holds, and of the sender, since the
+ * router no longer runs; in any order, from the threads that are woken. */
+static void
+assert_warnings_of_end (guint n_warnings)
+{
+  g_autoptr (GString) all = g_string_new (NULL);
+
+  for (guint i = 0; i < n_warnings; i++)
+    {
+      g_autofree char *warning = take_warning ();
+
+      g_assert_nonnull (warning);
+      g_string_append_printf (all, "%s\n", warning);
+    }
+
+  assert_no_warning ();
+  g_assert_nonnull (strstr (all->str, "1 unclosed pipe\n"));
+  g_assert_nonnull (strstr (all->str, "dropping 2 undelivered messages\n"));
+  g_assert_nonnull (strstr (all->str, "discarding message from closed pipe #1\n"));
+}
+
+static void
+test_block_router_stopped (Fixture       *fixture,
+                           gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Worker workers[N_WORKERS] = { { 0, }, };
+
+  start_blocked (fixture, workers, &sender, &record);
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
+  assert_all_sent (workers);
+  assert_warnings_of_end (3);
+}
+
+static gpointer
+unref_thread (gpointer data)
+{
+  g_object_unref (data);
+  return NULL;
+}
+
+static void
+test_block_router_dropped (Fixture       *fixture,
+                           gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Worker workers[N_WORKERS] = { { 0, }, };
+
+  start_blocked (fixture, workers, &sender, &record);
+  if (GPOINTER_TO_INT (data))
+    g_thread_join (g_thread_new ("drop", unref_thread, g_steal_pointer (&fixture->router)));
+  else
+    g_clear_object (&fixture->router);
+  assert_all_sent (workers);
+  iterate_all (fixture->context);
+
+  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
+  record_assert_range (record, 0, 0);
+  assert_warnings_of_end (4);
+}
+
+typedef struct
+{
+  Worker *worker;
+  guint   capacity;
+} RoomData;
+
+static void
+await_room_cb (GMsgReceiver *receiver,
+               GVariant     *message,
+               gpointer      user_data)
+{
+  RoomData *room = user_data;
+  guint n_expected = (guint) g_variant_get_int32 (message) + 1 + room->capacity;
+
+  /* The emission has begun: the thread gets through while this handler runs. */
+  wait_until (worker_get_n_sent (room->worker) >= MIN (n_expected, room->worker->n_values));
+}
+
+static void
+test_room_at_emission (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  for (guint capacity = 1; capacity <= 3; capacity++)
+    {
+      g_autoptr (GMsgSender) sender = NULL;
+      g_autoptr (Record) record = NULL;
+      Worker worker = { 0, };
+      RoomData room = { &worker, capacity };
+
+      sender = open_bounded (fixture, capacity, GMSG_OVERFLOW_BLOCK, &record);
+      g_signal_connect (record->receiver, "message", G_CALLBACK (await_room_cb), &room);
+      gmsg_sender_start (sender, NULL);
+      worker_start (&worker, sender, 0, 100);
+      iterate_until (fixture->context, record->values->len == 100);
+      worker_join (&worker);
+      g_assert_no_error (worker.error);
+      record_assert_range (record, 0, 100);
+      close_pipe (fixture, record);
+    }
+}
+
+static void
+append_cb (GMsgReceiver *receiver,
+           GVariant     *message,
+           gpointer      user_data)
+{
+  g_string_append_printf (user_data, "%" G_GUINT64_FORMAT ":%d ",
+                          gmsg_receiver_get_id (receiver), g_variant_get_int32 (message));
+}
+
+/* The places in the order stay, and the messages move up into them. */
+static void
+test_drop_places (Fixture       *fixture,
+                  gconstpointer  data)
+{
+  g_autoptr (GString) order = g_string_new (NULL);
+  g_autoptr (GMsgSender) drop = NULL;
+  g_autoptr (GMsgSender) other = NULL;
+  g_autoptr (Record) drop_record = NULL;
+  g_autoptr (Record) other_record = NULL;
+
+  drop = open_bounded (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST, &drop_record);
+  other = open_pipe (fixture, &other_record);
+  g_signal_connect (drop_record->receiver, "message", G_CALLBACK (append_cb), order);
+  g_signal_connect (other_record->receiver, "message", G_CALLBACK (append_cb), order);
+  gmsg_sender_start (drop, NULL);
+  gmsg_sender_start (other, NULL);
+
+  send_value (other, 0);
+  send_value (drop, 0);
+  send_value (other, 1);
+  send_value (drop, 1);
+  send_value (other, 2);
+  send_value (drop, 2);
+  send_value (drop, 3);
+  send_value (other, 3);
+  send_value (drop, 4);
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (drop_record->receiver), ==, 3);
+  gmsg_sender_stop (drop, NULL);
+  iterate_until (fixture->context, drop_record->n_finished == 1);
+  g_assert_cmpstr (order->str, ==, "2:0 1:3 2:1 1:4 2:2 2:3 ");
+
+  g_signal_handlers_disconnect_by_data (drop_record->receiver, order);
+  g_signal_handlers_disconnect_by_data (other_record->receiver, order);
+  close_pipe (fixture, drop_record);
+  close_pipe (fixture, other_record);
+}
+
+/* Once its message is delivered the pipe has no place any more: the next one stands at
+ * the end. */
+static void
+test_drop_new_place (Fixture       *fixture,
+                     gconstpointer  data)
+{
+  g_autoptr (GString) order = g_string_new (NULL);
+  g_autoptr (GMsgSender) drop = NULL;
+  g_autoptr (GMsgSender) other = NULL;
+  g_autoptr (Record) drop_record = NULL;
+  g_autoptr (Record) other_record = NULL;
+
+  gmsg_router_set_budget (fixture->router, 0);
+  drop = open_bounded (fixture, 1, GMSG_OVERFLOW_DROP_OLDEST, &drop_record);
+  other = open_pipe (fixture, &other_record);
+  g_signal_connect (drop_record->receiver, "message", G_CALLBACK (append_cb), order);
+  g_signal_connect (other_record->receiver, "message", G_CALLBACK (append_cb), order);
+  gmsg_sender_start (drop, NULL);
+  gmsg_sender_start (other, NULL);
+
+  send_value (drop, 0);
+  send_range (other, 0, 3);
+  send_value (drop, 1);
+  iterate_until (fixture->context, drop_record->values->len == 1);
+  g_assert_cmpstr (order->str, ==, "1:1 ");
+  send_value (drop, 2);
+  iterate_until (fixture->context, other_record->values->len == 1);
+  send_value (drop, 3);
+  send_value (other, 3);
+  iterate_until (fixture->context, other_record->values->len == 4);
+  g_assert_cmpstr (order->str, ==, "1:1 2:0 2:1 2:2 1:3 2:3 ");
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (drop_record->receiver), ==, 2);
+
+  g_signal_handlers_disconnect_by_data (drop_record->receiver, order);
+  g_signal_handlers_disconnect_by_data (other_record->receiver, order);
+  close_pipe (fixture, drop_record);
+  close_pipe (fixture, other_record);
+}
+
+static void
+append_dropped_cb (GMsgReceiver *receiver,
+                   GParamSpec   *pspec,
+                   gpointer      user_data)
+{
+  guint64 n_dropped;
+
+  g_object_get (receiver, "n-dropped", &n_dropped, NULL);
+  g_assert_cmpuint (n_dropped, ==, gmsg_receiver_get_n_dropped (receiver));
+  g_string_append_printf (user_data, "%" G_GUINT64_FORMAT " ", n_dropped);
+}
+
+static void
+test_drop_notify (Fixture       *fixture,
+                  gconstpointer  data)
+{
+  g_autoptr (GString) notified = g_string_new (NULL);
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_bounded (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST, &record);
+  g_signal_connect (record->receiver, "notify::n-dropped", G_CALLBACK (append_dropped_cb),
+                    notified);
+  gmsg_sender_start (sender, NULL);
+
+  send_range (sender, 0, 2);
+  iterate_all (fixture->context);
+  g_assert_cmpstr (notified->str, ==, "");
+
+  send_range (sender, 2, 5);
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (record->receiver), ==, 3);
+  g_assert_cmpstr (notified->str, ==, "");
+  iterate_all (fixture->context);
+  g_assert_cmpstr (notified->str, ==, "3 ");
+  g_assert_cmpuint (record->values->len, ==, 4);
+
+  send_range (sender, 7, 3);
+  iterate_all (fixture->context);
+  g_assert_cmpstr (notified->str, ==, "3 4 ");
+  send_value (sender, 10);
+  iterate_all (fixture->context);
+  g_assert_cmpstr (notified->str, ==, "3 4 ");
+  g_assert_cmpuint (gmsg_receiver_get_n_received (record->receiver), ==, 7);
+  g_signal_handlers_disconnect_by_data (record->receiver, notified);
+  close_pipe (fixture, record);
+}
+
+/* It counts before the closing, is discarded after, and never both. */
+static void
+test_drop_closed (Fixture       *fixture,
+                  gconstpointer  data)
+{
+  g_autoptr (GMsgSender) first = NULL;
+  g_autoptr (GMsgSender) second = NULL;
+  g_autoptr (Record) first_record = NULL;
+  g_autoptr (Record) second_record = NULL;
+
+  first = open_bounded (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST, &first_record);
+  second = open_bounded (fixture, 3, GMSG_OVERFLOW_DROP_OLDEST, &second_record);
+  gmsg_sender_start (first, NULL);
+  gmsg_sender_start (second, NULL);
+  send_range (first, 0, 5);
+  send_range (second, 0, 5);
+  close_pipe (fixture, first_record);
+  send_range (first, 5, 4);
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (first_record->receiver), ==, 3);
+
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
+  assert_warning ("*1 unclosed pipe");
+  assert_warning ("dropping 3 undelivered messages");
+  assert_warning ("discarding 6 messages from closed pipe #1");
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (second_record->receiver), ==, 2);
+}
+
+typedef struct
+{
+  GMsgSender *sender;
+  int         n_sent; /* atomic */
+  int         stop;   /* atomic */
+} Flood;
+
+static gpointer
+flood_thread (gpointer data)
+{
+  Flood *flood = data;
+
+  while (!g_atomic_int_get (&flood->stop))
+    send_value (flood->sender, g_atomic_int_add (&flood->n_sent, 1));
+
+  return NULL;
+}
+
+typedef struct
+{
+  Flood *flood;
+  gint32 last;
+  guint  n_received;
+} Latest;
+
+static void
+latest_cb (GMsgReceiver *receiver,
+           GVariant     *message,
+           gpointer      user_data)
+{
+  Latest *latest = user_data;
+  gint32 value = g_variant_get_int32 (message);
+  int n_sent = g_atomic_int_get (&latest->flood->n_sent);
+
+  g_assert_cmpint (value, >, latest->last);
+  latest->last = value;
+  latest->n_received++;
+
+  /* A slow reader: much is sent before the handler is done. */
+  if (latest->n_received % 16 == 0)
+    wait_until (g_atomic_int_get (&latest->flood->stop) ||
+                g_atomic_int_get (&latest->flood->n_sent) > n_sent + 20);
+}
+
+/* Updated faster than it is read, the pipe is still delivered in its turn, and so is
+ * the other one. */
+static void
+test_latest_value (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (GMsgReceiver) receiver = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GMsgSender) other = NULL;
+  g_autoptr (Record) other_record = NULL;
+  Flood flood = { 0, };
+  Latest latest = { &flood, -1, 0 };
+  GThread *thread;
+
+  sender = gmsg_router_pipe_bounded (fixture->router, 1, GMSG_OVERFLOW_DROP_OLDEST, &receiver,
+                                     NULL);
+  g_signal_connect (receiver, "message", G_CALLBACK (latest_cb), &latest);
+  other = open_pipe (fixture, &other_record);
+  gmsg_sender_start (sender, NULL);
+  gmsg_sender_start (other, NULL);
+  flood.sender = sender;
+  thread = g_thread_new ("flood", flood_thread, &flood);
+  wait_until (g_atomic_int_get (&flood.n_sent) > 1);
+
+  for (guint i = 0; i < 100; i++)
+    {
+      guint n_received = latest.n_received;
+
+      /* The place of the latest value is before this one, or will be soon. */
+      send_value (other, (gint32) i);
+      iterate_until (fixture->context,
+                     other_record->values->len == i + 1 && latest.n_received > n_received);
+    }
+
+  g_atomic_int_set (&flood.stop, TRUE);
+  g_thread_join (thread);
+  iterate_all (fixture->context);
+
+  record_assert_range (other_record, 0, 100);
+  g_assert_cmpint (latest.last, ==, flood.n_sent - 1);
+  g_assert_cmpuint (gmsg_receiver_get_n_received (receiver), ==, latest.n_received);
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (receiver), >, 0);
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (receiver) + latest.n_received, ==,
+                    (guint) flood.n_sent);
+  g_assert_true (gmsg_router_close_pipe (fixture->router, receiver, NULL));
+  close_pipe (fixture, other_record);
+}
+
+/* Sent = received + dropped, from several threads, to the message. */
+static void
+test_drop_accounting (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  for (guint capacity = 1; capacity <= 3; capacity++)
+    {
+      g_autoptr (GMsgSender) sender = NULL;
+      g_autoptr (Record) record = NULL;
+      Worker workers[N_WORKERS] = { { 0, }, };
+      guint last[N_WORKERS] = { 0, };
+      guint n_ended = 0;
+
+      sender = open_bounded (fixture, capacity, GMSG_OVERFLOW_DROP_OLDEST, &record);
+      gmsg_sender_start (sender, NULL);
+      for (guint i = 0; i < N_WORKERS; i++)
+        worker_start (&workers[i], sender, (gint32) (i * 5000), 5000);
+      while (n_ended < N_WORKERS)
+        {
+          g_main_context_iteration (fixture->context, FALSE);
+          n_ended = 0;
+          for (guint i = 0; i < N_WORKERS; i++)
+            n_ended += g_atomic_int_get (&workers[i].ended) ? 1 : 0;
+        }
+      for (guint i = 0; i < N_WORKERS; i++)
+        {
+          worker_join (&workers[i]);
+          g_assert_no_error (workers[i].error);
+        }
+
+      gmsg_sender_stop (sender, NULL);
+      iterate_until (fixture->context, record->n_finished == 1);
+      g_assert_cmpuint (record->values->len, >=, capacity);
+      g_assert_cmpuint (gmsg_receiver_get_n_received (record->receiver), ==, record->values->len);
+      g_assert_cmpuint (record->values->len + gmsg_receiver_get_n_dropped (record->receiver), ==,
+                        N_WORKERS * 5000);
+
+      for (guint i = 0; i < record->values->len; i++)
+        {
+          guint value = (guint) g_array_index (record->values, gint32, i);
+
+          g_assert_cmpuint (value % 5000 + 1, >, last[value / 5000]);
+          last[value / 5000] = value % 5000 + 1;
+        }
+      close_pipe (fixture, record);
+    }
+}
+
+typedef struct
+{
+  GMsgSender   *sender;
+  GMsgReceiver *receiver;
+  guint         n_freed;
+} Freed;
+
+/* User code, that asks for what a lock of the library's guards. */
+static void
+freed_cb (gpointer data)
+{
+  Freed *freed = data;
+
+  freed->n_freed++;
+  gmsg_receiver_get_n_dropped (freed->receiver);
+  g_assert_cmpint (gmsg_sender_get_state (freed->sender), !=, GMSG_SENDER_STATE_INITIAL);
+}
+
+static GVariant *
+freed_message (Freed *freed)
+{
+  static const gint32 value = 7;
+
+  return g_variant_new_from_data (G_VARIANT_TYPE_INT32, &value, sizeof value, TRUE, freed_cb,
+                                  freed);
+}
+
+/* Messages may carry user code that runs when they are freed: never under a lock. */
+static void
+test_freed_unlocked (Fixture       *fixture,
+                     gconstpointer  data)
+{
+  static const GMsgOverflow policies[] = { GMSG_OVERFLOW_DROP_OLDEST, GMSG_OVERFLOW_FAIL };
+
+  /* One dispatch, however slow the machine: one line. */
+  gmsg_router_set_budget (fixture->router, G_MAXUINT);
+  for (guint i = 0; i < G_N_ELEMENTS (policies); i++)
+    {
+      g_autoptr (GMsgSender) sender = NULL;
+      g_autoptr (Record) record = NULL;
+      Freed freed = { 0, };
+
+      sender = open_bounded (fixture, 1, policies[i], &record);
+      gmsg_sender_start (sender, NULL);
+      freed.sender = sender;
+      freed.receiver = record->receiver;
+      for (guint j = 0; j < 3; j++)
+        gmsg_sender_send (sender, freed_message (&freed), NULL);
+      g_assert_cmpuint (freed.n_freed, ==, 2);
+      iterate_all (fixture->context);
+      g_assert_cmpuint (freed.n_freed, ==, 3);
+
+      gmsg_sender_send (sender, freed_message (&freed), NULL);
+      close_pipe (fixture, record);
+      gmsg_sender_send (sender, freed_message (&freed), NULL);
+      iterate_all (fixture->context);
+      g_assert_cmpuint (freed.n_freed, ==, 5);
+      assert_warning ("discarding 2 messages from closed pipe*");
+      gmsg_sender_stop (sender, NULL);
+      gmsg_sender_send (sender, freed_message (&freed), NULL);
+      g_assert_cmpuint (freed.n_freed, ==, 6);
+    }
+}
+
+/* Whoever is first, close_pipe() or the sending threads: what was sent is delivered or
+ * told of, and nobody stays asleep. */
+static void
+test_block_close_race (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  for (guint round = 0; round < 20; round++)
+    {
+      g_autofree char *told = NULL;
+      g_autofree char *expected = NULL;
+      g_autoptr (GMsgSender) sender = NULL;
+      g_autoptr (Record) record = NULL;
+      Worker workers[N_WORKERS] = { { 0, }, };
+
+      gmsg_router_set_budget (fixture->router, 0);
+      sender = open_bounded (fixture, 1, GMSG_OVERFLOW_BLOCK, &record);
+      gmsg_sender_start (sender, NULL);
+      for (guint i = 0; i < N_WORKERS; i++)
+        worker_start (&workers[i], sender, 0, 50);
+      iterate_until (fixture->context, record->values->len == round + 1);
+      close_pipe (fixture, record);
+      for (guint i = 0; i < N_WORKERS; i++)
+        {
+          worker_join (&workers[i]);
+          g_assert_no_error (workers[i].error);
+          g_assert_cmpint (workers[i].n_sent, ==, 50);
+        }
+
+      /* One dispatch, however slow the machine: one line. */
+      gmsg_router_set_budget (fixture->router, G_MAXUINT);
+      iterate_all (fixture->context);
+
+      told = take_warning ();
+      expected = g_strdup_printf ("discarding %u messages from closed pipe #%u",
+                                  N_WORKERS * 50 - record->values->len, round + 1);
+      g_assert_cmpstr (told, ==, expected);
+    }
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  test_init (&argc, &argv);
+
+  fixture_test ("/bounded/p18/arguments", test_arguments);
+  fixture_test ("/bounded/p18/fail", test_fail);
+  fixture_test ("/bounded/p18/fail-order", test_fail_order);
+  fixture_test ("/bounded/p18/fail-closed", test_fail_closed);
+  fixture_test ("/bounded/p18/room-in-handler", test_room_in_handler);
+  fixture_test ("/bounded/p18/room-at-emission", test_room_at_emission);
+  fixture_test ("/bounded/p18/block", test_block);
+  fixture_test ("/bounded/p18/block-own-thread", test_block_own_thread);
+  fixture_test ("/bounded/p18/block-many", test_block_many);
+  fixture_test ("/bounded/p18/block-manual", test_block_manual);
+  fixture_test ("/bounded/p18/block-several", test_block_several);
+  fixture_test ("/bounded/p18/block-closed", test_block_closed);
+  fixture_test ("/bounded/p18/block-close-race", test_block_close_race);
+  fixture_test ("/bounded/p18/block-sender-stopped", test_block_sender_stopped);
+  fixture_test ("/bounded/p18/block-router-stopped", test_block_router_stopped);
+  fixture_test ("/bounded/p18/block-router-dropped", test_block_router_dropped);
+  g_test_add ("/bounded/p18/block-router-dropped-elsewhere", Fixture, GINT_TO_POINTER (TRUE),
+              fixture_set_up, test_block_router_dropped, fixture_tear_down);
+  fixture_test ("/bounded/p18/drop-places", test_drop_places);
+  fixture_test ("/bounded/p18/drop-new-place", test_drop_new_place);
+  fixture_test ("/bounded/p18/drop-notify", test_drop_notify);
+  fixture_test ("/bounded/p18/drop-closed", test_drop_closed);
+  fixture_test ("/bounded/p18/drop-accounting", test_drop_accounting);
+  fixture_test ("/bounded/p18/latest-value", test_latest_value);
+  fixture_test ("/bounded/p18/freed-unlocked", test_freed_unlocked);
+
+  return g_test_run ();
+}
