@@ -1,0 +1,1409 @@
+/* pull.c: tests of pull mode
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "testutil.h"
+
+/* What one next_async() came to. */
+typedef struct
+{
+  GThread  *thread;  /* (unowned): where the callback is expected */
+  int       n_done;  /* atomic */
+  GVariant *message; /* (owned) (nullable) */
+  GError   *error;   /* (owned) (nullable) */
+} Answer;
+
+static void
+answer_cb (GObject      *source,
+           GAsyncResult *result,
+           gpointer      user_data)
+{
+  Answer *answer = user_data;
+
+  g_assert_true (g_thread_self () == answer->thread);
+  g_assert_cmpint (answer->n_done, ==, 0);
+  answer->message = gmsg_receiver_next_finish (GMSG_RECEIVER (source), result, &answer->error);
+  g_assert_true (answer->message == NULL || answer->error == NULL);
+  g_atomic_int_inc (&answer->n_done);
+}
+
+/* It is never completed within the call. */
+static void
+ask (Answer       *answer,
+     GMsgReceiver *receiver,
+     GCancellable *cancellable)
+{
+  *answer = (Answer) { g_thread_self (), 0, NULL, NULL };
+  gmsg_receiver_next_async (receiver, cancellable, answer_cb, answer);
+  g_assert_cmpint (answer->n_done, ==, 0);
+}
+
+static void
+answer_assert_value (Answer *answer,
+                     gint32  value)
+{
+  g_assert_cmpint (answer->n_done, ==, 1);
+  g_assert_no_error (answer->error);
+  g_assert_nonnull (answer->message);
+  g_assert_cmpint (g_variant_get_int32 (answer->message), ==, value);
+  g_clear_pointer (&answer->message, g_variant_unref);
+}
+
+static void
+answer_assert_end (Answer *answer)
+{
+  g_assert_cmpint (answer->n_done, ==, 1);
+  g_assert_no_error (answer->error);
+  g_assert_null (answer->message);
+}
+
+static void
+answer_assert_error (Answer *answer,
+                     GQuark  domain,
+                     int     code)
+{
+  g_assert_cmpint (answer->n_done, ==, 1);
+  g_assert_null (answer->message);
+  g_assert_error (answer->error, domain, code);
+  g_assert_cmpuint (strlen (answer->error->message), >, 10);
+  g_clear_error (&answer->error);
+}
+
+static void
+take_values (Fixture      *fixture,
+             GMsgReceiver *receiver,
+             gint32        first,
+             guint         n_values)
+{
+  for (guint i = 0; i < n_values; i++)
+    {
+      Answer answer;
+
+      ask (&answer, receiver, NULL);
+      iterate_until (fixture->context, answer.n_done == 1);
+      answer_assert_value (&answer, first + (gint32) i);
+    }
+}
+
+static void
+take_end (Fixture      *fixture,
+          GMsgReceiver *receiver)
+{
+  Answer answer;
+
+  ask (&answer, receiver, NULL);
+  iterate_until (fixture->context, answer.n_done == 1);
+  answer_assert_end (&answer);
+}
+
+static void
+take_error (Fixture      *fixture,
+            GMsgReceiver *receiver,
+            GMsgError     code)
+{
+  Answer answer;
+
+  ask (&answer, receiver, NULL);
+  iterate_until (fixture->context, answer.n_done == 1);
+  answer_assert_error (&answer, GMSG_ERROR, (int) code);
+}
+
+/* No message was emitted. */
+static void
+assert_silent (Record *record)
+{
+  g_assert_cmpuint (record->values->len, ==, 0);
+}
+
+static void
+count_notify_cb (GObject    *object,
+                 GParamSpec *pspec,
+                 gpointer    user_data)
+{
+  guint *n_notified = user_data;
+
+  (*n_notified)++;
+}
+
+static void
+test_one_by_one (Fixture       *fixture,
+                 gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  guint n_notified = 0;
+
+  sender = open_pipe (fixture, &record);
+  g_signal_connect (record->receiver, "notify::n-received", G_CALLBACK (count_notify_cb),
+                    &n_notified);
+  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 600);
+  iterate_all (fixture->context);
+  g_assert_cmpuint (gmsg_receiver_get_n_received (record->receiver), ==, 0);
+
+  for (guint i = 0; i < 600; i++)
+    {
+      take_values (fixture, record->receiver, (gint32) i, 1);
+      g_assert_cmpuint (gmsg_receiver_get_n_received (record->receiver), ==, i + 1);
+      g_assert_cmpuint (n_notified, ==, i + 1);
+    }
+
+  iterate_all (fixture->context);
+  g_assert_cmpuint (gmsg_receiver_get_n_received (record->receiver), ==, 600);
+  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
+  assert_silent (record);
+  g_signal_handlers_disconnect_by_data (record->receiver, &n_notified);
+  close_pipe (fixture, record);
+}
+
+static void
+test_property (Fixture       *fixture,
+               gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GMsgSender) other = NULL;
+  g_autoptr (Record) record = NULL;
+  g_autoptr (Record) other_record = NULL;
+  guint n_notified = 0;
+  gboolean pull_mode;
+  Answer answer;
+
+  sender = open_pipe (fixture, &record);
+  g_signal_connect (record->receiver, "notify::pull-mode", G_CALLBACK (count_notify_cb),
+                    &n_notified);
+  g_assert_false (gmsg_receiver_get_pull_mode (record->receiver));
+  gmsg_receiver_set_pull_mode (record->receiver, FALSE);
+  g_assert_false (gmsg_receiver_get_pull_mode (record->receiver));
+  g_assert_cmpuint (n_notified, ==, 0);
+
+  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
+  g_assert_true (gmsg_receiver_get_pull_mode (record->receiver));
+  g_assert_cmpuint (n_notified, ==, 1);
+  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
+  gmsg_receiver_set_pull_mode (record->receiver, FALSE);
+  g_object_set (record->receiver, "pull-mode", FALSE, NULL);
+  g_object_get (record->receiver, "pull-mode", &pull_mode, NULL);
+  g_assert_true (pull_mode);
+  g_assert_cmpuint (n_notified, ==, 1);
+
+  gmsg_sender_start (sender, NULL);
+  send_value (sender, 0);
+  iterate_all (fixture->context);
+  assert_silent (record);
+  take_values (fixture, record->receiver, 0, 1);
+  g_signal_handlers_disconnect_by_data (record->receiver, &n_notified);
+  close_pipe (fixture, record);
+
+  /* The first next_async() does the same. */
+  n_notified = 0;
+  other = open_pipe (fixture, &other_record);
+  g_signal_connect (other_record->receiver, "notify::pull-mode", G_CALLBACK (count_notify_cb),
+                    &n_notified);
+  ask (&answer, other_record->receiver, NULL);
+  g_assert_true (gmsg_receiver_get_pull_mode (other_record->receiver));
+  g_assert_cmpuint (n_notified, ==, 1);
+  gmsg_sender_start (other, NULL);
+  send_range (other, 0, 2);
+  iterate_until (fixture->context, answer.n_done == 1);
+  answer_assert_value (&answer, 0);
+  take_values (fixture, other_record->receiver, 1, 1);
+  g_assert_cmpuint (n_notified, ==, 1);
+  assert_silent (other_record);
+  g_signal_handlers_disconnect_by_data (other_record->receiver, &n_notified);
+  close_pipe (fixture, other_record);
+}
+
+static gboolean
+too_late_cb (gpointer data)
+{
+  g_error ("never woken");
+  return G_SOURCE_REMOVE;
+}
+
+/* iterate_until() wakes every few milliseconds, and so would not notice that nobody else
+ * wakes the context. With this one source it sleeps until it is woken, or fails. */
+static GSource *
+attach_deadline (GMainContext *context)
+{
+  GSource *source = g_timeout_source_new (TEST_DEADLINE / G_TIME_SPAN_MILLISECOND);
+
+  g_source_set_callback (source, too_late_cb, NULL, NULL);
+  g_source_attach (source, context);
+
+  return source;
+}
+
+static void
+sleep_until_done (GMainContext *context,
+                  Answer       *answer)
+{
+  while (answer->n_done == 0)
+    g_main_context_iteration (context, TRUE);
+}
+
+typedef struct
+{
+  GMsgSender *sender;
+  guint       n_values;
+  int         n_sent; /* atomic */
+} Worker;
+
+static gpointer
+worker_thread (gpointer data)
+{
+  Worker *worker = data;
+
+  for (guint i = 0; i < worker->n_values; i++)
+    {
+      send_value (worker->sender, (gint32) i);
+      g_atomic_int_inc (&worker->n_sent);
+    }
+
+  gmsg_sender_stop (worker->sender, NULL);
+  return NULL;
+}
+
+/* Asking and sending at once, with nothing else to wake the context. */
+static void
+test_woken (Fixture       *fixture,
+            gconstpointer  data)
+{
+  g_autoptr (GSource) deadline = attach_deadline (fixture->context);
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Worker worker = { 0, };
+  GThread *thread;
+  Answer answer;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  worker.sender = sender;
+  worker.n_values = 2000;
+  ask (&answer, record->receiver, NULL);
+  thread = g_thread_new ("worker", worker_thread, &worker);
+
+  for (gint32 i = 0; i < 2000; i++)
+    {
+      sleep_until_done (fixture->context, &answer);
+      answer_assert_value (&answer, i);
+      ask (&answer, record->receiver, NULL);
+    }
+
+  sleep_until_done (fixture->context, &answer);
+  answer_assert_end (&answer);
+  while (record->n_finished == 0)
+    g_main_context_iteration (fixture->context, TRUE);
+  g_source_destroy (deadline);
+  g_thread_join (thread);
+  assert_silent (record);
+  close_pipe (fixture, record);
+}
+
+/* What was delivered is delivered; the rest waits, in order. */
+static void
+test_switch_queued (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GMsgSender) other = NULL;
+  g_autoptr (Record) record = NULL;
+  g_autoptr (Record) other_record = NULL;
+
+  gmsg_router_set_budget (fixture->router, 0);
+  sender = open_pipe (fixture, &record);
+  other = open_pipe (fixture, &other_record);
+  gmsg_sender_start (sender, NULL);
+  gmsg_sender_start (other, NULL);
+  for (gint32 i = 0; i < 1000; i++)
+    {
+      send_value (sender, i);
+      send_value (other, i);
+    }
+
+  iterate_until (fixture->context, record->values->len == 5);
+  take_values (fixture, record->receiver, 5, 1);
+  send_range (sender, 1000, 10);
+  iterate_until (fixture->context, other_record->values->len == 1000);
+  record_assert_range (record, 0, 5);
+  record_assert_range (other_record, 0, 1000);
+  take_values (fixture, record->receiver, 6, 1004);
+  record_assert_range (record, 0, 5);
+  gmsg_sender_stop (sender, NULL);
+  take_end (fixture, record->receiver);
+  close_pipe (fixture, record);
+  close_pipe (fixture, other_record);
+}
+
+typedef struct
+{
+  GMsgReceiver *receiver;
+  gint32        at;
+  Answer        answer;
+} Switch;
+
+static void
+switch_cb (GMsgReceiver *receiver,
+           GVariant     *message,
+           gpointer      user_data)
+{
+  Switch *self = user_data;
+
+  if (g_variant_get_int32 (message) == self->at)
+    ask (&self->answer, self->receiver, NULL);
+}
+
+/* The rest is in a burst that is being dispatched. */
+static void
+test_switch_in_handler (Fixture       *fixture,
+                        gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GMsgSender) other = NULL;
+  g_autoptr (Record) record = NULL;
+  g_autoptr (Record) other_record = NULL;
+  Switch own = { 0, };
+
+  gmsg_router_set_budget (fixture->router, G_MAXUINT);
+  sender = open_pipe (fixture, &record);
+  other = open_pipe (fixture, &other_record);
+  gmsg_sender_start (sender, NULL);
+  gmsg_sender_start (other, NULL);
+  own.receiver = record->receiver;
+  own.at = 3;
+  g_signal_connect (record->receiver, "message", G_CALLBACK (switch_cb), &own);
+  for (gint32 i = 0; i < 400; i++)
+    {
+      send_value (sender, i);
+      send_value (other, i);
+    }
+  gmsg_sender_stop (sender, NULL);
+  gmsg_sender_stop (other, NULL);
+
+  iterate_until (fixture->context, own.answer.n_done == 1 && other_record->n_finished == 1);
+  answer_assert_value (&own.answer, 4);
+  record_assert_range (record, 0, 4);
+  record_assert_range (other_record, 0, 400);
+  g_assert_cmpuint (record->n_finished, ==, 0);
+
+  take_values (fixture, record->receiver, 5, 395);
+  take_end (fixture, record->receiver);
+  iterate_until (fixture->context, record->n_finished == 1);
+  record_assert_range (record, 0, 4);
+  g_signal_handlers_disconnect_by_data (record->receiver, &own);
+  close_pipe (fixture, record);
+  close_pipe (fixture, other_record);
+}
+
+static void
+test_switch_finished (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 3);
+  gmsg_sender_stop (sender, NULL);
+  iterate_until (fixture->context, record->n_finished == 1);
+
+  take_end (fixture, record->receiver);
+  take_end (fixture, record->receiver);
+  iterate_all (fixture->context);
+  g_assert_cmpuint (record->n_finished, ==, 1);
+  record_assert_range (record, 0, 3);
+  close_pipe (fixture, record);
+}
+
+/* They count against the capacity until they are taken. */
+static void
+test_bounded_block (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Worker worker = { 0, };
+  GThread *thread;
+
+  sender = open_bounded (fixture, 3, GMSG_OVERFLOW_BLOCK, &record);
+  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
+  gmsg_sender_start (sender, NULL);
+  worker.sender = sender;
+  worker.n_values = 200;
+  thread = g_thread_new ("worker", worker_thread, &worker);
+
+  for (gint32 i = 0; i < 200; i++)
+    {
+      int n_expected = MIN (i + 3, 200);
+
+      wait_until (g_atomic_int_get (&worker.n_sent) >= n_expected);
+      iterate_all (fixture->context);
+      g_assert_cmpint (g_atomic_int_get (&worker.n_sent), ==, n_expected);
+      take_values (fixture, record->receiver, i, 1);
+    }
+
+  g_thread_join (thread);
+  take_end (fixture, record->receiver);
+  assert_silent (record);
+  close_pipe (fixture, record);
+}
+
+static void
+assert_full (GMsgSender *sender)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (gmsg_sender_send (sender, g_variant_new_int32 (-1), &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_FULL);
+}
+
+static void
+test_bounded_fail (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  static const GMsgOverflow policies[] = { GMSG_OVERFLOW_FAIL, GMSG_OVERFLOW_BLOCK };
+
+  for (guint i = 0; i < G_N_ELEMENTS (policies); i++)
+    {
+      g_autoptr (GMsgSender) sender = NULL;
+      g_autoptr (Record) record = NULL;
+      Answer answer;
+
+      sender = open_bounded (fixture, 2, policies[i], &record);
+      gmsg_sender_start (sender, NULL);
+
+      /* Sent before the switch: it goes on counting. */
+      send_range (sender, 0, 2);
+      gmsg_receiver_set_pull_mode (record->receiver, TRUE);
+      assert_full (sender);
+      iterate_all (fixture->context);
+      assert_full (sender);
+
+      /* Asked for is not taken. */
+      ask (&answer, record->receiver, NULL);
+      assert_full (sender);
+      iterate_until (fixture->context, answer.n_done == 1);
+      answer_assert_value (&answer, 0);
+      send_value (sender, 2);
+      assert_full (sender);
+
+      take_values (fixture, record->receiver, 1, 2);
+      send_range (sender, 3, 2);
+      assert_full (sender);
+      gmsg_sender_stop (sender, NULL);
+      take_values (fixture, record->receiver, 3, 2);
+      take_end (fixture, record->receiver);
+      close_pipe (fixture, record);
+    }
+}
+
+static void
+test_drop_oldest (Fixture       *fixture,
+                  gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  guint n_notified = 0;
+
+  sender = open_bounded (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST, &record);
+  g_signal_connect (record->receiver, "notify::n-dropped", G_CALLBACK (count_notify_cb),
+                    &n_notified);
+  gmsg_sender_start (sender, NULL);
+
+  /* Three before the switch, of which one is dropped, and three after it. */
+  send_range (sender, 0, 3);
+  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
+  send_range (sender, 3, 3);
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (record->receiver), ==, 4);
+  iterate_all (fixture->context);
+  g_assert_cmpuint (n_notified, ==, 0);
+
+  take_values (fixture, record->receiver, 4, 1);
+  g_assert_cmpuint (n_notified, ==, 1);
+  send_range (sender, 6, 2);
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (record->receiver), ==, 5);
+  gmsg_sender_stop (sender, NULL);
+  take_values (fixture, record->receiver, 6, 2);
+  g_assert_cmpuint (n_notified, ==, 2);
+  take_end (fixture, record->receiver);
+
+  g_assert_cmpuint (gmsg_receiver_get_n_received (record->receiver), ==, 3);
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (record->receiver), ==, 5);
+  assert_silent (record);
+  g_signal_handlers_disconnect_by_data (record->receiver, &n_notified);
+  close_pipe (fixture, record);
+}
+
+static void
+test_cancelled_before (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Answer answer;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 3);
+  g_cancellable_cancel (cancellable);
+
+  ask (&answer, record->receiver, cancellable);
+  iterate_until (fixture->context, answer.n_done == 1);
+  answer_assert_error (&answer, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_assert_cmpuint (gmsg_receiver_get_n_received (record->receiver), ==, 0);
+
+  take_values (fixture, record->receiver, 0, 3);
+  assert_silent (record);
+  close_pipe (fixture, record);
+}
+
+static void
+test_cancelled_waiting (Fixture       *fixture,
+                        gconstpointer  data)
+{
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Answer answer;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  ask (&answer, record->receiver, cancellable);
+  iterate_all (fixture->context);
+  g_assert_cmpint (answer.n_done, ==, 0);
+
+  g_cancellable_cancel (cancellable);
+  g_assert_cmpint (answer.n_done, ==, 0);
+  iterate_until (fixture->context, answer.n_done == 1);
+  answer_assert_error (&answer, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+
+  send_range (sender, 0, 3);
+  iterate_all (fixture->context);
+  take_values (fixture, record->receiver, 0, 3);
+
+  /* Later than its call, a cancellation is nobody's. */
+  g_cancellable_reset (cancellable);
+  ask (&answer, record->receiver, cancellable);
+  send_value (sender, 3);
+  iterate_until (fixture->context, answer.n_done == 1);
+  answer_assert_value (&answer, 3);
+  g_cancellable_cancel (cancellable);
+  send_value (sender, 4);
+  take_values (fixture, record->receiver, 4, 1);
+  close_pipe (fixture, record);
+}
+
+/* Message and cancellation are there when the context looks: either may be first, and
+ * nothing is lost. */
+static void
+test_cancelled_after_message (Fixture       *fixture,
+                              gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  gint32 n_taken = 0;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+
+  for (gint32 i = 0; i < 20; i++)
+    {
+      g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+      Answer answer;
+
+      ask (&answer, record->receiver, cancellable);
+      send_value (sender, i);
+      g_cancellable_cancel (cancellable);
+      iterate_until (fixture->context, answer.n_done == 1);
+      if (answer.error == NULL)
+        answer_assert_value (&answer, n_taken++);
+      else
+        answer_assert_error (&answer, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+    }
+
+  g_assert_cmpuint (gmsg_receiver_get_n_received (record->receiver), ==, (guint) n_taken);
+  take_values (fixture, record->receiver, n_taken, (guint) (20 - n_taken));
+  close_pipe (fixture, record);
+}
+
+typedef struct
+{
+  GCancellable *cancellable;
+  int          *n_sent;
+  int           n_expected;
+} Canceller;
+
+static gpointer
+cancel_thread (gpointer data)
+{
+  Canceller *canceller = data;
+
+  wait_until (g_atomic_int_get (canceller->n_sent) >= canceller->n_expected);
+  g_cancellable_cancel (canceller->cancellable);
+
+  return NULL;
+}
+
+/* The same, from threads that race. */
+static void
+test_cancelled_racing (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Worker worker = { 0, };
+  gint32 n_taken = 0;
+  int n_rounds = 0;
+  gboolean ended = FALSE;
+  GThread *thread;
+
+  sender = open_bounded (fixture, 4, GMSG_OVERFLOW_BLOCK, &record);
+  gmsg_sender_start (sender, NULL);
+  worker.sender = sender;
+  worker.n_values = 100;
+  thread = g_thread_new ("worker", worker_thread, &worker);
+
+  while (!ended)
+    {
+      g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+      Canceller canceller = { cancellable, &worker.n_sent, MIN (n_rounds++, 100) };
+      GThread *cancel = g_thread_new ("cancel", cancel_thread, &canceller);
+      Answer answer;
+
+      ask (&answer, record->receiver, cancellable);
+      iterate_until (fixture->context, answer.n_done == 1);
+      if (answer.message != NULL)
+        answer_assert_value (&answer, n_taken++);
+      else if (answer.error != NULL)
+        answer_assert_error (&answer, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+      else
+        ended = TRUE;
+
+      /* The canceller may wait for what only taking lets be sent. */
+      if (n_taken + 4 < canceller.n_expected && !ended)
+        {
+          gint32 n_more = canceller.n_expected - 4 - n_taken;
+
+          take_values (fixture, record->receiver, n_taken, (guint) n_more);
+          n_taken += n_more;
+        }
+      g_thread_join (cancel);
+    }
+
+  g_thread_join (thread);
+  g_assert_cmpint (n_taken, ==, 100);
+  g_assert_cmpuint (gmsg_receiver_get_n_received (record->receiver), ==, 100);
+  close_pipe (fixture, record);
+}
+
+static void
+test_closed (Fixture       *fixture,
+             gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Answer answer;
+
+  sender = open_pipe (fixture, &record);
+  ask (&answer, record->receiver, NULL);
+  iterate_all (fixture->context);
+  close_pipe (fixture, record);
+  g_assert_cmpint (answer.n_done, ==, 0);
+  iterate_until (fixture->context, answer.n_done == 1);
+  answer_assert_error (&answer, GMSG_ERROR, GMSG_ERROR_CLOSED);
+
+  take_error (fixture, record->receiver, GMSG_ERROR_CLOSED);
+  take_error (fixture, record->receiver, GMSG_ERROR_CLOSED);
+}
+
+/* Closed for good, though the last message has been taken, or none was ever sent. */
+static void
+test_closed_finished (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_value (sender, 0);
+  gmsg_sender_stop (sender, NULL);
+  take_values (fixture, record->receiver, 0, 1);
+  take_end (fixture, record->receiver);
+  close_pipe (fixture, record);
+  take_error (fixture, record->receiver, GMSG_ERROR_CLOSED);
+}
+
+static void
+test_closed_discards (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Answer answer;
+
+  /* One dispatch, however slow the machine: one line. */
+  gmsg_router_set_budget (fixture->router, G_MAXUINT);
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
+  send_range (sender, 0, 4);
+  take_values (fixture, record->receiver, 0, 1);
+  iterate_all (fixture->context);
+
+  /* One is asked for, and not taken. */
+  ask (&answer, record->receiver, NULL);
+  close_pipe (fixture, record);
+  send_range (sender, 4, 2);
+  gmsg_sender_stop (sender, NULL);
+  iterate_until (fixture->context, answer.n_done == 1);
+  iterate_all (fixture->context);
+  answer_assert_error (&answer, GMSG_ERROR, GMSG_ERROR_CLOSED);
+  assert_warning ("discarding 5 messages from closed pipe #1");
+  g_assert_cmpuint (record->n_finished, ==, 0);
+}
+
+static void
+test_stopped (Fixture       *fixture,
+              gconstpointer  data)
+{
+  g_autoptr (GMsgSender) empty = NULL;
+  g_autoptr (GMsgSender) full = NULL;
+  g_autoptr (GMsgSender) ended = NULL;
+  g_autoptr (Record) empty_record = NULL;
+  g_autoptr (Record) full_record = NULL;
+  g_autoptr (Record) ended_record = NULL;
+  Answer answers[2];
+
+  empty = open_pipe (fixture, &empty_record);
+  full = open_pipe (fixture, &full_record);
+  ended = open_bounded (fixture, 5, GMSG_OVERFLOW_BLOCK, &ended_record);
+  gmsg_sender_start (full, NULL);
+  gmsg_sender_start (ended, NULL);
+  gmsg_receiver_set_pull_mode (full_record->receiver, TRUE);
+  gmsg_receiver_set_pull_mode (ended_record->receiver, TRUE);
+  send_range (full, 0, 3);
+  send_range (ended, 0, 2);
+  gmsg_sender_stop (ended, NULL);
+  iterate_all (fixture->context);
+
+  ask (&answers[0], empty_record->receiver, NULL);
+  ask (&answers[1], full_record->receiver, NULL);
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
+  assert_warning ("*3 unclosed pipes");
+  assert_warning ("dropping 5 undelivered messages");
+  iterate_until (fixture->context, answers[0].n_done == 1 && answers[1].n_done == 1);
+  answer_assert_error (&answers[0], GMSG_ERROR, GMSG_ERROR_CLOSED);
+  answer_assert_error (&answers[1], GMSG_ERROR, GMSG_ERROR_CLOSED);
+  take_error (fixture, ended_record->receiver, GMSG_ERROR_CLOSED);
+  g_assert_cmpuint (ended_record->n_finished, ==, 0);
+}
+
+static gpointer
+unref_thread (gpointer data)
+{
+  g_object_unref (data);
+  return NULL;
+}
+
+static void
+test_dropped (Fixture       *fixture,
+              gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Answer answer;
+
+  sender = open_pipe (fixture, &record);
+  ask (&answer, record->receiver, NULL);
+  iterate_all (fixture->context);
+  if (GPOINTER_TO_INT (data))
+    g_thread_join (g_thread_new ("drop", unref_thread, g_steal_pointer (&fixture->router)));
+  else
+    g_clear_object (&fixture->router);
+  iterate_until (fixture->context, answer.n_done == 1);
+  answer_assert_error (&answer, GMSG_ERROR, GMSG_ERROR_CLOSED);
+  iterate_all (fixture->context);
+  assert_warning ("router * was dropped while running, with 1 open pipe*");
+  assert_warning ("*1 unclosed pipe");
+}
+
+/* The last references to the receiver are the call's and the router's. */
+static void
+test_receiver_dropped (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  GMsgSender *sender;
+  GMsgReceiver *receiver;
+  Answer answer;
+
+  sender = gmsg_router_pipe (fixture->router, &receiver, NULL);
+  ask (&answer, receiver, NULL);
+  g_object_add_weak_pointer (G_OBJECT (receiver), (gpointer *) &receiver);
+  g_object_unref (receiver);
+  g_assert_nonnull (receiver);
+  g_assert_true (gmsg_router_close_pipe (fixture->router, receiver, NULL));
+  g_assert_nonnull (receiver);
+  iterate_until (fixture->context, answer.n_done == 1);
+  iterate_all (fixture->context);
+  answer_assert_error (&answer, GMSG_ERROR, GMSG_ERROR_CLOSED);
+  g_assert_null (receiver);
+  g_assert_finalize_object (sender);
+}
+
+static void
+test_finished (Fixture       *fixture,
+               gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 3);
+  gmsg_sender_stop (sender, NULL);
+
+  /* It comes when the last message has been taken, and not before. */
+  for (gint32 i = 0; i < 3; i++)
+    {
+      iterate_all (fixture->context);
+      g_assert_cmpuint (record->n_finished, ==, 0);
+      g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
+      take_values (fixture, record->receiver, i, 1);
+    }
+  iterate_until (fixture->context, record->n_finished == 1);
+  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_FINISHED);
+  g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 1);
+
+  take_end (fixture, record->receiver);
+  take_end (fixture, record->receiver);
+  iterate_all (fixture->context);
+  g_assert_cmpuint (record->n_finished, ==, 1);
+  close_pipe (fixture, record);
+}
+
+/* Whoever learns first that it is the end, the waiting call or the handlers, the other
+ * learns as well, once. */
+static void
+test_finished_waiting (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  for (guint drop = FALSE; drop <= TRUE; drop++)
+    {
+      g_autoptr (GMsgSender) sender = NULL;
+      g_autoptr (Record) record = NULL;
+      guint n_notified = 0;
+      Answer answer;
+
+      sender = open_pipe (fixture, &record);
+      g_signal_connect (record->receiver, "notify::state", G_CALLBACK (count_notify_cb),
+                        &n_notified);
+      ask (&answer, record->receiver, NULL);
+      iterate_all (fixture->context);
+      g_assert_cmpint (answer.n_done, ==, 0);
+
+      if (drop)
+        {
+          g_clear_object (&sender);
+        }
+      else
+        {
+          gmsg_sender_start (sender, NULL);
+          gmsg_sender_stop (sender, NULL);
+        }
+      iterate_until (fixture->context, answer.n_done == 1 && record->n_finished == 1);
+      iterate_all (fixture->context);
+      answer_assert_end (&answer);
+      g_assert_cmpuint (record->n_finished, ==, 1);
+      g_assert_cmpuint (n_notified, ==, 1);
+      g_signal_handlers_disconnect_by_data (record->receiver, &n_notified);
+      close_pipe (fixture, record);
+    }
+}
+
+static void
+test_finished_unasked (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
+  gmsg_sender_start (sender, NULL);
+  gmsg_sender_stop (sender, NULL);
+  iterate_until (fixture->context, record->n_finished == 1);
+  close_pipe (fixture, record);
+}
+
+static void
+ask_again_cb (GObject      *source,
+              GAsyncResult *result,
+              gpointer      user_data)
+{
+  Answer *answer = user_data;
+  g_autoptr (GVariant) message = NULL;
+  g_autoptr (GError) error = NULL;
+
+  message = gmsg_receiver_next_finish (GMSG_RECEIVER (source), result, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (g_variant_get_int32 (message), ==, 0);
+  ask (answer, GMSG_RECEIVER (source), NULL);
+}
+
+static void
+test_pending (Fixture       *fixture,
+              gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Answer first, second;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+
+  ask (&first, record->receiver, NULL);
+  ask (&second, record->receiver, NULL);
+  iterate_until (fixture->context, second.n_done == 1);
+  answer_assert_error (&second, GMSG_ERROR, GMSG_ERROR_PENDING);
+  g_assert_cmpint (first.n_done, ==, 0);
+
+  /* Also where the first has its message before it completes. */
+  send_range (sender, 0, 3);
+  ask (&second, record->receiver, NULL);
+  iterate_until (fixture->context, first.n_done == 1 && second.n_done == 1);
+  answer_assert_error (&second, GMSG_ERROR, GMSG_ERROR_PENDING);
+  answer_assert_value (&first, 0);
+  take_values (fixture, record->receiver, 1, 2);
+
+  /* In its callback a call is over. */
+  gmsg_receiver_next_async (record->receiver, NULL, ask_again_cb, &second);
+  second.n_done = 0;
+  send_range (sender, 0, 2);
+  iterate_until (fixture->context, second.n_done == 1);
+  answer_assert_value (&second, 1);
+  close_pipe (fixture, record);
+}
+
+static gpointer
+ask_elsewhere (gpointer data)
+{
+  GMsgReceiver *receiver = data;
+  GMainContext *context = g_main_context_new ();
+  Answer answer;
+
+  g_main_context_push_thread_default (context);
+  ask (&answer, receiver, NULL);
+  iterate_until (context, answer.n_done == 1);
+  answer_assert_error (&answer, GMSG_ERROR, GMSG_ERROR_WRONG_THREAD);
+  g_main_context_pop_thread_default (context);
+  g_main_context_unref (context);
+
+  return NULL;
+}
+
+static void
+test_wrong_thread (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  guint n_notified = 0;
+  Answer answer;
+
+  sender = open_pipe (fixture, &record);
+  g_signal_connect (record->receiver, "notify", G_CALLBACK (count_notify_cb), &n_notified);
+  gmsg_sender_start (sender, NULL);
+  send_value (sender, 0);
+  g_thread_join (g_thread_new ("other", ask_elsewhere, record->receiver));
+  g_assert_false (gmsg_receiver_get_pull_mode (record->receiver));
+  g_assert_cmpuint (n_notified, ==, 0);
+  g_signal_handlers_disconnect_by_data (record->receiver, &n_notified);
+  iterate_all (fixture->context);
+  record_assert_range (record, 0, 1);
+
+  /* Neither does it disturb a call that waits. */
+  ask (&answer, record->receiver, NULL);
+  g_thread_join (g_thread_new ("other", ask_elsewhere, record->receiver));
+  send_value (sender, 1);
+  iterate_until (fixture->context, answer.n_done == 1);
+  answer_assert_value (&answer, 1);
+
+  /* The thread is checked before the receiver. */
+  close_pipe (fixture, record);
+  g_thread_join (g_thread_new ("other", ask_elsewhere, record->receiver));
+}
+
+static gpointer
+set_elsewhere (gpointer data)
+{
+  gmsg_receiver_set_pull_mode (data, TRUE);
+  return NULL;
+}
+
+static void
+test_wrong_thread_setter (Fixture       *fixture,
+                          gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_value (sender, 0);
+  g_thread_join (g_thread_new ("other", set_elsewhere, record->receiver));
+  assert_warning ("*set_pull_mode must be called in the router's thread*pipe #1*");
+  g_assert_false (gmsg_receiver_get_pull_mode (record->receiver));
+  iterate_all (fixture->context);
+  record_assert_range (record, 0, 1);
+  close_pipe (fixture, record);
+}
+
+/* It completes in the context that was thread-default at the call, and in no other. */
+static void
+test_private_context (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (GSource) deadline = attach_deadline (context);
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Worker worker = { 0, };
+  GThread *thread;
+  Answer answer;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
+  gmsg_sender_start (sender, NULL);
+  send_value (sender, 0);
+
+  g_main_context_push_thread_default (context);
+  ask (&answer, record->receiver, NULL);
+  g_main_context_pop_thread_default (context);
+  iterate_all (fixture->context);
+  g_assert_cmpint (answer.n_done, ==, 0);
+  iterate_until (context, answer.n_done == 1);
+  answer_assert_value (&answer, 0);
+
+  /* The router's own is not iterated from here on: the sender wakes the private one. */
+  worker.sender = sender;
+  worker.n_values = 500;
+  thread = g_thread_new ("worker", worker_thread, &worker);
+  g_main_context_push_thread_default (context);
+  for (gint32 i = 0; i < 500; i++)
+    {
+      ask (&answer, record->receiver, NULL);
+      sleep_until_done (context, &answer);
+      answer_assert_value (&answer, i);
+    }
+  ask (&answer, record->receiver, NULL);
+  sleep_until_done (context, &answer);
+  g_source_destroy (deadline);
+  answer_assert_end (&answer);
+  g_main_context_pop_thread_default (context);
+  g_thread_join (thread);
+
+  /* Signals stay where they belong. */
+  g_assert_cmpuint (record->n_finished, ==, 0);
+  iterate_until (fixture->context, record->n_finished == 1);
+  close_pipe (fixture, record);
+}
+
+static void
+test_private_context_closed (Fixture       *fixture,
+                             gconstpointer  data)
+{
+  GMainContext *context = g_main_context_new ();
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Answer answer;
+
+  sender = open_pipe (fixture, &record);
+  g_main_context_push_thread_default (context);
+  ask (&answer, record->receiver, NULL);
+  g_main_context_pop_thread_default (context);
+  close_pipe (fixture, record);
+  iterate_all (fixture->context);
+  g_assert_cmpint (answer.n_done, ==, 0);
+  iterate_until (context, answer.n_done == 1);
+  answer_assert_error (&answer, GMSG_ERROR, GMSG_ERROR_CLOSED);
+  g_main_context_unref (context);
+}
+
+static void
+route_all (Fixture *fixture)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (gmsg_router_route_until (fixture->router, 0, never, NULL, &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT);
+}
+
+static gboolean
+has_finished (gpointer data)
+{
+  Record *record = data;
+
+  return record->n_finished == 1;
+}
+
+static void
+test_manual (Fixture       *fixture,
+             gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GMsgSender) other = NULL;
+  g_autoptr (Record) record = NULL;
+  g_autoptr (Record) other_record = NULL;
+  g_autoptr (GError) error = NULL;
+  Answer answer;
+
+  sender = open_pipe (fixture, &record);
+  other = open_pipe (fixture, &other_record);
+  gmsg_sender_start (sender, NULL);
+  gmsg_sender_start (other, NULL);
+
+  /* Asked before route_until(), which dispatches no source and so completes no call. */
+  ask (&answer, record->receiver, NULL);
+  send_range (sender, 0, 3);
+  send_range (other, 0, 3);
+  route_all (fixture);
+  g_assert_cmpint (answer.n_done, ==, 0);
+  record_assert_range (other_record, 0, 3);
+
+  /* The main context still does that, though it delivers nothing. */
+  send_range (other, 3, 3);
+  iterate_until (fixture->context, answer.n_done == 1);
+  answer_assert_value (&answer, 0);
+  record_assert_range (other_record, 0, 3);
+
+  /* Asked after it. */
+  take_values (fixture, record->receiver, 1, 2);
+  route_all (fixture);
+  record_assert_range (other_record, 0, 6);
+  send_value (sender, 3);
+  take_values (fixture, record->receiver, 3, 1);
+
+  /* The end comes to the call from the context, to the handlers from route_until(). */
+  send_value (sender, 4);
+  gmsg_sender_stop (sender, NULL);
+  route_all (fixture);
+  g_assert_cmpuint (record->n_finished, ==, 0);
+  take_values (fixture, record->receiver, 4, 1);
+  take_end (fixture, record->receiver);
+  g_assert_cmpuint (record->n_finished, ==, 0);
+  g_assert_true (gmsg_router_route_until (fixture->router, -1, has_finished, record, &error));
+  g_assert_no_error (error);
+  assert_silent (record);
+  close_pipe (fixture, record);
+  close_pipe (fixture, other_record);
+}
+
+static void
+ask_in_handler_cb (GMsgReceiver *receiver,
+                   GVariant     *message,
+                   gpointer      user_data)
+{
+  Switch *self = user_data;
+
+  if (g_variant_get_int32 (message) == self->at)
+    {
+      ask (&self->answer, self->receiver, NULL);
+      g_signal_handlers_disconnect_by_data (receiver, user_data);
+    }
+}
+
+/* A handler that route_until() calls switches another pipe, which is queued behind. */
+static void
+test_manual_switch (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GMsgSender) other = NULL;
+  g_autoptr (Record) record = NULL;
+  g_autoptr (Record) other_record = NULL;
+  Switch other_switch = { 0, };
+
+  sender = open_pipe (fixture, &record);
+  other = open_pipe (fixture, &other_record);
+  gmsg_sender_start (sender, NULL);
+  gmsg_sender_start (other, NULL);
+  other_switch.receiver = other_record->receiver;
+  other_switch.at = 10;
+  g_signal_connect (record->receiver, "message", G_CALLBACK (ask_in_handler_cb), &other_switch);
+  for (gint32 i = 0; i < 300; i++)
+    {
+      send_value (sender, i);
+      send_value (other, i);
+    }
+
+  route_all (fixture);
+  record_assert_range (record, 0, 300);
+  record_assert_range (other_record, 0, 10);
+  iterate_until (fixture->context, other_switch.answer.n_done == 1);
+  answer_assert_value (&other_switch.answer, 10);
+  take_values (fixture, other_record->receiver, 11, 289);
+  close_pipe (fixture, record);
+  close_pipe (fixture, other_record);
+}
+
+#define CHAIN_LENGTH 10000
+
+typedef struct
+{
+  Fixture *fixture;
+  gint32   n_taken;
+  guint    depth;
+  GSource *idle;  /* (owned) (nullable): waits for its turn */
+  guint    n_idle;
+} Chain;
+
+static gboolean
+chain_idle_cb (gpointer data)
+{
+  Chain *chain = data;
+
+  g_clear_pointer (&chain->idle, g_source_unref);
+  chain->n_idle++;
+
+  return G_SOURCE_REMOVE;
+}
+
+static void
+chain_cb (GObject      *source,
+          GAsyncResult *result,
+          gpointer      user_data)
+{
+  Chain *chain = user_data;
+  g_autoptr (GVariant) message = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_cmpuint (chain->depth, ==, 0);
+  chain->depth++;
+
+  /* A redraw that was asked for in the last callback has had its turn. */
+  g_assert_null (chain->idle);
+
+  message = gmsg_receiver_next_finish (GMSG_RECEIVER (source), result, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (g_variant_get_int32 (message), ==, chain->n_taken);
+  chain->n_taken++;
+
+  if (chain->n_taken < CHAIN_LENGTH)
+    gmsg_receiver_next_async (GMSG_RECEIVER (source), NULL, chain_cb, chain);
+
+  if (chain->n_taken % 10 == 0)
+    {
+      chain->idle = g_idle_source_new ();
+      g_source_set_priority (chain->idle, 120);
+      g_source_set_callback (chain->idle, chain_idle_cb, chain, NULL);
+      g_source_attach (chain->idle, chain->fixture->context);
+    }
+
+  chain->depth--;
+}
+
+/* Callbacks that ask again neither nest nor starve a redraw. The maximum latency is
+ * switched off, since it would let a message go first on a machine that stalls. */
+static void
+test_chain (Fixture       *fixture,
+            gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Chain chain = { 0, };
+
+  gmsg_router_set_max_latency (fixture->router, 0);
+  sender = open_pipe (fixture, &record);
+  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, CHAIN_LENGTH);
+
+  chain.fixture = fixture;
+  gmsg_receiver_next_async (record->receiver, NULL, chain_cb, &chain);
+  iterate_until (fixture->context, chain.n_idle == CHAIN_LENGTH / 10);
+  g_assert_cmpint (chain.n_taken, ==, CHAIN_LENGTH);
+  assert_silent (record);
+  close_pipe (fixture, record);
+}
+
+static gboolean
+busy_cb (gpointer data)
+{
+  guint *n_busy = data;
+
+  (*n_busy)++;
+  return G_SOURCE_CONTINUE;
+}
+
+/* Nor does a redraw that never rests starve the reader: the maximum latency holds. */
+static void
+test_latency (Fixture       *fixture,
+              gconstpointer  data)
+{
+  g_autoptr (GSource) busy = g_idle_source_new ();
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  guint n_busy = 0;
+
+  g_source_set_priority (busy, 120);
+  g_source_set_callback (busy, busy_cb, &n_busy, NULL);
+  g_source_attach (busy, fixture->context);
+
+  gmsg_router_set_max_latency (fixture->router, 1000);
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 10);
+  take_values (fixture, record->receiver, 0, 10);
+  g_assert_cmpuint (n_busy, >, 0);
+  g_source_destroy (busy);
+  close_pipe (fixture, record);
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  test_init (&argc, &argv);
+
+  fixture_test ("/pull/p23/one-by-one", test_one_by_one);
+  fixture_test ("/pull/p23/property", test_property);
+  fixture_test ("/pull/p23/woken", test_woken);
+  fixture_test ("/pull/p23/switch-queued", test_switch_queued);
+  fixture_test ("/pull/p23/switch-in-handler", test_switch_in_handler);
+  fixture_test ("/pull/p23/switch-finished", test_switch_finished);
+  fixture_test ("/pull/p23/bounded-block", test_bounded_block);
+  fixture_test ("/pull/p23/bounded-fail", test_bounded_fail);
+  fixture_test ("/pull/p23/drop-oldest", test_drop_oldest);
+  fixture_test ("/pull/p23/cancelled-before", test_cancelled_before);
+  fixture_test ("/pull/p23/cancelled-waiting", test_cancelled_waiting);
+  fixture_test ("/pull/p23/cancelled-after-message", test_cancelled_after_message);
+  fixture_test ("/pull/p23/cancelled-racing", test_cancelled_racing);
+  fixture_test ("/pull/p23/closed", test_closed);
+  fixture_test ("/pull/p23/closed-finished", test_closed_finished);
+  fixture_test ("/pull/p23/closed-discards", test_closed_discards);
+  fixture_test ("/pull/p23/stopped", test_stopped);
+  fixture_test ("/pull/p23/dropped", test_dropped);
+  g_test_add ("/pull/p23/dropped-elsewhere", Fixture, GINT_TO_POINTER (TRUE), fixture_set_up,
+              test_dropped, fixture_tear_down);
+  fixture_test ("/pull/p23/receiver-dropped", test_receiver_dropped);
+  fixture_test ("/pull/p23/finished", test_finished);
+  fixture_test ("/pull/p23/finished-waiting", test_finished_waiting);
+  fixture_test ("/pull/p23/finished-unasked", test_finished_unasked);
+  fixture_test ("/pull/p23/pending", test_pending);
+  fixture_test ("/pull/p23/private-context", test_private_context);
+  fixture_test ("/pull/p23/private-context-closed", test_private_context_closed);
+  fixture_test ("/pull/p23/manual", test_manual);
+  fixture_test ("/pull/p23/manual-switch", test_manual_switch);
+  fixture_test ("/pull/p23/chain", test_chain);
+  fixture_test ("/pull/p16/latency", test_latency);
+  fixture_test ("/pull/p04/wrong-thread", test_wrong_thread);
+  fixture_test ("/pull/p04/wrong-thread-setter", test_wrong_thread_setter);
+
+  return g_test_run ();
+}
