@@ -59,7 +59,8 @@ struct _GMsgChannel
                                 * @queue, if it still takes entries */
   GMsgBurst       *spare;      /* (owned) (nullable); lock: to be filled next */
   guint64          n_pushed;   /* lock: entries so far */
-  gboolean         closed;     /* lock: once TRUE, stays TRUE, and no entry comes */
+  gboolean         closed;     /* lock: once TRUE, stays TRUE, and no entry comes but an END */
+  gboolean         drained;    /* lock: no entry comes at all */
   gboolean         needs_wake; /* lock: the context may sleep, and has seen nothing */
   GQueue           blocked;    /* lock (element-type GCond): where senders wait for room */
 
@@ -95,6 +96,8 @@ gboolean     gmsg_channel_in_thread       (GMsgChannel   *self);
 gboolean     gmsg_channel_has_next        (GMsgChannel   *self,
                                            gint64        *since);
 gboolean     gmsg_channel_take            (GMsgChannel   *self,
+                                           GMsgEntry     *entry);
+gboolean     gmsg_channel_drain           (GMsgChannel   *self,
                                            GMsgEntry     *entry);
 void         gmsg_channel_wait            (GMsgChannel   *self,
                                            gint64         usec);

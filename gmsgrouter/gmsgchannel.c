@@ -75,7 +75,7 @@ gmsg_channel_push_locked (GMsgChannel   *self,
   GMsgBurst *burst = self->filling;
   gboolean wake = self->needs_wake;
 
-  g_assert (!self->closed);
+  g_assert (!self->closed || (kind == GMSG_ENTRY_END && !self->drained));
 
   if (burst == NULL)
     {
@@ -122,9 +122,10 @@ wake_blocked_cb (gpointer data,
   g_cond_broadcast (room);
 }
 
-/* Ends the run for the senders: those that wait are woken, and no entry comes
+/* Ends the run for the senders: those that wait are woken, and no message comes
  * any more. May be called from any thread, and again. What was queued stays, for
- * the routing table to count. */
+ * the routing table to count; what keeps the pipes of it alive is still put behind
+ * it, until gmsg_channel_drain() has reached the end. */
 void
 gmsg_channel_close (GMsgChannel *self)
 {
@@ -223,6 +224,25 @@ gmsg_channel_take (GMsgChannel *self,
                              memory_order_relaxed);
     }
   while (entry->kind == GMSG_ENTRY_MOVED);
+
+  return TRUE;
+}
+
+/* As gmsg_channel_take(), on a closed channel. FALSE is the last word: nothing comes
+ * after it. */
+gboolean
+gmsg_channel_drain (GMsgChannel *self,
+                    GMsgEntry   *entry)
+{
+  while (!gmsg_channel_take (self, entry))
+    {
+      g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
+
+      g_assert (self->closed);
+      self->drained = g_async_queue_length (self->queue) == 0;
+      if (self->drained)
+        return FALSE;
+    }
 
   return TRUE;
 }

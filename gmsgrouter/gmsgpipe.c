@@ -271,7 +271,7 @@ end_and_unlock (GMsgPipe *self)
 
   self->sender_state = GMSG_SENDER_STATE_STOPPED;
   g_cond_broadcast (&self->room);
-  if (!channel->closed)
+  if (!channel->drained)
     wake = gmsg_channel_push_locked (channel, GMSG_ENTRY_END, gmsg_pipe_ref (self), NULL);
 
   g_mutex_unlock (&channel->lock);

@@ -49,7 +49,7 @@ drain (GMsgTable *self)
   guint n_undelivered = 0;
   GMsgEntry entry;
 
-  while (gmsg_channel_take (self->channel, &entry))
+  while (gmsg_channel_drain (self->channel, &entry))
     {
       g_autoptr (GVariant) message = entry.message;
       guint n_discarded = 0;

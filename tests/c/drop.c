@@ -339,6 +339,65 @@ test_p09_sources_of_others (void)
     }
 }
 
+typedef struct
+{
+  GMsgSender *sender;
+  int        *go; /* atomic */
+} Drop;
+
+static gpointer
+drop_on_go (gpointer data)
+{
+  Drop *drop = data;
+
+  while (!g_atomic_int_get (drop->go))
+    continue;
+  g_object_unref (drop->sender);
+
+  return NULL;
+}
+
+/* What a dropped sender has queued for a closed pipe is all that is left of the pipe: the
+ * router's stop() must not find it gone. */
+static void
+test_p08_stop_races_with_last_unref (Fixture       *fixture,
+                                     gconstpointer  data)
+{
+  for (guint i = 0; i < 2000; i++)
+    {
+      Drop drops[2];
+      GThread *threads[2];
+      int go = FALSE;
+      char *warning;
+
+      if (!gmsg_router_get_running (fixture->router))
+        gmsg_router_start (fixture->router, NULL);
+
+      for (guint j = 0; j < 2; j++)
+        {
+          GMsgReceiver *receiver = NULL;
+
+          drops[j].go = &go;
+          drops[j].sender = gmsg_router_pipe (fixture->router, &receiver, NULL);
+          gmsg_sender_start (drops[j].sender, NULL);
+          send_range (drops[j].sender, 0, 3);
+          gmsg_router_close_pipe (fixture->router, receiver, NULL);
+          g_object_unref (receiver);
+          threads[j] = g_thread_new ("dropper", drop_on_go, &drops[j]);
+        }
+
+      g_atomic_int_set (&go, TRUE);
+      gmsg_router_stop (fixture->router, NULL);
+      for (guint j = 0; j < 2; j++)
+        g_thread_join (threads[j]);
+
+      for (guint j = 0; j < 2; j++)
+        assert_warning ("discarding 3 messages from closed pipe #*");
+      warning = take_warning ();
+      g_assert_null (warning);
+    }
+}
+
 static guint
 count_entries (const char *path)
 {
@@ -530,6 +589,7 @@ main (int    argc,
   fixture_test ("/drop/p09/disposed-by-a-binding", test_p09_disposed_by_a_binding);
   fixture_test ("/drop/p09/many-at-once", test_p09_many_at_once);
   g_test_add_func ("/drop/p09/sources-of-others", test_p09_sources_of_others);
+  fixture_test ("/drop/p08/stop-races-with-last-unref", test_p08_stop_races_with_last_unref);
 
   return g_test_run ();
 }
