@@ -230,12 +230,14 @@ test('/router/p16/redraws-under-a-flood', () => {
     const fixture = new Fixture();
     const [sender, receiver] = fixture.pipe();
     let received = 0;
-    let redraws = 0;
+    let sinceRedraw = 0;
+    let gap = 0;
 
     receiver.connect('message', () => {
         const begin = GLib.get_monotonic_time();
 
         received++;
+        gap = Math.max(gap, ++sinceRedraw);
         while (GLib.get_monotonic_time() - begin < 1000)
             continue;
     });
@@ -243,14 +245,15 @@ test('/router/p16/redraws-under-a-flood', () => {
         sender.send(number(i));
 
     const redraw = GLib.idle_add(120, () => {
-        redraws++;
+        sinceRedraw = 0;
         return GLib.SOURCE_CONTINUE;
     });
 
     iterateUntil(() => received === 400);
     GLib.Source.remove(redraw);
-    // A budget of 4 ms holds 4 of these messages; 16 leave room for noise.
-    assert(redraws >= 400 / 16, `${redraws} redraws`);
+    // A budget of 4 ms holds 4 of these messages; a machine that stalls may let a
+    // few budgets pass before the next redraw.
+    assert(gap <= 16, `${gap} messages without a redraw`);
 });
 
 test('/router/p18/overflow', () => {

@@ -368,10 +368,11 @@ class DeliveryTest(TestCase):
             sender.send(number(value))
         self.idle(120, redraw_cb)
         iterate_until(lambda: len(events) == 400, self.context)
-        # A budget of 4 ms holds 4 of these messages; 16 leave room for noise.
-        gaps = [after - before for before, after in zip(redraws, redraws[1:])]
-        self.assertLessEqual(sorted(gaps)[len(gaps) // 2], 16)
-        self.assertGreaterEqual(len(redraws), 400 / 16)
+        # A budget of 4 ms holds 4 of these messages; a machine that stalls may
+        # let a few budgets pass before the next redraw.
+        gaps = [after - before for before, after
+                in zip(redraws, [*redraws[1:], 400])]
+        self.assertLessEqual(max(gaps), 16)
 
     def test_p16_messages_under_a_saturating_animation(self):
         router = self.start_router()
