@@ -1,4 +1,4 @@
-/* progress.c: shows on the standard error how far the work is
+/* progress.c: says how far the work is, and shows it on the standard error
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -25,8 +25,8 @@ get_seconds (Progress *self)
 }
 
 /* By bytes, since a large file takes longer; by files where none has any */
-static double
-get_fraction (Progress *self)
+double
+progress_get_fraction (Progress *self)
 {
   if (self->bytes_found > 0)
     return MIN (self->bytes_done / (double) self->bytes_found, 1.0);
@@ -34,11 +34,11 @@ get_fraction (Progress *self)
   return self->n_found > 0 ? self->n_done / (double) self->n_found : 0.0;
 }
 
-static void
-append_time_left (Progress *self,
-                  GString  *text)
+void
+progress_append_time_left (Progress *self,
+                           GString  *text)
 {
-  double fraction = get_fraction (self);
+  double fraction = progress_get_fraction (self);
   guint64 left;
 
   /* As long as files are still being found, any guess would be wrong. */
@@ -53,8 +53,8 @@ append_time_left (Progress *self,
     g_string_append_printf (text, ", %u:%02u left", (guint) (left / 60), (guint) (left % 60));
 }
 
-static GString *
-describe (Progress *self)
+GString *
+progress_describe (Progress *self)
 {
   g_autofree char *bytes_done = g_format_size (self->bytes_done);
   g_autofree char *bytes_found = g_format_size (self->bytes_found);
@@ -71,13 +71,13 @@ describe (Progress *self)
 static void
 draw_bar (Progress *self)
 {
-  g_autoptr (GString) text = describe (self);
+  g_autoptr (GString) text = progress_describe (self);
   g_autofree char *line = NULL;
   struct winsize size = { 0 };
   glong columns = 80;
   glong room;
 
-  append_time_left (self, text);
+  progress_append_time_left (self, text);
 
   if (ioctl (STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
     columns = size.ws_col;
@@ -88,7 +88,7 @@ draw_bar (Progress *self)
   if (room >= 4)
     {
       g_autofree char *bar = g_strnfill (room, '-');
-      glong n_full = (glong) (get_fraction (self) * room);
+      glong n_full = (glong) (progress_get_fraction (self) * room);
 
       for (glong i = 0; i < n_full; i++)
         bar[i] = '#';
@@ -113,9 +113,9 @@ tick_cb (gpointer user_data)
     }
   else
     {
-      g_autoptr (GString) text = describe (self);
+      g_autoptr (GString) text = progress_describe (self);
 
-      append_time_left (self, text);
+      progress_append_time_left (self, text);
       g_printerr ("%s\n", text->str);
     }
 
@@ -171,14 +171,25 @@ progress_problem (Progress   *self,
     draw_bar (self);
 }
 
+GString *
+progress_summarize (Progress   *self,
+                    const char *state)
+{
+  g_autoptr (GString) text = progress_describe (self);
+  GString *summary = g_string_new (NULL);
+
+  g_string_printf (summary, "%s: %s in %.1f s", state, text->str, get_seconds (self));
+  if (self->n_failed > 0)
+    g_string_append_printf (summary, ", %" G_GUINT64_FORMAT " could not be read", self->n_failed);
+
+  return summary;
+}
+
 void
 progress_summary (Progress   *self,
                   const char *state)
 {
-  g_autoptr (GString) text = describe (self);
+  g_autoptr (GString) text = progress_summarize (self, state);
 
-  g_printerr ("%s: %s in %.1f s", state, text->str, get_seconds (self));
-  if (self->n_failed > 0)
-    g_printerr (", %" G_GUINT64_FORMAT " could not be read", self->n_failed);
-  g_printerr ("\n");
+  g_printerr ("%s\n", text->str);
 }

@@ -1,4 +1,4 @@
-/* progress.h: shows on the standard error how far the work is
+/* progress.h: says how far the work is, and shows it on the standard error
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -9,7 +9,8 @@
 #include <glib.h>
 
 /* All of it belongs to the main thread. The counters are for the caller to
- * keep; the rest is private. */
+ * keep, and the time at which the work began where progress_start() is not
+ * called; the rest is private. */
 typedef struct
 {
   guint64  n_found;
@@ -18,16 +19,24 @@ typedef struct
   guint64  bytes_found;
   guint64  bytes_done;
   gboolean all_found;
+  gint64   start_time;  /* monotonic, in microseconds */
 
   gboolean terminal;    /* draw a bar, in place of lines */
-  gint64   start_time;  /* monotonic, in microseconds */
   guint    timer;
 } Progress;
 
-void progress_start   (Progress   *self);
-void progress_stop    (Progress   *self);
-void progress_problem (Progress   *self,
-                       const char *path,
-                       const char *problem);
-void progress_summary (Progress   *self,
-                       const char *state);
+double   progress_get_fraction     (Progress   *self);
+GString *progress_describe         (Progress   *self);
+void     progress_append_time_left (Progress   *self,
+                                    GString    *text);
+GString *progress_summarize        (Progress   *self,
+                                    const char *state);
+
+/* On the standard error */
+void     progress_start            (Progress   *self);
+void     progress_stop             (Progress   *self);
+void     progress_problem          (Progress   *self,
+                                    const char *path,
+                                    const char *problem);
+void     progress_summary          (Progress   *self,
+                                    const char *state);

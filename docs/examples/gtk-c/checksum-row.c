@@ -1,0 +1,83 @@
+/* checksum-row.c: shows what one worker does
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "checksum-row.h"
+
+struct _ChecksumRow
+{
+  GtkBox          parent_instance;
+
+  GtkLabel       *name_label;
+  GtkProgressBar *bar;
+
+  guint64         n_bytes;  /* that the worker has read in all */
+};
+
+G_DEFINE_FINAL_TYPE (ChecksumRow, checksum_row, GTK_TYPE_BOX)
+
+static void
+checksum_row_dispose (GObject *object)
+{
+  gtk_widget_dispose_template (GTK_WIDGET (object), CHECKSUM_TYPE_ROW);
+
+  G_OBJECT_CLASS (checksum_row_parent_class)->dispose (object);
+}
+
+static void
+checksum_row_class_init (ChecksumRowClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+
+  object_class->dispose = checksum_row_dispose;
+
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/org/example/Checksum/checksum-row.ui");
+  gtk_widget_class_bind_template_child (widget_class, ChecksumRow, name_label);
+  gtk_widget_class_bind_template_child (widget_class, ChecksumRow, bar);
+}
+
+static void
+checksum_row_init (ChecksumRow *self)
+{
+  gtk_widget_init_template (GTK_WIDGET (self));
+}
+
+/* Runs in the main thread, as all handlers of receivers here do */
+static void
+message_cb (GMsgReceiver *receiver,
+            GVariant     *message,
+            gpointer      user_data)
+{
+  ChecksumRow *self = user_data;
+  g_autofree char *name = NULL;
+  const char *path;
+  guint64 done, size;
+
+  g_variant_get (message, "(^&ayttt)", &path, &done, &size, &self->n_bytes);
+
+  name = g_filename_display_name (path);
+  gtk_label_set_label (self->name_label, name);
+  /* A file may have grown since it was found. */
+  gtk_progress_bar_set_fraction (self->bar, size > 0 ? MIN (done / (double) size, 1.0) : 1.0);
+}
+
+GtkWidget *
+checksum_row_new (GMsgReceiver *progress)
+{
+  ChecksumRow *self = g_object_new (CHECKSUM_TYPE_ROW, NULL);
+
+  /* Ends with the row, so that no message reaches a widget that is gone. */
+  g_signal_connect_object (progress, "message", G_CALLBACK (message_cb), self, G_CONNECT_DEFAULT);
+
+  return GTK_WIDGET (self);
+}
+
+guint64
+checksum_row_get_n_bytes (ChecksumRow *self)
+{
+  return self->n_bytes;
+}

@@ -1,0 +1,16 @@
+/* main.c: starts the application
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "checksum-application.h"
+
+int
+main (int   argc,
+      char *argv[])
+{
+  g_autoptr (GtkApplication) application = checksum_application_new ();
+
+  return g_application_run (G_APPLICATION (application), argc, argv);
+}
