@@ -31,6 +31,9 @@ POINT = re.compile(r"^(?P<failed>not )?ok \d+[ \t]*(?:- )?(?P<name>.*?)[ \t]*(?:
                    re.MULTILINE)
 PLAN = re.compile(r"^1\.\.(?P<planned>\d+)[ \t]*(?:# SKIP\b[ \t]*(?P<reason>.*))?$", re.MULTILINE)
 
+# The suites of GTest programs, which know "-l" and "-p".
+GTEST_SUITES = {"c", "cplusplus", "vala"}
+
 # How the scripts that know "-k" declare their points.
 SCRIPT_SUITES = {
     "javascript": r"""\btest\(\s*['"`]([^'"`]+)""",
@@ -80,7 +83,7 @@ def find_arguments(test, pattern):
 
     if pattern in test["name"] or pattern in suites:
         return [[]]
-    if suites & {"c", "cplusplus"}:
+    if suites & GTEST_SUITES:
         return [["-p", root] for root in find_roots(list_paths(test), pattern)]
     for suite, declaration in SCRIPT_SUITES.items():
         if suite in suites and any(pattern in name for name in list_names(test, declaration)):
