@@ -7,10 +7,10 @@
 
 """Builds and runs the samples of Markdown documents and C sources; prints TAP.
 
-A fenced block marked "c" or "python" is a whole program; in the documentation
-comments of a C source it may also be functions without a main(), which are
-built only. If the next fenced block is marked "text", it is what the program
-prints. Blocks in the languages of SHOWN are not run; any other mark is a
+A fenced block marked "c", "python" or "vala" is a whole program; in the
+documentation comments of a C source it may also be functions without a main(),
+which are built only. If the next fenced block is marked "text", it is what the
+program prints. Blocks in the languages of SHOWN are not run; any other mark is a
 mistake in the document.
 """
 
@@ -24,12 +24,21 @@ import signal
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
 from tap import Tap  # noqa: E402
 
 SHOWN = ("sh", "meson", "ini")
+# What a sample may use beside this library, by the package of pkg-config, and
+# how it shows. They have leaks of their own.
+EXTRAS = {
+    "gtk4": re.compile(r"\bGtk|gtk/gtk\.h"),
+    "gstreamer-1.0": re.compile(r"gst/gst\.h"),
+}
+# What samples of old code import, which no distribution has.
+RARE_MODULES = ("traits_futures",)
 PRELUDE = "#include <gmsg.h>\n"
 GTK_PRELUDE = "#include <gtk/gtk.h>\n"
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]
@@ -58,8 +67,15 @@ class Block:
         return "".join(line + "\n" for line in self.lines)
 
     @property
+    def extras(self):
+        """The packages that it is compiled with, beside this library."""
+        if self.language == "python":
+            return []
+        return [package for package, pattern in EXTRAS.items() if pattern.search(self.text)]
+
+    @property
     def uses_gtk(self):
-        return self.language == "c" and re.search(r"\bGtk|gtk/gtk\.h", self.text) is not None
+        return "gtk4" in self.extras
 
 
 def is_c(document):
@@ -114,7 +130,7 @@ def find_samples(document):
                 raise Failed(f"{block.name}: this output follows no sample")
             previous.expected = block.text
             previous = None
-        elif block.language in ("c", "python"):
+        elif block.language in ("c", "python", "vala"):
             block.whole = not is_c(document) or "\nmain (" in block.text
             samples.append(block)
             previous = block if block.whole else None
@@ -129,24 +145,39 @@ def find_samples(document):
     return samples
 
 
-def pkg_config(options, *arguments):
+def search_environment(options):
+    """With it, pkg-config finds the library that was built."""
     env = dict(os.environ)
     env["PKG_CONFIG_PATH"] = os.pathsep.join(
         filter(None, [options.pkg_config_dir, env.get("PKG_CONFIG_PATH")]))
-    result = subprocess.run(["pkg-config", *arguments], env=env, text=True,
+    return env
+
+
+def pkg_config(options, *arguments):
+    result = subprocess.run(["pkg-config", *arguments], env=search_environment(options), text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     return result.stdout if result.returncode == 0 else None
 
 
-def build(sample, options, directory):
-    packages = ["gmsgrouter-1"]
-    if sample.uses_gtk:
-        packages.append("gtk4")
+def find_packages(sample, options):
+    for package in sample.extras:
         if options.sanitize != "none" and sample.whole:
-            raise Skipped("GTK has leaks of its own")
-        if pkg_config(options, "--exists", "gtk4") is None:
-            raise Skipped("there is no GTK 4 to build with")
+            raise Skipped(f"{package} has leaks of its own")
+        if pkg_config(options, "--exists", package) is None:
+            raise Skipped(f"there is no {package} to build with")
 
+    return ["gmsgrouter-1", *sample.extras]
+
+
+def compile_sample(command, **kwargs):
+    result = subprocess.run(command, text=True, timeout=BUILD_SECONDS,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **kwargs)
+    if result.returncode != 0:
+        raise Failed("it does not build:\n" + result.stdout)
+
+
+def build_c(sample, options, directory):
+    packages = find_packages(sample, options)
     wanted = ["--cflags", "--libs"] if sample.whole else ["--cflags"]
     flags = pkg_config(options, *wanted, *packages)
     if flags is None:
@@ -166,11 +197,30 @@ def build(sample, options, directory):
         command.append("-fsanitize=" + options.sanitize)
     command += shlex.split(flags)
 
-    result = subprocess.run(command, text=True, timeout=BUILD_SECONDS,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if result.returncode != 0:
-        raise Failed("it does not build:\n" + result.stdout)
+    compile_sample(command)
+    return [program]
 
+
+def build_vala(sample, options, directory):
+    if options.valac is None:
+        raise Skipped("there is no Vala compiler, or no vapi")
+
+    packages = find_packages(sample, options)
+    source = os.path.join(directory, "sample.vala")
+    program = os.path.join(directory, "sample")
+    with open(source, "w", encoding="utf-8") as stream:
+        stream.write(sample.text)
+
+    # Beside an installed vapi is a file that names Gio; beside this one there
+    # is none. The C code of the compiler is not ours to judge.
+    command = [*shlex.split(options.valac), "-g", "--fatal-warnings", "--vapidir", options.vapi_dir, "--pkg", "gio-2.0",
+               "-X", "-w", "--cc", options.compiler, source, "-o", program]
+    for package in packages:
+        command += ["--pkg", package]
+    if options.sanitize != "none":
+        command += ["-X", "-fsanitize=" + options.sanitize]
+
+    compile_sample(command, env=search_environment(options))
     return [program]
 
 
@@ -182,6 +232,9 @@ def prepare_python(sample, options, directory):
     if subprocess.run([sys.executable, "-c", "import gi"],
                       stderr=subprocess.DEVNULL).returncode != 0:
         raise Skipped("there is no PyGObject")
+    for module in RARE_MODULES:
+        if re.search(rf"^(?:import|from) {module}\b", sample.text, re.MULTILINE) and find_spec(module) is None:
+            raise Skipped(f"there is no {module}")
 
     source = os.path.join(directory, "sample.py")
     with open(source, "w", encoding="utf-8") as stream:
@@ -222,7 +275,7 @@ def run(command, directory, gtk):
 
 def check(sample, options):
     with tempfile.TemporaryDirectory(prefix="gmsg-sample-") as directory:
-        prepare = build if sample.language == "c" else prepare_python
+        prepare = {"c": build_c, "python": prepare_python, "vala": build_vala}[sample.language]
         command = prepare(sample, options, directory)
         if not sample.whole:
             return
@@ -262,6 +315,8 @@ def main():
     parser.add_argument("--pkg-config-dir")
     parser.add_argument("--python", action="store_true",
                         help="there is a typelib: run the samples in Python")
+    parser.add_argument("--valac", help="the Vala compiler: there is a vapi")
+    parser.add_argument("--vapi-dir")
     parser.add_argument("documents", nargs="+")
     options = parser.parse_args()
 
