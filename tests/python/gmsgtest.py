@@ -5,6 +5,7 @@
 
 import contextlib
 import ctypes
+import os
 import re
 import sys
 import threading
@@ -12,6 +13,14 @@ import time
 import unittest
 
 import gi
+import gi.overrides
+
+# What is installed on this machine is not what is to be tested: it is either the
+# overrides of this tree, or the raw typelib.
+if 'GMSG_TEST_OVERRIDES' in os.environ:
+    gi.overrides.__path__.insert(0, os.environ['GMSG_TEST_OVERRIDES'])
+else:
+    sys.modules['gi.overrides.GMsg'] = None
 
 gi.require_version('GMsg', '1')
 

@@ -242,6 +242,26 @@ class DeliveryTest(TestCase):
         drain(self.context)
         self.assertEqual(events, [])
 
+    def test_p13_messages_of_a_closed_pipe_of_each_kind(self):
+        router = self.start_router(budget=ONE_DISPATCH)
+        for kind in ('fail', 'drop-oldest', 'pull'):
+            with self.subTest(kind=kind):
+                if kind == 'fail':
+                    sender, receiver = self.open_pipe(router, 3,
+                                                      GMsg.Overflow.FAIL)
+                elif kind == 'drop-oldest':
+                    sender, receiver = self.open_pipe(
+                        router, 3, GMsg.Overflow.DROP_OLDEST)
+                else:
+                    sender, receiver = self.open_pipe(router)
+                    receiver.set_pull_mode(True)
+                for value in range(3):
+                    sender.send(number(value))
+                router.close_pipe(receiver)
+                sender.send(number(3))
+                drain(self.context)
+                self.assertEqual(self.take_warned_messages('discarding'), 4)
+
     def test_p13_one_line_per_sender_after_stop(self):
         router = self.start_router()
         pipes = [self.open_pipe(router) for _ in range(2)]

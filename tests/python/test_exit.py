@@ -4,6 +4,7 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -14,9 +15,7 @@ from gmsgtest import DEADLINE
 
 PROLOGUE = '''
 import sys, threading
-import gi
-gi.require_version('GMsg', '1')
-from gi.repository import GLib, GMsg
+from gmsgtest import GLib, GMsg
 
 router = GMsg.Router.new(None)
 router.start()
@@ -32,6 +31,7 @@ class ExitTest(unittest.TestCase):
         """The script ends with this status, and at most with warnings."""
         process = subprocess.run(
             [sys.executable, '-c', PROLOGUE + textwrap.dedent(script)],
+            cwd=os.path.dirname(os.path.abspath(__file__)),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             timeout=DEADLINE)
         self.assertEqual(process.returncode, status, process.stderr)

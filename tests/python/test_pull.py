@@ -186,6 +186,33 @@ class PullTest(TestCase):
                       other)
         self.assertEqual(call.value, 1)
 
+    def test_p23_what_is_queued_waits_to_be_asked_for(self):
+        router = self.start_router()
+        for capacity, overflow in ((None, None), (5, GMsg.Overflow.FAIL),
+                                   (5, GMsg.Overflow.DROP_OLDEST)):
+            with self.subTest(overflow=overflow):
+                sender, receiver = self.open_pipe(router, capacity, overflow)
+                events = self.record(receiver)
+                for value in range(3):
+                    sender.send(number(value))
+                receiver.set_pull_mode(True)
+                sender.send(number(3))
+                drain(self.context)
+                self.assertEqual(events, [])
+                self.assertEqual([self.next(receiver) for _ in range(4)],
+                                 [0, 1, 2, 3])
+                self.assertEqual(events, [])
+
+    def test_p23_drop_oldest(self):
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router, 2, GMsg.Overflow.DROP_OLDEST)
+        receiver.set_pull_mode(True)
+        for value in range(5):
+            sender.send(number(value))
+        sender.stop()
+        self.assertEqual([self.next(receiver) for _ in range(3)], [3, 4, None])
+        self.assertEqual(receiver.get_n_dropped(), 3)
+
     def test_p23_pull_mode_stays(self):
         router = self.start_router()
         sender, receiver = self.open_pipe(router)

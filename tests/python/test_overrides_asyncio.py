@@ -1,0 +1,424 @@
+#!/usr/bin/python3
+# test_overrides_asyncio.py: receivers in asyncio loops that run the main context
+#
+# Copyright 2026 The gmsgrouter authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import asyncio
+import gc
+import random
+import selectors
+import unittest
+
+import tap
+from gmsgtest import DEADLINE, GLib, GMsg, TestCase, Thread, in_thread
+
+try:
+    import gbulb
+except ImportError:
+    gbulb = None
+try:
+    from gi.events import GLibEventLoop
+except ImportError:
+    GLibEventLoop = None
+
+
+class ContextSelector(selectors.SelectSelector):
+    """Waits for file descriptors in a main context.
+
+    What the loops do that put GLib below asyncio, as asyncio-glib does: asyncio's
+    callbacks run when the context does not iterate.
+    """
+
+    def __init__(self, context):
+        super().__init__()
+        self._context = context
+
+    def select(self, timeout=None):
+        sources = []
+        for key in self.get_map().values():
+            source = GLib.IOChannel.unix_new(key.fd)
+            sources.append(GLib.io_create_watch(source, GLib.IOCondition.IN))
+        if timeout is not None and timeout > 0:
+            sources.append(GLib.Timeout(max(1, int(timeout * 1000))))
+        for source in sources:
+            source.set_callback(lambda *args: True)
+            source.attach(self._context)
+        try:
+            self._context.iteration(timeout is None or timeout > 0)
+        finally:
+            for source in sources:
+                source.destroy()
+        return super().select(0)
+
+
+class Tests:
+    """What holds in every such loop."""
+
+    def setUp(self):
+        super().setUp()
+        self.loop = self.make_loop()
+        self.addCleanup(self.loop.close)
+        self.router = self.start_router()
+
+    def run_in_loop(self, coroutine):
+        """Runs a coroutine to its end; fails at the deadline."""
+        return self.loop.run_until_complete(asyncio.wait_for(coroutine, DEADLINE))
+
+    def pipe(self, **bounds):
+        sender, receiver = self.router.pipe(**bounds)
+        # A loop may iterate the context before it runs any coroutine.
+        receiver.set_pull_mode(True)
+        sender.start()
+        self._receivers.append(receiver)
+        return sender, receiver
+
+    async def collect(self, receiver, values=None):
+        """All messages to the end, unpacked."""
+        values = [] if values is None else values
+        async for message in receiver:
+            self.assertIsInstance(message, GLib.Variant)
+            values.append(GMsg.unpack(message))
+        return values
+
+    def test_messages_to_the_end(self):
+        sender, receiver = self.pipe()
+        for value in range(5):
+            sender.send(value)
+        sender.stop()
+        self.assertEqual(self.run_in_loop(self.collect(receiver)), [0, 1, 2, 3, 4])
+        self.assertTrue(receiver.get_pull_mode())
+        self.assertEqual(receiver.get_state(), GMsg.ReceiverState.FINISHED)
+        self.assertEqual(self.run_in_loop(self.collect(receiver)), [])
+
+    def test_next(self):
+        async def main():
+            values = []
+            while (message := await receiver.next()) is not None:
+                values.append(GMsg.unpack(message))
+            values.append(await receiver.next())
+            return values
+
+        sender, receiver = self.pipe()
+        sender.send(None)
+        sender.send('text')
+        sender.stop()
+        self.assertEqual(self.run_in_loop(main()), [None, 'text', None])
+
+    def test_messages_from_a_thread(self):
+        def work():
+            for value in range(2000):
+                sender.send(value)
+            sender.stop()
+
+        sender, receiver = self.pipe(capacity=4)
+        thread = Thread(work)
+        self.assertEqual(self.run_in_loop(self.collect(receiver)), [*range(2000)])
+        thread.result()
+
+    def test_waits_until_a_message_comes(self):
+        async def main():
+            task = asyncio.ensure_future(receiver.next())
+            await asyncio.sleep(0.02)
+            self.assertFalse(task.done())
+            await self.loop.run_in_executor(None, sender.send, 'late')
+            return GMsg.unpack(await task)
+
+        sender, receiver = self.pipe()
+        self.assertEqual(self.run_in_loop(main()), 'late')
+
+    def test_many_receivers(self):
+        def work(sender, name):
+            for value in range(200):
+                sender.send((name, value))
+            sender.stop()
+
+        async def main():
+            return await asyncio.gather(*(self.collect(receiver) for receiver in receivers))
+
+        receivers = []
+        threads = []
+        for name in 'abcd':
+            sender, receiver = self.pipe()
+            receivers.append(receiver)
+            threads.append(Thread(work, sender, name))
+        collected = self.run_in_loop(main())
+        for name, values in zip('abcd', collected):
+            self.assertEqual(values, [(name, value) for value in range(200)])
+        for thread in threads:
+            thread.result()
+
+    def test_closed(self):
+        async def main():
+            task = asyncio.ensure_future(self.collect(receiver))
+            await asyncio.sleep(0)
+            self.router.close_pipe(receiver)
+            await task
+
+        sender, receiver = self.pipe()
+        with self.assert_error(GMsg.Error.CLOSED):
+            self.run_in_loop(main())
+        with self.assert_error(GMsg.Error.CLOSED):
+            self.run_in_loop(receiver.next())
+
+    def test_one_at_a_time(self):
+        async def main():
+            first = asyncio.ensure_future(receiver.next())
+            await asyncio.sleep(0)
+            with self.assert_error(GMsg.Error.PENDING):
+                await receiver.next()
+            sender.send(1)
+            self.assertEqual(GMsg.unpack(await first), 1)
+
+        sender, receiver = self.pipe()
+        self.run_in_loop(main())
+
+    def test_raises_the_finishing_error(self):
+        # Only a worker in another process can be lost; the raw call stands in.
+        lost = GLib.Error('lost', 'gmsg-error-quark', 99)
+        sender, receiver = self.pipe()
+        sender.send(1)
+        values = []
+
+        def next_finish(result):
+            message = type(receiver).next_finish(receiver, result)
+            if message is None:
+                raise lost
+            return message
+
+        receiver.next_finish = next_finish
+        sender.stop()
+        with self.assertRaises(GLib.Error) as caught:
+            self.run_in_loop(self.collect(receiver, values))
+        self.assertIs(caught.exception, lost)
+        self.assertEqual(values, [1])
+
+    def test_loop_runs_on_while_messages_are_ready(self):
+        count = 5000
+        values = []
+        turns = []
+        fires = []
+
+        def turn():
+            turns.append(len(values))
+            if len(values) < count:
+                self.loop.call_later(0.001, turn)
+
+        def timeout_cb(*args):
+            fires.append(len(values))
+            return True
+
+        async def main():
+            turn()
+            await self.collect(receiver, values)
+
+        sender, receiver = self.pipe()
+        for value in range(count):
+            sender.send(value)
+        sender.stop()
+        timeout = GLib.Timeout(1)
+        timeout.set_callback(timeout_cb)
+        timeout.attach(self.context)
+        self.run_in_loop(main())
+        timeout.destroy()
+        self.assertEqual(values, [*range(count)])
+        # Both kinds of timers came again and again between the messages.
+        for seen in (turns, fires):
+            self.assertGreater(len(set(seen) - {0, count}), 10)
+
+    def test_cancelling_loses_no_message(self):
+        source = random.Random(11)
+        count = 3000
+
+        def work():
+            for value in range(count):
+                sender.send(value)
+            sender.stop()
+
+        async def main():
+            values = []
+            cancelled = 0
+            while True:
+                task = asyncio.ensure_future(receiver.next())
+                for _ in range(source.randrange(6)):
+                    await asyncio.sleep(0)
+                if source.random() < 0.6:
+                    task.cancel()
+                try:
+                    message = await task
+                except asyncio.CancelledError:
+                    cancelled += 1
+                    continue
+                if message is None:
+                    return values, cancelled
+                values.append(GMsg.unpack(message))
+
+        sender, receiver = self.pipe(capacity=2)
+        thread = Thread(work)
+        values, cancelled = self.run_in_loop(main())
+        self.assertEqual(values, [*range(count)])
+        self.assertGreater(cancelled, 100)
+        thread.result()
+
+    def test_timeout_of_asyncio(self):
+        async def main():
+            for value in range(3):
+                with self.assertRaises(asyncio.TimeoutError):
+                    await asyncio.wait_for(receiver.next(), 0.01)
+                sender.send(value)
+                self.assertEqual(GMsg.unpack(await receiver.next()), value)
+
+        sender, receiver = self.pipe()
+        self.run_in_loop(main())
+        self.assertEqual(receiver.get_n_received(), 3)
+
+    def test_cancelled_call_leaves_the_message_in_the_pipe(self):
+        async def main():
+            task = asyncio.ensure_future(receiver.next())
+            await asyncio.sleep(0)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+            for _ in range(20):
+                await asyncio.sleep(0.001)
+            sender.send(1)
+            for _ in range(20):
+                await asyncio.sleep(0.001)
+
+        sender, receiver = self.pipe()
+        self.run_in_loop(main())
+        self.assertEqual(receiver.get_n_received(), 0)
+        self.assertEqual(GMsg.unpack(self.run_in_loop(receiver.next())), 1)
+
+    def test_break_and_go_on(self):
+        async def main():
+            values = []
+            for _ in range(4):
+                async for message in receiver:
+                    values.append(GMsg.unpack(message))
+                    if len(values) % 3 == 0:
+                        break
+            return values
+
+        sender, receiver = self.pipe()
+        for value in range(8):
+            sender.send(value)
+        sender.stop()
+        self.assertEqual(self.run_in_loop(main()), [*range(8)])
+
+    def test_in_another_thread(self):
+        async def main():
+            with self.assert_error(GMsg.Error.WRONG_THREAD):
+                await receiver.next()
+
+        def work():
+            context = GLib.MainContext.new()
+            context.push_thread_default()
+            loop = self.make_loop(context)
+            try:
+                loop.run_until_complete(asyncio.wait_for(main(), DEADLINE))
+            finally:
+                loop.close()
+                context.pop_thread_default()
+
+        sender, receiver = self.pipe()
+        in_thread(work)
+
+    def test_objects_end(self):
+        async def main():
+            task = asyncio.ensure_future(receiver.next())
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            return await self.collect(receiver)
+
+        sender, receiver = self.pipe()
+        sender.send(1)
+        sender.stop()
+        self.assertEqual(self.run_in_loop(main()), [1])
+        self.router.close_pipe(receiver)
+        self._receivers.clear()
+        finalized = []
+        receiver.weak_ref(finalized.append, True)
+        del receiver, main
+        gc.collect()
+        self.assertEqual(finalized, [True])
+
+
+class SelectorTest(Tests, TestCase):
+
+    def make_loop(self, context=None):
+        return asyncio.SelectorEventLoop(ContextSelector(context or self.context))
+
+
+@unittest.skipIf(gbulb is None, 'gbulb is not installed')
+class GbulbTest(Tests, TestCase):
+
+    def make_loop(self, context=None):
+        return gbulb.GLibEventLoop(context=context or self.context)
+
+
+@unittest.skipIf(GLibEventLoop is None, 'this PyGObject has no asyncio loop')
+class EventsTest(Tests, TestCase):
+
+    def make_loop(self, context=None):
+        return GLibEventLoop(context or self.context)
+
+
+class RefusalTest(TestCase):
+
+    def test_loop_that_knows_nothing_of_glib(self):
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+
+        async def take():
+            await receiver.next()
+
+        async def iterate():
+            async for message in receiver:
+                pass
+
+        for coroutine in (take, iterate):
+            with self.assertRaisesRegex(RuntimeError, r'needs an asyncio loop that runs the GLib main loop, '
+                                        r'found asyncio\.\w+\._UnixSelectorEventLoop: '):
+                asyncio.run(coroutine())
+        # Also where GLib runs, but around asyncio.
+        caught = []
+
+        def idle_cb(*args):
+            try:
+                asyncio.run(take())
+            except RuntimeError as error:
+                caught.append(error)
+
+        source = GLib.Idle()
+        source.set_callback(idle_cb)
+        source.attach(self.context)
+        self.context.iteration(True)
+        self.assertEqual(len(caught), 1)
+        self.assertFalse(receiver.get_pull_mode())
+
+    def test_no_loop(self):
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+        with self.assertRaisesRegex(RuntimeError, 'needs an asyncio loop .*, found none'):
+            receiver.next().send(None)
+
+    def test_plain_for(self):
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+        with self.assertRaisesRegex(TypeError, 'async for'):
+            for message in receiver:
+                pass
+        with self.assertRaises(TypeError):
+            list(receiver)
+
+    def test_handmade_receiver(self):
+        loop = asyncio.SelectorEventLoop(ContextSelector(self.context))
+        self.addCleanup(loop.close)
+        with self.assert_error(GMsg.Error.INVALID_ARGUMENT):
+            loop.run_until_complete(GMsg.Receiver().next())
+
+
+if __name__ == '__main__':
+    tap.main()

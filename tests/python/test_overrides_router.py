@@ -1,0 +1,570 @@
+#!/usr/bin/python3
+# test_overrides_router.py: with, pipe() and route_until() as Python has them
+#
+# Copyright 2026 The gmsgrouter authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import concurrent.futures
+import fractions
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+import weakref
+
+import tap
+from gmsgtest import (DEADLINE, SHORT, GLib, GMsg, TestCase, Thread, drain,
+                      in_thread, iterate_until)
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Trouble(Exception):
+    pass
+
+
+class WithTest(TestCase):
+
+    def test_router(self):
+        router = GMsg.Router(context=self.context)
+        with router as entered:
+            self.assertIs(entered, router)
+            self.assertTrue(router.get_running())
+        self.assertFalse(router.get_running())
+        with router:
+            self.assertTrue(router.get_running())
+
+    def test_router_when_the_body_raises(self):
+        router = GMsg.Router(context=self.context)
+        with self.assertRaises(Trouble), router:
+            raise Trouble
+        self.assertFalse(router.get_running())
+
+    def test_router_stopped_in_the_body(self):
+        router = GMsg.Router(context=self.context)
+        with router:
+            router.stop()
+        with self.assertRaises(Trouble), router:
+            router.stop()
+            raise Trouble
+
+    def test_router_that_runs_already(self):
+        router = self.start_router()
+        with self.assert_error(GMsg.Error.ALREADY_STARTED), router:
+            self.fail('the body ran')
+        self.assertTrue(router.get_running())
+
+    def test_router_with_unclosed_pipe_warns(self):
+        with GMsg.Router(context=self.context) as router:
+            sender, receiver = router.pipe()
+        self.expect_warnings(r'\b1 unclosed pipe\b')
+
+    def test_sender(self):
+        router = self.start_router()
+        sender, receiver = router.pipe()
+        self._receivers.append(receiver)
+        with sender as entered:
+            self.assertIs(entered, sender)
+            self.assertEqual(sender.get_state(), GMsg.SenderState.OPEN)
+        self.assertEqual(sender.get_state(), GMsg.SenderState.STOPPED)
+        with self.assert_error(GMsg.Error.ALREADY_STARTED), sender:
+            self.fail('the body ran')
+
+    def test_sender_when_the_body_raises(self):
+        router = self.start_router()
+        sender, receiver = router.pipe()
+        self._receivers.append(receiver)
+        events = self.record(receiver)
+        with self.assertRaises(Trouble), sender:
+            sender.send('last')
+            raise Trouble
+        self.assertEqual(sender.get_state(), GMsg.SenderState.STOPPED)
+        drain(self.context)
+        self.assertEqual(events, ['last', 'finished'])
+
+    def test_sender_stopped_in_the_body(self):
+        router = self.start_router()
+        sender, receiver = router.pipe()
+        self._receivers.append(receiver)
+        with self.assertRaises(Trouble), sender:
+            sender.stop()
+            raise Trouble
+
+    def test_executor(self):
+        def work(sender, start):
+            with sender:
+                for value in range(start, start + 500):
+                    sender.send(value)
+            return start
+
+        router = self.start_router()
+        received = {}
+        with concurrent.futures.ThreadPoolExecutor(max_workers=4) as executor:
+            futures = []
+            for start in range(0, 4000, 500):
+                sender, receiver = router.pipe(capacity=8)
+                self._receivers.append(receiver)
+                received[start] = values = []
+                receiver.connect('message', lambda _, message, values:
+                                 values.append(GMsg.unpack(message)), values)
+                futures.append(executor.submit(work, sender, start))
+                del sender
+            router.route_until(lambda: all(receiver.get_state() == GMsg.ReceiverState.FINISHED
+                                           for receiver in self._receivers), DEADLINE)
+        self.assertEqual([future.result() for future in futures], [*received])
+        for start, values in received.items():
+            self.assertEqual(values, [*range(start, start + 500)])
+
+
+class PipeTest(TestCase):
+
+    def test_without_bounds(self):
+        router = self.start_router()
+        for pipe in (router.pipe, lambda: router.pipe(capacity=None)):
+            sender, receiver = pipe()
+            self._receivers.append(receiver)
+            self.assertIsInstance(sender, GMsg.Sender)
+            self.assertIsInstance(receiver, GMsg.Receiver)
+            with sender:
+                for value in range(1000):
+                    sender.send(value)
+            iterate_until(lambda: receiver.get_n_received() == 1000, self.context)
+
+    def test_capacity_alone_blocks(self):
+        router = self.start_router()
+        sender, receiver = router.pipe(capacity=1)
+        self._receivers.append(receiver)
+        with sender:
+            sender.send(1)
+            # In the router's own thread a pipe that blocks fails instead.
+            with self.assert_error(GMsg.Error.FULL):
+                sender.send(2)
+            thread = Thread(sender.send, 3)
+            iterate_until(lambda: receiver.get_n_received() == 2, self.context)
+            self.assertTrue(thread.result())
+
+    def test_overflow(self):
+        router = self.start_router()
+        sender, receiver = router.pipe(capacity=2, overflow=GMsg.Overflow.DROP_OLDEST)
+        self._receivers.append(receiver)
+        events = self.record(receiver)
+        with sender:
+            for value in range(5):
+                sender.send(value)
+        drain(self.context)
+        self.assertEqual(events, [3, 4, 'finished'])
+        sender, receiver = router.pipe(overflow=GMsg.Overflow.FAIL, capacity=1)
+        self._receivers.append(receiver)
+        with sender:
+            sender.send(1)
+            with self.assert_error(GMsg.Error.FULL):
+                sender.send(2)
+        drain(self.context)
+
+    def test_arguments(self):
+        router = self.start_router()
+        with self.assertRaisesRegex(TypeError, 'expected a capacity'):
+            router.pipe(overflow=GMsg.Overflow.FAIL)
+        with self.assert_error(GMsg.Error.INVALID_ARGUMENT):
+            router.pipe(capacity=0)
+        with self.assert_error(GMsg.Error.INVALID_ARGUMENT):
+            router.pipe(capacity=0, overflow=GMsg.Overflow.DROP_OLDEST)
+        with self.assertRaises(TypeError):
+            router.pipe(capacity='many')
+        self.assertEqual(router.get_n_pipes(), 0)
+
+    def test_blocked_send_releases_the_interpreter(self):
+        router = self.start_router()
+        sender, receiver = router.pipe(capacity=1)
+        self._receivers.append(receiver)
+        sender.start()
+        sending = threading.Event()
+
+        def work():
+            sender.send({'number': 1})
+            sending.set()
+            return sender.send({'number': 2})
+
+        thread = Thread(work)
+        # This runs only if the waiting call has released the interpreter.
+        self.assertTrue(sending.wait(DEADLINE))
+        thread.join(SHORT)
+        self.assertTrue(thread.is_alive())
+        self.assertEqual(receiver.get_n_received(), 0)
+        iterate_until(lambda: receiver.get_n_received() == 2, self.context)
+        self.assertTrue(thread.result())
+
+    def test_errors_stay_library_errors(self):
+        router = GMsg.Router(context=self.context)
+        for call in (router.pipe, lambda: router.pipe(capacity=1), router.stop,
+                     lambda: router.route_until(lambda: True)):
+            with self.assert_error(GMsg.Error.NOT_RUNNING) as caught:
+                call()
+        router = self.start_router()
+        with self.assert_error(GMsg.Error.WRONG_THREAD):
+            in_thread(router.pipe)
+        with self.assert_error(GMsg.Error.WRONG_THREAD):
+            in_thread(router.route_until, lambda: True)
+
+
+class RouteUntilTest(TestCase):
+
+    def test_condition(self):
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+        events = self.record(receiver)
+        for value in range(10):
+            sender.send(value)
+        self.assertIs(router.route_until(lambda: len(events) == 4), True)
+        self.assertEqual(events, [0, 1, 2, 3])
+        self.assertIs(router.route_until(lambda: events), True)
+        self.assertEqual(len(events), 4)
+        self.assertIs(router.route_until(condition=lambda: len(events) > 5, timeout=None), True)
+        self.assertEqual(len(events), 6)
+        router.route_until(lambda: len(events) == 10)
+
+    def test_any_truth_will_do(self):
+        router = self.start_router()
+        for truth in (1, 'x', [0], object()):
+            self.assertIs(router.route_until(lambda: truth), True)
+        for lie in (0, '', None, []):
+            with self.assertRaises(TimeoutError):
+                router.route_until(lambda: lie, 0)
+
+    def test_timeout_is_both_errors(self):
+        router = self.start_router()
+        with self.assertRaises(TimeoutError) as caught:
+            router.route_until(lambda: False, 0.01)
+        error = caught.exception
+        self.assertIsInstance(error, GLib.Error)
+        self.assertIsInstance(error, GMsg.TimeoutError)
+        self.check_error(error, GMsg.Error.TIMED_OUT)
+        self.assertFalse(error.matches(GMsg.Error.quark(), GMsg.Error.FULL))
+        self.assertIn(error.message, str(error))
+        self.assertEqual((error.domain, error.code), ('gmsg-error-quark', GMsg.Error.TIMED_OUT))
+        self.assertIsNone(error.errno)
+        with self.assertRaises(GLib.Error):
+            router.route_until(lambda: False, timeout=0)
+
+    def test_timeout_is_in_seconds(self):
+        router = self.start_router()
+        for timeout in (0.2, fractions.Fraction(1, 5)):
+            start = time.monotonic()
+            with self.assertRaises(TimeoutError):
+                router.route_until(lambda: False, timeout)
+            self.assertGreaterEqual(time.monotonic() - start, 0.2)
+            self.assertLess(time.monotonic() - start, DEADLINE)
+
+    def test_timeout_of_none_or_less(self):
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+        events = self.record(receiver)
+        for timeout in (0, -1, -0.0, -1e300):
+            events.clear()
+            sender.send(1)
+            sender.send(2)
+            with self.assertRaises(TimeoutError):
+                router.route_until(lambda: False, timeout)
+            self.assertEqual(events, [1, 2])
+
+    def test_timeout_without_end(self):
+        router = self.start_router()
+        for timeout in (None, float('inf'), 1e300, 2**63, 10**400):
+            evaluated = []
+            router.route_until(lambda: evaluated.append(1) or len(evaluated) == 3, timeout)
+            self.assertEqual(len(evaluated), 3)
+
+    def test_arguments(self):
+        router = self.start_router()
+        with self.assertRaisesRegex(TypeError, 'expected a condition that can be called, found int'):
+            router.route_until(5000, lambda: True)
+        with self.assertRaises(ValueError):
+            router.route_until(lambda: True, float('nan'))
+        with self.assertRaises(TypeError):
+            router.route_until(lambda: True, 'soon')
+
+    def test_condition_that_raises(self):
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+        events = self.record(receiver)
+        for error in (Trouble('why'), KeyboardInterrupt(), SystemExit(3), GLib.Error('x', 'y', 1),
+                      StopIteration(5), GeneratorExit(), TimeoutError()):
+            events.clear()
+            sender.send(1)
+            sender.send(2)
+
+            def condition():
+                if events:
+                    raise error
+                return False
+
+            with self.uncaught() as printed, self.assertRaises(type(error)) as caught:
+                router.route_until(condition, DEADLINE)
+            self.assertIs(caught.exception, error)
+            self.assertEqual(events, [1])
+            self.assertEqual(printed, [])
+            router.route_until(lambda: len(events) == 2, DEADLINE)
+
+    def test_condition_that_raises_on_entry(self):
+        router = self.start_router()
+        try:
+            router.route_until(lambda: 1 / 0)
+        except ZeroDivisionError as error:
+            names = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+            self.assertEqual(names[-1], '<lambda>')
+        else:
+            self.fail('nothing was raised')
+
+    def test_truth_that_raises(self):
+        class Doubtful:
+            def __bool__(self):
+                raise Trouble
+
+        router = self.start_router()
+        with self.assertRaises(Trouble):
+            router.route_until(Doubtful, 0)
+
+    def test_handler_that_raises_does_not_end_it(self):
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+        events = self.record(receiver)
+        receiver.connect('message', lambda *args: 1 / 0)
+        sender.send(1)
+        sender.send(2)
+        with self.uncaught() as printed:
+            router.route_until(lambda: len(events) == 2, DEADLINE)
+        self.assertEqual(printed[0], ZeroDivisionError)
+
+    def test_nested_in_a_condition(self):
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+        events = self.record(receiver)
+        for value in range(4):
+            sender.send(value)
+
+        def outer():
+            if len(events) < 4:
+                router.route_until(lambda: len(events) >= 3)
+                self.assertEqual(len(events) >= 3, True)
+            return len(events) == 4
+
+        router.route_until(outer, DEADLINE)
+        self.assertEqual(events, [0, 1, 2, 3])
+
+    def test_nested_in_a_handler(self):
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+        events = self.record(receiver)
+        failures = []
+
+        def message_cb(receiver, message):
+            if GMsg.unpack(message) != 0:
+                return
+            router.route_until(lambda: len(events) == 2)
+            for condition in (lambda: 1 / 0, lambda: False):
+                try:
+                    router.route_until(condition, 0)
+                except (ZeroDivisionError, TimeoutError) as error:
+                    failures.append(type(error))
+
+        receiver.connect('message', message_cb)
+        for value in range(4):
+            sender.send(value)
+        router.route_until(lambda: len(events) == 4, DEADLINE)
+        self.assertEqual(events, [0, 1, 2, 3])
+        self.assertEqual(failures, [ZeroDivisionError, GMsg.TimeoutError])
+
+    def test_stopped_in_the_condition(self):
+        router = self.start_router()
+        with self.assert_error(GMsg.Error.NOT_RUNNING):
+            router.route_until(lambda: router.get_running() and not router.stop())
+        router = self.start_router()
+
+        def condition():
+            router.stop()
+            raise Trouble
+
+        with self.assertRaises(Trouble):
+            router.route_until(condition)
+
+    def test_nothing_is_kept(self):
+        class Token:
+            pass
+
+        router = self.start_router()
+        for error in (None, Trouble):
+            token = Token()
+            gone = weakref.ref(token)
+
+            def condition(token=token):
+                if error is not None:
+                    raise error
+                return True
+
+            try:
+                router.route_until(condition)
+            except Trouble:
+                pass
+            del token, condition
+            gc.collect()
+            self.assertIsNone(gone())
+
+    def test_handler_of_a_signal_that_raises(self):
+        def raise_trouble(*args):
+            raise Trouble
+
+        router = self.start_router()
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, raise_trouble))
+        for _ in range(30):
+            with self.uncaught() as printed, self.assertRaises(Trouble):
+                signal.setitimer(signal.ITIMER_REAL, 0.001)
+                router.route_until(lambda: False, DEADLINE)
+            self.assertEqual(printed, [])
+
+
+class InterruptTest(TestCase):
+    """Ctrl-C, each in a process of its own."""
+
+    PROLOGUE = '''
+import os, signal, sys, threading, time
+from gmsgtest import GLib, GMsg
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+router = GMsg.Router()
+router.start()
+sender, receiver = router.pipe()
+sender.start()
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def interrupt_soon(seconds=0.05):
+    timer = threading.Timer(seconds, interrupt)
+    timer.daemon = True
+    timer.start()
+'''
+    EPILOGUE = '''
+router.close_pipe(receiver)
+router.stop()
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+print('ended')
+'''
+
+    def check(self, body, errors=''):
+        process = subprocess.run([sys.executable, '-c', self.PROLOGUE + body + self.EPILOGUE],
+                                 cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 text=True, timeout=DEADLINE)
+        self.assertEqual(process.returncode, 0, process.stderr)
+        self.assertEqual(process.stdout, 'interrupted\nended\n')
+        self.assertEqual(process.stderr, errors)
+
+    def test_while_it_waits(self):
+        self.check('''
+interrupt_soon()
+try:
+    router.route_until(lambda: False)
+except KeyboardInterrupt:
+    print('interrupted')
+''')
+
+    def test_in_the_condition(self):
+        self.check('''
+def condition():
+    interrupt_soon()
+    while True:
+        time.sleep(60)
+
+try:
+    router.route_until(condition)
+except KeyboardInterrupt:
+    print('interrupted')
+''')
+
+    def test_in_a_handler(self):
+        self.check('''
+def message_cb(receiver, message):
+    interrupt()
+    for _ in range(1000):
+        pass
+
+receiver.connect('message', message_cb)
+sender.send(1)
+try:
+    router.route_until(lambda: False)
+except KeyboardInterrupt:
+    print('interrupted')
+''')
+
+    def test_under_a_flood(self):
+        self.check('''
+def message_cb(receiver, message):
+    sender.send(GMsg.unpack(message) + 1)
+
+receiver.connect('message', message_cb)
+sender.send(1)
+interrupt_soon()
+try:
+    router.route_until(lambda: False)
+except KeyboardInterrupt:
+    print('interrupted')
+sender.stop()
+receiver.disconnect_by_func(message_cb)
+router.route_until(lambda: receiver.get_state() == GMsg.ReceiverState.FINISHED)
+''')
+
+    def test_in_a_main_loop(self):
+        # The inner call ends with the interrupt, which leaves the handler and is
+        # printed; PyGObject ends the main loop with it.
+        process = subprocess.run([sys.executable, '-c', self.PROLOGUE + '''
+loop = GLib.MainLoop()
+
+
+def idle_cb():
+    interrupt_soon()
+    try:
+        router.route_until(lambda: False)
+    except KeyboardInterrupt:
+        print('inner')
+
+
+GLib.idle_add(idle_cb)
+try:
+    loop.run()
+except KeyboardInterrupt:
+    print('outer')
+''' + self.EPILOGUE], cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=DEADLINE)
+        self.assertEqual(process.stderr, '')
+        self.assertEqual(process.stdout, 'inner\nouter\nended\n')
+
+    def test_handler_of_ones_own(self):
+        self.check('''
+caught = []
+signal.signal(signal.SIGINT, lambda *args: caught.append(1))
+interrupt_soon()
+router.route_until(lambda: caught)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+print('interrupted')
+''')
+
+    def test_many_times(self):
+        self.check('''
+caught = 0
+for number in range(100):
+    try:
+        interrupt_soon(number / 20000)
+        router.route_until(lambda: False)
+    except KeyboardInterrupt:
+        caught += 1
+assert caught == 100
+print('interrupted')
+''')
+
+
+if __name__ == '__main__':
+    tap.main()
