@@ -1,0 +1,98 @@
+/* bench.h: what the benchmark programs share
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include <glib-object.h>
+
+G_BEGIN_DECLS
+
+/* More than one line, since processors fetch the neighbour of a line, too. */
+#define BENCH_CACHE_LINE 128
+
+typedef struct _Bench Bench;
+typedef struct _BenchTransport BenchTransport;
+
+/* How each message ends: as the handler of a signal, in the loop's thread. */
+typedef void (*BenchHandler) (GObject  *instance,
+                              GVariant *message,
+                              Bench    *bench);
+
+/* A way of carrying messages to the main loop. */
+struct _BenchTransport
+{
+  const char *name;
+
+  /* In the loop's thread. A capacity of 0 is no bound. */
+  gpointer  (*open)         (Bench    *bench,
+                             guint     capacity);
+  gpointer  (*open_sender)  (gpointer  self);
+  void      (*close)        (gpointer  self);
+
+  /* In the sender's thread, which is the loop's where there is no other. Sinks
+   * a floating reference. */
+  void      (*send)         (gpointer  sender,
+                             GVariant *message);
+  void      (*close_sender) (gpointer  sender);
+
+  /* Where the loop is not GLib's; in the loop's thread. */
+  void      (*run)          (gpointer  self);
+  void      (*quit)         (gpointer  self);
+};
+
+struct _Bench
+{
+  GMainContext         *context;   /* (unowned): the default one */
+  GMainLoop            *loop;      /* (owned) */
+  const BenchTransport *transport; /* (unowned) */
+  gpointer              opened;    /* (owned): by the transport's close() */
+  GObject              *sink;      /* (owned): emits for transports without an object */
+  BenchHandler          handler;   /* what is to be connected */
+  gpointer              user_data; /* of the handler */
+
+  /* The loop's thread only, on lines of its own */
+  _Alignas (BENCH_CACHE_LINE)
+  guint64               n_received;
+  guint64               n_expected;
+  guint64               sum;
+  char                  end[BENCH_CACHE_LINE];
+};
+
+/* For the transports */
+GObject *bench_sink_new    (Bench                *bench);
+void     bench_emit        (Bench                *bench,
+                            GVariant             *message);
+
+/* For the programs */
+Bench   *bench_new         (const BenchTransport *transport,
+                            BenchHandler          handler,
+                            gpointer              user_data,
+                            guint                 capacity);
+void     bench_free        (Bench                *bench);
+void     bench_run         (Bench                *bench);
+void     bench_quit        (Bench                *bench);
+gint64   bench_clock_ns    (void);
+gint64   bench_cpu_ns      (void);
+gint64   bench_heap_bytes  (void);
+void     bench_sleep_ns    (gint64                ns);
+int      bench_compare_ns  (gconstpointer         a,
+                            gconstpointer         b);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Bench, bench_free)
+
+int      bench_main        (int                          argc,
+                            char                       **argv,
+                            const BenchTransport *const *transports);
+
+extern const BenchTransport bench_transport_idle;
+extern const BenchTransport bench_transport_idle_default;
+extern const BenchTransport bench_transport_invoke;
+extern const BenchTransport bench_transport_wake;
+extern const BenchTransport bench_transport_gmsgrouter;
+extern const BenchTransport bench_transport_gstbus;
+extern const BenchTransport bench_transport_zeromq;
+
+G_END_DECLS

@@ -1,0 +1,354 @@
+/* main.c: measures one transport in one way, and prints the result as JSON
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "bench.h"
+#include "count.h"
+
+#include <stdlib.h>
+
+static char *transport_name;
+static int n_senders = 1;
+static int n_messages = 200000;
+static int capacity;
+static int payload = sizeof (gint64);
+static gboolean list;
+
+static const GOptionEntry entries[] =
+{
+  { "transport", 0, 0, G_OPTION_ARG_STRING, &transport_name, "What carries the messages", "NAME" },
+  { "senders", 0, 0, G_OPTION_ARG_INT, &n_senders, "Threads that send", "N" },
+  { "messages", 0, 0, G_OPTION_ARG_INT, &n_messages, "Messages of all of them together", "N" },
+  { "capacity", 0, 0, G_OPTION_ARG_INT, &capacity, "Bound of the queue; 0: none", "N" },
+  { "payload", 0, 0, G_OPTION_ARG_INT, &payload, "Bytes of a message", "N" },
+  { "list", 0, 0, G_OPTION_ARG_NONE, &list, "Print the names of the transports", NULL },
+  G_OPTION_ENTRY_NULL
+};
+
+/* What a sender's thread has, on cache lines of its own. */
+typedef struct
+{
+  _Alignas (BENCH_CACHE_LINE)
+  Bench    *bench;    /* (unowned) */
+  gpointer  sender;   /* (owned): by close_sender() */
+  GThread  *thread;   /* (owned) */
+  guint     n;        /* messages to send */
+  char      end[BENCH_CACHE_LINE];
+} Producer;
+
+/* The threads are there before the clock starts. */
+static GMutex gate_lock;
+static GCond gate_cond;
+static int gate_waiting;
+static gboolean gate_open;
+
+static void
+pass_gate (void)
+{
+  g_mutex_lock (&gate_lock);
+  gate_waiting++;
+  g_cond_broadcast (&gate_cond);
+  while (!gate_open)
+    g_cond_wait (&gate_cond, &gate_lock);
+  g_mutex_unlock (&gate_lock);
+}
+
+static void
+await_all_at_gate (int n)
+{
+  g_mutex_lock (&gate_lock);
+  while (gate_waiting < n)
+    g_cond_wait (&gate_cond, &gate_lock);
+  g_mutex_unlock (&gate_lock);
+}
+
+static void
+open_gate (void)
+{
+  g_mutex_lock (&gate_lock);
+  gate_open = TRUE;
+  g_cond_broadcast (&gate_cond);
+  g_mutex_unlock (&gate_lock);
+}
+
+/* Copied for each message, as it would be where it is different each time. */
+static guint8 *bytes;
+
+static GVariant *
+make_message (gint64 number)
+{
+  if (bytes == NULL)
+    return g_variant_new_int64 (number);
+
+  return g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, bytes, (gsize) payload, 1);
+}
+
+static void
+message_cb (GObject  *instance,
+            GVariant *message,
+            Bench    *bench)
+{
+  if (bytes == NULL)
+    {
+      bench->sum += (guint64) g_variant_get_int64 (message);
+    }
+  else
+    {
+      gsize n;
+      const guint8 *data = g_variant_get_fixed_array (message, &n, 1);
+
+      bench->sum += data[0] + data[n - 1];
+    }
+
+  if (++bench->n_received == bench->n_expected)
+    bench_quit (bench);
+}
+
+static gpointer
+producer_thread (gpointer data)
+{
+  Producer *producer = data;
+  const BenchTransport *transport = producer->bench->transport;
+  gpointer sender = producer->sender;
+
+  pass_gate ();
+
+  for (guint i = 0; i < producer->n; i++)
+    transport->send (sender, make_message (i));
+
+  transport->close_sender (sender);
+
+  return NULL;
+}
+
+/* The work that all variants do, and nothing else, in one thread. */
+static void
+measure_floor (void)
+{
+  g_autoptr (Bench) bench = bench_new (NULL, message_cb, NULL, 0);
+  GAsyncQueue *queue = g_async_queue_new ();
+  gint64 start, cpu;
+
+  start = bench_clock_ns ();
+  cpu = bench_cpu_ns ();
+
+  for (int i = 0; i < n_messages; i++)
+    {
+      g_async_queue_push (queue, g_variant_ref_sink (make_message (i)));
+      bench_emit (bench, g_async_queue_try_pop (queue));
+    }
+
+  cpu = bench_cpu_ns () - cpu;
+  start = bench_clock_ns () - start;
+  g_assert_cmpuint (bench->n_received, ==, n_messages);
+
+  g_print ("{\"ns\": %.2f, \"cpu_ns\": %.2f, \"wakeups_per_1000\": 0}\n",
+           (double) start / n_messages,
+           (double) cpu / n_messages);
+  g_async_queue_unref (queue);
+}
+
+static void
+measure_throughput (const BenchTransport *transport)
+{
+  g_autoptr (Bench) bench = bench_new (transport, message_cb, NULL, (guint) capacity);
+  Producer *producers = g_aligned_alloc0 ((gsize) n_senders, sizeof (Producer), BENCH_CACHE_LINE);
+  gint64 start, cpu;
+  guint64 wakeups;
+
+  for (int i = 0; i < n_senders; i++)
+    {
+      producers[i].bench = bench;
+      producers[i].n = (guint) (n_messages / n_senders);
+      producers[i].sender = transport->open_sender (bench->opened);
+      producers[i].thread = g_thread_new ("sender", producer_thread, &producers[i]);
+      bench->n_expected += producers[i].n;
+    }
+  await_all_at_gate (n_senders);
+
+  wakeups = bench_count_wakeups ();
+  cpu = bench_cpu_ns ();
+  start = bench_clock_ns ();
+  open_gate ();
+  bench_run (bench);
+  start = bench_clock_ns () - start;
+  wakeups = bench_count_wakeups () - wakeups;
+
+  for (int i = 0; i < n_senders; i++)
+    g_thread_join (producers[i].thread);
+  cpu = bench_cpu_ns () - cpu;
+  g_assert_cmpuint (bench->n_received, ==, bench->n_expected);
+
+  g_print ("{\"ns\": %.2f, \"cpu_ns\": %.2f, \"wakeups_per_1000\": %.3f}\n",
+           (double) start / (double) bench->n_expected,
+           (double) cpu / (double) bench->n_expected,
+           1000.0 * (double) wakeups / (double) bench->n_expected);
+  g_aligned_free (producers);
+}
+
+/* One message at a time, for a loop that sleeps. */
+static gint64 *delays;
+
+static void
+delayed_cb (GObject  *instance,
+            GVariant *message,
+            Bench    *bench)
+{
+  delays[bench->n_received] = bench_clock_ns () - g_variant_get_int64 (message);
+  if (++bench->n_received == bench->n_expected)
+    bench_quit (bench);
+}
+
+static gpointer
+slow_producer_thread (gpointer data)
+{
+  Producer *producer = data;
+  const BenchTransport *transport = producer->bench->transport;
+
+  pass_gate ();
+
+  for (guint i = 0; i < producer->n; i++)
+    {
+      /* Long enough for the loop to fall asleep again. */
+      bench_sleep_ns (200000);
+      transport->send (producer->sender, g_variant_new_int64 (bench_clock_ns ()));
+    }
+
+  transport->close_sender (producer->sender);
+
+  return NULL;
+}
+
+static void
+measure_latency (const BenchTransport *transport)
+{
+  g_autoptr (Bench) bench = bench_new (transport, delayed_cb, NULL, 0);
+  Producer producer = { .bench = bench };
+
+  delays = g_new (gint64, n_messages);
+  bench->n_expected = (guint64) n_messages;
+  producer.n = (guint) n_messages;
+  producer.sender = transport->open_sender (bench->opened);
+  producer.thread = g_thread_new ("sender", slow_producer_thread, &producer);
+  open_gate ();
+  bench_run (bench);
+  g_thread_join (producer.thread);
+
+  qsort (delays, (gsize) n_messages, sizeof (gint64), bench_compare_ns);
+  g_print ("{\"p50_us\": %.2f, \"p99_us\": %.2f}\n",
+           (double) delays[n_messages / 2] / 1000,
+           (double) delays[n_messages - 1 - n_messages / 100] / 1000);
+  g_free (delays);
+}
+
+static GVariant **messages;
+
+static gpointer
+flooding_thread (gpointer data)
+{
+  Producer *producer = data;
+
+  for (guint i = 0; i < producer->n; i++)
+    producer->bench->transport->send (producer->sender, messages[i]);
+
+  return NULL;
+}
+
+/* What a message that waits takes beside its variant. */
+static void
+measure_memory (const BenchTransport *transport)
+{
+  g_autoptr (Bench) bench = bench_new (transport, message_cb, NULL, 0);
+  Producer producer = { .bench = bench, .n = (guint) n_messages };
+  gint64 alone, queued;
+
+  messages = g_new (GVariant *, n_messages);
+  producer.sender = transport->open_sender (bench->opened);
+
+  alone = bench_heap_bytes ();
+  for (int i = 0; i < n_messages; i++)
+    messages[i] = g_variant_ref_sink (make_message (i));
+  alone = bench_heap_bytes () - alone;
+
+  queued = bench_heap_bytes ();
+  producer.thread = g_thread_new ("sender", flooding_thread, &producer);
+  g_thread_join (producer.thread);
+  queued = bench_heap_bytes () - queued;
+
+  for (int i = 0; i < n_messages; i++)
+    g_variant_unref (messages[i]);
+
+  bench->n_expected = (guint64) n_messages;
+  bench_run (bench);
+  transport->close_sender (producer.sender);
+
+  g_print ("{\"bytes\": %.1f, \"variant_bytes\": %.1f}\n",
+           (double) queued / n_messages,
+           (double) alone / n_messages);
+  g_free (messages);
+}
+
+int
+bench_main (int                          argc,
+            char                       **argv,
+            const BenchTransport *const *transports)
+{
+  g_autoptr (GOptionContext) context = g_option_context_new ("throughput|latency|memory");
+  g_autoptr (GError) error = NULL;
+  const BenchTransport *transport = NULL;
+  const char *mode;
+
+  g_option_context_add_main_entries (context, entries, NULL);
+  if (!g_option_context_parse (context, &argc, &argv, &error))
+    {
+      g_printerr ("%s\n", error->message);
+      return 2;
+    }
+  mode = argc == 2 ? argv[1] : "";
+
+  if (list)
+    {
+      for (guint i = 0; transports[i] != NULL; i++)
+        g_print ("%s\n", transports[i]->name);
+      return 0;
+    }
+
+  if (payload != sizeof (gint64))
+    bytes = g_malloc0 ((gsize) payload);
+
+  if (g_strcmp0 (transport_name, "floor") == 0 && g_str_equal (mode, "throughput"))
+    {
+      measure_floor ();
+      g_free (bytes);
+      return 0;
+    }
+
+  for (guint i = 0; transports[i] != NULL; i++)
+    {
+      if (g_strcmp0 (transport_name, transports[i]->name) == 0)
+        transport = transports[i];
+    }
+  if (transport == NULL)
+    {
+      g_printerr ("There is no such transport: %s\n", transport_name);
+      return 2;
+    }
+
+  if (g_str_equal (mode, "throughput"))
+    measure_throughput (transport);
+  else if (g_str_equal (mode, "latency"))
+    measure_latency (transport);
+  else if (g_str_equal (mode, "memory"))
+    measure_memory (transport);
+  else
+    {
+      g_printerr ("There is no such measurement: %s\n", mode);
+      return 2;
+    }
+
+  g_free (bytes);
+
+  return 0;
+}
