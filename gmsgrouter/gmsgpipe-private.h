@@ -84,4 +84,7 @@ gboolean      gmsg_pipe_begin_pull      (GMsgPipe      *self,
                                          GMainContext  *context);
 void          gmsg_pipe_end_pull        (GMsgPipe      *self);
 
+/* Any thread */
+void          gmsg_pipe_wake_puller     (GMsgPipe      *self);
+
 G_END_DECLS

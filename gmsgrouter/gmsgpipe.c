@@ -58,8 +58,8 @@ is_closed_locked (GMsgPipe *self)
 
 /* Has next_async(), if it waits, look again. Its context may be another one than
  * the router's. */
-static void
-wake_puller (GMsgPipe *self)
+void
+gmsg_pipe_wake_puller (GMsgPipe *self)
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->wake_lock);
 
@@ -254,7 +254,7 @@ gmsg_pipe_send (GMsgPipe  *self,
   if (wake)
     gmsg_channel_wake (channel);
   if (wake_pull)
-    wake_puller (self);
+    gmsg_pipe_wake_puller (self);
   if (warn)
     g_warning ("discarding message from closed pipe #%" G_GUINT64_FORMAT, self->id);
 
@@ -278,7 +278,7 @@ end_and_unlock (GMsgPipe *self)
 
   if (wake)
     gmsg_channel_wake (channel);
-  wake_puller (self);
+  gmsg_pipe_wake_puller (self);
 
   /* The warning was logged at the first, when the number was not known. */
   if (n_late > 0)
@@ -412,7 +412,7 @@ gmsg_pipe_close (GMsgPipe *self)
   self->end_deferred = FALSE;
   g_mutex_unlock (&self->channel->lock);
 
-  wake_puller (self);
+  gmsg_pipe_wake_puller (self);
 
   n_waiting = waiting.length;
   g_queue_clear_full (&waiting, (GDestroyNotify) g_variant_unref);

@@ -13,10 +13,11 @@
  * manual mode, too. */
 typedef struct
 {
-  GMsgPipe   *pipe;      /* (owned) */
-  GMsgSource *source;    /* (owned) */
-  GSource    *cancelled; /* (owned) (nullable) */
-  gint64      asked_at;  /* monotonic µs */
+  GMsgPipe     *pipe;        /* (owned) */
+  GMsgSource   *source;      /* (owned) */
+  GCancellable *cancellable; /* (unowned) (nullable): the task's */
+  gulong        handler;     /* of @cancellable; 0: none */
+  gint64        asked_at;    /* monotonic µs */
 } Pull;
 
 static void
@@ -34,9 +35,9 @@ pull_end (Pull *self)
 {
   gmsg_pipe_end_pull (self->pipe);
 
-  if (self->cancelled != NULL)
-    g_source_destroy (self->cancelled);
-  g_clear_pointer (&self->cancelled, g_source_unref);
+  /* g_cancellable_disconnect() would wait for a handler that runs in another thread.
+   * There is no need to: it holds what it uses. */
+  g_clear_signal_handler (&self->handler, self->cancellable);
 
   gmsg_source_destroy (self->source);
   g_clear_pointer (&self->source, gmsg_source_free);
@@ -52,7 +53,16 @@ pull_is_ready (gpointer  data,
   guint max_latency = (guint) g_atomic_int_get (&channel->max_latency);
   gint64 since;
 
-  if (!gmsg_channel_in_thread (channel) || !gmsg_pipe_can_pull (self->pipe, &since))
+  if (!gmsg_channel_in_thread (channel))
+    return FALSE;
+
+  if (g_cancellable_is_cancelled (self->cancellable))
+    {
+      *deadline = 0;
+      return TRUE;
+    }
+
+  if (!gmsg_pipe_can_pull (self->pipe, &since))
     return FALSE;
 
   *deadline = max_latency == 0 ? GMSG_SOURCE_NEVER : MAX (since, self->asked_at) + max_latency;
@@ -69,6 +79,10 @@ pull_dispatch (gpointer data)
 
   pull_end (self);
 
+  /* Before anything is taken, which would be lost. */
+  if (g_task_return_error_if_cancelled (task))
+    return G_SOURCE_REMOVE;
+
   message = gmsg_receiver_pull (receiver);
   if (message != NULL)
     g_task_return_pointer (task, message, (GDestroyNotify) g_variant_unref);
@@ -82,17 +96,20 @@ pull_dispatch (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-static gboolean
-pull_cancelled_cb (GCancellable *cancellable,
-                   gpointer      data)
+/* In the thread that cancels. A GCancellableSource would do the same, but leaks (seen
+ * in GLib 2.74) where it is destroyed just then. */
+static void
+cancelled_cb (GCancellable *cancellable,
+              gpointer      data)
 {
-  g_autoptr (GTask) task = g_object_ref (data);
+  gmsg_pipe_wake_puller (data);
+}
 
-  pull_end (g_task_get_task_data (task));
-  g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CANCELLED,
-                           "Waiting for the next message was cancelled");
-
-  return G_SOURCE_REMOVE;
+static void
+unref_pipe (gpointer  data,
+            GClosure *closure)
+{
+  gmsg_pipe_unref (data);
 }
 
 static const GMsgSourceFuncs pull_source_funcs =
@@ -110,7 +127,6 @@ gmsg_pull_start (GTask *task)
 {
   GMsgPipe *pipe = gmsg_receiver_get_pipe (g_task_get_source_object (task));
   GMainContext *context = g_task_get_context (task);
-  GCancellable *cancellable = g_task_get_cancellable (task);
   Pull *self = NULL;
 
   if (!gmsg_pipe_begin_pull (pipe, context))
@@ -119,17 +135,17 @@ gmsg_pull_start (GTask *task)
   self = g_new0 (Pull, 1);
   self->pipe = gmsg_pipe_ref (pipe);
   self->asked_at = g_get_monotonic_time ();
+  self->cancellable = g_task_get_cancellable (task);
   g_task_set_task_data (task, self, pull_free);
+
+  /* Before the source is first prepared, so that no cancellation is missed. */
+  if (self->cancellable != NULL)
+    self->handler = g_signal_connect_data (self->cancellable, "cancelled",
+                                           G_CALLBACK (cancelled_cb), gmsg_pipe_ref (pipe),
+                                           unref_pipe, 0);
 
   self->source = gmsg_source_attach (&pull_source_funcs, task, context,
                                      g_task_get_priority (task), "[gmsgrouter] next");
-
-  if (cancellable != NULL)
-    {
-      self->cancelled = g_cancellable_source_new (cancellable);
-      g_source_set_static_name (self->cancelled, "[gmsgrouter] next cancelled");
-      g_task_attach_source (task, self->cancelled, G_SOURCE_FUNC (pull_cancelled_cb));
-    }
 
   return TRUE;
 }
