@@ -13,6 +13,7 @@ G_BEGIN_DECLS
 typedef struct _GMsgBurst GMsgBurst;
 typedef struct _GMsgChannel GMsgChannel;
 typedef struct _GMsgPipe GMsgPipe;
+typedef struct _GMsgServer GMsgServer;
 
 /* What an entry of the channel asks of the router's thread. */
 typedef enum
@@ -49,7 +50,8 @@ typedef struct
 struct _GMsgChannel
 {
   gatomicrefcount  ref_count;
-  GThread         *thread; /* (owned); immutable: the router's thread */
+  GThread         *thread; /* (owned) (nullable); immutable: the router's thread; NULL where a
+                            * thread of the library takes the entries */
   GAsyncQueue     *queue;  /* (owned) (element-type GMsgBurst); immutable. Senders
                             * push; only the router's thread pops, and waits here
                             * in manual mode */
@@ -64,6 +66,10 @@ struct _GMsgChannel
   gboolean         needs_wake; /* lock: the context may sleep, and has seen nothing */
   GQueue           blocked;    /* lock (element-type GCond): where senders wait for room */
 
+  GMutex           server_lock; /* never taken while another is held */
+  GMsgServer      *server;       /* (owned) (nullable); server_lock: listens for workers */
+  gboolean         server_ended; /* server_lock: there will be none any more */
+
   GMutex           wake_lock;  /* may be taken while @lock is held, not vice versa */
   GMainContext    *context;    /* (owned) (nullable); wake_lock: NULL once closed */
 
@@ -71,13 +77,16 @@ struct _GMsgChannel
                                 * being dispatched, shared by nested dispatches */
   _Atomic guint64  n_taken;    /* atomic: entries so far; written in the router's thread */
 
+  guint64          max_message_size; /* lock: bytes, of what comes from outside */
+
   /* Fair dispatch; atomic: set in the router's thread */
   int              priority;
   guint            budget;      /* µs */
   guint            max_latency; /* µs */
 };
 
-GMsgChannel *gmsg_channel_new             (GMainContext  *context);
+GMsgChannel *gmsg_channel_new             (GMainContext  *context,
+                                           GThread       *thread);
 GMsgChannel *gmsg_channel_ref             (GMsgChannel   *self);
 void         gmsg_channel_unref           (GMsgChannel   *self);
 

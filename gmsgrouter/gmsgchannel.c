@@ -21,15 +21,17 @@ struct _GMsgBurst
 };
 
 GMsgChannel *
-gmsg_channel_new (GMainContext *context)
+gmsg_channel_new (GMainContext *context,
+                  GThread      *thread)
 {
   GMsgChannel *self = g_new0 (GMsgChannel, 1);
 
   g_atomic_ref_count_init (&self->ref_count);
-  self->thread = g_thread_ref (g_thread_self ());
+  self->thread = thread != NULL ? g_thread_ref (thread) : NULL;
   self->queue = g_async_queue_new ();
   g_mutex_init (&self->lock);
   g_queue_init (&self->blocked);
+  g_mutex_init (&self->server_lock);
   g_mutex_init (&self->wake_lock);
   self->context = g_main_context_ref (context);
   self->needs_wake = TRUE;
@@ -54,13 +56,15 @@ gmsg_channel_unref (GMsgChannel *self)
    * pushed after that. */
   g_assert (g_async_queue_length (self->queue) == 0);
   g_assert (self->context == NULL);
+  g_assert (self->server == NULL);
 
   g_free (self->taken);
   g_free (self->spare);
   g_async_queue_unref (self->queue);
   g_mutex_clear (&self->wake_lock);
+  g_mutex_clear (&self->server_lock);
   g_mutex_clear (&self->lock);
-  g_thread_unref (self->thread);
+  g_clear_pointer (&self->thread, g_thread_unref);
   g_free (self);
 }
 

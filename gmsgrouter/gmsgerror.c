@@ -30,4 +30,11 @@ G_DEFINE_ENUM_TYPE (GMsgError, gmsg_error,
                     G_DEFINE_ENUM_VALUE (GMSG_ERROR_WRONG_THREAD, "wrong-thread"),
                     G_DEFINE_ENUM_VALUE (GMSG_ERROR_FULL, "full"),
                     G_DEFINE_ENUM_VALUE (GMSG_ERROR_PENDING, "pending"),
-                    G_DEFINE_ENUM_VALUE (GMSG_ERROR_INVALID_ARGUMENT, "invalid-argument"))
+                    G_DEFINE_ENUM_VALUE (GMSG_ERROR_INVALID_ARGUMENT, "invalid-argument"),
+                    G_DEFINE_ENUM_VALUE (GMSG_ERROR_EXPORTED, "exported"),
+                    G_DEFINE_ENUM_VALUE (GMSG_ERROR_INVALID_ADDRESS, "invalid-address"),
+                    G_DEFINE_ENUM_VALUE (GMSG_ERROR_CONNECTION, "connection"),
+                    G_DEFINE_ENUM_VALUE (GMSG_ERROR_PEER_LOST, "peer-lost"),
+                    G_DEFINE_ENUM_VALUE (GMSG_ERROR_PROTOCOL, "protocol"),
+                    G_DEFINE_ENUM_VALUE (GMSG_ERROR_TOO_LARGE, "too-large"),
+                    G_DEFINE_ENUM_VALUE (GMSG_ERROR_NOT_SUPPORTED, "not-supported"))

@@ -43,6 +43,13 @@ G_BEGIN_DECLS
  * @GMSG_ERROR_PENDING: The last call has not been completed yet.
  * @GMSG_ERROR_INVALID_ARGUMENT: An argument is out of its range, or the object
  *   has no pipe.
+ * @GMSG_ERROR_EXPORTED: The sender was handed over to another process.
+ * @GMSG_ERROR_INVALID_ADDRESS: The address can't be understood.
+ * @GMSG_ERROR_CONNECTION: There is no connection to the router.
+ * @GMSG_ERROR_PEER_LOST: The process at the other end was lost.
+ * @GMSG_ERROR_PROTOCOL: The process at the other end broke the protocol.
+ * @GMSG_ERROR_TOO_LARGE: The message is larger than the router takes.
+ * @GMSG_ERROR_NOT_SUPPORTED: That can't be done here, or not in this version.
  *
  * What can go wrong in this library.
  *
@@ -63,6 +70,13 @@ typedef enum
   GMSG_ERROR_FULL,
   GMSG_ERROR_PENDING,
   GMSG_ERROR_INVALID_ARGUMENT,
+  GMSG_ERROR_EXPORTED,
+  GMSG_ERROR_INVALID_ADDRESS,
+  GMSG_ERROR_CONNECTION,
+  GMSG_ERROR_PEER_LOST,
+  GMSG_ERROR_PROTOCOL,
+  GMSG_ERROR_TOO_LARGE,
+  GMSG_ERROR_NOT_SUPPORTED,
 } GMsgError;
 
 #define GMSG_TYPE_ERROR (gmsg_error_get_type ())

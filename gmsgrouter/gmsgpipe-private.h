@@ -7,9 +7,13 @@
 #pragma once
 
 #include "gmsgchannel-private.h"
+#include "gmsglink-private.h"
 #include "gmsgrouter.h"
 
 G_BEGIN_DECLS
+
+/* Of the type string of a message that leaves the process, in bytes. */
+#define GMSG_MAX_TYPE_LENGTH 16384
 
 struct _GMsgPipe
 {
@@ -38,6 +42,27 @@ struct _GMsgPipe
   guint              n_blocked;     /* senders that wait in @room */
   GCond              room;
   GList              blocked_link;  /* in the channel's @blocked while @n_blocked > 0 */
+  gboolean           ended;         /* the sender's side, in another process */
+  GError            *error;         /* (owned) (nullable): what ended the sender's side;
+                                     * immutable once set */
+
+  /* Of a pipe whose sender is in another process: the router's end */
+  GMsgLink          *link;          /* (owned) (nullable): to the worker */
+  guint64            n_bytes;       /* of undelivered messages */
+  guint              n_released;    /* places that the worker has not been told of */
+  gboolean           paused;        /* nothing is read from the worker until @n_bytes is
+                                     * small again */
+
+  /* Of a pipe whose router is in another process: the worker's end */
+  gboolean           remote;        /* immutable */
+  guint64            max_message_size; /* immutable: bytes, that the router takes */
+  gboolean           cancel_wanted; /* to be carried out in the sender's next call, or in
+                                     * its main context */
+  gboolean           flushed;       /* all has been handed to the kernel */
+  gint64             progress_at;   /* monotonic µs: when something last was */
+
+  /* Atomic: set under the channel's lock, before the first message */
+  gboolean           exported;      /* the sender is in another process */
 
   /* Guarded by the channel's wake_lock */
   GMainContext      *pull_context;  /* (owned) (nullable): where next_async() waits */
@@ -68,8 +93,35 @@ gboolean      gmsg_pipe_stop            (GMsgPipe      *self,
 void          gmsg_pipe_end             (GMsgPipe      *self);
 GCancellable *gmsg_pipe_get_cancellable (GMsgPipe      *self);
 
+/* For handing it over: any thread */
+gboolean      gmsg_pipe_export          (GMsgPipe      *self,
+                                         GError       **error);
+void          gmsg_pipe_unexport        (GMsgPipe      *self);
+
+/* For the link to a worker: the server's thread */
+gboolean      gmsg_pipe_receive         (GMsgPipe      *self,
+                                         GVariant      *message);
+gboolean      gmsg_pipe_count_dropped   (GMsgPipe      *self,
+                                         guint64        n_dropped);
+void          gmsg_pipe_receive_end     (GMsgPipe      *self,
+                                         const GError  *error);
+
+/* For the link to a router: the remote's thread */
+gboolean      gmsg_pipe_credit          (GMsgPipe      *self,
+                                         guint64        n_places);
+void          gmsg_pipe_break           (GMsgPipe      *self,
+                                         const GError  *error);
+void          gmsg_pipe_want_cancel     (GMsgPipe      *self);
+void          gmsg_pipe_set_progress    (GMsgPipe      *self,
+                                         gboolean       flushed);
+gboolean      gmsg_pipe_wait_flushed    (GMsgPipe      *self,
+                                         GError       **error);
+void          gmsg_pipe_cancel_wanted   (GMsgPipe      *self);
+
 /* For the receiver and the routing table: the router's thread */
-void          gmsg_pipe_release_room    (GMsgPipe      *self);
+void          gmsg_pipe_release_room    (GMsgPipe      *self,
+                                         GVariant      *message);
+const GError *gmsg_pipe_get_error       (GMsgPipe      *self);
 GVariant     *gmsg_pipe_take_waiting    (GMsgPipe      *self,
                                          guint         *n_discarded);
 gboolean      gmsg_pipe_take_end        (GMsgPipe      *self);

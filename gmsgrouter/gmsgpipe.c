@@ -6,6 +6,11 @@
 
 #include "gmsgpipe-private.h"
 
+#include <string.h>
+
+/* How long stop() in a worker waits for a router that reads nothing. */
+#define FLUSH_TIMEOUT (10 * G_USEC_PER_SEC)
+
 GMsgPipe *
 gmsg_pipe_new (GMsgChannel  *channel,
                guint64       id,
@@ -42,9 +47,11 @@ gmsg_pipe_unref (GMsgPipe *self)
 
   g_assert (self->n_blocked == 0);
   g_assert (self->pull_context == NULL);
+  g_assert (self->link == NULL);
 
   g_queue_clear_full (&self->waiting, (GDestroyNotify) g_variant_unref);
   g_clear_object (&self->cancellable);
+  g_clear_error (&self->error);
   g_cond_clear (&self->room);
   gmsg_channel_unref (self->channel);
   g_free (self);
@@ -67,21 +74,55 @@ gmsg_pipe_wake_puller (GMsgPipe *self)
     g_main_context_wakeup (self->pull_context);
 }
 
+static gboolean
+set_exported_error (GMsgPipe  *self,
+                    GError   **error)
+{
+  g_set_error (error, GMSG_ERROR, GMSG_ERROR_EXPORTED,
+               "Sender of pipe #%" G_GUINT64_FORMAT " must be used where it was handed over to, "
+               "and was used here",
+               self->id);
+  return FALSE;
+}
+
+static gboolean
+check_initial_locked (GMsgPipe  *self,
+                      GError   **error)
+{
+  if (self->sender_state == GMSG_SENDER_STATE_INITIAL)
+    return TRUE;
+
+  if (self->sender_state == GMSG_SENDER_STATE_EXPORTED)
+    return set_exported_error (self, error);
+
+  g_set_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED,
+               "Sender of pipe #%" G_GUINT64_FORMAT " must not have been started, but %s",
+               self->id,
+               self->sender_state == GMSG_SENDER_STATE_OPEN ? "is started already"
+                                                            : "has been stopped");
+  return FALSE;
+}
+
+/* The worker's end, once the connection is lost. */
+static gboolean
+check_link_locked (GMsgPipe  *self,
+                   GError   **error)
+{
+  if (!self->remote || self->error == NULL)
+    return TRUE;
+
+  g_propagate_error (error, g_error_copy (self->error));
+  return FALSE;
+}
+
 gboolean
 gmsg_pipe_start (GMsgPipe  *self,
                  GError   **error)
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
 
-  if (self->sender_state != GMSG_SENDER_STATE_INITIAL)
-    {
-      g_set_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED,
-                   "Sender of pipe #%" G_GUINT64_FORMAT " can be started once, but %s",
-                   self->id,
-                   self->sender_state == GMSG_SENDER_STATE_OPEN ? "is started already"
-                                                                : "has been stopped");
-      return FALSE;
-    }
+  if (!check_initial_locked (self, error) || !check_link_locked (self, error))
+    return FALSE;
 
   self->sender_state = GMSG_SENDER_STATE_OPEN;
   return TRUE;
@@ -94,7 +135,10 @@ check_open_locked (GMsgPipe  *self,
   switch (self->sender_state)
     {
     case GMSG_SENDER_STATE_OPEN:
-      return TRUE;
+      return check_link_locked (self, error);
+
+    case GMSG_SENDER_STATE_EXPORTED:
+      return set_exported_error (self, error);
 
     case GMSG_SENDER_STATE_INITIAL:
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_STARTED,
@@ -159,6 +203,7 @@ wait_for_room_locked (GMsgPipe  *self,
 
   while (is_full_locked (self) &&
          !is_closed_locked (self) &&
+         self->error == NULL &&
          self->sender_state == GMSG_SENDER_STATE_OPEN)
     g_cond_wait (&self->room, &channel->lock);
 
@@ -187,78 +232,206 @@ discard_locked (GMsgPipe *self,
   return gmsg_channel_push_locked (self->channel, GMSG_ENTRY_TICKET, self, NULL);
 }
 
+/* What is to be done, once the lock has been released, for a message that was put in. */
+typedef struct
+{
+  GVariant *unsent;  /* (owned) (nullable): to be freed: a message may carry a destroy
+                      * notify, which is user code */
+  GVariant *dropped; /* (owned) (nullable): likewise */
+  gboolean  wake;
+  gboolean  wake_puller;
+  gboolean  warn;
+} After;
+
+static void
+count_bytes_locked (GMsgPipe *self,
+                    GVariant *message,
+                    int       sign)
+{
+  if (self->link != NULL)
+    self->n_bytes += (guint64) sign * g_variant_get_size (message);
+}
+
+/* Puts in after->unsent, for which there is room unless the oldest is to be dropped. */
+static void
+put_locked (GMsgPipe *self,
+            After    *after)
+{
+  GVariant *message;
+
+  if (is_closed_locked (self))
+    {
+      after->wake = discard_locked (self, &after->warn);
+      return;
+    }
+
+  message = g_steal_pointer (&after->unsent);
+  count_bytes_locked (self, message, 1);
+
+  if (is_full_locked (self))
+    {
+      /* Only a drop-oldest pipe is still full here, and all that it holds is in
+       * @waiting. Its places in the order stay: the messages move up. */
+      after->dropped = g_queue_pop_head (&self->waiting);
+      count_bytes_locked (self, after->dropped, -1);
+      g_queue_push_tail (&self->waiting, message);
+      self->n_dropped++;
+      return;
+    }
+
+  if (self->capacity > 0)
+    self->n_queued++;
+
+  if (self->pull_mode)
+    {
+      if (g_queue_is_empty (&self->waiting))
+        {
+          self->waiting_since = g_get_monotonic_time ();
+          after->wake_puller = TRUE;
+        }
+      g_queue_push_tail (&self->waiting, message);
+    }
+  else if (drops_oldest (self))
+    {
+      g_queue_push_tail (&self->waiting, message);
+      after->wake = gmsg_channel_push_locked (self->channel, GMSG_ENTRY_TICKET, self, NULL);
+    }
+  else
+    {
+      after->wake = gmsg_channel_push_locked (self->channel, GMSG_ENTRY_MESSAGE, self, message);
+    }
+}
+
+static void
+do_after (GMsgPipe *self,
+          After    *after)
+{
+  if (after->wake)
+    gmsg_channel_wake (self->channel);
+  if (after->wake_puller)
+    gmsg_pipe_wake_puller (self);
+  if (after->warn)
+    g_warning ("discarding message from closed pipe #%" G_GUINT64_FORMAT, self->id);
+
+  g_clear_pointer (&after->unsent, g_variant_unref);
+  g_clear_pointer (&after->dropped, g_variant_unref);
+}
+
+/* What the router would refuse is not sent. */
+static gboolean
+check_size (GMsgPipe  *self,
+            GVariant  *message,
+            GError   **error)
+{
+  gsize type_length, size;
+
+  if (!self->remote)
+    return TRUE;
+
+  size = g_variant_get_size (message);
+  type_length = strlen (g_variant_get_type_string (message));
+  if (size <= self->max_message_size && type_length <= GMSG_MAX_TYPE_LENGTH)
+    return TRUE;
+
+  g_set_error (error, GMSG_ERROR, GMSG_ERROR_TOO_LARGE,
+               "The router takes messages of at most %" G_GUINT64_FORMAT " bytes, with a type "
+               "string of at most %d; this one has %zu and %zu",
+               self->max_message_size, GMSG_MAX_TYPE_LENGTH, size, type_length);
+  return FALSE;
+}
+
 gboolean
 gmsg_pipe_send (GMsgPipe  *self,
                 GVariant  *message,
                 GError   **error)
 {
-  GMsgChannel *channel = self->channel;
-  /* What is left in these is freed after the lock has been released: a message
-   * may carry a destroy notify, which is user code. */
-  g_autoptr (GVariant) unsent = g_variant_ref_sink (message);
-  g_autoptr (GVariant) dropped = NULL;
-  gboolean wake = FALSE;
-  gboolean wake_pull = FALSE;
-  gboolean warn = FALSE;
+  After after = { .unsent = g_variant_ref_sink (message) };
+  gboolean success;
 
-  g_mutex_lock (&channel->lock);
+  g_mutex_lock (&self->channel->lock);
+  success = check_open_locked (self, error) && check_size (self, message, error) &&
+            (!is_full_locked (self) || is_closed_locked (self) || drops_oldest (self) ||
+             wait_for_room_locked (self, error));
+  if (success)
+    put_locked (self, &after);
+  g_mutex_unlock (&self->channel->lock);
 
-  if (!check_open_locked (self, error) ||
-      (is_full_locked (self) && !is_closed_locked (self) && !drops_oldest (self) &&
-       !wait_for_room_locked (self, error)))
+  do_after (self, &after);
+  return success;
+}
+
+/* Takes @message, which came from a worker; FALSE if there is no room for it, which the
+ * worker was not told to have. */
+gboolean
+gmsg_pipe_receive (GMsgPipe *self,
+                   GVariant *message)
+{
+  After after = { .unsent = message };
+  gboolean success;
+
+  g_mutex_lock (&self->channel->lock);
+  success = !is_full_locked (self) || is_closed_locked (self) || drops_oldest (self);
+  if (success)
+    put_locked (self, &after);
+  g_mutex_unlock (&self->channel->lock);
+
+  do_after (self, &after);
+  return success;
+}
+
+/* FALSE on a pipe that drops none. */
+gboolean
+gmsg_pipe_count_dropped (GMsgPipe *self,
+                         guint64   n_dropped)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+
+  if (!drops_oldest (self))
+    return FALSE;
+
+  self->n_dropped += n_dropped;
+  return TRUE;
+}
+
+/* Takes the sender away from here, to be used in another process. */
+gboolean
+gmsg_pipe_export (GMsgPipe  *self,
+                  GError   **error)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+
+  if (!check_initial_locked (self, error))
+    return FALSE;
+
+  if (self->remote)
     {
-      g_mutex_unlock (&channel->lock);
+      g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
+                   "Sender of pipe #%" G_GUINT64_FORMAT " came from another process, and can't be "
+                   "handed over once more",
+                   self->id);
       return FALSE;
     }
 
   if (is_closed_locked (self))
     {
-      wake = discard_locked (self, &warn);
-    }
-  else if (is_full_locked (self))
-    {
-      /* Only a drop-oldest pipe is still full here, and all that it holds is in
-       * @waiting. Its places in the order stay: the messages move up. */
-      dropped = g_queue_pop_head (&self->waiting);
-      g_queue_push_tail (&self->waiting, g_steal_pointer (&unsent));
-      self->n_dropped++;
-    }
-  else
-    {
-      if (self->capacity > 0)
-        self->n_queued++;
-
-      if (self->pull_mode)
-        {
-          if (g_queue_is_empty (&self->waiting))
-            {
-              self->waiting_since = g_get_monotonic_time ();
-              wake_pull = TRUE;
-            }
-          g_queue_push_tail (&self->waiting, g_steal_pointer (&unsent));
-        }
-      else if (drops_oldest (self))
-        {
-          g_queue_push_tail (&self->waiting, g_steal_pointer (&unsent));
-          wake = gmsg_channel_push_locked (channel, GMSG_ENTRY_TICKET, self, NULL);
-        }
-      else
-        {
-          wake = gmsg_channel_push_locked (channel, GMSG_ENTRY_MESSAGE, self,
-                                           g_steal_pointer (&unsent));
-        }
+      g_set_error (error, GMSG_ERROR, GMSG_ERROR_CLOSED,
+                   "Pipe #%" G_GUINT64_FORMAT " must be open, but was closed", self->id);
+      return FALSE;
     }
 
-  g_mutex_unlock (&channel->lock);
-
-  if (wake)
-    gmsg_channel_wake (channel);
-  if (wake_pull)
-    gmsg_pipe_wake_puller (self);
-  if (warn)
-    g_warning ("discarding message from closed pipe #%" G_GUINT64_FORMAT, self->id);
-
+  self->sender_state = GMSG_SENDER_STATE_EXPORTED;
+  g_atomic_int_set (&self->exported, TRUE);
   return TRUE;
+}
+
+/* Where handing it over has failed. */
+void
+gmsg_pipe_unexport (GMsgPipe *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+
+  self->sender_state = GMSG_SENDER_STATE_INITIAL;
+  g_atomic_int_set (&self->exported, FALSE);
 }
 
 /* Ends the sender's side; releases the lock. */
@@ -269,8 +442,8 @@ end_and_unlock (GMsgPipe *self)
   guint64 n_late = self->n_late;
   gboolean wake = FALSE;
 
-  self->sender_state = GMSG_SENDER_STATE_STOPPED;
   g_cond_broadcast (&self->room);
+  self->progress_at = g_get_monotonic_time ();
   if (!channel->drained)
     wake = gmsg_channel_push_locked (channel, GMSG_ENTRY_END, gmsg_pipe_ref (self), NULL);
 
@@ -290,26 +463,63 @@ gboolean
 gmsg_pipe_stop (GMsgPipe  *self,
                 GError   **error)
 {
+  gboolean success;
+
   g_mutex_lock (&self->channel->lock);
-  if (!check_open_locked (self, error))
+  success = check_open_locked (self, error);
+
+  /* Without a connection, too, this is the end. */
+  if (self->sender_state != GMSG_SENDER_STATE_OPEN)
     {
       g_mutex_unlock (&self->channel->lock);
       return FALSE;
     }
 
+  self->sender_state = GMSG_SENDER_STATE_STOPPED;
   end_and_unlock (self);
-  return TRUE;
+  return success;
 }
 
-/* For a sender that is dropped: as stop(), from any state. */
+/* For a sender that is dropped: as stop(), from any state, unless it was handed over. */
 void
 gmsg_pipe_end (GMsgPipe *self)
 {
   g_mutex_lock (&self->channel->lock);
-  if (self->sender_state == GMSG_SENDER_STATE_STOPPED)
-    g_mutex_unlock (&self->channel->lock);
-  else
-    end_and_unlock (self);
+  if (self->sender_state == GMSG_SENDER_STATE_STOPPED ||
+      self->sender_state == GMSG_SENDER_STATE_EXPORTED)
+    {
+      g_mutex_unlock (&self->channel->lock);
+      return;
+    }
+
+  self->sender_state = GMSG_SENDER_STATE_STOPPED;
+  end_and_unlock (self);
+}
+
+/* The worker's side has ended, with @error or cleanly; once. */
+void
+gmsg_pipe_receive_end (GMsgPipe     *self,
+                       const GError *error)
+{
+  GMsgLink *link;
+
+  g_mutex_lock (&self->channel->lock);
+  link = g_steal_pointer (&self->link);
+  self->n_bytes = 0;
+  self->error = error != NULL ? g_error_copy (error) : NULL;
+  self->ended = TRUE;
+  end_and_unlock (self);
+
+  g_clear_pointer (&link, gmsg_link_unref);
+}
+
+/* What ended the sender's side; NULL: it was stopped or dropped. */
+const GError *
+gmsg_pipe_get_error (GMsgPipe *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+
+  return self->error;
 }
 
 /* (transfer none): lives as long as the pipe. */
@@ -330,27 +540,37 @@ gmsg_pipe_get_cancellable (GMsgPipe *self)
 }
 
 static void
-release_room_locked (GMsgPipe *self)
+release_room_locked (GMsgPipe *self,
+                     GVariant *message)
 {
-  if (self->capacity == 0)
-    return;
+  count_bytes_locked (self, message, -1);
 
-  self->n_queued--;
-  if (self->n_blocked > 0)
-    g_cond_signal (&self->room);
+  if (self->capacity > 0)
+    {
+      self->n_queued--;
+      if (self->link != NULL)
+        self->n_released++;
+      if (self->n_blocked > 0)
+        g_cond_signal (&self->room);
+    }
+
+  if (self->link != NULL && (self->capacity > 0 || self->paused))
+    self->link->funcs->touch (self->link);
 }
 
 /* A message that the channel carried is about to be emitted. */
 void
-gmsg_pipe_release_room (GMsgPipe *self)
+gmsg_pipe_release_room (GMsgPipe *self,
+                        GVariant *message)
 {
   g_autoptr (GMutexLocker) locker = NULL;
 
-  if (self->capacity == 0)
+  /* What is sent here through an unbounded pipe is not counted. */
+  if (self->capacity == 0 && !g_atomic_int_get (&self->exported))
     return;
 
   locker = g_mutex_locker_new (&self->channel->lock);
-  release_room_locked (self);
+  release_room_locked (self, message);
 }
 
 /* For a TICKET: the message to deliver in its place, if there is one, and how
@@ -360,6 +580,7 @@ gmsg_pipe_take_waiting (GMsgPipe *self,
                         guint    *n_discarded)
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+  GVariant *message;
 
   *n_discarded = self->n_discarded;
   self->n_discarded = 0;
@@ -367,8 +588,9 @@ gmsg_pipe_take_waiting (GMsgPipe *self,
   if (self->pull_mode || g_queue_is_empty (&self->waiting))
     return NULL;
 
-  release_room_locked (self);
-  return g_queue_pop_head (&self->waiting);
+  message = g_queue_pop_head (&self->waiting);
+  release_room_locked (self, message);
+  return message;
 }
 
 /* For an END: whether it is the receiver's, too. While messages wait to be pulled
@@ -406,6 +628,10 @@ gmsg_pipe_close (GMsgPipe *self)
   g_mutex_lock (&self->channel->lock);
   self->receiver_state = GMSG_RECEIVER_STATE_CLOSED;
   g_cond_broadcast (&self->room);
+  for (GList *item = self->waiting.head; item != NULL; item = item->next)
+    count_bytes_locked (self, item->data, -1);
+  if (self->link != NULL)
+    self->link->funcs->touch (self->link);
   waiting = self->waiting;
   g_queue_init (&self->waiting);
   end_deferred = self->end_deferred;
@@ -430,6 +656,8 @@ gmsg_pipe_cancel (GMsgPipe *self)
 
   g_mutex_lock (&self->channel->lock);
   self->cancelled = TRUE;
+  if (self->link != NULL)
+    self->link->funcs->touch (self->link);
   g_set_object (&cancellable, self->cancellable);
   g_mutex_unlock (&self->channel->lock);
 
@@ -453,6 +681,12 @@ gmsg_pipe_set_pull_mode (GMsgPipe *self)
   return TRUE;
 }
 
+static gboolean
+has_ended_locked (GMsgPipe *self)
+{
+  return self->sender_state == GMSG_SENDER_STATE_STOPPED || self->ended;
+}
+
 /* Whether gmsg_pipe_pull() has something to say, and since when (monotonic µs). */
 gboolean
 gmsg_pipe_can_pull (GMsgPipe *self,
@@ -463,7 +697,7 @@ gmsg_pipe_can_pull (GMsgPipe *self,
   *since = self->waiting_since;
   return !g_queue_is_empty (&self->waiting) ||
          is_closed_locked (self) ||
-         self->sender_state == GMSG_SENDER_STATE_STOPPED;
+         has_ended_locked (self);
 }
 
 /* The next message; NULL where there is none, or the pipe is closed. */
@@ -479,7 +713,7 @@ gmsg_pipe_pull (GMsgPipe *self)
     {
       message = g_queue_pop_head (&self->waiting);
       self->waiting_since = g_get_monotonic_time ();
-      release_room_locked (self);
+      release_room_locked (self, message);
 
       if (self->end_deferred && g_queue_is_empty (&self->waiting))
         {
@@ -519,4 +753,97 @@ gmsg_pipe_end_pull (GMsgPipe *self)
   g_mutex_lock (&self->channel->wake_lock);
   context = g_steal_pointer (&self->pull_context);
   g_mutex_unlock (&self->channel->wake_lock);
+}
+
+/* The router has room for @n_places more; FALSE if they were never taken. */
+gboolean
+gmsg_pipe_credit (GMsgPipe *self,
+                  guint64   n_places)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+
+  if (n_places > self->n_queued || drops_oldest (self))
+    return FALSE;
+
+  self->n_queued -= (guint) n_places;
+  g_cond_broadcast (&self->room);
+  return TRUE;
+}
+
+/* There is no connection any more: whoever sends, or waits to, is told why. */
+void
+gmsg_pipe_break (GMsgPipe     *self,
+                 const GError *error)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+
+  if (self->error == NULL)
+    self->error = g_error_copy (error);
+  g_cond_broadcast (&self->room);
+}
+
+void
+gmsg_pipe_want_cancel (GMsgPipe *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+
+  self->cancel_wanted = TRUE;
+}
+
+/* In the thread of a sender's call, or of its main context. */
+void
+gmsg_pipe_cancel_wanted (GMsgPipe *self)
+{
+  gboolean wanted;
+
+  g_mutex_lock (&self->channel->lock);
+  wanted = self->cancel_wanted;
+  self->cancel_wanted = FALSE;
+  g_mutex_unlock (&self->channel->lock);
+
+  if (wanted)
+    gmsg_pipe_cancel (self);
+}
+
+/* Something was handed to the kernel; with @flushed, the last. */
+void
+gmsg_pipe_set_progress (GMsgPipe *self,
+                        gboolean  flushed)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+
+  self->progress_at = g_get_monotonic_time ();
+  if (!flushed)
+    return;
+
+  self->flushed = TRUE;
+  g_cond_broadcast (&self->room);
+}
+
+/* Waits until all has been handed to the kernel, which may take as long as it likes, but
+ * not stand still for FLUSH_TIMEOUT. */
+gboolean
+gmsg_pipe_wait_flushed (GMsgPipe  *self,
+                        GError   **error)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+
+  while (!self->flushed && self->error == NULL)
+    {
+      gint64 deadline = self->progress_at + FLUSH_TIMEOUT;
+
+      if (g_get_monotonic_time () >= deadline)
+        {
+          self->error = g_error_new (GMSG_ERROR, GMSG_ERROR_TIMED_OUT,
+                       "Expected the router to read what was sent through pipe #%" G_GUINT64_FORMAT
+                       ", and it read nothing for %d seconds",
+                       self->id, (int) (FLUSH_TIMEOUT / G_USEC_PER_SEC));
+          gmsg_channel_wake (self->channel);
+          break;
+        }
+
+      g_cond_wait_until (&self->room, &self->channel->lock, deadline);
+    }
+
+  return self->flushed || check_link_locked (self, error);
 }

@@ -90,6 +90,8 @@ pull_dispatch (gpointer data)
     g_task_return_new_error (task, GMSG_ERROR, GMSG_ERROR_CLOSED,
                              "Pipe #%" G_GUINT64_FORMAT " must be open, but was closed",
                              self->pipe->id);
+  else if (gmsg_pipe_get_error (self->pipe) != NULL)
+    g_task_return_error (task, g_error_copy (gmsg_pipe_get_error (self->pipe)));
   else
     g_task_return_pointer (task, NULL, NULL);
 

@@ -362,7 +362,7 @@ gmsg_receiver_finish (GMsgReceiver *self)
 
   /* The handler of that notification may have closed the pipe. */
   if (gmsg_receiver_get_state (self) == GMSG_RECEIVER_STATE_FINISHED)
-    g_signal_emit (self, signals[SIGNAL_FINISHED], 0, NULL);
+    g_signal_emit (self, signals[SIGNAL_FINISHED], 0, gmsg_pipe_get_error (self->pipe));
 }
 
 void

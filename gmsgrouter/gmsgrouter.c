@@ -8,6 +8,7 @@
 
 #include "gmsgreceiver-private.h"
 #include "gmsgsender-private.h"
+#include "gmsgserver-private.h"
 #include "gmsgtable-private.h"
 
 /* Just below GTK's redraw, at 120. */
@@ -16,6 +17,8 @@
 #define DEFAULT_BUDGET 4000
 /* A frame. */
 #define DEFAULT_MAX_LATENCY 16000
+/* Bytes. */
+#define DEFAULT_MAX_MESSAGE_SIZE (G_GUINT64_CONSTANT (64) * 1024 * 1024)
 /* How long route_until() waits before it looks at its condition again, which may
  * depend on other things than messages, such as a signal that Python handles. */
 #define CONDITION_INTERVAL (50 * G_TIME_SPAN_MILLISECOND)
@@ -105,6 +108,7 @@ struct _GMsgRouter
   int           priority;
   guint         budget;      /* µs */
   guint         max_latency; /* µs */
+  _Atomic guint64 max_message_size; /* bytes */
 
   /* Router's thread only, or under the last reference */
   GMsgTable    *table;   /* (owned) (nullable): of the run, if there is one */
@@ -120,6 +124,7 @@ typedef enum
   PROP_PRIORITY,
   PROP_BUDGET,
   PROP_MAX_LATENCY,
+  PROP_MAX_MESSAGE_SIZE,
   N_PROPERTIES,
 } GMsgRouterProperty;
 
@@ -252,6 +257,10 @@ gmsg_router_get_property (GObject    *object,
       g_value_set_uint (value, gmsg_router_get_max_latency (self));
       break;
 
+    case PROP_MAX_MESSAGE_SIZE:
+      g_value_set_uint64 (value, gmsg_router_get_max_message_size (self));
+      break;
+
     case N_PROPERTIES:
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
@@ -282,6 +291,10 @@ gmsg_router_set_property (GObject      *object,
 
     case PROP_MAX_LATENCY:
       gmsg_router_set_max_latency (self, g_value_get_uint (value));
+      break;
+
+    case PROP_MAX_MESSAGE_SIZE:
+      gmsg_router_set_max_message_size (self, g_value_get_uint64 (value));
       break;
 
     case PROP_RUNNING:
@@ -398,6 +411,25 @@ gmsg_router_class_init (GMsgRouterClass *klass)
                        0, G_MAXUINT, DEFAULT_MAX_LATENCY,
                        G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
 
+  /**
+   * GMsgRouter:max-message-size: (getter get_max_message_size) (setter set_max_message_size)
+   *
+   * The largest message that is taken from another process, in bytes.
+   *
+   * Also, nothing more is read from such a process while more than this waits to be
+   * delivered: a flood fills its memory, and not that of the application.
+   *
+   * A worker is held to what it was when it opened its pipe.
+   *
+   * May be read from any thread; to be set in the router's thread.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_MAX_MESSAGE_SIZE] =
+    g_param_spec_uint64 ("max-message-size", NULL, NULL,
+                         1, G_MAXUINT64, DEFAULT_MAX_MESSAGE_SIZE,
+                         G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
+
   g_object_class_install_properties (object_class, N_PROPERTIES, properties);
 }
 
@@ -407,6 +439,7 @@ gmsg_router_init (GMsgRouter *self)
   self->priority = DEFAULT_PRIORITY;
   self->budget = DEFAULT_BUDGET;
   self->max_latency = DEFAULT_MAX_LATENCY;
+  self->max_message_size = DEFAULT_MAX_MESSAGE_SIZE;
 }
 
 /**
@@ -657,6 +690,58 @@ gmsg_router_set_max_latency (GMsgRouter *self,
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_MAX_LATENCY]);
 }
 
+/**
+ * gmsg_router_get_max_message_size:
+ * @self: a router
+ *
+ * Gets the largest message that is taken from another process.
+ *
+ * May be called from any thread.
+ *
+ * Returns: the size, in bytes
+ *
+ * Since: 1.0
+ */
+guint64
+gmsg_router_get_max_message_size (GMsgRouter *self)
+{
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), DEFAULT_MAX_MESSAGE_SIZE);
+
+  return self->max_message_size;
+}
+
+/**
+ * gmsg_router_set_max_message_size:
+ * @self: a router
+ * @max_message_size: the size, in bytes, at least 1
+ *
+ * Sets the largest message that is taken from another process.
+ *
+ * To be called in the router's thread; in another it logs a warning and does nothing.
+ *
+ * Since: 1.0
+ */
+void
+gmsg_router_set_max_message_size (GMsgRouter *self,
+                                  guint64     max_message_size)
+{
+  g_return_if_fail (GMSG_IS_ROUTER (self));
+  g_return_if_fail (max_message_size > 0);
+
+  if (warn_of_wrong_thread (self, G_STRFUNC) || self->max_message_size == max_message_size)
+    return;
+
+  self->max_message_size = max_message_size;
+  if (self->table != NULL)
+    {
+      g_mutex_lock (&self->table->channel->lock);
+      self->table->channel->max_message_size = max_message_size;
+      g_mutex_unlock (&self->table->channel->lock);
+    }
+
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_MAX_MESSAGE_SIZE]);
+}
+
 /* What every call on a running router checks first. */
 static gboolean
 check_running (GMsgRouter  *self,
@@ -706,7 +791,8 @@ start_run (GMsgRouter  *self,
       return FALSE;
     }
 
-  channel = gmsg_channel_new (self->context);
+  channel = gmsg_channel_new (self->context, g_thread_self ());
+  channel->max_message_size = self->max_message_size;
   channel->priority = self->priority;
   channel->budget = self->budget;
   channel->max_latency = self->max_latency;
@@ -1101,4 +1187,47 @@ gmsg_router_route_until (GMsgRouter         *self,
   gmsg_table_tell_discards (table);
 
   return success;
+}
+
+/**
+ * gmsg_router_listen:
+ * @self: a router
+ * @address: where to listen, such as `unix:path=/run/user/1000/example`
+ * @error: return location for an error
+ *
+ * Chooses where workers in other processes connect to.
+ *
+ * Without this call, the first [method@Sender.dup_address] or [method@Sender.spawn] makes
+ * a socket in a directory of its own, in `$XDG_RUNTIME_DIR` or, failing that, the
+ * directory for temporary files. That is what most applications want.
+ *
+ * The path must be absolute, and must not exist; characters that have a meaning in
+ * addresses are escaped as in URIs. The socket is removed by [method@Router.stop].
+ * Only processes of the same user can connect.
+ *
+ * To be called in the router's thread, after [method@Router.start] and before the first
+ * address is made.
+ *
+ * Returns: true if the router listens now; otherwise @error is set, to
+ *   [GMSG_ERROR_INVALID_ADDRESS][error@Error] if the address can't be understood, to
+ *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] if its scheme is not `unix`, to
+ *   [GMSG_ERROR_WRONG_THREAD][error@Error] in another thread than the router's, to
+ *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run, to
+ *   [GMSG_ERROR_ALREADY_STARTED][error@Error] if it listens already, or to
+ *   [GMSG_ERROR_CONNECTION][error@Error] if the socket can't be made
+ *
+ * Since: 1.0
+ */
+gboolean
+gmsg_router_listen (GMsgRouter  *self,
+                    const char  *address,
+                    GError     **error)
+{
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), FALSE);
+  g_return_val_if_fail (address != NULL, FALSE);
+  g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
+
+  return gmsg_server_check_address (address, error) &&
+         check_running (self, "listen", error) &&
+         gmsg_server_listen (self->table->channel, address, error);
 }

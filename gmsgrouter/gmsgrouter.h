@@ -82,6 +82,11 @@ guint         gmsg_router_get_max_latency (GMsgRouter         *self);
 GMSG_AVAILABLE_IN_1_0
 void          gmsg_router_set_max_latency (GMsgRouter         *self,
                                            guint               max_latency);
+GMSG_AVAILABLE_IN_1_0
+guint64       gmsg_router_get_max_message_size (GMsgRouter    *self);
+GMSG_AVAILABLE_IN_1_0
+void          gmsg_router_set_max_message_size (GMsgRouter    *self,
+                                                guint64        max_message_size);
 
 GMSG_AVAILABLE_IN_1_0
 gboolean      gmsg_router_start           (GMsgRouter         *self,
@@ -108,6 +113,10 @@ gboolean      gmsg_router_route_until     (GMsgRouter         *self,
                                            gint64              timeout_usec,
                                            GMsgConditionFunc   condition,
                                            gpointer            user_data,
+                                           GError            **error);
+GMSG_AVAILABLE_IN_1_0
+gboolean      gmsg_router_listen          (GMsgRouter         *self,
+                                           const char         *address,
                                            GError            **error);
 
 G_END_DECLS

@@ -6,6 +6,12 @@
 
 #include "gmsgsender-private.h"
 
+#include "gmsgaddress-private.h"
+#include "gmsgremote-private.h"
+#include "gmsgserver-private.h"
+
+#include <pthread.h>
+
 /**
  * GMsgSender:
  *
@@ -71,7 +77,18 @@ G_DEFINE_FINAL_TYPE (GMsgSender, gmsg_sender, G_TYPE_OBJECT)
 G_DEFINE_ENUM_TYPE (GMsgSenderState, gmsg_sender_state,
                     G_DEFINE_ENUM_VALUE (GMSG_SENDER_STATE_INITIAL, "initial"),
                     G_DEFINE_ENUM_VALUE (GMSG_SENDER_STATE_OPEN, "open"),
-                    G_DEFINE_ENUM_VALUE (GMSG_SENDER_STATE_STOPPED, "stopped"))
+                    G_DEFINE_ENUM_VALUE (GMSG_SENDER_STATE_STOPPED, "stopped"),
+                    G_DEFINE_ENUM_VALUE (GMSG_SENDER_STATE_EXPORTED, "exported"))
+
+/* In a child of a fork() that has not called exec() the threads of the library are missing,
+ * and its locks may be held for ever. Written before any other thread of the child runs. */
+static gboolean forked;
+
+static void
+forked_cb (void)
+{
+  forked = TRUE;
+}
 
 static void
 gmsg_sender_dispose (GObject *object)
@@ -79,8 +96,8 @@ gmsg_sender_dispose (GObject *object)
   GMsgSender *self = GMSG_SENDER (object);
 
   /* Idempotent: a binding may dispose of the object while others still call it, so
-   * the pipe stays until the end. */
-  if (self->pipe != NULL)
+   * the pipe stays until the end. The copy of a fork() has no say. */
+  if (self->pipe != NULL && !forked)
     gmsg_pipe_end (self->pipe);
 
   G_OBJECT_CLASS (gmsg_sender_parent_class)->dispose (object);
@@ -91,7 +108,8 @@ gmsg_sender_finalize (GObject *object)
 {
   GMsgSender *self = GMSG_SENDER (object);
 
-  g_clear_pointer (&self->pipe, gmsg_pipe_unref);
+  if (!forked)
+    g_clear_pointer (&self->pipe, gmsg_pipe_unref);
 
   G_OBJECT_CLASS (gmsg_sender_parent_class)->finalize (object);
 }
@@ -124,6 +142,8 @@ static void
 gmsg_sender_class_init (GMsgSenderClass *klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  pthread_atfork (NULL, NULL, forked_cb);
 
   object_class->dispose = gmsg_sender_dispose;
   object_class->finalize = gmsg_sender_finalize;
@@ -174,18 +194,123 @@ gmsg_sender_new (GMsgPipe *pipe)
   return self;
 }
 
+static gboolean
+check_not_forked (GError **error)
+{
+  if (!forked)
+    return TRUE;
+
+  g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
+                       "A sender can't be used in a forked process that did not call exec(): "
+                       "start the process with gmsg_sender_spawn() or GSubprocess, or, in "
+                       "Python, with multiprocessing's “spawn” or “forkserver” context");
+  return FALSE;
+}
+
 /* A binding can construct a sender without a router. */
 static gboolean
 check_pipe (GMsgSender  *self,
             GError     **error)
 {
+  if (!check_not_forked (error))
+    return FALSE;
+
   if (self->pipe != NULL)
-    return TRUE;
+    {
+      if (self->pipe->remote)
+        gmsg_pipe_cancel_wanted (self->pipe);
+      return TRUE;
+    }
 
   g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
                        "Expected a sender from gmsg_router_pipe(), found one that was "
                        "constructed by hand and has no pipe");
   return FALSE;
+}
+
+/**
+ * gmsg_sender_new_for_address:
+ * @address: what [method@Sender.dup_address] returned in the router's process
+ * @error: return location for an error
+ *
+ * Makes the sender of a pipe whose router is in another process.
+ *
+ * It connects to the router, and waits for its answer for ten seconds at most. Then it is
+ * used like any other sender; [method@Sender.send] never waits for the connection, but for
+ * room in a pipe that blocks when it is full. What is sent is written by a thread of the
+ * library.
+ *
+ * An address works once.
+ *
+ * The sender's cancellable is cancelled in the main context that is the thread-default one
+ * at this call, or within the next call on the sender, whichever comes first; also when the
+ * connection is lost.
+ *
+ * May be called from any thread.
+ *
+ * Returns: (transfer full): a sender; or `NULL`, with @error set to
+ *   [GMSG_ERROR_INVALID_ADDRESS][error@Error] if the address can't be understood, to
+ *   [GMSG_ERROR_CONNECTION][error@Error] if there is no router there, or it refuses the
+ *   address, or to [GMSG_ERROR_NOT_SUPPORTED][error@Error] if the scheme of the address is
+ *   not `unix`, or in a forked process that did not call `exec()`
+ *
+ * Since: 1.0
+ */
+GMsgSender *
+gmsg_sender_new_for_address (const char  *address,
+                             GError     **error)
+{
+  g_autoptr (GMsgSender) self = NULL;
+
+  g_return_val_if_fail (address != NULL, NULL);
+  g_return_val_if_fail (error == NULL || *error == NULL, NULL);
+
+  self = g_object_new (GMSG_TYPE_SENDER, NULL);
+  if (!check_not_forked (error))
+    return NULL;
+
+  self->pipe = gmsg_remote_open (address, error);
+  if (self->pipe == NULL)
+    return NULL;
+
+  return g_steal_pointer (&self);
+}
+
+/**
+ * gmsg_sender_new_from_environment:
+ * @error: return location for an error
+ *
+ * Makes the sender of a worker that [method@Sender.spawn] started.
+ *
+ * It takes the address from the environment variable `GMSG_ADDRESS`, and is otherwise as
+ * [ctor@Sender.new_for_address].
+ *
+ * May be called from any thread.
+ *
+ * Returns: (transfer full): a sender; or `NULL`, with @error set to
+ *   [GMSG_ERROR_INVALID_ADDRESS][error@Error] if there is no address, or it can't be
+ *   understood, to [GMSG_ERROR_CONNECTION][error@Error] if there is no router there, or it
+ *   refuses the address, or to [GMSG_ERROR_NOT_SUPPORTED][error@Error] if the scheme of the
+ *   address is not `unix`, or in a forked process that did not call `exec()`
+ *
+ * Since: 1.0
+ */
+GMsgSender *
+gmsg_sender_new_from_environment (GError **error)
+{
+  const char *address = g_getenv (GMSG_ADDRESS_VARIABLE);
+
+  g_return_val_if_fail (error == NULL || *error == NULL, NULL);
+
+  if (address == NULL)
+    {
+      g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_INVALID_ADDRESS,
+                           "Expected an address in the environment variable "
+                           GMSG_ADDRESS_VARIABLE ", found none");
+      return NULL;
+    }
+
+  return gmsg_sender_new_for_address (address, error);
 }
 
 /**
@@ -286,7 +411,10 @@ gmsg_sender_stop (GMsgSender  *self,
   g_return_val_if_fail (GMSG_IS_SENDER (self), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
-  return check_pipe (self, error) && gmsg_pipe_stop (self->pipe, error);
+  if (!check_pipe (self, error) || !gmsg_pipe_stop (self->pipe, error))
+    return FALSE;
+
+  return !self->pipe->remote || gmsg_pipe_wait_flushed (self->pipe, error);
 }
 
 /**
@@ -309,8 +437,11 @@ gmsg_sender_get_state (GMsgSender *self)
 
   g_return_val_if_fail (GMSG_IS_SENDER (self), GMSG_SENDER_STATE_STOPPED);
 
-  if (self->pipe == NULL)
+  if (self->pipe == NULL || forked)
     return GMSG_SENDER_STATE_STOPPED;
+
+  if (self->pipe->remote)
+    gmsg_pipe_cancel_wanted (self->pipe);
 
   locker = g_mutex_locker_new (&self->pipe->channel->lock);
   return self->pipe->sender_state;
@@ -360,8 +491,14 @@ gmsg_sender_get_cancellable (GMsgSender *self)
 
   g_return_val_if_fail (GMSG_IS_SENDER (self), NULL);
 
-  if (self->pipe != NULL)
-    return gmsg_pipe_get_cancellable (self->pipe);
+  if (self->pipe != NULL && !forked)
+    {
+      GCancellable *cancellable = gmsg_pipe_get_cancellable (self->pipe);
+
+      if (self->pipe->remote)
+        gmsg_pipe_cancel_wanted (self->pipe);
+      return cancellable;
+    }
 
   /* Nobody wants what a sender without a pipe does: one, cancelled, serves all. */
   if (g_once_init_enter (&detached))
@@ -373,4 +510,98 @@ gmsg_sender_get_cancellable (GMsgSender *self)
     }
 
   return detached;
+}
+
+/**
+ * gmsg_sender_dup_address:
+ * @self: a sender
+ * @error: return location for an error
+ *
+ * Hands the sender over to another process.
+ *
+ * Pass the address to a process of the same user, which makes a sender of it with
+ * [ctor@Sender.new_for_address]. It holds a secret, and works once. From now on the sender
+ * is used there and no longer here: its state is
+ * [GMSG_SENDER_STATE_EXPORTED][enum@SenderState].
+ *
+ * A process that is lost before it has stopped its sender finishes the pipe with
+ * [GMSG_ERROR_PEER_LOST][error@Error]. An address that is never opened leaves the pipe open
+ * until it is closed. To start a process, [method@Sender.spawn] sees more.
+ *
+ * May be called from any thread.
+ *
+ * Returns: (transfer full): the address; or `NULL`, with @error set to
+ *   [GMSG_ERROR_ALREADY_STARTED][error@Error] if the sender was started, to
+ *   [GMSG_ERROR_EXPORTED][error@Error] if it was handed over before, to
+ *   [GMSG_ERROR_CLOSED][error@Error] if the pipe was closed, to
+ *   [GMSG_ERROR_CONNECTION][error@Error] if the router can't listen, to
+ *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] if the sender came from another process itself,
+ *   or in a forked process that did not call `exec()`, or to
+ *   [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if the sender has no pipe
+ *
+ * Since: 1.0
+ */
+char *
+gmsg_sender_dup_address (GMsgSender  *self,
+                         GError     **error)
+{
+  g_return_val_if_fail (GMSG_IS_SENDER (self), NULL);
+  g_return_val_if_fail (error == NULL || *error == NULL, NULL);
+
+  return check_pipe (self, error) ? gmsg_server_export (self->pipe, error) : NULL;
+}
+
+/**
+ * gmsg_sender_spawn:
+ * @self: a sender
+ * @launcher: (nullable): how to start the process, or `NULL` for a plain start
+ * @argv: (array zero-terminated=1): the program and its arguments
+ * @error: return location for an error
+ *
+ * Starts a process, and hands the sender over to it.
+ *
+ * The process finds its address in the environment and opens it with
+ * [ctor@Sender.new_from_environment]. From now on the sender is used there and no longer
+ * here.
+ *
+ * The process is watched: if it ends without having stopped its sender, even before it
+ * opened it, the pipe finishes with [GMSG_ERROR_PEER_LOST][error@Error], and a message that
+ * names the program and its exit status or signal. The library never kills a process; ask it
+ * to end with [method@Receiver.cancel].
+ *
+ * The launcher may set environment, directory and streams, and serve for many calls.
+ *
+ * May be called from any thread.
+ *
+ * Returns: (transfer full): the process; or `NULL`, with the sender as it was before, and
+ *   @error set to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if @argv is empty or the sender
+ *   has no pipe, to [GMSG_ERROR_ALREADY_STARTED][error@Error] if the sender was started, to
+ *   [GMSG_ERROR_EXPORTED][error@Error] if it was handed over before, to
+ *   [GMSG_ERROR_CLOSED][error@Error] if the pipe was closed, to
+ *   [GMSG_ERROR_CONNECTION][error@Error] if the router can't listen, to
+ *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] if the sender came from another process itself,
+ *   or in a forked process that did not call `exec()`, or to an error of
+ *   [type@GLib.SpawnError] if the process can't be started
+ *
+ * Since: 1.0
+ */
+GSubprocess *
+gmsg_sender_spawn (GMsgSender           *self,
+                   GSubprocessLauncher  *launcher,
+                   const char * const   *argv,
+                   GError              **error)
+{
+  g_return_val_if_fail (GMSG_IS_SENDER (self), NULL);
+  g_return_val_if_fail (launcher == NULL || G_IS_SUBPROCESS_LAUNCHER (launcher), NULL);
+  g_return_val_if_fail (argv != NULL, NULL);
+  g_return_val_if_fail (error == NULL || *error == NULL, NULL);
+
+  if (argv[0] == NULL)
+    {
+      g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
+                           "Expected a program to spawn, found no arguments");
+      return NULL;
+    }
+
+  return check_pipe (self, error) ? gmsg_server_spawn (self->pipe, launcher, argv, error) : NULL;
 }

@@ -21,6 +21,7 @@ G_BEGIN_DECLS
  * @GMSG_SENDER_STATE_INITIAL: Not started yet.
  * @GMSG_SENDER_STATE_OPEN: Started: messages can be sent.
  * @GMSG_SENDER_STATE_STOPPED: Stopped, for good.
+ * @GMSG_SENDER_STATE_EXPORTED: Handed over to another process, and no longer used here.
  *
  * Where a sender is in its life. It only ever goes forward.
  *
@@ -31,6 +32,7 @@ typedef enum
   GMSG_SENDER_STATE_INITIAL,
   GMSG_SENDER_STATE_OPEN,
   GMSG_SENDER_STATE_STOPPED,
+  GMSG_SENDER_STATE_EXPORTED,
 } GMsgSenderState;
 
 #define GMSG_TYPE_SENDER_STATE (gmsg_sender_state_get_type ())
@@ -44,20 +46,35 @@ GMSG_AVAILABLE_IN_1_0
 G_DECLARE_FINAL_TYPE (GMsgSender, gmsg_sender, GMSG, SENDER, GObject)
 
 GMSG_AVAILABLE_IN_1_0
-gboolean        gmsg_sender_start           (GMsgSender  *self,
-                                             GError     **error);
+GMsgSender     *gmsg_sender_new_for_address      (const char           *address,
+                                                  GError              **error);
 GMSG_AVAILABLE_IN_1_0
-gboolean        gmsg_sender_send            (GMsgSender  *self,
-                                             GVariant    *message,
-                                             GError     **error);
+GMsgSender     *gmsg_sender_new_from_environment (GError              **error);
+
 GMSG_AVAILABLE_IN_1_0
-gboolean        gmsg_sender_stop            (GMsgSender  *self,
-                                             GError     **error);
+gboolean        gmsg_sender_start                (GMsgSender           *self,
+                                                  GError              **error);
 GMSG_AVAILABLE_IN_1_0
-GMsgSenderState gmsg_sender_get_state       (GMsgSender  *self);
+gboolean        gmsg_sender_send                 (GMsgSender           *self,
+                                                  GVariant             *message,
+                                                  GError              **error);
 GMSG_AVAILABLE_IN_1_0
-guint64         gmsg_sender_get_id          (GMsgSender  *self);
+gboolean        gmsg_sender_stop                 (GMsgSender           *self,
+                                                  GError              **error);
 GMSG_AVAILABLE_IN_1_0
-GCancellable   *gmsg_sender_get_cancellable (GMsgSender  *self);
+GMsgSenderState gmsg_sender_get_state            (GMsgSender           *self);
+GMSG_AVAILABLE_IN_1_0
+guint64         gmsg_sender_get_id               (GMsgSender           *self);
+GMSG_AVAILABLE_IN_1_0
+GCancellable   *gmsg_sender_get_cancellable      (GMsgSender           *self);
+
+GMSG_AVAILABLE_IN_1_0
+char           *gmsg_sender_dup_address          (GMsgSender           *self,
+                                                  GError              **error);
+GMSG_AVAILABLE_IN_1_0
+GSubprocess    *gmsg_sender_spawn                (GMsgSender           *self,
+                                                  GSubprocessLauncher  *launcher,
+                                                  const char * const   *argv,
+                                                  GError              **error);
 
 G_END_DECLS

@@ -7,6 +7,7 @@
 #include "gmsgtable-private.h"
 
 #include "gmsgreceiver-private.h"
+#include "gmsgserver-private.h"
 
 GMsgTable *
 gmsg_table_new (GMsgChannel *channel)
@@ -95,6 +96,7 @@ gmsg_table_unref (GMsgTable *self)
 
   /* Where the context was finalized before it could end an abandoned run, there is
    * no thread left to call handlers in: everything is freed in silence. */
+  gmsg_server_shutdown (self->channel);
   drain (self);
   g_hash_table_iter_init (&iter, self->receivers);
   while (g_hash_table_iter_next (&iter, &receiver, NULL))
@@ -217,7 +219,7 @@ gmsg_table_route_next (GMsgTable *self)
       {
         g_autoptr (GVariant) message = entry.message;
 
-        gmsg_pipe_release_room (entry.pipe);
+        gmsg_pipe_release_room (entry.pipe, message);
         deliver (self, entry.pipe, message);
       }
       break;
@@ -279,6 +281,8 @@ gmsg_table_close (GMsgTable *self)
     return;
 
   self->closed = TRUE;
+  /* First, so that what has come from other processes is counted. */
+  gmsg_server_shutdown (self->channel);
   gmsg_channel_close (self->channel);
 
   receivers = g_steal_pointer (&self->receivers);
