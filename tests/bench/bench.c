@@ -108,7 +108,7 @@ bench_free (Bench *bench)
 void
 bench_run (Bench *bench)
 {
-  if (bench->transport->run != NULL)
+  if (bench->transport != NULL && bench->transport->run != NULL)
     bench->transport->run (bench->opened);
   else
     g_main_loop_run (bench->loop);
@@ -117,7 +117,7 @@ bench_run (Bench *bench)
 void
 bench_quit (Bench *bench)
 {
-  if (bench->transport->quit != NULL)
+  if (bench->transport != NULL && bench->transport->quit != NULL)
     bench->transport->quit (bench->opened);
   else
     g_main_loop_quit (bench->loop);

@@ -54,8 +54,7 @@ struct _Bench
   gpointer              user_data; /* of the handler */
 
   /* The loop's thread only, on lines of its own */
-  _Alignas (BENCH_CACHE_LINE)
-  guint64               n_received;
+  guint64               n_received __attribute__ ((aligned (BENCH_CACHE_LINE)));
   guint64               n_expected;
   guint64               sum;
   char                  end[BENCH_CACHE_LINE];

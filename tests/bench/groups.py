@@ -18,7 +18,7 @@ def message_command(build_dir, mode, variant, **arguments):
     program = "bench-qt" if variant in ("Qt", "Qt on GLib") else "bench-messages"
     environment = {"QT_NO_GLIB": "1"} if variant == "Qt" else {}
     command = [build_dir / "tests" / "bench" / program, mode,
-               "--transport=" + ("qt" if program == "bench-qt" else variant)]
+               "--transport=" + ("Qt" if program == "bench-qt" else variant)]
     command += [f"--{name}={value}" for name, value in arguments.items()]
     return command, environment
 

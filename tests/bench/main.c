@@ -30,8 +30,7 @@ static const GOptionEntry entries[] =
 /* What a sender's thread has, on cache lines of its own. */
 typedef struct
 {
-  _Alignas (BENCH_CACHE_LINE)
-  Bench    *bench;    /* (unowned) */
+  Bench    *bench __attribute__ ((aligned (BENCH_CACHE_LINE))); /* (unowned) */
   gpointer  sender;   /* (owned): by close_sender() */
   GThread  *thread;   /* (owned) */
   guint     n;        /* messages to send */

@@ -1,0 +1,503 @@
+/* processes.c: measures messages from another process, and prints the result as JSON
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "bench.h"
+
+#include <errno.h>
+#include <gio/gio.h>
+#include <gio/gunixinputstream.h>
+#include <glib-unix.h>
+#include <glib/gstdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifdef HAVE_ZEROMQ
+#include "zeromqsource.h"
+#endif
+
+/* What is written to and read from the socket pair at once. */
+#define BATCH_BYTES 65536
+
+/* The worker finds its end of the socket pair here. */
+#define WORKER_FD 3
+
+typedef struct
+{
+  const char *name;
+
+  /* In the application: returns what the worker is told; may give it WORKER_FD. */
+  char *(*listen) (Bench              *bench,
+                   GSubprocessLauncher *launcher);
+  void  (*close)  (void);
+
+  /* In the worker: await_start() when it is ready, then send all. */
+  void  (*work)   (const char *address);
+} ProcessTransport;
+
+static char *transport_name;
+static char *worker_address;
+static int n_messages = 100000;
+static int payload = sizeof (gint64);
+static guint8 *bytes;
+
+static const GOptionEntry entries[] =
+{
+  { "transport", 0, 0, G_OPTION_ARG_STRING, &transport_name, "What carries the messages", "NAME" },
+  { "messages", 0, 0, G_OPTION_ARG_INT, &n_messages, "How many", "N" },
+  { "payload", 0, 0, G_OPTION_ARG_INT, &payload, "Bytes of a message", "N" },
+  { "worker", 0, 0, G_OPTION_ARG_STRING, &worker_address, "Be the worker", "ADDRESS" },
+  G_OPTION_ENTRY_NULL
+};
+
+static const GVariantType *
+message_type (void)
+{
+  return bytes == NULL ? G_VARIANT_TYPE_INT64 : G_VARIANT_TYPE_BYTESTRING;
+}
+
+static GVariant *
+make_message (gint64 number)
+{
+  GVariant *message;
+
+  if (bytes == NULL)
+    message = g_variant_new_int64 (number);
+  else
+    message = g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, bytes, (gsize) payload, 1);
+
+  return g_variant_ref_sink (message);
+}
+
+static void
+message_cb (GObject  *instance,
+            GVariant *message,
+            Bench    *bench)
+{
+  if (bytes == NULL)
+    {
+      bench->sum += (guint64) g_variant_get_int64 (message);
+    }
+  else
+    {
+      gsize n;
+      const guint8 *data = g_variant_get_fixed_array (message, &n, 1);
+
+      bench->sum += data[0] + data[n - 1];
+    }
+
+  if (++bench->n_received == bench->n_expected)
+    bench_quit (bench);
+}
+
+static void
+emit_data (Bench      *bench,
+           const void *data,
+           gsize       n_bytes)
+{
+  GVariant *message = g_variant_new_from_data (message_type (), g_memdup2 (data, n_bytes), n_bytes, TRUE,
+                                               g_free, NULL);
+
+  g_variant_take_ref (message);
+  bench_emit (bench, message);
+}
+
+/* Says that the worker is ready, and waits until the clock has been started. */
+static void
+await_start (void)
+{
+  char byte = 0;
+
+  if (write (STDOUT_FILENO, &byte, 1) != 1 || read (STDIN_FILENO, &byte, 1) != 1)
+    g_error ("The application is gone");
+}
+
+/* What is to be compared with: a socket pair, and nothing between it and the
+ * emission. */
+static int socket_fd = -1;
+static guint socket_source;
+static GByteArray *unread;
+
+static void
+write_all (const void *data,
+           gsize       n_bytes)
+{
+  const char *next = data;
+
+  while (n_bytes > 0)
+    {
+      gssize n = write (WORKER_FD, next, n_bytes);
+
+      if (n < 0 && errno == EINTR)
+        continue;
+      if (n <= 0)
+        g_error ("The socket can't be written to");
+      next += n;
+      n_bytes -= (gsize) n;
+    }
+}
+
+static gboolean
+socket_cb (int           fd,
+           GIOCondition  condition,
+           gpointer      user_data)
+{
+  Bench *bench = user_data;
+  guint8 batch[BATCH_BYTES];
+  gssize n = read (fd, batch, sizeof batch);
+  gsize done = 0;
+
+  if (n <= 0)
+    return G_SOURCE_REMOVE;
+
+  g_byte_array_append (unread, batch, (guint) n);
+  for (;;)
+    {
+      guint32 length;
+
+      if (unread->len - done < sizeof length)
+        break;
+      memcpy (&length, unread->data + done, sizeof length);
+      if (unread->len - done - sizeof length < length)
+        break;
+      emit_data (bench, unread->data + done + sizeof length, length);
+      done += sizeof length + length;
+    }
+  g_byte_array_remove_range (unread, 0, (guint) done);
+
+  return G_SOURCE_CONTINUE;
+}
+
+static char *
+listen_on_socket (Bench               *bench,
+                  GSubprocessLauncher *launcher)
+{
+  int fds[2];
+
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
+    g_error ("There is no socket pair");
+  socket_fd = fds[0];
+  unread = g_byte_array_new ();
+  socket_source = g_unix_fd_add (socket_fd, G_IO_IN, socket_cb, bench);
+  g_subprocess_launcher_take_fd (launcher, fds[1], WORKER_FD);
+
+  return g_strdup ("");
+}
+
+static void
+close_socket (void)
+{
+  g_source_remove (socket_source);
+  g_byte_array_unref (unread);
+  close (socket_fd);
+}
+
+static void
+write_to_socket (const char *address)
+{
+  guint8 *batch = g_malloc (BATCH_BYTES);
+  gsize filled = 0;
+
+  await_start ();
+
+  for (int i = 0; i < n_messages; i++)
+    {
+      g_autoptr (GVariant) message = make_message (i);
+      guint32 length = (guint32) g_variant_get_size (message);
+
+      if (filled + sizeof length + length > BATCH_BYTES)
+        {
+          write_all (batch, filled);
+          filled = 0;
+        }
+      memcpy (batch + filled, &length, sizeof length);
+      filled += sizeof length;
+      if (filled + length > BATCH_BYTES)
+        {
+          write_all (batch, filled);
+          filled = 0;
+          write_all (g_variant_get_data (message), length);
+          continue;
+        }
+      g_variant_store (message, batch + filled);
+      filled += length;
+    }
+
+  write_all (batch, filled);
+  g_free (batch);
+}
+
+static const ProcessTransport transport_socket =
+{
+  "floor", listen_on_socket, close_socket, write_to_socket,
+};
+
+/* A connection without a bus. */
+static GDBusServer *dbus_server;
+static GDBusConnection *dbus_connection;
+
+static void
+dbus_message_cb (GDBusConnection *connection,
+                 const char      *sender_name,
+                 const char      *object_path,
+                 const char      *interface_name,
+                 const char      *signal_name,
+                 GVariant        *parameters,
+                 gpointer         user_data)
+{
+  Bench *bench = user_data;
+
+  bench_emit (bench, g_variant_get_child_value (parameters, 0));
+}
+
+static gboolean
+dbus_connected_cb (GDBusServer     *server,
+                   GDBusConnection *connection,
+                   gpointer         user_data)
+{
+  dbus_connection = g_object_ref (connection);
+  g_dbus_connection_signal_subscribe (connection, NULL, "org.gmsgrouter.Bench", "Message", NULL, NULL,
+                                      G_DBUS_SIGNAL_FLAGS_NONE, dbus_message_cb, user_data, NULL);
+
+  return TRUE;
+}
+
+static char *
+listen_on_dbus (Bench               *bench,
+                GSubprocessLauncher *launcher)
+{
+  g_autofree char *guid = g_dbus_generate_guid ();
+  g_autofree char *address = g_strdup_printf ("unix:tmpdir=%s", g_get_tmp_dir ());
+  g_autoptr (GError) error = NULL;
+
+  dbus_server = g_dbus_server_new_sync (address, G_DBUS_SERVER_FLAGS_NONE, guid, NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_signal_connect (dbus_server, "new-connection", G_CALLBACK (dbus_connected_cb), bench);
+  g_dbus_server_start (dbus_server);
+
+  return g_strdup (g_dbus_server_get_client_address (dbus_server));
+}
+
+static void
+close_dbus (void)
+{
+  g_dbus_server_stop (dbus_server);
+  g_object_unref (dbus_connection);
+  g_object_unref (dbus_server);
+}
+
+static void
+emit_on_dbus (const char *address)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GDBusConnection) connection =
+    g_dbus_connection_new_for_address_sync (address, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, NULL, NULL, &error);
+
+  g_assert_no_error (error);
+  await_start ();
+
+  for (int i = 0; i < n_messages; i++)
+    {
+      g_autoptr (GVariant) message = make_message (i);
+
+      g_dbus_connection_emit_signal (connection, NULL, "/org/gmsgrouter/Bench", "org.gmsgrouter.Bench", "Message",
+                                     g_variant_new_tuple (&message, 1), &error);
+      g_assert_no_error (error);
+    }
+
+  g_dbus_connection_flush_sync (connection, NULL, &error);
+  g_assert_no_error (error);
+}
+
+static const ProcessTransport transport_dbus =
+{
+  "GDBus", listen_on_dbus, close_dbus, emit_on_dbus,
+};
+
+#ifdef HAVE_ZEROMQ
+static void *zeromq_context;
+static void *zeromq_socket;
+static GSource *zeromq_source;
+static char *zeromq_path;
+
+static void
+zeromq_cb (const void *data,
+           gsize       n_bytes,
+           gpointer    user_data)
+{
+  emit_data (user_data, data, n_bytes);
+}
+
+static char *
+listen_on_zeromq (Bench               *bench,
+                  GSubprocessLauncher *launcher)
+{
+  char *address;
+  int fd = g_file_open_tmp ("gmsgrouter-bench-XXXXXX", &zeromq_path, NULL);
+
+  close (fd);
+  g_unlink (zeromq_path);
+  address = g_strconcat ("ipc://", zeromq_path, NULL);
+  zeromq_context = zmq_ctx_new ();
+  zeromq_socket = zeromq_socket_new (zeromq_context, ZMQ_PULL, 0);
+  if (zmq_bind (zeromq_socket, address) != 0)
+    g_error ("ZeroMQ can't bind: %s", zmq_strerror (zmq_errno ()));
+  zeromq_source = zeromq_source_attach (zeromq_socket, bench->context, zeromq_cb, bench);
+
+  return address;
+}
+
+static void
+close_zeromq (void)
+{
+  g_source_destroy (zeromq_source);
+  g_source_unref (zeromq_source);
+  zmq_close (zeromq_socket);
+  zmq_ctx_term (zeromq_context);
+  g_unlink (zeromq_path);
+  g_free (zeromq_path);
+}
+
+static void
+send_to_zeromq (const char *address)
+{
+  void *context = zmq_ctx_new ();
+  void *socket = zeromq_socket_new (context, ZMQ_PUSH, 0);
+
+  if (zmq_connect (socket, address) != 0)
+    g_error ("ZeroMQ can't connect: %s", zmq_strerror (zmq_errno ()));
+  await_start ();
+
+  for (int i = 0; i < n_messages; i++)
+    {
+      g_autoptr (GVariant) message = make_message (i);
+
+      if (zmq_send (socket, g_variant_get_data (message), g_variant_get_size (message), 0) < 0)
+        g_error ("ZeroMQ can't send: %s", zmq_strerror (zmq_errno ()));
+    }
+
+  /* Waits until all has been taken. */
+  zmq_close (socket);
+  zmq_ctx_term (context);
+}
+
+static const ProcessTransport transport_zeromq =
+{
+  "ZeroMQ", listen_on_zeromq, close_zeromq, send_to_zeromq,
+};
+#endif
+
+static const ProcessTransport *const transports[] =
+{
+  &transport_socket,
+  &transport_dbus,
+#ifdef HAVE_ZEROMQ
+  &transport_zeromq,
+#endif
+};
+
+static gint64
+children_cpu_ns (void)
+{
+  struct rusage usage;
+
+  getrusage (RUSAGE_CHILDREN, &usage);
+
+  return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * G_GINT64_CONSTANT (1000000000) +
+         (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000;
+}
+
+static gboolean
+ready_cb (int           fd,
+          GIOCondition  condition,
+          gpointer      user_data)
+{
+  char byte;
+
+  if (read (fd, &byte, 1) != 1)
+    g_error ("The worker is gone");
+  bench_quit (user_data);
+
+  return G_SOURCE_REMOVE;
+}
+
+static void
+measure (const ProcessTransport *transport,
+         const char             *program)
+{
+  g_autoptr (Bench) bench = bench_new (NULL, message_cb, NULL, 0);
+  g_autoptr (GSubprocessLauncher) launcher =
+    g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE);
+  g_autofree char *address = transport->listen (bench, launcher);
+  g_autofree char *transport_option = g_strconcat ("--transport=", transport->name, NULL);
+  g_autofree char *messages_option = g_strdup_printf ("--messages=%d", n_messages);
+  g_autofree char *payload_option = g_strdup_printf ("--payload=%d", payload);
+  g_autofree char *worker_option = g_strconcat ("--worker=", address, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GSubprocess) worker =
+    g_subprocess_launcher_spawn (launcher, &error, program, transport_option, messages_option, payload_option,
+                                 worker_option, NULL);
+  gint64 start, cpu;
+
+  g_assert_no_error (error);
+
+  /* The start of a process is no message's. */
+  g_unix_fd_add (g_unix_input_stream_get_fd (G_UNIX_INPUT_STREAM (g_subprocess_get_stdout_pipe (worker))), G_IO_IN,
+                 ready_cb, bench);
+  g_main_loop_run (bench->loop);
+
+  bench->n_expected = (guint64) n_messages;
+  cpu = bench_cpu_ns ();
+  start = bench_clock_ns ();
+  g_output_stream_write (g_subprocess_get_stdin_pipe (worker), "", 1, NULL, &error);
+  g_assert_no_error (error);
+  g_main_loop_run (bench->loop);
+  start = bench_clock_ns () - start;
+  cpu = bench_cpu_ns () - cpu;
+
+  g_subprocess_wait_check (worker, NULL, &error);
+  g_assert_no_error (error);
+  transport->close ();
+
+  g_print ("{\"ns\": %.2f, \"cpu_ns\": %.2f}\n",
+           (double) start / n_messages,
+           (double) (cpu + children_cpu_ns ()) / n_messages);
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_option_context_add_main_entries (context, entries, NULL);
+  if (!g_option_context_parse (context, &argc, &argv, &error))
+    {
+      g_printerr ("%s\n", error->message);
+      return 2;
+    }
+  if (payload != sizeof (gint64))
+    bytes = g_malloc0 ((gsize) payload);
+
+  for (guint i = 0; i < G_N_ELEMENTS (transports); i++)
+    {
+      if (g_strcmp0 (transport_name, transports[i]->name) != 0)
+        continue;
+
+      if (worker_address != NULL)
+        transports[i]->work (worker_address);
+      else
+        measure (transports[i], argv[0]);
+      g_free (bytes);
+      return 0;
+    }
+
+  g_printerr ("There is no such transport: %s\n", transport_name);
+  return 2;
+}
