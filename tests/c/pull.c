@@ -266,9 +266,75 @@ worker_thread (gpointer data)
   return NULL;
 }
 
-/* Asking and sending at once, with nothing else to wake the context. */
+typedef struct
+{
+  GMsgSender *sender;
+  int         n_asked; /* atomic */
+} Lockstep;
+
+#define N_STEPS 500
+
+static gpointer
+lockstep_thread (gpointer data)
+{
+  Lockstep *lockstep = data;
+
+  for (int i = 0; i < N_STEPS; i++)
+    {
+      wait_until (g_atomic_int_get (&lockstep->n_asked) == i + 1);
+      send_value (lockstep->sender, i);
+    }
+
+  wait_until (g_atomic_int_get (&lockstep->n_asked) == N_STEPS + 1);
+  gmsg_sender_stop (lockstep->sender, NULL);
+
+  return NULL;
+}
+
+/* Nothing is there when it is asked for, and nothing but the sender wakes @context. */
+static void
+take_in_lockstep (GMainContext *context,
+                  GMsgSender   *sender,
+                  Record       *record)
+{
+  g_autoptr (GSource) deadline = attach_deadline (context);
+  Lockstep lockstep = { sender, 0 };
+  GThread *thread = g_thread_new ("lockstep", lockstep_thread, &lockstep);
+  Answer answer;
+
+  for (gint32 i = 0; i <= N_STEPS; i++)
+    {
+      ask (&answer, record->receiver, NULL);
+      g_atomic_int_inc (&lockstep.n_asked);
+      sleep_until_done (context, &answer);
+      if (i < N_STEPS)
+        answer_assert_value (&answer, i);
+      else
+        answer_assert_end (&answer);
+    }
+
+  g_source_destroy (deadline);
+  g_thread_join (thread);
+}
+
 static void
 test_woken (Fixture       *fixture,
+            gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  take_in_lockstep (fixture->context, sender, record);
+  iterate_until (fixture->context, record->n_finished == 1);
+  assert_silent (record);
+  close_pipe (fixture, record);
+}
+
+/* Asking and sending race, with nothing else to wake the context. */
+static void
+test_woken_racing (Fixture       *fixture,
             gconstpointer  data)
 {
   g_autoptr (GSource) deadline = attach_deadline (fixture->context);
@@ -1070,11 +1136,8 @@ test_private_context (Fixture       *fixture,
                       gconstpointer  data)
 {
   g_autoptr (GMainContext) context = g_main_context_new ();
-  g_autoptr (GSource) deadline = attach_deadline (context);
   g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
-  Worker worker = { 0, };
-  GThread *thread;
   Answer answer;
 
   sender = open_pipe (fixture, &record);
@@ -1091,22 +1154,9 @@ test_private_context (Fixture       *fixture,
   answer_assert_value (&answer, 0);
 
   /* The router's own is not iterated from here on: the sender wakes the private one. */
-  worker.sender = sender;
-  worker.n_values = 500;
-  thread = g_thread_new ("worker", worker_thread, &worker);
   g_main_context_push_thread_default (context);
-  for (gint32 i = 0; i < 500; i++)
-    {
-      ask (&answer, record->receiver, NULL);
-      sleep_until_done (context, &answer);
-      answer_assert_value (&answer, i);
-    }
-  ask (&answer, record->receiver, NULL);
-  sleep_until_done (context, &answer);
-  g_source_destroy (deadline);
-  answer_assert_end (&answer);
+  take_in_lockstep (context, sender, record);
   g_main_context_pop_thread_default (context);
-  g_thread_join (thread);
 
   /* Signals stay where they belong. */
   g_assert_cmpuint (record->n_finished, ==, 0);
@@ -1161,6 +1211,7 @@ test_manual (Fixture       *fixture,
   g_autoptr (Record) record = NULL;
   g_autoptr (Record) other_record = NULL;
   g_autoptr (GError) error = NULL;
+  guint n_notified = 0;
   Answer answer;
 
   sender = open_pipe (fixture, &record);
@@ -1195,10 +1246,16 @@ test_manual (Fixture       *fixture,
   route_all (fixture);
   g_assert_cmpuint (record->n_finished, ==, 0);
   take_values (fixture, record->receiver, 4, 1);
+  g_signal_connect (record->receiver, "notify::state", G_CALLBACK (count_notify_cb),
+                    &n_notified);
   take_end (fixture, record->receiver);
+  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_FINISHED);
+  g_assert_cmpuint (n_notified, ==, 1);
   g_assert_cmpuint (record->n_finished, ==, 0);
   g_assert_true (gmsg_router_route_until (fixture->router, -1, has_finished, record, &error));
   g_assert_no_error (error);
+  g_assert_cmpuint (n_notified, ==, 1);
+  g_signal_handlers_disconnect_by_data (record->receiver, &n_notified);
   assert_silent (record);
   close_pipe (fixture, record);
   close_pipe (fixture, other_record);
@@ -1365,6 +1422,52 @@ test_latency (Fixture       *fixture,
   close_pipe (fixture, record);
 }
 
+#define PATIENCE (100 * G_TIME_SPAN_MILLISECOND)
+
+/* A message that was left waiting is not late before it has been asked for. */
+static void
+test_latency_from_asking (Fixture       *fixture,
+                          gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  gboolean in_time = FALSE;
+  guint n_busy = 0;
+
+  gmsg_router_set_max_latency (fixture->router, PATIENCE);
+  sender = open_pipe (fixture, &record);
+  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
+  gmsg_sender_start (sender, NULL);
+
+  /* Again, where the machine was too slow to tell. */
+  while (!in_time)
+    {
+      g_autoptr (GSource) redraw = g_idle_source_new ();
+      gint64 sent_at, asked_at;
+      Answer answer;
+
+      send_value (sender, 0);
+      sent_at = g_get_monotonic_time ();
+      wait_until (g_get_monotonic_time () > sent_at + PATIENCE);
+
+      asked_at = g_get_monotonic_time ();
+      ask (&answer, record->receiver, NULL);
+      g_source_set_priority (redraw, 120);
+      g_source_set_callback (redraw, busy_cb, &n_busy, NULL);
+      g_source_attach (redraw, fixture->context);
+      g_main_context_iteration (fixture->context, FALSE);
+      in_time = g_get_monotonic_time () < asked_at + PATIENCE;
+      if (in_time)
+        g_assert_cmpint (answer.n_done, ==, 0);
+
+      g_source_destroy (redraw);
+      iterate_until (fixture->context, answer.n_done == 1);
+      answer_assert_value (&answer, 0);
+    }
+
+  close_pipe (fixture, record);
+}
+
 int
 main (int    argc,
       char **argv)
@@ -1374,6 +1477,7 @@ main (int    argc,
   fixture_test ("/pull/p23/one-by-one", test_one_by_one);
   fixture_test ("/pull/p23/property", test_property);
   fixture_test ("/pull/p23/woken", test_woken);
+  fixture_test ("/pull/p23/woken-racing", test_woken_racing);
   fixture_test ("/pull/p23/switch-queued", test_switch_queued);
   fixture_test ("/pull/p23/switch-in-handler", test_switch_in_handler);
   fixture_test ("/pull/p23/switch-finished", test_switch_finished);
@@ -1402,6 +1506,7 @@ main (int    argc,
   fixture_test ("/pull/p23/manual-switch", test_manual_switch);
   fixture_test ("/pull/p23/chain", test_chain);
   fixture_test ("/pull/p16/latency", test_latency);
+  fixture_test ("/pull/p16/latency-from-asking", test_latency_from_asking);
   fixture_test ("/pull/p04/wrong-thread", test_wrong_thread);
   fixture_test ("/pull/p04/wrong-thread-setter", test_wrong_thread_setter);
 
