@@ -1,0 +1,354 @@
+#!/usr/bin/python3
+# test_overrides_stubs.py: the stubs against the typelib, and where things go
+#
+# Copyright 2026 The gmsgrouter authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import ast
+import importlib.util
+import inspect
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import gi
+import tap
+from gi.repository import GObject
+from gmsgtest import DEADLINE, GMsg
+
+OVERRIDES = Path(os.environ['GMSG_TEST_OVERRIDES'])
+STUBS = OVERRIDES / 'GMsg.pyi'
+
+# The part of the stubs of PyGObject's own modules that ours refer to. Debian has
+# no package of them.
+PLATFORM = {
+    'gi/__init__.pyi': 'def require_version(namespace: str, version: str) -> None: ...\n',
+    'gi/repository/__init__.pyi': '',
+    'gi/repository/GLib.pyi': '''
+from typing import Any
+class Error(RuntimeError):
+    message: str
+    domain: str
+    code: int
+    def matches(self, domain: int, code: int) -> bool: ...
+class MainContext: ...
+class Variant:
+    def __init__(self, format_string: str, value: Any) -> None: ...
+''',
+    'gi/repository/GObject.pyi': '''
+from typing import Any, Callable
+class GEnum(int): ...
+class Object:
+    class Props: ...
+    def connect(self, detailed_signal: str, handler: Callable[..., Any], *args: Any) -> int: ...
+''',
+    'gi/repository/Gio.pyi': '''
+from gi.repository import GObject
+class AsyncResult: ...
+class Cancellable(GObject.Object):
+    def is_cancelled(self) -> bool: ...
+''',
+}
+
+GOOD = '''
+import asyncio
+import gi
+gi.require_version("GMsg", "1")
+from gi.repository import GLib, GMsg
+from typing import Optional
+
+def work(sender: GMsg.Sender) -> None:
+    with sender as entered:
+        entered.send({"a": [1, (None, b"x")]})
+        for number in (1, 2.5):
+            entered.send(number)
+        entered.send("text")
+        entered.send(None)
+        entered.send((2, [True]))
+        entered.send({3: "c"})
+        entered.send(GLib.Variant("u", 1))
+        cancelled: bool = sender.get_cancellable().is_cancelled()
+
+def message_cb(receiver: GMsg.Receiver, message: GLib.Variant) -> None:
+    print(GMsg.unpack(message), receiver.props.n_received + receiver.get_n_dropped())
+
+def finished_cb(receiver: GMsg.Receiver, error: Optional[GLib.Error]) -> None: ...
+
+async def take(receiver: GMsg.Receiver) -> Optional[GLib.Variant]:
+    async for message in receiver:
+        message_cb(receiver, message)
+    return await receiver.next()
+
+with GMsg.Router(budget=0) as router:
+    router.props.priority = 100
+    sender, receiver = router.pipe()
+    sender, receiver = router.pipe(capacity=1, overflow=GMsg.Overflow.DROP_OLDEST)
+    receiver.connect("message", message_cb)
+    receiver.connect("finished", finished_cb)
+    receiver.connect("notify::state", lambda receiver, pspec: None)
+    try:
+        router.route_until(lambda: receiver.get_state() == GMsg.ReceiverState.FINISHED, timeout=1.5)
+    except GMsg.TimeoutError as error:
+        print(error.message, error.errno, error.matches(GMsg.Error.quark(), GMsg.Error.TIMED_OUT))
+'''
+
+# Each line must be an error.
+BAD = '''
+sender.send({1, 2})
+sender.send(object())
+router.route_until(5000, lambda: True)
+router.pipe(overflow=GMsg.Overflow.FAIL)
+router.pipe(1, GMsg.Overflow.FAIL)
+receiver.props.n_received = 1
+router.props.running = True
+router.no_such_method()
+for message in receiver: pass
+number: int = sender.get_state
+'''
+
+
+def has_mypy():
+    return importlib.util.find_spec('mypy') is not None
+
+
+def stub_classes():
+    tree = ast.parse(STUBS.read_text(encoding='utf-8'))
+    return tree, {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def functions(body):
+    """The functions of a stub by name; overloaded ones are lists."""
+    found = {}
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            found.setdefault(node.name, []).append(node)
+    return found
+
+
+def is_property(node):
+    return any(isinstance(decorator, ast.Name) and decorator.id == 'property'
+               for decorator in node.decorator_list)
+
+
+def parameters(node):
+    """The names of the parameters of a stub, without self, and its *args."""
+    arguments = node.args
+    names = [argument.arg for argument in arguments.posonlyargs + arguments.args]
+    if names and names[0] in ('self', 'cls'):
+        names = names[1:]
+    return names, [argument.arg for argument in arguments.kwonlyargs]
+
+
+def raw_parameters(info):
+    """The names of the parameters that PyGObject makes of a C function."""
+    arguments = info.get_arguments()
+    hidden = {arguments[index].get_name()
+              for argument in arguments
+              for index in (argument.get_closure(), argument.get_destroy()) if index >= 0}
+    return [argument.get_name() for argument in arguments
+            if argument.get_direction() != gi._gi.Direction.OUT and argument.get_name() not in hidden]
+
+
+class StubsTest(unittest.TestCase):
+
+    def setUp(self):
+        self.tree, self.classes = stub_classes()
+        self.infos = {info.get_name(): info
+                      for info in gi.Repository.get_default().get_infos('GMsg')}
+
+    def of_kind(self, kind):
+        return {name: info for name, info in self.infos.items()
+                if type(info).__name__ == kind}
+
+    def test_every_name_is_on_both_sides(self):
+        stubbed = set(self.classes) | set(functions(self.tree.body))
+        for node in self.tree.body:
+            if isinstance(node, ast.AnnAssign):
+                stubbed.add(node.target.id)
+        # Value exists for type checkers alone; class structures and the types of
+        # callbacks for C.
+        stubbed.discard('Value')
+        present = set(GMsg._overrides_module.__dict__) & {'unpack', 'TimeoutError', 'Router', 'Sender', 'Receiver'}
+        self.assertEqual(len(present), 5)
+        for name, info in self.infos.items():
+            if type(info).__name__ not in ('CallbackInfo', 'StructInfo'):
+                present.add(name)
+        self.assertEqual(stubbed, present)
+        for name in stubbed:
+            self.assertTrue(hasattr(GMsg, name), name)
+
+    def test_methods(self):
+        for class_name, info in self.of_kind('ObjectInfo').items():
+            stubs = {name: nodes for name, nodes in functions(self.classes[class_name].body).items()
+                     if not any(map(is_property, nodes))}
+            raw = {method.get_name(): method for method in info.get_methods()}
+            own = {name: value for name, value in vars(getattr(GMsg, class_name)).items()
+                   if inspect.isfunction(value)}
+            # What raises is not stubbed; the connecting and making is GObject's.
+            own.pop('__iter__', None)
+            self.assertEqual(set(stubs) - {'connect', '__init__'}, set(raw) | set(own), class_name)
+
+            for name, nodes in stubs.items():
+                for node in nodes:
+                    with self.subTest(method=f'{class_name}.{name}'):
+                        self.check_method(name, node, own.get(name), raw.get(name))
+
+    def check_method(self, name, node, function, info):
+        if function is not None:
+            signature = inspect.signature(function)
+            expected = [parameter.name for parameter in signature.parameters.values()][1:]
+            names, keywords = parameters(node)
+            if name == '__exit__':
+                self.assertEqual(len(names), 3)
+            elif name == 'pipe':
+                self.assertEqual(names, [])
+                self.assertIn(keywords, ([], expected))
+            else:
+                self.assertEqual(names + keywords, expected)
+            self.assertEqual(isinstance(node, ast.AsyncFunctionDef), inspect.iscoroutinefunction(function))
+        elif info is not None:
+            names, keywords = parameters(node)
+            self.assertEqual(names, raw_parameters(info))
+            self.assertEqual(keywords, [])
+            self.assertEqual(ast.unparse(node.returns) == 'None',
+                             info.get_return_type().get_tag_as_string() == 'void')
+        else:
+            self.assertIn(name, ('connect', '__init__'))
+
+    def test_enumerations(self):
+        for name, info in self.of_kind('EnumInfo').items():
+            stubbed = {node.target.id: ast.unparse(node.annotation)
+                       for node in self.classes[name].body if isinstance(node, ast.AnnAssign)}
+            members = {value.get_name().upper() for value in info.get_values()}
+            self.assertEqual(stubbed, {member: f'ClassVar[{name}]' for member in members})
+            self.assertEqual(set(functions(self.classes[name].body)),
+                             {method.get_name() for method in info.get_methods()})
+            for member in members:
+                self.assertIsInstance(getattr(GMsg, name)(getattr(getattr(GMsg, name), member)), int)
+
+    def test_properties(self):
+        for class_name, info in self.of_kind('ObjectInfo').items():
+            props = next(node for node in self.classes[class_name].body
+                         if isinstance(node, ast.ClassDef) and node.name == 'Props')
+            writable = {node.target.id: ast.unparse(node.annotation)
+                        for node in props.body if isinstance(node, ast.AnnAssign)}
+            readable = {name: ast.unparse(nodes[0].returns)
+                        for name, nodes in functions(props.body).items()}
+            expected = {property.get_name().replace('-', '_'): property
+                        for property in info.get_properties()}
+            self.assertEqual({*writable, *readable}, {*expected})
+            getters = functions(self.classes[class_name].body)
+            for name, property in expected.items():
+                flags = property.get_flags()
+                can_write = bool(flags & GObject.ParamFlags.WRITABLE
+                                 and not flags & GObject.ParamFlags.CONSTRUCT_ONLY)
+                self.assertEqual(name in writable, can_write, name)
+                # The property has the type of its getter.
+                self.assertEqual({**readable, **writable}[name],
+                                 ast.unparse(getters['get_' + name][0].returns), name)
+
+            constructor = functions(self.classes[class_name].body).get('__init__')
+            settable = {name for name, property in expected.items()
+                        if property.get_flags() & GObject.ParamFlags.WRITABLE}
+            if class_name == 'Router':
+                self.assertEqual(set(parameters(constructor[0])[1]), settable)
+
+    def test_signals(self):
+        for class_name, info in self.of_kind('ObjectInfo').items():
+            literals = set()
+            for node in functions(self.classes[class_name].body).get('connect', []):
+                annotation = ast.unparse(node.args.args[1].annotation)
+                match = re.fullmatch(r"Literal\['(.*)'\]", annotation)
+                if match:
+                    literals.add(match[1])
+            self.assertEqual(literals, {signal.get_name() for signal in info.get_signals()})
+
+    @unittest.skipIf(not has_mypy(), 'mypy is not installed')
+    @unittest.skipIf('LD_PRELOAD' in os.environ, 'mypy is not to be checked')
+    def test_mypy(self):
+        with tempfile.TemporaryDirectory() as directory:
+            root = Path(directory)
+            for name, text in {**PLATFORM, 'good.py': GOOD, 'bad.py': GOOD + BAD}.items():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                (root / name).write_text(text, encoding='utf-8')
+            (root / 'gi/repository/GMsg.pyi').write_bytes(STUBS.read_bytes())
+
+            def run(*names):
+                return subprocess.run(
+                    [sys.executable, '-m', 'mypy', '--strict', '--no-error-summary', '--hide-error-context',
+                     '--cache-dir', root / 'cache', *names],
+                    cwd=root, env={**os.environ, 'MYPYPATH': directory}, text=True,
+                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=5 * DEADLINE)
+
+            process = run('gi/repository/GMsg.pyi', 'good.py')
+            self.assertEqual(process.stdout, '')
+            self.assertEqual(process.returncode, 0)
+
+            process = run('bad.py')
+            found = {int(line) for line in re.findall(r'^bad\.py:(\d+): error: ', process.stdout, re.MULTILINE)}
+            first = GOOD.count('\n') + 2
+            wanted = set(range(first, first + BAD.count('\n') - 1))
+            self.assertEqual(found, wanted, process.stdout)
+
+
+class DirectoryTest(unittest.TestCase):
+    """Where python-dir.py has the overrides installed."""
+
+    def setUp(self):
+        spec = importlib.util.spec_from_file_location('python_dir', OVERRIDES / 'python-dir.py')
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        self.find = module.find_directory
+
+    def test_beside_pygobject(self):
+        self.assertEqual(self.find(Path('/usr'), Path('/usr/lib/python3/dist-packages'),
+                                   [Path('/usr/local/lib/python3.11/dist-packages')]),
+                         Path('/usr/lib/python3/dist-packages'))
+
+    def test_where_python_searches(self):
+        searched = [Path('/usr/local/lib/python3.11/dist-packages'), Path('/usr/lib/python3.11/dist-packages')]
+        pygobject = Path('/opt/gi/lib')
+        self.assertEqual(self.find(Path('/usr/local'), pygobject, searched), searched[0])
+        self.assertEqual(self.find(Path('/usr'), pygobject, searched), searched[1])
+
+    def test_where_python_does_not_search(self):
+        found = self.find(Path('/opt/other'), Path('/usr/lib/python3/dist-packages'), [])
+        self.assertRegex(os.fspath(found), r'^/opt/other/lib/python3\.\d+/site-packages$')
+
+    def test_directory_is_searched(self):
+        with tempfile.TemporaryDirectory() as directory:
+            overrides = Path(directory) / 'gi' / 'overrides'
+            overrides.mkdir(parents=True)
+            text = (OVERRIDES / 'GMsg.py').read_text(encoding='utf-8')
+            (overrides / 'GMsg.py').write_text(text + "\nmark = 'seen'\n__all__.append('mark')\n", encoding='utf-8')
+            process = subprocess.run(
+                [sys.executable, '-c', "import gi; gi.require_version('GMsg', '1')\n"
+                 'from gi.repository import GMsg; print(GMsg.mark)'],
+                env={**os.environ, 'PYTHONPATH': directory}, text=True, stdout=subprocess.PIPE, timeout=DEADLINE)
+            self.assertEqual(process.stdout, 'seen\n')
+
+    def test_pythonpath_of_the_build(self):
+        process = subprocess.run(
+            [sys.executable, '-c', "import gi; gi.require_version('GMsg', '1')\n"
+             'from gi.repository import GMsg; print(GMsg.unpack.__name__)'],
+            text=True, stdout=subprocess.PIPE, timeout=DEADLINE)
+        self.assertEqual(process.stdout, 'unpack\n')
+
+
+class RawTest(unittest.TestCase):
+
+    def test_without_overrides(self):
+        """The raw typelib is what the tests of it get, whatever is installed."""
+        process = subprocess.run(
+            [sys.executable, '-c', 'from gmsgtest import GMsg; print(hasattr(GMsg, "unpack"))'],
+            cwd=Path(__file__).resolve().parent, text=True, stdout=subprocess.PIPE, timeout=DEADLINE,
+            env={name: value for name, value in os.environ.items() if name != 'GMSG_TEST_OVERRIDES'})
+        self.assertEqual(process.stdout, 'False\n')
+
+
+if __name__ == '__main__':
+    tap.main()
