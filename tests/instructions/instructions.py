@@ -1,0 +1,72 @@
+#!/usr/bin/python3
+# instructions.py: counts the instructions that a message costs, and compares them
+# with what was recorded
+#
+# Copyright 2026 The gmsgrouter authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""Times vary, instructions hardly do. What is recorded is how often they are those of a message that goes through
+a GAsyncQueue into an emission in one thread, counted in the same run, so that another compiler or GLib, which
+changes both, does not matter much.
+
+With --record, writes what it has counted beside this script."""
+
+import configparser
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
+from tap import Tap  # noqa: E402
+
+RECORD = Path(__file__).resolve().parent / "recorded.ini"
+SECTION = "times the floor"
+MAX_GROWTH = 1.10
+# N_BURSTS * BURST_SIZE of instructions.c.
+N_MESSAGES = 20000
+
+
+def count(valgrind, program, function):
+    """The instructions a message in one function, and in what it calls."""
+    process = subprocess.run([valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null",
+                              f"--toggle-collect={function}", program],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    found = re.search(r"Collected : (\d+)", process.stdout)
+    if process.returncode != 0 or found is None:
+        sys.exit(f"{process.stdout}\nvalgrind ended with {process.returncode}")
+    return int(found.group(1)) / N_MESSAGES
+
+
+def main():
+    record = "--record" in sys.argv
+    valgrind, program = [word for word in sys.argv[1:] if not word.startswith("--")]
+    floor = count(valgrind, program, "count_floor")
+    counts = {"send": count(valgrind, program, "count_send"), "deliver": count(valgrind, program, "count_deliver")}
+
+    recorded = configparser.ConfigParser()
+    if record:
+        recorded[SECTION] = {name: f"{n / floor:.3f}" for name, n in counts.items()}
+        with RECORD.open("w") as file:
+            file.write("# SPDX-License-Identifier: LGPL-2.1-or-later\n#\n"
+                       "# What instructions.py --record wrote: instructions of a message, as a share of what a\n"
+                       "# GAsyncQueue and an emission take in one thread.\n\n")
+            file.write("\n".join([f"[{SECTION}]", *(f"{key} = {value}" for key, value in recorded[SECTION].items())]))
+            file.write("\n")
+    recorded.read(RECORD)
+
+    tap = Tap()
+    tap.point(floor > 100, "something is counted", f"{floor:.1f} instructions a message")
+    for name, n in counts.items():
+        limit = float(recorded[SECTION][name])
+        text = f"{n:.0f} instructions a message, {n / floor:.3f} times the floor's {floor:.0f}; recorded: {limit:.3f}"
+        print(f"# {name}: {text}")
+        if n / floor < limit / MAX_GROWTH:
+            print(f"# {name}: less than recorded; run {Path(sys.argv[0]).name} with --record")
+        tap.point(n / floor <= limit * MAX_GROWTH, f"{name} takes no more than 10 % more than recorded", text)
+    tap.finish()
+
+
+if __name__ == "__main__":
+    main()
