@@ -6,8 +6,11 @@
 
 import asyncio
 import gc
+import os
 import random
 import selectors
+import subprocess
+import sys
 import unittest
 
 import tap
@@ -21,6 +24,19 @@ try:
     from gi.events import GLibEventLoop
 except ImportError:
     GLibEventLoop = None
+
+
+# Sends, and lives until it is killed.
+WORKER = '''
+import threading
+from gmsgtest import GMsg
+
+sender = GMsg.Sender.new_from_environment()
+sender.start()
+sender.send({'number': 1})
+sender.send({'number': 2})
+threading.Event().wait()
+'''
 
 
 class ContextSelector(selectors.SelectSelector):
@@ -174,24 +190,22 @@ class Tests:
         self.run_in_loop(main())
 
     def test_raises_the_finishing_error(self):
-        # Only a worker in another process can be lost; the raw call stands in.
-        lost = GLib.Error('lost', 'gmsg-error-quark', 99)
-        sender, receiver = self.pipe()
-        sender.send(1)
+        async def main():
+            async for message in receiver:
+                values.append(GMsg.unpack(message))
+                if len(values) == 2:
+                    worker.kill()
+
+        sender, receiver = self.router.pipe()
+        receiver.set_pull_mode(True)
+        self._receivers.append(receiver)
+        worker = subprocess.Popen([sys.executable, '-c', WORKER], cwd=os.path.dirname(__file__),
+                                  env={**os.environ, 'GMSG_ADDRESS': sender.dup_address()})
+        self.addCleanup(worker.wait)
         values = []
-
-        def next_finish(result):
-            message = type(receiver).next_finish(receiver, result)
-            if message is None:
-                raise lost
-            return message
-
-        receiver.next_finish = next_finish
-        sender.stop()
-        with self.assertRaises(GLib.Error) as caught:
-            self.run_in_loop(self.collect(receiver, values))
-        self.assertIs(caught.exception, lost)
-        self.assertEqual(values, [1])
+        with self.assert_error(GMsg.Error.PEER_LOST):
+            self.run_in_loop(main())
+        self.assertEqual(values, [{'number': 1}, {'number': 2}])
 
     def test_loop_runs_on_while_messages_are_ready(self):
         count = 5000
