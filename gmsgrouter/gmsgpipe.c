@@ -439,7 +439,6 @@ static void
 end_and_unlock (GMsgPipe *self)
 {
   GMsgChannel *channel = self->channel;
-  guint64 n_late = self->n_late;
   gboolean wake = FALSE;
 
   g_cond_broadcast (&self->room);
@@ -452,11 +451,6 @@ end_and_unlock (GMsgPipe *self)
   if (wake)
     gmsg_channel_wake (channel);
   gmsg_pipe_wake_puller (self);
-
-  /* The warning was logged at the first, when the number was not known. */
-  if (n_late > 0)
-    g_debug ("pipe #%" G_GUINT64_FORMAT ": discarded %" G_GUINT64_FORMAT " after the router stopped",
-             self->id, n_late);
 }
 
 gboolean
@@ -464,9 +458,11 @@ gmsg_pipe_stop (GMsgPipe  *self,
                 GError   **error)
 {
   gboolean success;
+  guint64 n_late;
 
   g_mutex_lock (&self->channel->lock);
   success = check_open_locked (self, error);
+  n_late = self->n_late;
 
   /* Without a connection, too, this is the end. */
   if (self->sender_state != GMSG_SENDER_STATE_OPEN)
@@ -477,6 +473,14 @@ gmsg_pipe_stop (GMsgPipe  *self,
 
   self->sender_state = GMSG_SENDER_STATE_STOPPED;
   end_and_unlock (self);
+
+  /* The warning was logged at the first, when the number was not known. Not where the
+   * sender is dropped: a collector may be at work then, and a log handler of a script
+   * can't run. */
+  if (n_late > 0)
+    g_debug ("pipe #%" G_GUINT64_FORMAT ": discarded %" G_GUINT64_FORMAT " after the router stopped",
+             self->id, n_late);
+
   return success;
 }
 

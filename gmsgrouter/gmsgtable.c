@@ -295,8 +295,8 @@ gmsg_table_close (GMsgTable *self)
     n_undelivered += gmsg_pipe_close (gmsg_receiver_get_pipe (receiver));
 
   if (n_unclosed > 0)
-    g_warning (n_unclosed == 1 ? "stopping the router with %u unclosed pipe"
-                               : "stopping the router with %u unclosed pipes",
+    g_warning (n_unclosed == 1 ? "stopping a router with unclosed pipes: %u unclosed pipe"
+                               : "stopping a router with unclosed pipes: %u unclosed pipes",
                n_unclosed);
   if (n_undelivered > 0)
     g_warning (n_undelivered == 1 ? "dropping %u undelivered message"

@@ -372,7 +372,10 @@ run_history (Fixture *fixture)
   for (guint i = 0; i < history->n_workers; i++)
     g_thread_join (threads[i]);
   for (guint i = 0; i < history->n_pipes; i++)
-    g_clear_object (&history->senders[i]);
+    {
+      gmsg_sender_stop (history->senders[i], NULL);
+      g_clear_object (&history->senders[i]);
+    }
 
   /* A reader that pulls needs the context, which manual mode leaves to it. */
   if (ending == 2)

@@ -257,7 +257,7 @@ test_stop_singular (Fixture       *fixture,
   send_value (sender, 0);
 
   g_assert_true (gmsg_router_stop (fixture->router, NULL));
-  assert_warning ("stopping the router with 1 unclosed pipe");
+  assert_warning ("stopping a router with unclosed pipes: 1 unclosed pipe");
   assert_warning ("dropping 1 undelivered message");
   assert_no_warning ();
 
@@ -286,7 +286,7 @@ test_stop_plural (Fixture       *fixture,
   g_assert_false (g_cancellable_is_cancelled (cancellable));
 
   g_assert_true (gmsg_router_stop (fixture->router, NULL));
-  assert_warning ("stopping the router with 2 unclosed pipes");
+  assert_warning ("stopping a router with unclosed pipes: 2 unclosed pipes");
   assert_warning ("dropping 5 undelivered messages");
   assert_no_warning ();
 
@@ -318,7 +318,7 @@ test_stop_finished (Fixture       *fixture,
   gmsg_sender_start (second, NULL);
   gmsg_sender_stop (second, NULL);
   g_assert_true (gmsg_router_stop (fixture->router, NULL));
-  assert_warning ("stopping the router with 2 unclosed pipes");
+  assert_warning ("stopping a router with unclosed pipes: 2 unclosed pipes");
   assert_no_warning ();
   g_assert_cmpuint (second_record->n_finished, ==, 0);
 }
@@ -342,7 +342,7 @@ test_stop_discarded (Fixture       *fixture,
   send_range (closed, 3, 2);
 
   g_assert_true (gmsg_router_stop (fixture->router, NULL));
-  assert_warning ("stopping the router with 1 unclosed pipe");
+  assert_warning ("stopping a router with unclosed pipes: 1 unclosed pipe");
   assert_warning ("dropping 4 undelivered messages");
   assert_warning ("discarding 5 messages from closed pipe #1");
   assert_no_warning ();
