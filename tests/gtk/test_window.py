@@ -237,12 +237,15 @@ class WindowTest(unittest.TestCase):
         self.assertGreaterEqual(run.seconds_after('window-gone-at'), SLOW_S)
 
     def test_pictures(self):
+        # The path is seen in them.
+        photos = tempfile.mkdtemp(prefix='photos-')
+        self.addCleanup(shutil.rmtree, photos)
         for month in ('01 Lisbon', '02 Garden', '04 Birthday', '06 Norway', '09 Alps', '12 Winter'):
-            folder = self.path(os.fsencode(f'2025-{month}'))
+            folder = os.path.join(photos, f'2025-{month}')
             os.mkdir(folder)
-            make_sparse_file(os.path.join(folder, b'film.webm'), 70_000_000 + int(month[:2]) * 1_234_567)
+            make_sparse_file(os.path.join(folder, 'film.webm'), 70_000_000 + int(month[:2]) * 1_234_567)
             for number in range(40):
-                make_sparse_file(os.path.join(folder, b'%04d.jpeg' % (number * 7 + int(month[:2]))),
+                make_sparse_file(os.path.join(folder, f'{number * 7 + int(month[:2]):04}.jpeg'),
                                  1_200_345 + number * 12_345)
 
         os.makedirs(PICTURES, exist_ok=True)
@@ -251,7 +254,7 @@ class WindowTest(unittest.TestCase):
             if os.path.exists(name):
                 os.remove(name)
 
-        self.run_window('finish', self.tree, '/proc/self/mem', GMSG_DRIVER_PICTURES=PICTURES)
+        self.run_window('finish', photos, '/proc/self/mem', GMSG_DRIVER_PICTURES=PICTURES)
         for name in names:
             with open(name, 'rb') as stream:
                 picture = stream.read()
