@@ -1,0 +1,421 @@
+/* GMsg.js: what GJS adds to the typelib
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+/* exported _init */
+
+const {Gio, GLib} = imports.gi;
+const System = imports.system;
+
+// GLib refuses a serialised value that is nested deeper than this. A message that
+// could not leave the process should not be sent inside it either.
+const MAX_DEPTH = 128;
+
+const INT64_MIN = -(2n ** 63n);
+const INT64_MAX = 2n ** 63n - 1n;
+const UINT64_MAX = 2n ** 64n - 1n;
+
+// While the collector of GJS sweeps, GJS refuses to call JavaScript, and where it has
+// too much to sweep at once, it goes back to the main loop in the middle of that: seen
+// from 1.74 on. Then messages and wake-ups are lost, and as no JavaScript runs, the
+// sweep never ends. Wrappers of GLib's values are what is slow to sweep, so they are
+// collected before there are too many. It is a tenth of what makes it fail, and
+// costs a tenth of the time that it takes to make them.
+const MAX_WRAPPERS = 30000;
+
+let nWrappers = 0;
+
+function countWrappers(n) {
+    nWrappers += n;
+    if (nWrappers < MAX_WRAPPERS)
+        return;
+    nWrappers = 0;
+    System.gc();
+}
+
+// Each look-up of a type would leave a wrapper behind.
+const variantTypes = new Map();
+
+function getVariantType(text) {
+    let type = variantTypes.get(text);
+
+    if (type === undefined) {
+        type = new GLib.VariantType(text);
+        variantTypes.set(text, type);
+    }
+    return type;
+}
+
+// -0 is no integer: an int64 would lose its sign.
+function isInteger(value) {
+    return typeof value === 'bigint' ||
+        Number.isSafeInteger(value) && !Object.is(value, -0);
+}
+
+function fitsInt64(value) {
+    return value >= INT64_MIN && value <= INT64_MAX;
+}
+
+function fitsUint64(value) {
+    return value >= 0 && value <= UINT64_MAX;
+}
+
+function checkString(value, path) {
+    if (value.includes('\0'))
+        throw new TypeError(`${path} has a NUL character, which no string of GLib can have`);
+    if (/\p{Surrogate}/u.test(value))
+        throw new TypeError(`${path} has a lone surrogate, which is no character`);
+}
+
+function describe(value) {
+    if (value === null || value === undefined)
+        return `${value}`;
+    if (typeof value !== 'object')
+        return `a ${typeof value}`;
+
+    const name = Object.getPrototypeOf(value)?.constructor?.name;
+
+    return name ? `an object of ${name}` : 'an object of another class';
+}
+
+function pathOfProperty(path, key) {
+    return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(key)
+        ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`;
+}
+
+function pathOfKey(path, key) {
+    switch (typeof key) {
+    case 'string':
+        return `${path}.get(${JSON.stringify(key)})`;
+    case 'bigint':
+        return `${path}.get(${key}n)`;
+    case 'number':
+    case 'boolean':
+        return `${path}.get(${key})`;
+    default:
+        return `a key of ${path}`;
+    }
+}
+
+function isPlainObject(value) {
+    const prototype = Object.getPrototypeOf(value);
+
+    return prototype === null || prototype === Object.prototype;
+}
+
+/* The one type that the keys of a Map share, and how one of them is packed. */
+function findKeyType(keys, path) {
+    if (keys.every(key => typeof key === 'string'))
+        return ['s', GLib.Variant.new_string];
+    if (keys.every(key => typeof key === 'boolean'))
+        return ['b', GLib.Variant.new_boolean];
+
+    if (keys.every(isInteger)) {
+        const seen = new Set();
+
+        for (const key of keys) {
+            if (seen.has(BigInt(key)))
+                throw new TypeError(`${pathOfKey(path, key)} has a key that is there twice, as a number and as a BigInt`);
+            seen.add(BigInt(key));
+        }
+        if (keys.every(fitsInt64))
+            return ['x', GLib.Variant.new_int64];
+        if (keys.every(fitsUint64))
+            return ['t', GLib.Variant.new_uint64];
+
+        const key = keys.find(k => !fitsInt64(k));
+
+        throw new TypeError(`${pathOfKey(path, key)} has a key beyond the 64 bits that the keys share`);
+    }
+    if (keys.every(key => typeof key === 'number'))
+        return ['d', GLib.Variant.new_double];
+
+    const odd = keys.find(key => typeof key !== typeof keys[0]) ?? keys[0];
+
+    throw new TypeError(`${pathOfKey(path, odd)} has a key that can't be sent: ` +
+        `expected all keys to be strings, numbers or booleans, found ${describe(odd)}`);
+}
+
+class Packer {
+    constructor() {
+        this.parents = new Set();
+    }
+
+    pack(value, path, depth) {
+        if (value instanceof GLib.Variant)
+            return value;
+
+        countWrappers(2);
+        if (depth >= MAX_DEPTH)
+            throw new TypeError(`${path} is nested too deeply to be sent`);
+
+        switch (typeof value) {
+        case 'undefined':
+            return GLib.Variant.new_maybe(getVariantType('v'), null);
+        case 'boolean':
+            return GLib.Variant.new_boolean(value);
+        case 'number':
+            return isInteger(value)
+                ? GLib.Variant.new_int64(value) : GLib.Variant.new_double(value);
+        case 'bigint':
+            if (fitsInt64(value))
+                return GLib.Variant.new_int64(value);
+            if (fitsUint64(value))
+                return GLib.Variant.new_uint64(value);
+            throw new TypeError(`${path} is beyond 64 bits: ${value}`);
+        case 'string':
+            checkString(value, path);
+            return GLib.Variant.new_string(value);
+        case 'object':
+            return value === null
+                ? this.pack(undefined, path, depth) : this.packObject(value, path, depth);
+        default:
+            throw new TypeError(`${path} can't be sent: it is ${describe(value)}`);
+        }
+    }
+
+    packObject(value, path, depth) {
+        if (value instanceof Uint8Array || value instanceof GLib.Bytes) {
+            const bytes = value instanceof GLib.Bytes ? value : new GLib.Bytes(value);
+
+            return GLib.Variant.new_from_bytes(getVariantType('ay'), bytes, true);
+        }
+
+        if (this.parents.has(value))
+            throw new TypeError(`${path} can't be sent: it is inside itself`);
+        this.parents.add(value);
+        try {
+            if (Array.isArray(value))
+                return this.packArray(value, path, depth);
+            if (value instanceof Map)
+                return this.packMap(value, path, depth);
+            if (isPlainObject(value))
+                return this.packPlainObject(value, path, depth);
+        } finally {
+            this.parents.delete(value);
+        }
+        throw new TypeError(`${path} can't be sent: it is ${describe(value)}`);
+    }
+
+    packBoxed(value, path, depth) {
+        return GLib.Variant.new_variant(this.pack(value, path, depth));
+    }
+
+    packArray(value, path, depth) {
+        // Unlike map(), this sees holes, which are undefined.
+        const items = Array.from(value,
+            (item, i) => this.packBoxed(item, `${path}[${i}]`, depth + 2));
+
+        return GLib.Variant.new_array(getVariantType('v'), items);
+    }
+
+    packMap(value, path, depth) {
+        const [keyType, packKey] = findKeyType([...value.keys()], path);
+        const entries = [];
+
+        for (const [key, item] of value) {
+            const itemPath = pathOfKey(path, key);
+
+            if (keyType === 's')
+                checkString(key, `the key of ${itemPath}`);
+            entries.push(GLib.Variant.new_dict_entry(packKey(key),
+                this.packBoxed(item, itemPath, depth + 3)));
+        }
+        return GLib.Variant.new_array(getVariantType(`{${keyType}v}`), entries);
+    }
+
+    packPlainObject(value, path, depth) {
+        const entries = [];
+
+        for (const key of Reflect.ownKeys(value)) {
+            if (!Object.prototype.propertyIsEnumerable.call(value, key))
+                continue;
+            if (typeof key === 'symbol')
+                throw new TypeError(`${path}[${String(key)}] can't be sent: its key is a symbol`);
+
+            const itemPath = pathOfProperty(path, key);
+
+            checkString(key, `the key of ${itemPath}`);
+            entries.push(GLib.Variant.new_dict_entry(GLib.Variant.new_string(key),
+                this.packBoxed(value[key], itemPath, depth + 3)));
+        }
+        return GLib.Variant.new_array(getVariantType('{sv}'), entries);
+    }
+}
+
+function packMessage(value) {
+    return new Packer().pack(value, 'value', 0);
+}
+
+// As text: a 64 bit integer arrives from GJS as a Number, rounded and with a warning.
+function unpackInt64(variant) {
+    const text = variant.print(false);
+    const number = Number(text);
+
+    return Number.isSafeInteger(number) ? number : BigInt(text);
+}
+
+function unpackChildren(variant) {
+    return Array.from({length: variant.n_children()},
+        (_, i) => unpackMessage(variant.get_child_value(i)));
+}
+
+function unpackArray(variant) {
+    const type = variant.get_type_string();
+
+    // A copy: GJS lends the memory of the message, which must stay as it was sent.
+    if (type === 'ay')
+        return variant.get_data_as_bytes().toArray().slice();
+
+    const children = unpackChildren(variant);
+
+    // Not by assignment: "__proto__" is a key like any other.
+    if (/^a\{[sog]/.test(type))
+        return Object.fromEntries(children);
+    if (type.startsWith('a{'))
+        return new Map(children);
+    return children;
+}
+
+function unpackMessage(variant) {
+    countWrappers(2);
+    switch (String.fromCharCode(variant.classify())) {
+    case 'b':
+        return variant.get_boolean();
+    case 'y':
+        return variant.get_byte();
+    case 'n':
+        return variant.get_int16();
+    case 'q':
+        return variant.get_uint16();
+    case 'i':
+        return variant.get_int32();
+    case 'u':
+        return variant.get_uint32();
+    case 'h':
+        return variant.get_handle();
+    case 'x':
+    case 't':
+        return unpackInt64(variant);
+    case 'd':
+        return variant.get_double();
+    case 'v':
+        return unpackMessage(variant.get_variant());
+    case 'm': {
+        const child = variant.get_maybe();
+
+        return child === null ? null : unpackMessage(child);
+    }
+    case 'a':
+        return unpackArray(variant);
+    case '(':
+    case '{':
+        return unpackChildren(variant);
+    default:
+        return variant.get_string()[0];
+    }
+}
+
+function checkOptions(options) {
+    if (typeof options !== 'object' || options === null)
+        throw new TypeError(`Expected an object with the options of the pipe, found ${describe(options)}`);
+
+    for (const name of Object.keys(options)) {
+        if (name !== 'capacity' && name !== 'overflow')
+            throw new TypeError(`Expected capacity and overflow, found ${name}`);
+    }
+    // A bad number is the library's to refuse; this is what GJS would convert.
+    if (options.capacity !== undefined && !Number.isInteger(options.capacity))
+        throw new TypeError(`capacity: expected an integer, found ${options.capacity}`);
+    if (options.overflow !== undefined && !Number.isInteger(options.overflow))
+        throw new TypeError(`overflow: expected a member of GMsg.Overflow, found ${options.overflow}`);
+    if (options.capacity === undefined && options.overflow !== undefined)
+        throw new TypeError('overflow: expected a capacity, too, found none');
+}
+
+function overrideRouter(GMsg) {
+    const prototype = GMsg.Router.prototype;
+    const {pipe, route_until: routeUntil} = prototype;
+
+    prototype.pipe = function (options = {}) {
+        checkOptions(options);
+
+        const {capacity, overflow = GMsg.Overflow.BLOCK} = options;
+
+        return capacity === undefined
+            ? pipe.call(this) : this.pipe_bounded(capacity, overflow);
+    };
+
+    prototype.route_until = function (timeoutUsec, condition) {
+        if (typeof condition !== 'function')
+            throw new TypeError(`condition: expected a function, found ${describe(condition)}`);
+
+        let thrown = null;
+        let result;
+
+        // An exception can't pass through C: GJS would log it, and go on.
+        try {
+            result = routeUntil.call(this, timeoutUsec, () => {
+                try {
+                    return condition();
+                } catch (error) {
+                    thrown = {error};
+                    return true;
+                }
+            });
+        } catch (error) {
+            throw thrown === null ? error : thrown.error;
+        }
+        if (thrown !== null)
+            throw thrown.error;
+        return result;
+    };
+}
+
+function overrideSender(GMsg) {
+    const prototype = GMsg.Sender.prototype;
+    const {send} = prototype;
+
+    prototype.send = function (...values) {
+        if (values.length !== 1)
+            throw new TypeError(`Expected one value to send, found ${values.length}`);
+
+        return send.call(this, packMessage(values[0]));
+    };
+}
+
+function overrideReceiver(GMsg) {
+    const prototype = GMsg.Receiver.prototype;
+
+    Gio._promisify(prototype, 'next_async', 'next_finish');
+
+    const nextAsync = prototype.next_async;
+
+    prototype.next_async = function (cancellable = null, ...callback) {
+        countWrappers(4);
+        return nextAsync.call(this, cancellable, ...callback);
+    };
+
+    // Each message costs a turn of the main loop, so whatever else is due there gets
+    // its own. None is taken before it is asked for, so none is lost with the loop.
+    prototype[Symbol.asyncIterator] = async function* () {
+        for (let message = await this.next_async(); message !== null;
+            message = await this.next_async())
+            yield message;
+    };
+}
+
+function _init() {
+    overrideRouter(this);
+    overrideSender(this);
+    overrideReceiver(this);
+
+    this.unpack = function (message) {
+        if (!(message instanceof GLib.Variant))
+            throw new TypeError(`Expected a GLib.Variant, found ${describe(message)}`);
+
+        return unpackMessage(message);
+    };
+}

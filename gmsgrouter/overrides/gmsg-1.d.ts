@@ -1,0 +1,230 @@
+/* gmsg-1.d.ts: the types of the library for TypeScript, and for editors
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+declare module 'gi://GMsg?version=1' {
+    import type GLib from 'gi://GLib?version=2.0';
+    import type GObject from 'gi://GObject?version=2.0';
+    import type Gio from 'gi://Gio?version=2.0';
+
+    namespace GMsg {
+        const MAJOR_VERSION: number;
+        const MINOR_VERSION: number;
+        const MICRO_VERSION: number;
+        const VERSION_S: string;
+
+        /** What sender.send() takes. */
+        type Value =
+            | null
+            | undefined
+            | boolean
+            | number
+            | bigint
+            | string
+            | Uint8Array
+            | GLib.Bytes
+            | GLib.Variant
+            | readonly Value[]
+            | ReadonlyMap<string, Value>
+            | ReadonlyMap<boolean, Value>
+            | ReadonlyMap<number | bigint, Value>
+            | { readonly [key: string]: Value };
+
+        /** What unpack() returns. */
+        type Unpacked =
+            | null
+            | boolean
+            | number
+            | bigint
+            | string
+            | Uint8Array
+            | Unpacked[]
+            | Map<boolean | number | bigint, Unpacked>
+            | { [key: string]: Unpacked };
+
+        /** Gives the value back that a message was made of. */
+        function unpack<T = Unpacked>(message: GLib.Variant): T;
+
+        function error_quark(): GLib.Quark;
+
+        /** An error of the library, and the codes that it may have. */
+        class Error extends GLib.Error {
+            static readonly ALREADY_STARTED: number;
+            static readonly NOT_RUNNING: number;
+            static readonly NOT_STARTED: number;
+            static readonly STOPPED: number;
+            static readonly CLOSED: number;
+            static readonly UNKNOWN_RECEIVER: number;
+            static readonly TIMED_OUT: number;
+            static readonly WRONG_THREAD: number;
+            static readonly FULL: number;
+            static readonly PENDING: number;
+            static readonly INVALID_ARGUMENT: number;
+            static readonly EXPORTED: number;
+            static readonly INVALID_ADDRESS: number;
+            static readonly CONNECTION: number;
+            static readonly PEER_LOST: number;
+            static readonly PROTOCOL: number;
+            static readonly TOO_LARGE: number;
+            static readonly NOT_SUPPORTED: number;
+
+            static quark(): GLib.Quark;
+        }
+
+        /** What send() does on a full pipe. */
+        enum Overflow {
+            BLOCK,
+            FAIL,
+            DROP_OLDEST,
+        }
+
+        /** Where a sender is in its life. */
+        enum SenderState {
+            INITIAL,
+            OPEN,
+            STOPPED,
+            EXPORTED,
+        }
+
+        /** Where a receiver is in its life. */
+        enum ReceiverState {
+            OPEN,
+            FINISHED,
+            CLOSED,
+        }
+
+        interface PipeOptions {
+            /** How many undelivered messages the pipe holds; any number by default. */
+            capacity?: number;
+            /** What send() does when it is full: Overflow.BLOCK by default. */
+            overflow?: Overflow;
+        }
+
+        interface RouterProperties {
+            context?: GLib.MainContext | null;
+            priority?: number;
+            budget?: number;
+            max_latency?: number;
+            maxLatency?: number;
+            max_message_size?: number;
+            maxMessageSize?: number;
+        }
+
+        /** Owns the pipes, and delivers their messages in its main context. */
+        class Router extends GObject.Object {
+            constructor(properties?: RouterProperties);
+            static new(context: GLib.MainContext | null): Router;
+
+            readonly context: GLib.MainContext;
+            readonly running: boolean;
+            readonly n_pipes: number;
+            readonly nPipes: number;
+            priority: number;
+            budget: number;
+            max_latency: number;
+            maxLatency: number;
+            max_message_size: number;
+            maxMessageSize: number;
+
+            get_context(): GLib.MainContext;
+            get_running(): boolean;
+            get_n_pipes(): number;
+            get_priority(): number;
+            set_priority(priority: number): void;
+            get_budget(): number;
+            set_budget(budget: number): void;
+            get_max_latency(): number;
+            set_max_latency(max_latency: number): void;
+            get_max_message_size(): number;
+            set_max_message_size(max_message_size: number): void;
+
+            start(): boolean;
+            stop(): boolean;
+            /** Makes a pipe; a bounded one if it is given a capacity. */
+            pipe(options?: PipeOptions): [Sender, Receiver];
+            pipe_bounded(capacity: number, overflow: Overflow): [Sender, Receiver];
+            close_pipe(receiver: Receiver): boolean;
+            /** Delivers until the condition is true; an exception of it ends the call. */
+            route_until(timeout_usec: number, condition: () => boolean): boolean;
+            listen(address: string): boolean;
+        }
+
+        /** The end of a pipe that sends. */
+        class Sender extends GObject.Object {
+            static new_for_address(address: string): Sender;
+            static new_from_environment(): Sender;
+
+            readonly id: number;
+            readonly state: SenderState;
+
+            get_id(): number;
+            get_state(): SenderState;
+            get_cancellable(): Gio.Cancellable;
+
+            start(): boolean;
+            /** Sends a variant as it is, or a plain value. */
+            send(value: Value): boolean;
+            stop(): boolean;
+            dup_address(): string;
+            spawn(launcher: Gio.SubprocessLauncher | null, argv: string[]): Gio.Subprocess;
+        }
+
+        /** The end of a pipe that stays in the router's thread. */
+        class Receiver extends GObject.Object implements AsyncIterable<GLib.Variant> {
+            readonly id: number;
+            readonly state: ReceiverState;
+            readonly n_received: number;
+            readonly nReceived: number;
+            readonly n_dropped: number;
+            readonly nDropped: number;
+            pull_mode: boolean;
+            pullMode: boolean;
+
+            get_id(): number;
+            get_state(): ReceiverState;
+            get_n_received(): number;
+            get_n_dropped(): number;
+            get_pull_mode(): boolean;
+            set_pull_mode(pull_mode: boolean): void;
+
+            cancel(): void;
+            /** The next message, or null once the pipe has finished. */
+            next_async(cancellable?: Gio.Cancellable | null): Promise<GLib.Variant | null>;
+            next_async(
+                cancellable: Gio.Cancellable | null,
+                callback: ((source: Receiver | null, result: Gio.AsyncResult) => void) | null,
+            ): void;
+            next_finish(result: Gio.AsyncResult): GLib.Variant | null;
+            [Symbol.asyncIterator](): AsyncGenerator<GLib.Variant, void, void>;
+
+            connect(
+                signal: 'message',
+                callback: (source: this, message: GLib.Variant) => void,
+            ): number;
+            connect(
+                signal: 'finished',
+                callback: (source: this, error: GLib.Error | null) => void,
+            ): number;
+            connect(signal: string, callback: (...args: any[]) => any): number;
+            connect_after(
+                signal: 'message',
+                callback: (source: this, message: GLib.Variant) => void,
+            ): number;
+            connect_after(
+                signal: 'finished',
+                callback: (source: this, error: GLib.Error | null) => void,
+            ): number;
+            connect_after(signal: string, callback: (...args: any[]) => any): number;
+        }
+    }
+
+    export default GMsg;
+}
+
+declare module 'gi://GMsg' {
+    import GMsg from 'gi://GMsg?version=1';
+
+    export default GMsg;
+}

@@ -1,0 +1,366 @@
+/* overrides-iterate.js: next_async() as a promise, and for await, with the overrides
+ * of GJS
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+import Gio from 'gi://Gio';
+import GLib from 'gi://GLib';
+import GMsg from 'gi://GMsg?version=1';
+
+import {
+    Fixture, assert, assertEqual, assertRejects, checkError, iterateUntil, run, test
+} from './harness.js';
+
+const REDRAW_PRIORITY = 120;
+
+function addTimer(priority, msec, callback) {
+    return GLib.timeout_add(priority, msec, () => {
+        callback();
+        return GLib.SOURCE_CONTINUE;
+    });
+}
+
+function spin(usec) {
+    const end = GLib.get_monotonic_time() + usec;
+
+    while (GLib.get_monotonic_time() < end)
+        continue;
+}
+
+test('/overrides/next/promise', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+    const first = receiver.next_async(null);
+
+    assert(first instanceof Promise);
+    sender.send('a');
+    sender.send('b');
+    sender.send('c');
+    sender.stop();
+    assertEqual(GMsg.unpack(await first), 'a');
+    assertEqual(GMsg.unpack(await receiver.next_async()), 'b');
+    assertEqual(GMsg.unpack(await receiver.next_async(new Gio.Cancellable())), 'c');
+    assertEqual(await receiver.next_async(null), null);
+});
+
+test('/overrides/next/callback', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+    let value = null;
+
+    const result = receiver.next_async(null, (source, res) => {
+        assert(source === receiver);
+        value = GMsg.unpack(source.next_finish(res));
+    });
+
+    assertEqual(result, undefined);
+    sender.send(1);
+    iterateUntil(() => value !== null);
+    assertEqual(value, 1);
+});
+
+test('/overrides/next/promisified-again', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+
+    // What code does that was written for the raw typelib.
+    Gio._promisify(GMsg.Receiver.prototype, 'next_async', 'next_finish');
+    sender.send(1);
+    sender.send(2);
+    assertEqual(GMsg.unpack(await receiver.next_async(null)), 1);
+    assertEqual(GMsg.unpack(await receiver.next_async()), 2);
+});
+
+test('/overrides/next/errors', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+    const cancellable = new Gio.Cancellable();
+    const waiting = receiver.next_async(cancellable);
+    let cancelled = null;
+
+    await assertRejects(GMsg.Error.PENDING, receiver.next_async(null));
+    cancellable.cancel();
+    try {
+        await waiting;
+    } catch (error) {
+        cancelled = error;
+    }
+    assert(cancelled.matches(Gio.IOErrorEnum, Gio.IOErrorEnum.CANCELLED), `${cancelled}`);
+    sender.send(1);
+    assertEqual(GMsg.unpack(await receiver.next_async(null)), 1);
+    fixture.router.close_pipe(receiver);
+    await assertRejects(GMsg.Error.CLOSED, receiver.next_async(null));
+});
+
+test('/overrides/for-await/to-the-end', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+    const values = [];
+    let sent = 0;
+    const timer = GLib.timeout_add(GLib.PRIORITY_DEFAULT, 1, () => {
+        for (let i = 0; i < 7; i++)
+            sender.send(sent++);
+        if (sent < 210)
+            return GLib.SOURCE_CONTINUE;
+        sender.stop();
+        return GLib.SOURCE_REMOVE;
+    });
+
+    for await (const message of receiver) {
+        assert(message instanceof GLib.Variant);
+        values.push(GMsg.unpack(message));
+    }
+    assert(timer > 0);
+    assertEqual(values, Array.from({length: 210}, (_, i) => i));
+    assertEqual(receiver.get_state(), GMsg.ReceiverState.FINISHED);
+
+    // A finished pipe has nothing more to give, and no error either.
+    for await (const message of receiver)
+        assert(false, `${message}`);
+});
+
+test('/overrides/for-await/leaving-loses-nothing', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+    const values = [];
+
+    for (let i = 0; i < 6; i++)
+        sender.send(i);
+    for await (const message of receiver) {
+        values.push(GMsg.unpack(message));
+        if (values.length === 2)
+            break;
+    }
+    try {
+        for await (const message of receiver) {
+            values.push(GMsg.unpack(message));
+            throw new Error('body');
+        }
+    } catch (error) {
+        assertEqual(error.message, 'body');
+    }
+    values.push(GMsg.unpack(await receiver.next_async()));
+    sender.stop();
+    for await (const message of receiver)
+        values.push(GMsg.unpack(message));
+    assertEqual(values, [0, 1, 2, 3, 4, 5]);
+});
+
+test('/overrides/for-await/error', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+    const values = [];
+    let caught = null;
+
+    sender.send(1);
+    sender.send(2);
+    try {
+        for await (const message of receiver) {
+            values.push(GMsg.unpack(message));
+            if (values.length === 2)
+                fixture.router.close_pipe(receiver);
+        }
+    } catch (error) {
+        caught = error;
+    }
+    assertEqual(values, [1, 2]);
+    checkError(caught, GMsg.Error.CLOSED);
+});
+
+test('/overrides/for-await/finishing-error', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.router.pipe();
+    let caught = null;
+
+    fixture.receivers.push(receiver);
+    sender.spawn(null, ['sh', '-c', 'exit 3']);
+    try {
+        for await (const message of receiver)
+            assert(false, `${message}`);
+    } catch (error) {
+        caught = error;
+    }
+    checkError(caught, GMsg.Error.PEER_LOST);
+    assert(/\b3\b/.test(caught.message), caught.message);
+});
+
+test('/overrides/for-await/worker-process', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.router.pipe({capacity: 4});
+    const values = [];
+
+    fixture.receivers.push(receiver);
+    sender.spawn(null, ['gjs', '-c', `
+        imports.gi.versions.GMsg = '1';
+        const sender = imports.gi.GMsg.Sender.new_from_environment();
+        sender.start();
+        for (let i = 0; i < 100; i++)
+            sender.send({i, squares: [i * i]});
+        sender.stop();
+    `]);
+    for await (const message of receiver)
+        values.push(GMsg.unpack(message));
+    assertEqual(values,
+        Array.from({length: 100}, (_, i) => ({i, squares: [i * i]})));
+});
+
+test('/overrides/for-await/closed-while-it-waits', async () => {
+    const fixture = new Fixture();
+    const [, receiver] = fixture.pipe();
+    let caught = null;
+
+    GLib.timeout_add(GLib.PRIORITY_DEFAULT, 1, () => {
+        fixture.router.close_pipe(receiver);
+        return GLib.SOURCE_REMOVE;
+    });
+    try {
+        for await (const message of receiver)
+            assert(false, `${message}`);
+    } catch (error) {
+        caught = error;
+    }
+    checkError(caught, GMsg.Error.CLOSED);
+});
+
+test('/overrides/for-await/paces-a-bounded-pipe', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe(2, GMsg.Overflow.FAIL);
+    let sent = 0;
+    let refused = 0;
+    const timer = addTimer(GLib.PRIORITY_DEFAULT, 1, () => {
+        try {
+            sender.send(sent);
+            sent++;
+        } catch (error) {
+            checkError(error, GMsg.Error.FULL);
+            refused++;
+        }
+    });
+    let expected = 0;
+
+    for await (const message of receiver) {
+        assertEqual(GMsg.unpack(message), expected++);
+        if (expected === 10)
+            break;
+        // Until the pipe is full: the reader is slower than the sender.
+        if (expected === 5)
+            await new Promise(resolve => {
+                const look = GLib.timeout_add(GLib.PRIORITY_DEFAULT, 1, () => {
+                    if (refused === 0)
+                        return GLib.SOURCE_CONTINUE;
+                    resolve(look);
+                    return GLib.SOURCE_REMOVE;
+                });
+            });
+    }
+    GLib.Source.remove(timer);
+    assert(refused > 0 && sent <= expected + 2, `${sent} sent, ${refused} refused`);
+});
+
+test('/overrides/for-await/two-receivers-at-once', async () => {
+    const fixture = new Fixture();
+    const pipes = [fixture.pipe(), fixture.pipe()];
+
+    for (let i = 0; i < 100; i++)
+        pipes.forEach(([sender]) => sender.send(i));
+    pipes.forEach(([sender]) => sender.stop());
+
+    const received = await Promise.all(pipes.map(async ([, receiver]) => {
+        const values = [];
+
+        for await (const message of receiver)
+            values.push(GMsg.unpack(message));
+        return values;
+    }));
+
+    for (const values of received)
+        assertEqual(values, Array.from({length: 100}, (_, i) => i));
+});
+
+/* Timers at the default priority, and a redraw of 4 ms at that of GTK's, count
+ * their turns until both have had enough of them, or the time for four times as
+ * many is over. */
+async function watchPace(body) {
+    const wanted = 60;
+    const begin = GLib.get_monotonic_time();
+    const counts = {timer: 0, redraw: 0};
+    const ids = [
+        addTimer(GLib.PRIORITY_DEFAULT, 10, () => counts.timer++),
+        addTimer(REDRAW_PRIORITY, 16, () => {
+            counts.redraw++;
+            spin(4000);
+        }),
+    ];
+    const isOver = () => counts.timer >= wanted && counts.redraw >= wanted ||
+        GLib.get_monotonic_time() - begin > 4 * wanted * 16000;
+
+    await body(isOver);
+    ids.forEach(id => GLib.Source.remove(id));
+    assert(counts.timer >= wanted && counts.redraw >= wanted, JSON.stringify(counts));
+}
+
+test('/overrides/for-await/timers-and-redraws-keep-their-pace', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+    let received = 0;
+
+    // There is always a next message, and each takes some work.
+    sender.send(0);
+    sender.send(0);
+    await watchPace(async isOver => {
+        for await (const message of receiver) {
+            assertEqual(GMsg.unpack(message), 0);
+            received++;
+            sender.send(0);
+            spin(200);
+            if (isOver())
+                break;
+        }
+    });
+    assert(received > 200, `${received} messages`);
+    await receiver.next_async();
+    await receiver.next_async();
+});
+
+test('/overrides/for-await/messages-get-past-an-animation', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+    let redraws = 0;
+    const animation = GLib.idle_add(REDRAW_PRIORITY, () => {
+        redraws++;
+        spin(1000);
+        return GLib.SOURCE_CONTINUE;
+    });
+    let received = 0;
+
+    for (let i = 0; i < 20; i++)
+        sender.send(i);
+    sender.stop();
+    for await (const message of receiver)
+        assertEqual(GMsg.unpack(message), received++);
+    GLib.Source.remove(animation);
+    assertEqual(received, 20);
+    assert(redraws > 20, `${redraws} redraws`);
+});
+
+test('/overrides/for-await/outlives-the-collector', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+    const batch = 500;
+    let received = 0;
+
+    // Where the overrides leave it to GJS to collect, 1.74 stops for good in here.
+    for (let n = 0; n < 50; n++) {
+        for (let i = 0; i < batch; i++)
+            sender.send({i: n * batch + i, more: ['a', 'b', 0.5]});
+        for await (const message of receiver) {
+            assertEqual(GMsg.unpack(message).i, received++);
+            if (received % batch === 0)
+                break;
+        }
+    }
+});
+
+run();

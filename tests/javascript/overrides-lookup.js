@@ -1,0 +1,127 @@
+/* overrides-lookup.js: where GJS looks for the overrides, and what is left without them
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+import Gio from 'gi://Gio';
+import GLib from 'gi://GLib';
+
+import {assert, assertEqual, run, test} from './harness.js';
+
+const USE = `
+    const router = new GMsg.Router();
+    router.start();
+    const [sender, receiver] = router.pipe();
+    sender.start();
+    sender.send(new GLib.Variant('i', 1));
+    let value = null;
+    receiver.connect('message', (_, message) => (value = message.deepUnpack()));
+    router.route_until(-1, () => value !== null);
+    router.close_pipe(receiver);
+    router.stop();
+    print(imports.overrides.GMsg.__file__, typeof GMsg.unpack, value);
+`;
+const MODULE = `
+    import GLib from 'gi://GLib';
+    import GMsg from 'gi://GMsg?version=1';
+    ${USE}`;
+
+/** What a program prints that is run with these arguments and environment. */
+function runGjs(directory, script, args = [], environment = {}) {
+    const path = `${directory}/program.js`;
+    const launcher = new Gio.SubprocessLauncher({
+        flags: Gio.SubprocessFlags.STDOUT_PIPE | Gio.SubprocessFlags.STDERR_MERGE,
+    });
+
+    GLib.file_set_contents(path, script);
+    launcher.unsetenv('GJS_PATH');
+    for (const [name, value] of Object.entries(environment))
+        launcher.setenv(name, value, true);
+
+    const process = launcher.spawnv(['gjs', ...args, path]);
+    const [, output] = process.communicate_utf8(null, null);
+
+    assert(process.get_successful(), output);
+    return output.trim();
+}
+
+/** Puts the overrides where "meson install" does, below a prefix of their own. */
+function withPrefix(func) {
+    const source = Gio.File.new_for_path(`${GLib.getenv('GJS_PATH')}/overrides/GMsg.js`);
+    const prefix = GLib.Dir.make_tmp('gmsg-prefix-XXXXXX');
+    const directory = `${prefix}/share/gjs-1.0/overrides`;
+    const file = Gio.File.new_for_path(`${directory}/GMsg.js`);
+
+    GLib.mkdir_with_parents(directory, 0o755);
+    source.copy(file, Gio.FileCopyFlags.NONE, null, null);
+    try {
+        func(prefix, `${file.get_path()} function 1`);
+    } finally {
+        file.delete(null);
+        GLib.unlink(`${prefix}/program.js`);
+        for (const part of ['share/gjs-1.0/overrides', 'share/gjs-1.0', 'share', ''])
+            GLib.rmdir(`${prefix}/${part}`);
+    }
+}
+
+test('/overrides/lookup/data-directories', () => {
+    withPrefix((prefix, expected) => {
+        const environment = {XDG_DATA_DIRS: `/nonexistent:${prefix}/share:/usr/share`};
+
+        assertEqual(runGjs(prefix, MODULE, ['-m'], environment), expected);
+    });
+});
+
+test('/overrides/lookup/gjs-path', () => {
+    withPrefix((prefix, expected) => {
+        const environment = {GJS_PATH: `${prefix}/share/gjs-1.0`};
+
+        assertEqual(runGjs(prefix, MODULE, ['-m'], environment), expected);
+    });
+});
+
+test('/overrides/lookup/include-path', () => {
+    withPrefix((prefix, expected) => {
+        assertEqual(runGjs(prefix, MODULE, ['-I', `${prefix}/share/gjs-1.0`, '-m']), expected);
+    });
+});
+
+test('/overrides/lookup/from-the-program', () => {
+    withPrefix((prefix, expected) => {
+        const script = `
+            import GLib from 'gi://GLib';
+            imports.overrides.searchPath.unshift('${prefix}/share/gjs-1.0/overrides');
+            const {default: GMsg} = await import('gi://GMsg?version=1');
+            ${USE}`;
+
+        assertEqual(runGjs(prefix, script, ['-m']), expected);
+    });
+});
+
+test('/overrides/lookup/script-that-is-no-module', () => {
+    withPrefix((prefix, expected) => {
+        const script = `
+            imports.gi.versions.GMsg = '1';
+            const {GLib, GMsg} = imports.gi;
+            ${USE}`;
+        const environment = {GJS_PATH: `${prefix}/share/gjs-1.0`};
+
+        assertEqual(runGjs(prefix, script, [], environment), expected);
+    });
+});
+
+test('/overrides/lookup/hidden', () => {
+    withPrefix(prefix => {
+        const bare = `${import.meta.url.slice('file://'.length, -'/overrides-lookup.js'.length)}/bare`;
+        const environment = {
+            GJS_PATH: decodeURIComponent(bare),
+            XDG_DATA_DIRS: `${prefix}/share`,
+        };
+        const output = runGjs(prefix, MODULE, ['-m'], environment);
+
+        assertEqual(output, `${decodeURIComponent(bare)}/overrides/GMsg.js undefined 1`);
+    });
+});
+
+run();

@@ -1,0 +1,200 @@
+/* overrides-router.js: pipe() with options and route_until(), with the overrides of GJS
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+import GLib from 'gi://GLib';
+import GMsg from 'gi://GMsg?version=1';
+
+import {
+    Fixture, assert, assertEqual, assertError, drain, run, test
+} from './harness.js';
+
+function assertTypeError(pattern, func) {
+    let error = null;
+
+    try {
+        func();
+    } catch (e) {
+        error = e;
+    }
+    assert(error instanceof TypeError && pattern.test(error.message), `${error}`);
+}
+
+function openPipe(fixture, ...options) {
+    const [sender, receiver] = fixture.router.pipe(...options);
+
+    fixture.receivers.push(receiver);
+    sender.start();
+    return [sender, receiver];
+}
+
+test('/overrides/pipe/unbounded', () => {
+    for (const options of [[], [{}], [undefined], [{capacity: undefined, overflow: undefined}]]) {
+        const fixture = new Fixture();
+        const [sender, receiver] = openPipe(fixture, ...options);
+
+        for (let i = 0; i < 1000; i++)
+            sender.send(i);
+        sender.stop();
+        fixture.router.route_until(-1,
+            () => receiver.get_state() === GMsg.ReceiverState.FINISHED);
+        assertEqual(receiver.get_n_received(), 1000);
+        fixture.finish();
+    }
+});
+
+test('/overrides/pipe/policies', () => {
+    const fixture = new Fixture();
+    const {BLOCK, FAIL, DROP_OLDEST} = GMsg.Overflow;
+
+    // In the router's own thread a sender can't wait.
+    for (const options of [{capacity: 2}, {capacity: 2, overflow: BLOCK}, {capacity: 2, overflow: FAIL}]) {
+        const [sender] = openPipe(fixture, options);
+
+        sender.send(1);
+        sender.send(2);
+        assertError(GMsg.Error.FULL, () => sender.send(3));
+    }
+
+    const [sender, receiver] = openPipe(fixture, {overflow: DROP_OLDEST, capacity: 2});
+    const values = [];
+
+    receiver.connect('message', (_, message) => values.push(GMsg.unpack(message)));
+    for (let i = 0; i < 5; i++)
+        sender.send(i);
+    drain();
+    assertEqual(values, [3, 4]);
+    assertEqual(receiver.get_n_dropped(), 3);
+});
+
+test('/overrides/pipe/refused-options', () => {
+    const fixture = new Fixture();
+    const {router} = fixture;
+
+    assertError(GMsg.Error.INVALID_ARGUMENT, () => router.pipe({capacity: 0}));
+    for (const capacity of [1.5, '3', null, NaN, Infinity, 3n, true])
+        assertTypeError(/^capacity: /, () => router.pipe({capacity}));
+    for (const overflow of ['fail', null, 0.5, {}])
+        assertTypeError(/^overflow: /, () => router.pipe({capacity: 1, overflow}));
+    for (const bad of [{capacity: -1}, {capacity: 2 ** 32}, {capacity: 1, overflow: 99}]) {
+        let error = null;
+
+        try {
+            router.pipe(bad);
+        } catch (e) {
+            error = e;
+        }
+        assert(/capacity|overflow/.test(error?.message), `${error}`);
+    }
+    assertTypeError(/a capacity, too/, () => router.pipe({overflow: GMsg.Overflow.FAIL}));
+    assertTypeError(/found capacty$/, () => router.pipe({capacty: 1}));
+    for (const bad of [null, 3, 'a'])
+        assertTypeError(/an object with the options/, () => router.pipe(bad));
+    assertEqual(router.get_n_pipes(), 0);
+});
+
+test('/overrides/pipe/not-running', () => {
+    const router = new GMsg.Router();
+
+    assertError(GMsg.Error.NOT_RUNNING, () => router.pipe());
+    assertError(GMsg.Error.NOT_RUNNING, () => router.pipe({capacity: 1}));
+});
+
+test('/overrides/route-until/condition', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = openPipe(fixture);
+    const values = [];
+
+    receiver.connect('message', (_, message) => values.push(GMsg.unpack(message)));
+    for (let i = 0; i < 5; i++)
+        sender.send(i);
+    assert(fixture.router.route_until(-1, () => values.length === 3) === true);
+    assertEqual(values, [0, 1, 2]);
+    assertError(GMsg.Error.TIMED_OUT, () => fixture.router.route_until(0, () => false));
+    assertEqual(values, [0, 1, 2, 3, 4]);
+});
+
+test('/overrides/route-until/exception-ends-it', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = openPipe(fixture);
+    const values = [];
+
+    receiver.connect('message', (_, message) => values.push(GMsg.unpack(message)));
+    for (let i = 0; i < 5; i++)
+        sender.send(i);
+
+    for (const thrown of [new RangeError('on the third'), 'a string', undefined,
+        new GLib.Error(GMsg.Error, GMsg.Error.FULL, 'mine')]) {
+        const count = values.length;
+        let caught = 'nothing';
+
+        try {
+            fixture.router.route_until(-1, () => {
+                if (values.length > count)
+                    throw thrown;
+                return false;
+            });
+        } catch (error) {
+            caught = error;
+        }
+        assert(caught === thrown, `${caught}`);
+        // Nothing was routed after it.
+        assertEqual(values.length, count + 1);
+    }
+    fixture.router.route_until(-1, () => values.length === 5);
+});
+
+test('/overrides/route-until/exception-before-the-error-of-the-library', () => {
+    const fixture = new Fixture();
+    const thrown = new Error('after the stop');
+    let caught = null;
+
+    try {
+        fixture.router.route_until(-1, () => {
+            fixture.router.stop();
+            throw thrown;
+        });
+    } catch (error) {
+        caught = error;
+    }
+    assert(caught === thrown, `${caught}`);
+});
+
+test('/overrides/route-until/nested', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = openPipe(fixture);
+    const values = [];
+    let inner = null;
+
+    receiver.connect('message', (_, message) => {
+        values.push(GMsg.unpack(message));
+        if (values.length > 1)
+            return;
+        try {
+            fixture.router.route_until(-1, () => {
+                if (values.length === 3)
+                    throw new Error('inner');
+                return false;
+            });
+        } catch (error) {
+            inner = error;
+        }
+    });
+    for (let i = 0; i < 5; i++)
+        sender.send(i);
+    while (inner === null)
+        GLib.MainContext.default().iteration(true);
+    assertEqual([inner.message, values], ['inner', [0, 1, 2]]);
+    fixture.router.route_until(-1, () => values.length === 5);
+});
+
+test('/overrides/route-until/no-condition', () => {
+    const fixture = new Fixture();
+
+    for (const bad of [undefined, null, true, {}])
+        assertTypeError(/^condition: expected a function/, () => fixture.router.route_until(0, bad));
+});
+
+run();

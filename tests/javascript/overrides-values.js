@@ -1,0 +1,362 @@
+/* overrides-values.js: plain values as messages, and back, with the overrides of GJS
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+import GLib from 'gi://GLib';
+import GMsg from 'gi://GMsg?version=1';
+
+import {Fixture, assert, assertEqual, drain, run, test} from './harness.js';
+
+const INT64_MIN = -(2n ** 63n);
+const INT64_MAX = 2n ** 63n - 1n;
+const UINT64_MAX = 2n ** 64n - 1n;
+
+/** Sends one value, and hands back the message that arrives. */
+function transfer(value) {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+    const messages = [];
+
+    receiver.connect('message', (_, message) => messages.push(message));
+    assert(sender.send(value) === true);
+    fixture.router.route_until(-1, () => messages.length > 0);
+    fixture.finish();
+    return messages[0];
+}
+
+/** Equality that knows types, -0, NaN, maps and bytes. */
+function isSame(a, b) {
+    if (Object.is(a, b))
+        return true;
+    if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null)
+        return false;
+    if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b))
+        return false;
+    if (a instanceof Map)
+        return isSame([...a], [...b]);
+
+    const keys = Object.keys(a);
+
+    return keys.length === Object.keys(b).length &&
+        keys.every(key => Object.hasOwn(b, key) && isSame(a[key], b[key]));
+}
+
+function checkTransfer(value, type, expected = value) {
+    const message = transfer(value);
+    const unpacked = GMsg.unpack(message);
+
+    assertEqual(message.get_type_string(), type);
+    assert(isSame(unpacked, expected), `${message.print(true)} became ${unpacked}`);
+    // What arrives can be sent on, and is the same message again.
+    assert(transfer(unpacked).equal(message), message.print(true));
+}
+
+function checkRefused(value, part, reason) {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+    let error = null;
+
+    try {
+        sender.send(value);
+    } catch (e) {
+        error = e;
+    }
+    assert(error instanceof TypeError, `expected a TypeError, found ${error}`);
+    assert(error.message.startsWith(`${part} `), `${error.message}: does not name ${part}`);
+    assert(reason.test(error.message), error.message);
+
+    sender.send('the next one');
+    sender.stop();
+    drain();
+    assertEqual(receiver.get_n_received(), 1);
+    fixture.finish();
+}
+
+test('/overrides/values/nothing', () => {
+    checkTransfer(null, 'mv');
+    checkTransfer(undefined, 'mv', null);
+    assertEqual(transfer(null).print(true), '@mv nothing');
+});
+
+test('/overrides/values/basic', () => {
+    checkTransfer(true, 'b');
+    checkTransfer(false, 'b');
+    checkTransfer('', 's');
+    checkTransfer('Grüße, 世界 🎉', 's');
+});
+
+test('/overrides/values/numbers', () => {
+    checkTransfer(0, 'x');
+    checkTransfer(-1, 'x');
+    checkTransfer(Number.MAX_SAFE_INTEGER, 'x');
+    checkTransfer(Number.MIN_SAFE_INTEGER, 'x');
+    checkTransfer(Number.MAX_SAFE_INTEGER + 1, 'd');
+    for (const value of [-0, 0.5, 1e300, Number.MIN_VALUE, Infinity, -Infinity])
+        checkTransfer(value, 'd');
+    // Not by equal(): NaN is not equal to itself.
+    assertEqual(transfer(NaN).get_type_string(), 'd');
+    assert(Number.isNaN(GMsg.unpack(transfer(NaN))));
+});
+
+test('/overrides/values/big-integers', () => {
+    checkTransfer(INT64_MIN, 'x');
+    checkTransfer(INT64_MAX, 'x');
+    checkTransfer(INT64_MAX + 1n, 't');
+    checkTransfer(UINT64_MAX, 't');
+    checkTransfer(BigInt(Number.MAX_SAFE_INTEGER) + 1n, 'x');
+    checkTransfer(BigInt(Number.MIN_SAFE_INTEGER) - 1n, 'x');
+    checkTransfer(7n, 'x', 7);
+    checkRefused(UINT64_MAX + 1n, 'value', /beyond 64 bits: 18446744073709551616/);
+    checkRefused(INT64_MIN - 1n, 'value', /beyond 64 bits/);
+});
+
+test('/overrides/values/bytes', () => {
+    checkTransfer(new Uint8Array(0), 'ay');
+    checkTransfer(new Uint8Array([0, 1, 255, 0]), 'ay');
+    checkTransfer(new Uint8Array([9, 1, 2, 9]).subarray(1, 3), 'ay');
+    checkTransfer(new GLib.Bytes(new Uint8Array([1, 0])), 'ay',
+        new Uint8Array([1, 0]));
+});
+
+test('/overrides/values/bytes-are-copied', () => {
+    const bytes = new Uint8Array([1, 2, 3]);
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+    let message = null;
+
+    receiver.connect('message', (_, m) => (message = m));
+    sender.send(bytes);
+    bytes[0] = 99;
+    drain();
+    assertEqual(message.print(false), '[0x01, 0x02, 0x03]');
+    GMsg.unpack(message)[1] = 99;
+    assertEqual(message.print(false), '[0x01, 0x02, 0x03]');
+});
+
+test('/overrides/values/arrays', () => {
+    checkTransfer([], 'av');
+    checkTransfer([1, 'a', null, [true, [0.5]], {a: []}], 'av');
+    checkTransfer([new Uint8Array([7]), 2n ** 60n], 'av');
+    // eslint-disable-next-line no-sparse-arrays
+    checkTransfer([1, , 3], 'av', [1, null, 3]);
+});
+
+test('/overrides/values/objects', () => {
+    checkTransfer({}, 'a{sv}');
+    checkTransfer({a: 1, 'b c': {d: [null]}, '': 's', ü: false}, 'a{sv}');
+    checkTransfer(Object.assign(Object.create(null), {a: 1}), 'a{sv}', {a: 1});
+    checkTransfer({a: undefined}, 'a{sv}', {a: null});
+
+    const hidden = Object.defineProperty({a: 1}, 'b', {value: 2, enumerable: false});
+
+    checkTransfer(hidden, 'a{sv}', {a: 1});
+});
+
+test('/overrides/values/proto-is-a-key-like-any-other', () => {
+    const unpacked = GMsg.unpack(transfer(JSON.parse('{"__proto__": {"a": 1}}')));
+
+    assert(Object.hasOwn(unpacked, '__proto__'));
+    assertEqual(unpacked.a, undefined);
+    assertEqual(unpacked['__proto__'], {a: 1});
+});
+
+test('/overrides/values/maps', () => {
+    checkTransfer(new Map([['a', 1], ['b', 'x']]), 'a{sv}', {a: 1, b: 'x'});
+    checkTransfer(new Map(), 'a{sv}', {});
+    checkTransfer(new Map([[1, 'a'], [-2, 'b']]), 'a{xv}');
+    checkTransfer(new Map([[1, 'a'], [2n ** 60n, 'b']]), 'a{xv}');
+    checkTransfer(new Map([[1n, 'a'], [UINT64_MAX, 'b']]), 'a{tv}',
+        new Map([[1, 'a'], [UINT64_MAX, 'b']]));
+    checkTransfer(new Map([[0.5, 'a'], [2, 'b']]), 'a{dv}');
+    checkTransfer(new Map([[true, 1], [false, new Map([[1, 2]])]]), 'a{bv}');
+});
+
+test('/overrides/values/refused-keys', () => {
+    checkRefused(new Map([['a', 1], [2, 1]]), 'value.get(2)', /strings, numbers or booleans/);
+    checkRefused(new Map([[true, 1], ['a', 1]]), 'value.get("a")', /found a string/);
+    checkRefused({m: new Map([[null, 1]])}, 'a key of value.m', /found null/);
+    checkRefused(new Map([[{}, 1]]), 'a key of value', /found an object of Object/);
+    checkRefused(new Map([[undefined, 1]]), 'a key of value', /found undefined/);
+    checkRefused(new Map([[1, 'a'], [1n, 'b']]), 'value.get(1n)', /twice/);
+    checkRefused(new Map([[-1, 'a'], [UINT64_MAX, 'b']]),
+        `value.get(${UINT64_MAX}n)`, /beyond the 64 bits/);
+    checkRefused(new Map([[UINT64_MAX + 1n, 'b']]),
+        `value.get(${UINT64_MAX + 1n}n)`, /beyond/);
+    checkRefused(new Map([[0.5, 'a'], [1n, 'b']]), 'value.get(1n)', /found a bigint/);
+    checkRefused({[Symbol('s')]: 1}, 'value[Symbol(s)]', /symbol/);
+});
+
+test('/overrides/values/refused-strings', () => {
+    checkRefused('a\0b', 'value', /NUL/);
+    checkRefused('\ud800', 'value', /lone surrogate/);
+    checkRefused(['a', '\udc00\ud800'], 'value[1]', /lone surrogate/);
+    checkRefused({a: ['x', {'b-c': '\0'}]}, 'value.a[1]["b-c"]', /NUL/);
+    checkRefused({'a\0': 1}, 'the key of value["a\\u0000"]', /NUL/);
+    checkRefused(new Map([['\ud800', 1]]), 'the key of value.get("\\ud800")', /lone surrogate/);
+});
+
+test('/overrides/values/refused-objects', () => {
+    class Point {}
+
+    checkRefused(new Point(), 'value', /an object of Point/);
+    checkRefused({a: [1, 2, new Date()]}, 'value.a[2]', /an object of Date/);
+    checkRefused([new Set()], 'value[0]', /Set/);
+    checkRefused(new Map([['a', /x/]]), 'value.get("a")', /RegExp/);
+    checkRefused(new Map([[2n, () => 1]]), 'value.get(2n)', /a function/);
+    checkRefused({a: Symbol('x')}, 'value.a', /a symbol/);
+    checkRefused(new Float64Array(1), 'value', /Float64Array/);
+    checkRefused(new ArrayBuffer(1), 'value', /ArrayBuffer/);
+    checkRefused(Object(1), 'value', /Number/);
+    checkRefused(Object.create(Object.create(null)), 'value', /another class/);
+    checkRefused(GLib.MainContext.default(), 'value', /MainContext/);
+});
+
+test('/overrides/values/refused-cycles', () => {
+    const list = [1];
+    const map = new Map();
+    const object = {list};
+
+    list.push(object);
+    checkRefused(object, 'value.list[1]', /inside itself/);
+    map.set('m', [map]);
+    checkRefused(map, 'value.get("m")[0]', /inside itself/);
+
+    // The same thing twice is no cycle.
+    const twice = {a: 1};
+
+    checkTransfer([twice, twice], 'av');
+});
+
+function nest(n, wrap, value = 1) {
+    for (let i = 0; i < n; i++)
+        value = wrap(value);
+    return value;
+}
+
+test('/overrides/values/depth', () => {
+    const inArray = value => [value];
+    const inObject = value => ({a: value});
+
+    // All that is sent could be read from bytes again; one more could not.
+    for (const [n, wrap, levels] of [[63, inArray, 2], [42, inObject, 3]]) {
+        const message = transfer(nest(n, wrap));
+        const copy = GLib.Variant.new_from_bytes(message.get_type(),
+            message.get_data_as_bytes(), false);
+
+        assert(copy.is_normal_form() && copy.equal(message));
+        assert(isSame(GMsg.unpack(message), nest(n, wrap)));
+        assert(n * levels < 128 && (n + 1) * levels >= 128);
+    }
+    checkRefused(nest(64, inArray), `value${'[0]'.repeat(64)}`, /too deep/);
+    checkRefused(nest(43, inObject), `value${'.a'.repeat(43)}`, /too deep/);
+    checkRefused(nest(100000, inArray), `value${'[0]'.repeat(64)}`, /too deep/);
+});
+
+test('/overrides/values/variant-as-it-is', () => {
+    const variant = new GLib.Variant('(ua{is})', [7, {1: 'a'}]);
+
+    assert(transfer(variant).equal(variant));
+    assertEqual(transfer([new GLib.Variant('y', 7)]).print(true), '[<byte 0x07>]');
+    assertEqual(transfer({a: new GLib.Variant('v', new GLib.Variant('u', 7))}).print(true),
+        "{'a': <<uint32 7>>}");
+});
+
+test('/overrides/values/unpack-any-variant', () => {
+    const cases = [
+        ["(byte 7, int16 -1, uint16 1, -1, uint32 1, handle 2, 'a')",
+            [7, -1, 1, -1, 1, 2, 'a']],
+        ["(objectpath '/a', signature 'ay')", ['/a', 'ay']],
+        ['@ms nothing', null],
+        ["@ms 'a'", 'a'],
+        ["@mms just nothing", null],
+        ["<<<'a'>>>", 'a'],
+        ['()', []],
+        ['[1.5, 2.5]', [1.5, 2.5]],
+        ["{'a', 1}", ['a', 1]],
+        ["{objectpath '/a': 1}", {'/a': 1}],
+        ["{byte 1: 'a', 2: 'b'}", new Map([[1, 'a'], [2, 'b']])],
+        ["@a{yv} {}", new Map()],
+        ["[{'a': <[b'x', b'']>}]", [{a: [new Uint8Array([120, 0]), new Uint8Array([0])]}]],
+        [`(int64 ${INT64_MIN}, uint64 ${UINT64_MAX}, int64 -5)`, [INT64_MIN, UINT64_MAX, -5]],
+    ];
+
+    for (const [text, expected] of cases) {
+        const variant = GLib.Variant.parse(null, text, null, null);
+
+        assert(isSame(GMsg.unpack(variant), expected), text);
+    }
+    for (const bad of [1, null, undefined, {}]) {
+        let error = null;
+
+        try {
+            GMsg.unpack(bad);
+        } catch (e) {
+            error = e;
+        }
+        assert(error instanceof TypeError, `${error}`);
+    }
+});
+
+test('/overrides/values/one-value-a-call', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+
+    for (const values of [[], [1, 2]]) {
+        let error = null;
+
+        try {
+            sender.send(...values);
+        } catch (e) {
+            error = e;
+        }
+        assert(error instanceof TypeError, `${error}`);
+    }
+    drain();
+    assertEqual(receiver.get_n_received(), 0);
+});
+
+test('/overrides/values/random', () => {
+    let seed = 1;
+    const random = n => (seed = seed * 48271 % 0x7fffffff) % n;
+    const words = ['', 'a', 'ß', '__proto__', 'constructor', '0', 'a b', '🎉'];
+    const scalars = [
+        () => null,
+        () => random(2) === 1,
+        () => random(1000) - 500,
+        () => random(1000) / 8 + 0.0625,
+        () => 2n ** 62n + BigInt(random(1000)),
+        () => words[random(words.length)],
+        () => new Uint8Array(random(4)).fill(random(256)),
+    ];
+
+    function makeValue(depth) {
+        const kind = random(scalars.length + (depth > 0 ? 3 : 0));
+        const make = () => makeValue(depth - 1);
+
+        switch (kind - scalars.length) {
+        case 0:
+            return Array.from({length: random(4)}, make);
+        case 1:
+            return Object.fromEntries(
+                words.filter(() => random(3) === 0).map(word => [word, make()]));
+        case 2:
+            return new Map([[1, make()], [random(50) + 2, make()]]);
+        default:
+            return scalars[kind]();
+        }
+    }
+
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+    const values = Array.from({length: 500}, () => makeValue(5));
+    const unpacked = [];
+
+    receiver.connect('message', (_, message) => unpacked.push(GMsg.unpack(message)));
+    values.forEach(value => sender.send(value));
+    fixture.router.route_until(-1, () => unpacked.length === values.length);
+    values.forEach((value, i) => assert(isSame(unpacked[i], value), `value ${i}`));
+});
+
+run();
