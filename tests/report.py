@@ -5,9 +5,9 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# report.py select BUILD PATTERN SUITE...
-#     Prints a line for each test of the suites that has something that matches:
-#     its name, a tab and the arguments that make it run only that.
+# report.py select BUILD PATTERN [SUITE...]
+#     Prints a line for each test of the suites, or of all, that has something
+#     that matches: its name, a tab and the arguments that make it run only that.
 #
 # report.py count RESULTS [--need SUITE]...
 #     Reads what tests/run left in the directory RESULTS: *.json, the logs of
@@ -93,7 +93,7 @@ def find_arguments(test, pattern):
 
 def select(build, pattern, suites):
     for test in introspect_tests(build):
-        if suites_of(test) & set(suites):
+        if not suites or suites_of(test) & set(suites):
             for arguments in find_arguments(test, pattern):
                 print(test["name"], shlex.join(arguments), sep="\t")
 
@@ -201,7 +201,7 @@ def main():
     selecting = commands.add_parser("select")
     selecting.add_argument("build")
     selecting.add_argument("pattern")
-    selecting.add_argument("suites", nargs="+")
+    selecting.add_argument("suites", nargs="*")
     counting = commands.add_parser("count")
     counting.add_argument("results", type=Path)
     counting.add_argument("--need", action="append", default=[])
