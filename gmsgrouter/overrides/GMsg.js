@@ -63,10 +63,13 @@ function fitsUint64(value) {
 }
 
 function checkString(value, path) {
-    if (value.includes('\0'))
-        throw new TypeError(`${path} has a NUL character, which no string of GLib can have`);
-    if (/\p{Surrogate}/u.test(value))
-        throw new TypeError(`${path} has a lone surrogate, which is no character`);
+    const nul = value.indexOf('\0');
+    const surrogate = value.search(/\p{Surrogate}/u);
+
+    if (nul >= 0)
+        throw new TypeError(`${path}: expected a string without NUL, found one at ${nul}`);
+    if (surrogate >= 0)
+        throw new TypeError(`${path}: expected a string without lone surrogates, found one at ${surrogate}`);
 }
 
 function describe(value) {
@@ -99,6 +102,11 @@ function pathOfKey(path, key) {
     }
 }
 
+function refuse(value, path) {
+    throw new TypeError(`${path}: expected null, a boolean, number, BigInt, string, Uint8Array, ` +
+        `GLib.Bytes, array, Map, plain object or GLib.Variant, found ${describe(value)}`);
+}
+
 function isPlainObject(value) {
     const prototype = Object.getPrototypeOf(value);
 
@@ -117,7 +125,7 @@ function findKeyType(keys, path) {
 
         for (const key of keys) {
             if (seen.has(BigInt(key)))
-                throw new TypeError(`${pathOfKey(path, key)} has a key that is there twice, as a number and as a BigInt`);
+                throw new TypeError(`${pathOfKey(path, key)}: expected a key that differs from the others, found it as a number and as a BigInt`);
             seen.add(BigInt(key));
         }
         if (keys.every(fitsInt64))
@@ -127,15 +135,15 @@ function findKeyType(keys, path) {
 
         const key = keys.find(k => !fitsInt64(k));
 
-        throw new TypeError(`${pathOfKey(path, key)} has a key beyond the 64 bits that the keys share`);
+        throw new TypeError(`${pathOfKey(path, key)}: expected keys that one type of 64 bits has room for, found ${key}`);
     }
     if (keys.every(key => typeof key === 'number'))
         return ['d', GLib.Variant.new_double];
 
     const odd = keys.find(key => typeof key !== typeof keys[0]) ?? keys[0];
 
-    throw new TypeError(`${pathOfKey(path, odd)} has a key that can't be sent: ` +
-        `expected all keys to be strings, numbers or booleans, found ${describe(odd)}`);
+    throw new TypeError(`${pathOfKey(path, odd)}: expected only strings, only numbers or only booleans as keys, ` +
+        `found ${describe(odd)}`);
 }
 
 class Packer {
@@ -149,7 +157,7 @@ class Packer {
 
         countWrappers(2);
         if (depth >= MAX_DEPTH)
-            throw new TypeError(`${path} is nested too deeply to be sent`);
+            throw new TypeError(`${path}: it is nested too deeply`);
 
         switch (typeof value) {
         case 'undefined':
@@ -164,7 +172,7 @@ class Packer {
                 return GLib.Variant.new_int64(value);
             if (fitsUint64(value))
                 return GLib.Variant.new_uint64(value);
-            throw new TypeError(`${path} is beyond 64 bits: ${value}`);
+            throw new TypeError(`${path}: expected an integer from -2**63 to 2**64 - 1, found ${value}`);
         case 'string':
             checkString(value, path);
             return GLib.Variant.new_string(value);
@@ -172,7 +180,7 @@ class Packer {
             return value === null
                 ? this.pack(undefined, path, depth) : this.packObject(value, path, depth);
         default:
-            throw new TypeError(`${path} can't be sent: it is ${describe(value)}`);
+            return refuse(value, path);
         }
     }
 
@@ -184,7 +192,7 @@ class Packer {
         }
 
         if (this.parents.has(value))
-            throw new TypeError(`${path} can't be sent: it is inside itself`);
+            throw new TypeError(`${path}: it is nested in itself`);
         this.parents.add(value);
         try {
             if (Array.isArray(value))
@@ -196,7 +204,7 @@ class Packer {
         } finally {
             this.parents.delete(value);
         }
-        throw new TypeError(`${path} can't be sent: it is ${describe(value)}`);
+        return refuse(value, path);
     }
 
     packBoxed(value, path, depth) {
@@ -233,7 +241,7 @@ class Packer {
             if (!Object.prototype.propertyIsEnumerable.call(value, key))
                 continue;
             if (typeof key === 'symbol')
-                throw new TypeError(`${path}[${String(key)}] can't be sent: its key is a symbol`);
+                throw new TypeError(`${path}[${String(key)}]: expected a string as key, found a symbol`);
 
             const itemPath = pathOfProperty(path, key);
 

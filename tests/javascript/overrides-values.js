@@ -64,7 +64,7 @@ function checkRefused(value, part, reason) {
         error = e;
     }
     assert(error instanceof TypeError, `expected a TypeError, found ${error}`);
-    assert(error.message.startsWith(`${part} `), `${error.message}: does not name ${part}`);
+    assert(error.message.startsWith(`${part}: `), `${error.message}: does not name ${part}`);
     assert(reason.test(error.message), error.message);
 
     sender.send('the next one');
@@ -108,8 +108,8 @@ test('/overrides/values/big-integers', () => {
     checkTransfer(BigInt(Number.MAX_SAFE_INTEGER) + 1n, 'x');
     checkTransfer(BigInt(Number.MIN_SAFE_INTEGER) - 1n, 'x');
     checkTransfer(7n, 'x', 7);
-    checkRefused(UINT64_MAX + 1n, 'value', /beyond 64 bits: 18446744073709551616/);
-    checkRefused(INT64_MIN - 1n, 'value', /beyond 64 bits/);
+    checkRefused(UINT64_MAX + 1n, 'value', /2\*\*64 - 1, found 18446744073709551616$/);
+    checkRefused(INT64_MIN - 1n, 'value', /from -2\*\*63 .* found -9223372036854775809$/);
 });
 
 test('/overrides/values/bytes', () => {
@@ -174,23 +174,23 @@ test('/overrides/values/maps', () => {
 });
 
 test('/overrides/values/refused-keys', () => {
-    checkRefused(new Map([['a', 1], [2, 1]]), 'value.get(2)', /strings, numbers or booleans/);
+    checkRefused(new Map([['a', 1], [2, 1]]), 'value.get(2)', /found a number$/);
     checkRefused(new Map([[true, 1], ['a', 1]]), 'value.get("a")', /found a string/);
     checkRefused({m: new Map([[null, 1]])}, 'a key of value.m', /found null/);
     checkRefused(new Map([[{}, 1]]), 'a key of value', /found an object of Object/);
     checkRefused(new Map([[undefined, 1]]), 'a key of value', /found undefined/);
-    checkRefused(new Map([[1, 'a'], [1n, 'b']]), 'value.get(1n)', /twice/);
+    checkRefused(new Map([[1, 'a'], [1n, 'b']]), 'value.get(1n)', /as a number and as a BigInt$/);
     checkRefused(new Map([[-1, 'a'], [UINT64_MAX, 'b']]),
-        `value.get(${UINT64_MAX}n)`, /beyond the 64 bits/);
+        `value.get(${UINT64_MAX}n)`, /one type of 64 bits/);
     checkRefused(new Map([[UINT64_MAX + 1n, 'b']]),
-        `value.get(${UINT64_MAX + 1n}n)`, /beyond/);
+        `value.get(${UINT64_MAX + 1n}n)`, /one type of 64 bits/);
     checkRefused(new Map([[0.5, 'a'], [1n, 'b']]), 'value.get(1n)', /found a bigint/);
     checkRefused({[Symbol('s')]: 1}, 'value[Symbol(s)]', /symbol/);
 });
 
 test('/overrides/values/refused-strings', () => {
-    checkRefused('a\0b', 'value', /NUL/);
-    checkRefused('\ud800', 'value', /lone surrogate/);
+    checkRefused('a\0b', 'value', /NUL, found one at 1$/);
+    checkRefused('🎉\ud800', 'value', /lone surrogates, found one at 2$/);
     checkRefused(['a', '\udc00\ud800'], 'value[1]', /lone surrogate/);
     checkRefused({a: ['x', {'b-c': '\0'}]}, 'value.a[1]["b-c"]', /NUL/);
     checkRefused({'a\0': 1}, 'the key of value["a\\u0000"]', /NUL/);
@@ -219,9 +219,9 @@ test('/overrides/values/refused-cycles', () => {
     const object = {list};
 
     list.push(object);
-    checkRefused(object, 'value.list[1]', /inside itself/);
+    checkRefused(object, 'value.list[1]', /nested in itself/);
     map.set('m', [map]);
-    checkRefused(map, 'value.get("m")[0]', /inside itself/);
+    checkRefused(map, 'value.get("m")[0]', /nested in itself/);
 
     // The same thing twice is no cycle.
     const twice = {a: 1};
