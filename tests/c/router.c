@@ -411,6 +411,7 @@ test_wrong_thread (Fixture       *fixture,
   g_assert_true (gmsg_router_get_running (fixture->router));
   g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 1);
   g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
+  g_signal_handlers_disconnect_by_data (fixture->router, &n_notified);
   g_signal_handlers_disconnect_by_data (record->receiver, &n_notified);
 
   /* Neither was it put into manual mode. */
@@ -447,6 +448,7 @@ test_wrong_thread_setters (Fixture       *fixture,
   g_assert_cmpint (gmsg_router_get_priority (fixture->router), ==, 130);
   g_assert_cmpuint (gmsg_router_get_budget (fixture->router), ==, 4000);
   g_assert_cmpuint (gmsg_router_get_max_latency (fixture->router), ==, 16000);
+  g_signal_handlers_disconnect_by_data (fixture->router, &n_notified);
 
   /* Where there is no router's thread, any may set them. */
   gmsg_router_stop (fixture->router, NULL);
@@ -580,6 +582,7 @@ test_start_elsewhere (Fixture       *fixture,
   g_assert_no_error (error);
   g_assert_true (gmsg_router_get_running (fixture->router));
   g_assert_cmpuint (n_notified, ==, 1);
+  g_signal_handlers_disconnect_by_data (fixture->router, &n_notified);
 }
 
 static gpointer
