@@ -20,6 +20,19 @@ from tap import Tap  # noqa: E402
 HERE = Path(__file__).resolve().parent
 HEADERS = ("gmsg.h", "gmsgerror.h", "gmsgreceiver.h", "gmsgrouter.h", "gmsgsender.h", "gmsgversion.h")
 
+OVERRIDDEN = """
+import gi
+gi.require_version("GMsg", "1")
+from gi.repository import GMsg
+with GMsg.Router() as router:
+    sender, receiver = router.pipe(capacity=1)
+    receiver.connect("message", lambda receiver, message: print(GMsg.unpack(message)))
+    with sender:
+        sender.send({"n": [1, b"2"]})
+    router.route_until(lambda: receiver.get_state() == GMsg.ReceiverState.FINISHED, timeout=30)
+    router.close_pipe(receiver)
+"""
+
 
 def read_options(meson, build):
     listing = subprocess.run([meson, "introspect", "--buildoptions", build], check=True,
@@ -70,6 +83,18 @@ def check_destdir(tap, arguments, directory):
     tap.point(not traces, "destdir: no file names the directories of the build", "\n".join(traces))
 
 
+def check_overrides(tap, prefix, env):
+    """PyGObject takes its overrides from any directory where Python finds packages."""
+    overrides = sorted(prefix.glob("lib/**/gi/overrides/GMsg.py"))
+    stubs = sorted(prefix.glob("lib/**/gi-stubs/repository/GMsg.pyi"))
+    if tap.point(len(overrides) == len(stubs) == 1, "prefix: the overrides of PyGObject and the stubs are there",
+                 f"found: {overrides + stubs}"):
+        packages = overrides[0].parent.parent.parent
+        tap.same({packages}, {stubs[0].parent.parent.parent}, "prefix: they are in one directory of packages")
+        tap.run("prefix: PyGObject finds the overrides", ["/usr/bin/python3", "-c", OVERRIDDEN], "{'n': [1, b'2']}\n",
+                env=dict(env, PYTHONPATH=os.fspath(packages)))
+
+
 def check_prefix(tap, arguments, directory):
     prefix = directory / "prefix"
     build = directory / "build"
@@ -105,6 +130,7 @@ def check_prefix(tap, arguments, directory):
         tap.skip("prefix: the Python program runs", "there is no PyGObject")
     else:
         tap.run("prefix: the Python program runs", ["/usr/bin/python3", HERE / "consumer.py"], output, env=env)
+        check_overrides(tap, prefix, env)
 
 
 def main():
