@@ -7,7 +7,7 @@
 
 """Builds and runs the samples of Markdown documents and C sources; prints TAP.
 
-A fenced block marked "c", "python" or "vala" is a whole program; in the
+A fenced block marked "c", "python", "vala" or "js" is a whole program; in the
 documentation comments of a C source it may also be functions without a main(),
 which are built only. If the next fenced block is marked "text", it is what the
 program prints. Blocks in the languages of SHOWN are not run; any other mark is a
@@ -30,7 +30,7 @@ from pathlib import Path
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
 from tap import Tap  # noqa: E402
 
-SHOWN = ("sh", "meson", "ini")
+SHOWN = ("sh", "meson", "ini", "json")
 # What a sample may use beside this library, by the package of pkg-config, and
 # how it shows. They have leaks of their own.
 EXTRAS = {
@@ -69,7 +69,7 @@ class Block:
     @property
     def extras(self):
         """The packages that it is compiled with, beside this library."""
-        if self.language == "python":
+        if self.language in ("python", "js"):
             return []
         return [package for package, pattern in EXTRAS.items() if pattern.search(self.text)]
 
@@ -130,7 +130,7 @@ def find_samples(document):
                 raise Failed(f"{block.name}: this output follows no sample")
             previous.expected = block.text
             previous = None
-        elif block.language in ("c", "python", "vala"):
+        elif block.language in ("c", "python", "vala", "js"):
             block.whole = not is_c(document) or "\nmain (" in block.text
             samples.append(block)
             previous = block if block.whole else None
@@ -243,6 +243,19 @@ def prepare_python(sample, options, directory):
     return [sys.executable, source]
 
 
+def prepare_javascript(sample, options, directory):
+    if options.gjs is None:
+        raise Skipped("there is no GJS, or no typelib")
+    if options.sanitize != "none":
+        raise Skipped("the interpreter is not built with the sanitizer")
+
+    source = os.path.join(directory, "sample.js")
+    with open(source, "w", encoding="utf-8") as stream:
+        stream.write(sample.text)
+
+    return [options.gjs, "-m", source]
+
+
 def run(command, directory, gtk):
     env = dict(os.environ)
 
@@ -275,7 +288,8 @@ def run(command, directory, gtk):
 
 def check(sample, options):
     with tempfile.TemporaryDirectory(prefix="gmsg-sample-") as directory:
-        prepare = {"c": build_c, "python": prepare_python, "vala": build_vala}[sample.language]
+        prepare = {"c": build_c, "python": prepare_python, "vala": build_vala,
+                   "js": prepare_javascript}[sample.language]
         command = prepare(sample, options, directory)
         if not sample.whole:
             return
@@ -317,6 +331,7 @@ def main():
                         help="there is a typelib: run the samples in Python")
     parser.add_argument("--valac", help="the Vala compiler: there is a vapi")
     parser.add_argument("--vapi-dir")
+    parser.add_argument("--gjs", help="the JavaScript interpreter: there is a typelib")
     parser.add_argument("documents", nargs="+")
     options = parser.parse_args()
 
