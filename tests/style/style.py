@@ -102,7 +102,9 @@ def main():
           [name for name in c_code
            if name.endswith((".h", ".h.in")) and not re.search(r"^#pragma once$", texts[name], re.MULTILINE)])
     check(tap, "no goto", hits(c_code, r"\bgoto\b"))
-    check(tap, "no g_idle_add(), which this library replaces", hits(c_code, r"\bg_idle_add(?:_\w+)?\s*\("))
+    # The benchmarks measure what is replaced, too.
+    ours = {name: code for name, code in c_code.items() if not name.startswith("tests/bench/")}
+    check(tap, "no g_idle_add(), which this library replaces", hits(ours, r"\bg_idle_add(?:_\w+)?\s*\("))
     check(tap, "no path of one machine", hits(texts, HOST_PATH))
     tap.finish()
 
