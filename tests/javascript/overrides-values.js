@@ -273,7 +273,16 @@ test('/overrides/values/unpack-any-variant', () => {
         ["@mms just nothing", null],
         ["<<<'a'>>>", 'a'],
         ['()', []],
-        ['[1.5, 2.5]', [1.5, 2.5]],
+        ['[1.5, 2.5, nan]', [1.5, 2.5, NaN]],
+        ['@ad []', []],
+        ['@an [-32768, 7]', [-32768, 7]],
+        ['@aq [65535]', [65535]],
+        ['[-2147483648, 1]', [-2147483648, 1]],
+        ['@au [4294967295]', [4294967295]],
+        [`@ax [${INT64_MIN}, -5, ${INT64_MAX}]`, [INT64_MIN, -5, INT64_MAX]],
+        [`@at [5, ${UINT64_MAX}]`, [5, UINT64_MAX]],
+        ['(byte 1, [1.5], byte 2, [uint32 3])', [1, [1.5], 2, [3]]],
+        ['[true, false]', [true, false]],
         ["{'a', 1}", ['a', 1]],
         ["{objectpath '/a': 1}", {'/a': 1}],
         ["{byte 1: 'a', 2: 'b'}", new Map([[1, 'a'], [2, 'b']])],
@@ -297,6 +306,24 @@ test('/overrides/values/unpack-any-variant', () => {
         }
         assert(error instanceof TypeError, `${error}`);
     }
+});
+
+test('/overrides/values/unpack-parts-of-bytes', () => {
+    // Read from bytes, the parts lie in the middle of the memory of the whole.
+    const whole = GLib.Variant.parse(null,
+        "(byte 1, [1.5, 2.5], byte 2, @ax [3], [b'x', b''], @ad [])", null, null);
+    const copy = GLib.Variant.new_from_bytes(whole.get_type(), whole.get_data_as_bytes(), false);
+    const expected = [1, [1.5, 2.5], 2, [3],
+        [new Uint8Array([120, 0]), new Uint8Array([0])], []];
+
+    assert(isSame(GMsg.unpack(copy), expected));
+
+    // What C makes of an array whose size is wrong: an empty one.
+    const odd = GLib.Variant.new_from_bytes(new GLib.VariantType('ad'),
+        new GLib.Bytes(new Uint8Array(9)), false);
+
+    assertEqual(odd.n_children(), 0);
+    assertEqual(GMsg.unpack(odd), []);
 });
 
 test('/overrides/values/one-value-a-call', () => {
