@@ -40,6 +40,7 @@ struct _GMsgPipe
   guint64            n_dropped;
   guint64            n_late;        /* discarded after the end of the run */
   guint              n_blocked;     /* senders that wait in @room */
+  guint              n_woken;       /* of them: signalled, and not awake yet */
   GCond              room;
   GList              blocked_link;  /* in the channel's @blocked while @n_blocked > 0 */
   gboolean           ended;         /* the sender's side, in another process */

@@ -205,7 +205,11 @@ wait_for_room_locked (GMsgPipe  *self,
          !is_closed_locked (self) &&
          self->error == NULL &&
          self->sender_state == GMSG_SENDER_STATE_OPEN)
-    g_cond_wait (&self->room, &channel->lock);
+    {
+      g_cond_wait (&self->room, &channel->lock);
+      if (self->n_woken > 0)
+        self->n_woken--;
+    }
 
   if (--self->n_blocked == 0)
     g_queue_unlink (&channel->blocked, &self->blocked_link);
@@ -554,8 +558,14 @@ release_room_locked (GMsgPipe *self,
       self->n_queued--;
       if (self->link != NULL)
         self->n_released++;
-      if (self->n_blocked > 0)
-        g_cond_signal (&self->room);
+
+      /* A signal is a system call. Whoever was signalled, and is not awake yet, needs no
+       * second one: it looks for itself. */
+      if (self->n_blocked > self->n_woken)
+        {
+          self->n_woken++;
+          g_cond_signal (&self->room);
+        }
     }
 
   if (self->link != NULL && (self->capacity > 0 || self->paused))
