@@ -1,0 +1,1702 @@
+/* process.c: tests senders in other processes: promises 19 to 22, and 5 to 9, 12, 13, 15
+ * and 18 for them
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+/* For the modes of files, and setrlimit(). */
+#define _GNU_SOURCE
+
+#include "testutil.h"
+#include "work.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char *worker_path;
+
+/* What the library refuses is logged as messages. */
+static GMutex refusals_lock;
+static GQueue refusals = G_QUEUE_INIT; /* (element-type utf8); refusals_lock */
+
+static void
+refusal_cb (const char     *domain,
+            GLogLevelFlags  level,
+            const char     *message,
+            gpointer        user_data)
+{
+  g_mutex_lock (&refusals_lock);
+  g_queue_push_tail (&refusals, g_strdup (message));
+  g_mutex_unlock (&refusals_lock);
+}
+
+static char *
+take_refusal (void)
+{
+  char *message;
+
+  g_mutex_lock (&refusals_lock);
+  message = g_queue_pop_head (&refusals);
+  g_mutex_unlock (&refusals_lock);
+  return message;
+}
+
+static void
+assert_refusal (const char *pattern)
+{
+  g_autofree char *message = NULL;
+
+  wait_until ((message = take_refusal ()) != NULL);
+  if (!g_pattern_match_simple (pattern, message))
+    g_error ("expected the message “%s”, found “%s”", pattern, message);
+}
+
+static void
+assert_no_refusal (void)
+{
+  g_autofree char *message = take_refusal ();
+
+  if (message != NULL)
+    g_error ("expected no message, found “%s”", message);
+}
+
+static guint
+count_entries (const char *path)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GDir) dir = g_dir_open (path, 0, &error);
+  guint n = 0;
+
+  g_assert_no_error (error);
+  while (g_dir_read_name (dir) != NULL)
+    n++;
+  return n;
+}
+
+/* What a receiver has emitted, until it was closed. */
+typedef struct
+{
+  GMsgReceiver *receiver; /* (owned) */
+  GThread      *thread;   /* (unowned) */
+  GArray       *values;   /* (owned) (element-type gint32) */
+  gsize         n_bytes;  /* of messages that are arrays of bytes */
+  guint         n_finished;
+  GError       *error;    /* (owned) (nullable): of finished */
+} Sink;
+
+static void
+sink_message_cb (GMsgReceiver *receiver,
+                 GVariant     *message,
+                 gpointer      user_data)
+{
+  Sink *sink = user_data;
+  gint32 value;
+
+  g_assert_true (g_thread_self () == sink->thread);
+  g_assert_cmpuint (sink->n_finished, ==, 0);
+
+  if (g_variant_is_of_type (message, G_VARIANT_TYPE_BYTESTRING))
+    {
+      const guint8 *data = g_variant_get_data (message);
+      gsize size = g_variant_get_size (message);
+
+      for (gsize i = 0; i < size; i++)
+        g_assert_true (data[i] == i % 251);
+      sink->n_bytes += size;
+      return;
+    }
+
+  value = g_variant_get_int32 (message);
+  g_array_append_val (sink->values, value);
+}
+
+static void
+sink_finished_cb (GMsgReceiver *receiver,
+                  const GError *error,
+                  gpointer      user_data)
+{
+  Sink *sink = user_data;
+
+  g_assert_true (g_thread_self () == sink->thread);
+  g_assert_cmpint (gmsg_receiver_get_state (receiver), ==, GMSG_RECEIVER_STATE_FINISHED);
+  g_assert_cmpuint (sink->n_finished++, ==, 0);
+  sink->error = error != NULL ? g_error_copy (error) : NULL;
+}
+
+/* Takes @receiver. */
+static Sink *
+sink_new (GMsgReceiver *receiver)
+{
+  Sink *sink = g_new0 (Sink, 1);
+
+  sink->receiver = receiver;
+  sink->thread = g_thread_self ();
+  sink->values = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_signal_connect (receiver, "message", G_CALLBACK (sink_message_cb), sink);
+  g_signal_connect (receiver, "finished", G_CALLBACK (sink_finished_cb), sink);
+  return sink;
+}
+
+static void
+sink_free (Sink *sink)
+{
+  g_signal_handlers_disconnect_by_data (sink->receiver, sink);
+  g_object_unref (sink->receiver);
+  g_array_unref (sink->values);
+  g_clear_error (&sink->error);
+  g_free (sink);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Sink, sink_free)
+
+/* @capacity 0: unbounded. */
+static GMsgSender *
+new_pipe (Fixture       *fixture,
+          guint          capacity,
+          GMsgOverflow   overflow,
+          Sink         **sink)
+{
+  g_autoptr (GError) error = NULL;
+  GMsgReceiver *receiver = NULL;
+  GMsgSender *sender;
+
+  if (capacity == 0)
+    sender = gmsg_router_pipe (fixture->router, &receiver, &error);
+  else
+    sender = gmsg_router_pipe_bounded (fixture->router, capacity, overflow, &receiver, &error);
+  g_assert_no_error (error);
+  *sink = sink_new (receiver);
+  return sender;
+}
+
+static void
+sink_close (Fixture *fixture,
+            Sink    *sink)
+{
+  g_autoptr (GError) error = NULL;
+
+  gmsg_router_close_pipe (fixture->router, sink->receiver, &error);
+  g_assert_no_error (error);
+}
+
+/* That exactly the first @n have arrived, in order. */
+static void
+sink_assert_range (Sink  *sink,
+                   guint  n)
+{
+  g_assert_cmpuint (sink->values->len, ==, n);
+  g_assert_cmpuint (gmsg_receiver_get_n_received (sink->receiver), ==, n);
+  for (guint i = 0; i < n; i++)
+    g_assert_cmpint (g_array_index (sink->values, gint32, i), ==, (gint32) i);
+}
+
+/* That what has arrived is the beginning of what was sent. */
+static void
+sink_assert_prefix (Sink *sink)
+{
+  sink_assert_range (sink, sink->values->len);
+}
+
+static void
+sink_wait_finished (Fixture *fixture,
+                    Sink    *sink)
+{
+  iterate_until (fixture->context, sink->n_finished > 0);
+}
+
+static void
+sink_assert_lost (Sink       *sink,
+                  const char *pattern)
+{
+  g_assert_cmpuint (sink->n_finished, ==, 1);
+  g_assert_error (sink->error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+  if (!g_pattern_match_simple (pattern, sink->error->message))
+    g_error ("expected “%s”, found “%s”", pattern, sink->error->message);
+}
+
+/* A worker in a thread or a process. */
+typedef struct
+{
+  Way          way;
+  const char  *name;
+  int          n;
+  GMsgSender  *sender;  /* (owned) (nullable): for the thread */
+  char        *address; /* (owned) (nullable): for the thread */
+  GThread     *thread;  /* (nullable) */
+  GSubprocess *process; /* (owned) (nullable) */
+} Worker;
+
+static gpointer
+worker_thread (gpointer data)
+{
+  Worker *worker = data;
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  int status;
+
+  g_main_context_push_thread_default (context);
+  if (worker->address != NULL)
+    {
+      g_autoptr (GError) error = NULL;
+
+      worker->sender = gmsg_sender_new_for_address (worker->address, &error);
+      g_assert_no_error (error);
+    }
+  status = work_run (g_steal_pointer (&worker->sender), worker->name, worker->n);
+  g_main_context_pop_thread_default (context);
+  return GINT_TO_POINTER (status);
+}
+
+static char *
+dup_address (GMsgSender *sender)
+{
+  g_autoptr (GError) error = NULL;
+  char *address = gmsg_sender_dup_address (sender, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_EXPORTED);
+  return address;
+}
+
+static GSubprocess *
+spawn_full (GMsgSender         *sender,
+            GSubprocessFlags    flags,
+            const char * const *argv)
+{
+  g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (flags);
+  g_autoptr (GError) error = NULL;
+  GSubprocess *process = gmsg_sender_spawn (sender, launcher, argv, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_EXPORTED);
+  return process;
+}
+
+static GSubprocess *
+spawn (GMsgSender       *sender,
+       GSubprocessFlags  flags,
+       const char       *name,
+       int               n)
+{
+  g_autofree char *number = g_strdup_printf ("%d", n);
+  const char *argv[] = { worker_path, name, number, NULL };
+
+  return spawn_full (sender, flags, argv);
+}
+
+/* Takes @sender. */
+static Worker *
+worker_new (Way         way,
+            GMsgSender *sender,
+            const char *name,
+            int         n)
+{
+  g_autoptr (GMsgSender) owned = sender;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *number = g_strdup_printf ("%d", n);
+  Worker *worker = g_new0 (Worker, 1);
+
+  worker->way = way;
+  worker->name = name;
+  worker->n = n;
+
+  switch (way)
+    {
+    case WAY_THREAD:
+      worker->sender = g_steal_pointer (&owned);
+      worker->thread = g_thread_new ("worker", worker_thread, worker);
+      break;
+
+    case WAY_LOCAL:
+      worker->address = dup_address (sender);
+      worker->thread = g_thread_new ("worker", worker_thread, worker);
+      break;
+
+    case WAY_SPAWN:
+      /* It lives until it is waited for. */
+      worker->process = spawn (sender, G_SUBPROCESS_FLAGS_STDIN_PIPE, name, n);
+      break;
+
+    case WAY_ADDRESS:
+      worker->address = dup_address (sender);
+      worker->process = g_subprocess_new (G_SUBPROCESS_FLAGS_STDIN_PIPE, &error, worker_path,
+                                          name, number, worker->address, NULL);
+      g_assert_no_error (error);
+      break;
+
+    default:
+      g_assert_not_reached ();
+    }
+
+  return worker;
+}
+
+static void
+close_input (GSubprocess *process)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_output_stream_close (g_subprocess_get_stdin_pipe (process), NULL, &error);
+  g_assert_no_error (error);
+}
+
+/* Waits for the worker's end, without the main context. Frees @worker. */
+static int
+worker_join (Worker *worker)
+{
+  g_autoptr (GError) error = NULL;
+  int status;
+
+  if (worker->thread != NULL)
+    {
+      status = GPOINTER_TO_INT (g_thread_join (worker->thread));
+    }
+  else
+    {
+      close_input (worker->process);
+      g_subprocess_wait (worker->process, NULL, &error);
+      g_assert_no_error (error);
+      g_assert_true (g_subprocess_get_if_exited (worker->process));
+      status = g_subprocess_get_exit_status (worker->process);
+    }
+
+  g_assert_null (worker->sender);
+  g_clear_object (&worker->process);
+  g_free (worker->address);
+  g_free (worker);
+  return status;
+}
+
+/* The next line of a worker's standard output, without the main context. */
+static int
+read_number (GSubprocess *process)
+{
+  GInputStream *stream = g_subprocess_get_stdout_pipe (process);
+  int number = 0;
+  char byte;
+
+  while (g_input_stream_read (stream, &byte, 1, NULL, NULL) == 1)
+    {
+      if (byte == '\n')
+        return number;
+      g_assert_true (g_ascii_isdigit (byte));
+      number = number * 10 + (byte - '0');
+    }
+
+  g_error ("the worker has ended its output");
+}
+
+/* Whether nothing comes from a worker's standard output for @msec. */
+static gboolean
+is_silent (GSubprocess *process,
+           int          msec)
+{
+  GPollableInputStream *stream = G_POLLABLE_INPUT_STREAM (g_subprocess_get_stdout_pipe (process));
+  gint64 end = g_get_monotonic_time () + msec * G_TIME_SPAN_MILLISECOND;
+
+  while (g_get_monotonic_time () < end)
+    {
+      if (g_pollable_input_stream_is_readable (stream))
+        return FALSE;
+      g_thread_yield ();
+    }
+  return TRUE;
+}
+
+/* The cases that hold in every way; the data of a test is the way. */
+
+static void
+test_clean (Fixture       *fixture,
+            gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
+  Worker *worker = worker_new (GPOINTER_TO_INT (data), sender, "send", 5000);
+
+  sink_wait_finished (fixture, sink);
+  g_assert_no_error (sink->error);
+  sink_assert_range (sink, 5000);
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (sink->receiver), ==, 0);
+  g_assert_cmpint (worker_join (worker), ==, 0);
+  sink_close (fixture, sink);
+  assert_no_refusal ();
+}
+
+static void
+test_states (Fixture       *fixture,
+             gconstpointer  data)
+{
+  g_autoptr (Sink) other = NULL;
+  g_autoptr (GMsgSender) first = new_pipe (fixture, 0, 0, &other);
+  g_autoptr (Sink) sink = NULL;
+  GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
+  Worker *worker = worker_new (GPOINTER_TO_INT (data), sender, "states", 2);
+
+  sink_wait_finished (fixture, sink);
+  g_assert_no_error (sink->error);
+  sink_assert_range (sink, 0);
+  g_assert_cmpint (worker_join (worker), ==, 0);
+  sink_close (fixture, sink);
+  sink_close (fixture, other);
+}
+
+static void
+test_dropped (Fixture       *fixture,
+              gconstpointer  data)
+{
+  static const char *names[] = { "drop", "drop-unstarted" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autoptr (Sink) sink = NULL;
+      GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
+      Worker *worker = worker_new (GPOINTER_TO_INT (data), sender, names[i], 3000);
+
+      sink_wait_finished (fixture, sink);
+      g_assert_no_error (sink->error);
+      sink_assert_range (sink, i == 0 ? 3000 : 0);
+      g_assert_cmpint (worker_join (worker), ==, 0);
+      sink_close (fixture, sink);
+    }
+}
+
+/* Promise 8. */
+static void
+test_threads (Fixture       *fixture,
+              gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  GMsgSender *sender = new_pipe (fixture, 64, GMSG_OVERFLOW_BLOCK, &sink);
+  Worker *worker = worker_new (GPOINTER_TO_INT (data), sender, "threads", 500);
+  int next[4] = { 0 };
+
+  sink_wait_finished (fixture, sink);
+  g_assert_no_error (sink->error);
+  g_assert_cmpuint (sink->values->len, ==, 2000);
+  for (guint i = 0; i < sink->values->len; i++)
+    {
+      gint32 value = g_array_index (sink->values, gint32, i);
+
+      g_assert_cmpint (value % 1000000, ==, next[value / 1000000]++);
+    }
+  g_assert_cmpint (worker_join (worker), ==, 0);
+  sink_close (fixture, sink);
+}
+
+/* Promise 18. */
+static void
+test_block (Fixture       *fixture,
+            gconstpointer  data)
+{
+  for (guint capacity = 1; capacity <= 100; capacity *= 10)
+    {
+      g_autoptr (Sink) sink = NULL;
+      GMsgSender *sender = new_pipe (fixture, capacity, GMSG_OVERFLOW_BLOCK, &sink);
+      Worker *worker = worker_new (GPOINTER_TO_INT (data), sender, "send", 1000);
+
+      sink_wait_finished (fixture, sink);
+      g_assert_no_error (sink->error);
+      sink_assert_range (sink, 1000);
+      g_assert_cmpint (worker_join (worker), ==, 0);
+      sink_close (fixture, sink);
+    }
+}
+
+static void
+test_fail (Fixture       *fixture,
+           gconstpointer  data)
+{
+  for (guint capacity = 1; capacity <= 100; capacity *= 10)
+    {
+      g_autoptr (Sink) sink = NULL;
+      GMsgSender *sender = new_pipe (fixture, capacity, GMSG_OVERFLOW_FAIL, &sink);
+      Worker *worker = worker_new (GPOINTER_TO_INT (data), sender, "until-full", 1000);
+
+      /* The router does not deliver meanwhile, so that the number is exact. */
+      g_assert_cmpint (worker_join (worker), ==, capacity);
+      g_assert_cmpuint (sink->values->len, ==, 0);
+      sink_wait_finished (fixture, sink);
+      g_assert_no_error (sink->error);
+      sink_assert_range (sink, capacity);
+      sink_close (fixture, sink);
+    }
+}
+
+static void
+test_drop_oldest (Fixture       *fixture,
+                  gconstpointer  data)
+{
+  for (guint capacity = 1; capacity <= 100; capacity *= 10)
+    {
+      g_autoptr (Sink) sink = NULL;
+      GMsgSender *sender = new_pipe (fixture, capacity, GMSG_OVERFLOW_DROP_OLDEST, &sink);
+      Worker *worker = worker_new (GPOINTER_TO_INT (data), sender, "send", 5000);
+      gint32 last = -1;
+
+      g_assert_cmpint (worker_join (worker), ==, 0);
+      sink_wait_finished (fixture, sink);
+      g_assert_no_error (sink->error);
+
+      /* The newest survive, in order, and the others are counted, wherever they went. */
+      g_assert_cmpuint (sink->values->len, >=, capacity);
+      for (guint i = 0; i < sink->values->len; i++)
+        {
+          g_assert_cmpint (g_array_index (sink->values, gint32, i), >, last);
+          last = g_array_index (sink->values, gint32, i);
+        }
+      for (guint i = 1; i <= capacity; i++)
+        g_assert_cmpint (g_array_index (sink->values, gint32, sink->values->len - i), ==,
+                         (gint32) (5000 - i));
+      g_assert_cmpuint (gmsg_receiver_get_n_dropped (sink->receiver) + sink->values->len, ==, 5000);
+      sink_close (fixture, sink);
+    }
+}
+
+static void
+test_stop_blocked (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  GMsgSender *sender = new_pipe (fixture, 5, GMSG_OVERFLOW_BLOCK, &sink);
+  Worker *worker = worker_new (GPOINTER_TO_INT (data), sender, "stop-blocked", 5);
+
+  g_assert_cmpint (worker_join (worker), ==, 5);
+  sink_wait_finished (fixture, sink);
+  g_assert_no_error (sink->error);
+  sink_assert_range (sink, 5);
+  sink_close (fixture, sink);
+}
+
+/* Promise 22, and 13: cancelling loses nothing. */
+static void
+test_cancel (Fixture       *fixture,
+             gconstpointer  data)
+{
+  static const char *names[] = { "poll-send", "poll", "loop" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autoptr (Sink) sink = NULL;
+      GMsgSender *sender = new_pipe (fixture, 32, GMSG_OVERFLOW_BLOCK, &sink);
+      Worker *worker;
+
+      /* In the router's process the cancellable is cancelled in the router's thread, and
+       * wakes no main context but those that wait for it. */
+      if (GPOINTER_TO_INT (data) == WAY_THREAD && g_str_equal (names[i], "loop"))
+        {
+          g_object_unref (sender);
+          sink_close (fixture, sink);
+          continue;
+        }
+
+      worker = worker_new (GPOINTER_TO_INT (data), sender, names[i], 20);
+      iterate_until (fixture->context, sink->values->len >= 20);
+      gmsg_receiver_cancel (sink->receiver);
+      sink_wait_finished (fixture, sink);
+      g_assert_no_error (sink->error);
+      sink_assert_prefix (sink);
+      g_assert_cmpint (worker_join (worker), ==, 0);
+      sink_close (fixture, sink);
+    }
+}
+
+/* Cancelled before it is handed over, and before it is opened. */
+static void
+test_cancel_early (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  static const char *names[] = { "poll-send", "poll" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autoptr (Sink) sink = NULL;
+      GMsgSender *sender = new_pipe (fixture, 32, GMSG_OVERFLOW_BLOCK, &sink);
+      Worker *worker;
+
+      gmsg_receiver_cancel (sink->receiver);
+      worker = worker_new (GPOINTER_TO_INT (data), sender, names[i], 0);
+      sink_wait_finished (fixture, sink);
+      g_assert_no_error (sink->error);
+      sink_assert_prefix (sink);
+      g_assert_cmpint (worker_join (worker), ==, 0);
+      sink_close (fixture, sink);
+    }
+}
+
+static guint
+take_discard_warnings (void)
+{
+  guint n = 0;
+  char *message;
+
+  while ((message = take_warning ()) != NULL)
+    {
+      guint count = 1;
+
+      if (sscanf (message, "discarding %u messages from closed pipe #", &count) != 1)
+        g_assert_true (g_str_has_prefix (message, "discarding message from closed pipe #"));
+      n += count;
+      g_free (message);
+    }
+
+  return n;
+}
+
+/* Promise 22: closing cancels, too; 13: what is sent to a closed pipe is discarded. */
+static void
+test_close (Fixture       *fixture,
+            gconstpointer  data)
+{
+  static const char *names[] = { "poll-send", "poll", "loop" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autoptr (Sink) sink = NULL;
+      GMsgSender *sender = new_pipe (fixture, 8, GMSG_OVERFLOW_BLOCK, &sink);
+      Worker *worker;
+
+      if (GPOINTER_TO_INT (data) == WAY_THREAD && g_str_equal (names[i], "loop"))
+        {
+          g_object_unref (sender);
+          sink_close (fixture, sink);
+          continue;
+        }
+
+      worker = worker_new (GPOINTER_TO_INT (data), sender, names[i], 20);
+      iterate_until (fixture->context, sink->values->len >= 20);
+      sink_close (fixture, sink);
+      g_assert_cmpint (worker_join (worker), ==, 0);
+      iterate_all (fixture->context);
+      g_assert_cmpuint (sink->n_finished, ==, 0);
+      sink_assert_prefix (sink);
+      take_discard_warnings ();
+    }
+}
+
+/* Promise 19: once the router is gone, send() fails. */
+static void
+test_router_stopped (Fixture       *fixture,
+                     gconstpointer  data)
+{
+  g_autoptr (Sink) unbounded_sink = NULL;
+  g_autoptr (Sink) bounded_sink = NULL;
+  g_autoptr (GError) error = NULL;
+  GMsgSender *unbounded, *bounded;
+  Worker *unbounded_worker, *bounded_worker;
+
+  unbounded = new_pipe (fixture, 0, 0, &unbounded_sink);
+  bounded = new_pipe (fixture, 4, GMSG_OVERFLOW_BLOCK, &bounded_sink);
+  unbounded_worker = worker_new (GPOINTER_TO_INT (data), unbounded, "until-gone", 100);
+  bounded_worker = worker_new (GPOINTER_TO_INT (data), bounded, "until-gone", 0);
+  iterate_until (fixture->context, unbounded_sink->values->len >= 100);
+  iterate_until (fixture->context, bounded_sink->values->len >= 100);
+
+  gmsg_router_stop (fixture->router, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (worker_join (unbounded_worker), ==, 0);
+  g_assert_cmpint (worker_join (bounded_worker), ==, 0);
+  sink_assert_prefix (unbounded_sink);
+  sink_assert_prefix (bounded_sink);
+  g_assert_cmpuint (unbounded_sink->n_finished, ==, 0);
+  assert_warning ("*2 unclosed pipes");
+  g_free (take_warning ());
+  assert_no_warning ();
+}
+
+static void
+test_large (Fixture       *fixture,
+            gconstpointer  data)
+{
+  static const int sizes[] = { 0, 1, 32767, 32768, 32769, 65535, 65536, 65537, 1000001, 16 * 1024 * 1024 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
+    {
+      g_autoptr (Sink) sink = NULL;
+      GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
+      Worker *worker = worker_new (GPOINTER_TO_INT (data), sender, "large", sizes[i]);
+
+      sink_wait_finished (fixture, sink);
+      g_assert_no_error (sink->error);
+      g_assert_cmpuint (gmsg_receiver_get_n_received (sink->receiver), ==, 1);
+      g_assert_cmpuint (sink->n_bytes, ==, (gsize) sizes[i]);
+      g_assert_cmpint (worker_join (worker), ==, 0);
+      sink_close (fixture, sink);
+    }
+}
+
+static void
+test_too_large (Fixture       *fixture,
+                gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
+  Worker *worker;
+
+  gmsg_router_set_max_message_size (fixture->router, 20000);
+  worker = worker_new (GPOINTER_TO_INT (data), sender, "too-large", 20000);
+  sink_wait_finished (fixture, sink);
+  g_assert_no_error (sink->error);
+  sink_assert_range (sink, 1);
+  g_assert_cmpint (worker_join (worker), ==, 0);
+  sink_close (fixture, sink);
+}
+
+/* The pull mode of a remote pipe: promise 23. */
+static void
+pulled_cb (GObject      *object,
+           GAsyncResult *result,
+           gpointer      user_data)
+{
+  GAsyncResult **out = user_data;
+
+  *out = g_object_ref (result);
+}
+
+static void
+test_pull (Fixture       *fixture,
+           gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  GMsgSender *sender = new_pipe (fixture, 3, GMSG_OVERFLOW_BLOCK, &sink);
+  Worker *worker;
+
+  gmsg_receiver_set_pull_mode (sink->receiver, TRUE);
+  worker = worker_new (GPOINTER_TO_INT (data), sender, "send", 200);
+  for (int i = 0; i <= 200; i++)
+    {
+      g_autoptr (GAsyncResult) result = NULL;
+      g_autoptr (GVariant) message = NULL;
+      g_autoptr (GError) error = NULL;
+
+      gmsg_receiver_next_async (sink->receiver, NULL, pulled_cb, &result);
+      iterate_until (fixture->context, result != NULL);
+      message = gmsg_receiver_next_finish (sink->receiver, result, &error);
+      g_assert_no_error (error);
+      if (i == 200)
+        g_assert_null (message);
+      else
+        g_assert_cmpint (g_variant_get_int32 (message), ==, i);
+    }
+  g_assert_cmpint (worker_join (worker), ==, 0);
+  sink_wait_finished (fixture, sink);
+  g_assert_no_error (sink->error);
+  sink_close (fixture, sink);
+}
+
+/* What processes alone can show. */
+
+/* Promise 18 across processes: the worker's send() waits for the router's handler. */
+static void
+test_blocks_worker (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 3, GMSG_OVERFLOW_BLOCK, &sink);
+  g_autoptr (GSubprocess) process = spawn (sender, G_SUBPROCESS_FLAGS_STDOUT_PIPE, "say-sent", 10);
+
+  for (int i = 1; i <= 3; i++)
+    g_assert_cmpint (read_number (process), ==, i);
+  g_assert_true (is_silent (process, 100));
+
+  /* Each that is delivered makes room for one. */
+  for (int i = 4; i <= 10; i++)
+    {
+      iterate_until (fixture->context, sink->values->len + 3 >= (guint) i);
+      g_assert_cmpint (read_number (process), ==, i);
+    }
+
+  sink_wait_finished (fixture, sink);
+  g_assert_no_error (sink->error);
+  sink_assert_range (sink, 10);
+  sink_close (fixture, sink);
+}
+
+/* Promise 21. */
+static void
+test_killed (Fixture       *fixture,
+             gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  g_autoptr (GSubprocess) process = spawn (sender,
+                                           G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDIN_PIPE,
+                                           "hold", 100);
+  gint64 killed_at;
+
+  g_assert_cmpint (read_number (process), ==, 100);
+  iterate_until (fixture->context, sink->values->len == 100);
+  g_assert_cmpuint (sink->n_finished, ==, 0);
+
+  killed_at = g_get_monotonic_time ();
+  g_subprocess_force_exit (process);
+  sink_wait_finished (fixture, sink);
+  sink_assert_lost (sink, "*#1 *lost*ended before stop()*“*worker” was killed by signal 9 (Killed)");
+  sink_assert_range (sink, 100);
+  g_test_message ("seen after %d ms", (int) ((g_get_monotonic_time () - killed_at) / 1000));
+  sink_close (fixture, sink);
+}
+
+static void
+test_killed_flooding (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  for (int i = 0; i < 10; i++)
+    {
+      g_autoptr (Sink) sink = NULL;
+      g_autoptr (GMsgSender) sender = new_pipe (fixture, i % 2 == 0 ? 0 : 50, GMSG_OVERFLOW_BLOCK,
+                                                &sink);
+      g_autoptr (GSubprocess) process = spawn (sender, G_SUBPROCESS_FLAGS_NONE, "flood", -1);
+
+      iterate_until (fixture->context, sink->values->len >= 1000);
+      g_subprocess_force_exit (process);
+      sink_wait_finished (fixture, sink);
+      sink_assert_lost (sink, "*lost: its connection ended *; “*worker” was killed by signal 9 (Killed)");
+      sink_assert_prefix (sink);
+      sink_close (fixture, sink);
+    }
+}
+
+static void
+test_exits (Fixture       *fixture,
+            gconstpointer  data)
+{
+  static const struct
+  {
+    const char *name;
+    int         n;
+    const char *lost;
+  } cases[] =
+  {
+    { "exit", 50, "*lost: its connection ended *; “*worker” exited with status 3" },
+    { "exit", 0, "*lost: its connection ended *; “*worker” exited with status 3" },
+    { "abort", 50, "*lost: its connection ended *; “*worker” was killed by signal 9 (Killed)" },
+    { "open-and-exit", 7, "*lost: its connection ended before stop(); “*worker” exited with status 7" },
+    { "unopened", 0, "*lost: it did not open the pipe; “*worker” exited with status 0" },
+    { "unopened", 6, "*lost: it did not open the pipe; “*worker” exited with status 6" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (Sink) sink = NULL;
+      g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+      g_autoptr (GSubprocess) process = spawn (sender, G_SUBPROCESS_FLAGS_NONE, cases[i].name,
+                                               cases[i].n);
+
+      sink_wait_finished (fixture, sink);
+      sink_assert_lost (sink, cases[i].lost);
+      sink_assert_prefix (sink);
+      sink_close (fixture, sink);
+    }
+}
+
+/* A program that is none of ours. */
+static void
+test_foreign_program (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  const char *argv[] = { "false", NULL };
+  g_autoptr (GSubprocess) process = spawn_full (sender, G_SUBPROCESS_FLAGS_NONE, argv);
+
+  sink_wait_finished (fixture, sink);
+  sink_assert_lost (sink, "*lost: it did not open the pipe; “false” exited with status 1");
+  sink_close (fixture, sink);
+}
+
+/* The connection decides, not the process that was spawned. */
+static void
+test_grandchild_holds (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  g_autofree char *command = NULL;
+  const char *argv[] = { "sh", "-c", NULL, NULL };
+  g_autoptr (GSubprocess) process = NULL;
+  g_autoptr (GError) error = NULL;
+
+  /* The shell ends once the grandchild has opened the pipe; the grandchild goes on until
+   * it is cancelled. */
+  command = g_strdup_printf ("(exec %s poll 30) & read line", worker_path);
+  argv[2] = command;
+  process = spawn_full (sender, G_SUBPROCESS_FLAGS_STDIN_PIPE, argv);
+  iterate_until (fixture->context, sink->values->len == 30);
+  close_input (process);
+  g_subprocess_wait (process, NULL, &error);
+  g_assert_no_error (error);
+
+  /* The exit would have been waited for in vain by then. */
+  g_assert_false (gmsg_router_route_until (fixture->router, 300 * 1000, never, NULL, &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT);
+  g_clear_error (&error);
+  g_assert_cmpuint (sink->n_finished, ==, 0);
+
+  gmsg_receiver_cancel (sink->receiver);
+  g_assert_true (gmsg_router_route_until (fixture->router, TEST_DEADLINE, always, NULL, &error));
+  while (sink->n_finished == 0)
+    gmsg_router_route_until (fixture->router, 10000, never, NULL, NULL);
+  g_assert_no_error (sink->error);
+  sink_assert_range (sink, 30);
+  sink_close (fixture, sink);
+}
+
+/* A grandchild that opens the pipe only when the process that was spawned has gone. */
+static void
+test_grandchild_takes_over (Fixture       *fixture,
+                            gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  g_autofree char *directory = g_dir_make_tmp ("gmsgrouter-test-XXXXXX", NULL);
+  g_autofree char *fifo = g_build_filename (directory, "fifo", NULL);
+  const char *script = "mkfifo \"$0\" && { \"$1\" wait send 30 <\"$0\" & } && exec 3>\"$0\" && rm \"$0\"";
+  const char *argv[] = { "sh", "-c", script, fifo, worker_path, NULL };
+  g_autoptr (GSubprocess) process = NULL;
+
+  /* The shell holds the writing end of the grandchild's standard input until it ends. */
+  process = spawn_full (sender, G_SUBPROCESS_FLAGS_NONE, argv);
+  sink_wait_finished (fixture, sink);
+  g_assert_no_error (sink->error);
+  sink_assert_range (sink, 30);
+  sink_close (fixture, sink);
+  g_assert_cmpint (g_rmdir (directory), ==, 0);
+}
+
+/* Promise 19: after a failed spawn() the sender is as before. */
+static void
+test_spawn_fails (Fixture       *fixture,
+                  gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_NONE);
+  g_autoptr (GError) error = NULL;
+  const char *nowhere[] = { "/nonexistent/worker", NULL };
+  const char *nothing[] = { NULL };
+
+  for (int i = 0; i < 3; i++)
+    {
+      g_assert_null (gmsg_sender_spawn (sender, i == 0 ? NULL : launcher, nowhere, &error));
+      g_assert_error (error, G_SPAWN_ERROR, G_SPAWN_ERROR_NOENT);
+      g_clear_error (&error);
+      g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_INITIAL);
+      g_assert_null (g_subprocess_launcher_getenv (launcher, "GMSG_ADDRESS"));
+    }
+
+  g_assert_null (gmsg_sender_spawn (sender, NULL, nothing, &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT);
+  g_clear_error (&error);
+
+  /* Still good for this process. */
+  g_assert_true (gmsg_sender_start (sender, &error));
+  send_range (sender, 0, 3);
+  g_assert_true (gmsg_sender_stop (sender, &error));
+  sink_wait_finished (fixture, sink);
+  g_assert_no_error (sink->error);
+  sink_assert_range (sink, 3);
+  sink_close (fixture, sink);
+}
+
+/* ... and for another. */
+static void
+test_spawn_fails_then_works (Fixture       *fixture,
+                             gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 2, GMSG_OVERFLOW_BLOCK, &sink);
+  const char *nowhere[] = { "/nonexistent/worker", NULL };
+  g_autoptr (GSubprocess) process = NULL;
+
+  g_assert_null (gmsg_sender_spawn (sender, NULL, nowhere, NULL));
+  process = spawn (sender, G_SUBPROCESS_FLAGS_NONE, "send", 30);
+  sink_wait_finished (fixture, sink);
+  g_assert_no_error (sink->error);
+  sink_assert_range (sink, 30);
+  sink_close (fixture, sink);
+}
+
+/* A failed spawn() on a pipe that is closed, or dropped, in the end. */
+static void
+test_spawn_fails_then_dropped (Fixture       *fixture,
+                               gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  const char *nowhere[] = { "/nonexistent/worker", NULL };
+
+  g_assert_null (gmsg_sender_spawn (sender, NULL, nowhere, NULL));
+  g_clear_object (&sender);
+  sink_wait_finished (fixture, sink);
+  g_assert_no_error (sink->error);
+  sink_close (fixture, sink);
+}
+
+/* One launcher serves many, and keeps its environment. */
+static void
+test_launcher (Fixture       *fixture,
+               gconstpointer  data)
+{
+  g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_NONE);
+  const char *argv[] = { worker_path, "send", "10", NULL };
+
+  for (int i = 0; i < 6; i++)
+    {
+      g_autoptr (Sink) sink = NULL;
+      g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+      g_autoptr (GSubprocess) process = NULL;
+      g_autoptr (GError) error = NULL;
+
+      if (i == 3)
+        g_subprocess_launcher_setenv (launcher, "GMSG_ADDRESS", "mine", TRUE);
+      process = gmsg_sender_spawn (sender, launcher, argv, &error);
+      g_assert_no_error (error);
+      g_assert_cmpstr (g_subprocess_launcher_getenv (launcher, "GMSG_ADDRESS"), ==,
+                       i < 3 ? NULL : "mine");
+      sink_wait_finished (fixture, sink);
+      g_assert_no_error (sink->error);
+      sink_assert_range (sink, 10);
+      sink_close (fixture, sink);
+    }
+}
+
+/* The launcher sets environment, directory and streams. */
+static void
+test_launcher_settings (Fixture       *fixture,
+                        gconstpointer  data)
+{
+  g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDOUT_PIPE);
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  const char *argv[] = { "sh", "-c", "echo \"$COLOUR $PWD\"", NULL };
+  g_autoptr (GSubprocess) process = NULL;
+  g_autofree char *output = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_subprocess_launcher_setenv (launcher, "COLOUR", "green", TRUE);
+  g_subprocess_launcher_set_cwd (launcher, "/");
+  process = gmsg_sender_spawn (sender, launcher, argv, &error);
+  g_assert_no_error (error);
+  g_subprocess_communicate_utf8 (process, NULL, NULL, &output, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (output, ==, "green /\n");
+  sink_wait_finished (fixture, sink);
+  sink_assert_lost (sink, "*“sh” exited with status 0");
+  sink_close (fixture, sink);
+}
+
+/* Promise 19: it is used there, and no longer here. */
+static void
+test_exported (Fixture       *fixture,
+               gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  g_autofree char *address = dup_address (sender);
+  g_autoptr (GMsgSender) there = NULL;
+  g_autoptr (GError) error = NULL;
+  const char *argv[] = { worker_path, "send", "10", NULL };
+
+  g_assert_false (gmsg_sender_start (sender, &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_EXPORTED);
+  g_clear_error (&error);
+  g_assert_false (gmsg_sender_send (sender, g_variant_new_int32 (1), &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_EXPORTED);
+  g_clear_error (&error);
+  g_assert_false (gmsg_sender_stop (sender, &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_EXPORTED);
+  g_clear_error (&error);
+  g_assert_null (gmsg_sender_dup_address (sender, &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_EXPORTED);
+  g_clear_error (&error);
+  g_assert_null (gmsg_sender_spawn (sender, NULL, argv, &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_EXPORTED);
+  g_clear_error (&error);
+  g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_EXPORTED);
+
+  /* Dropping it changes nothing. */
+  g_clear_object (&sender);
+  iterate_all (fixture->context);
+  g_assert_cmpuint (sink->n_finished, ==, 0);
+
+  /* What came over can't be handed on. */
+  there = gmsg_sender_new_for_address (address, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (gmsg_sender_get_id (there), ==, 1);
+  g_assert_null (gmsg_sender_dup_address (there, &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED);
+  g_clear_error (&error);
+  g_assert_null (gmsg_sender_spawn (there, NULL, argv, &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED);
+  g_clear_error (&error);
+
+  g_assert_true (gmsg_sender_start (there, &error));
+  g_assert_null (gmsg_sender_dup_address (there, &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED);
+  g_clear_error (&error);
+  send_range (there, 0, 5);
+  g_assert_true (gmsg_sender_stop (there, &error));
+  sink_wait_finished (fixture, sink);
+  g_assert_no_error (sink->error);
+  sink_assert_range (sink, 5);
+  sink_close (fixture, sink);
+}
+
+static void
+test_not_exported (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  g_autoptr (Sink) closed_sink = NULL;
+  g_autoptr (GMsgSender) closed = new_pipe (fixture, 0, 0, &closed_sink);
+  g_autoptr (Sink) late_sink = NULL;
+  g_autoptr (GMsgSender) late = new_pipe (fixture, 0, 0, &late_sink);
+  g_autoptr (GMsgSender) handmade = g_object_new (GMSG_TYPE_SENDER, NULL);
+  const char *argv[] = { worker_path, "send", "10", NULL };
+  GMsgSender *senders[] = { sender, sender, closed, late, handmade };
+  int codes[] = { GMSG_ERROR_ALREADY_STARTED, GMSG_ERROR_ALREADY_STARTED, GMSG_ERROR_CLOSED,
+                  GMSG_ERROR_CLOSED, GMSG_ERROR_INVALID_ARGUMENT };
+
+  gmsg_sender_start (sender, NULL);
+  sink_close (fixture, closed_sink);
+
+  for (guint i = 0; i < G_N_ELEMENTS (senders); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      GMsgSenderState state = gmsg_sender_get_state (senders[i]);
+
+      if (i == 1)
+        {
+          gmsg_sender_stop (sender, NULL);
+          state = GMSG_SENDER_STATE_STOPPED;
+        }
+      if (i == 3)
+        {
+          sink_close (fixture, late_sink);
+          sink_wait_finished (fixture, sink);
+          sink_close (fixture, sink);
+          gmsg_router_stop (fixture->router, NULL);
+        }
+
+      g_assert_null (gmsg_sender_dup_address (senders[i], &error));
+      g_assert_error (error, GMSG_ERROR, codes[i]);
+      g_clear_error (&error);
+      g_assert_null (gmsg_sender_spawn (senders[i], NULL, argv, &error));
+      g_assert_error (error, GMSG_ERROR, codes[i]);
+      g_assert_cmpint (gmsg_sender_get_state (senders[i]), ==, state);
+    }
+}
+
+/* Promise 19: an address that is never opened leaves the pipe open until it is closed; then
+ * it is void. */
+static void
+test_never_opened (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  g_autofree char *address = dup_address (sender);
+  g_autoptr (GError) error = NULL;
+
+  g_clear_object (&sender);
+  g_assert_false (gmsg_router_route_until (fixture->router, 200 * 1000, never, NULL, NULL));
+  g_assert_cmpuint (sink->n_finished, ==, 0);
+  g_assert_cmpint (gmsg_receiver_get_state (sink->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
+  sink_close (fixture, sink);
+
+  /* The thread that refuses it has to hear of the closing first. */
+  wait_until ((g_clear_error (&error),
+               sender = gmsg_sender_new_for_address (address, &error)) == NULL);
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
+  assert_refusal ("refusing a connection: *wrong, used or late*");
+}
+
+/* Promise 20: once, and with the secret. */
+static void
+test_used_twice (Fixture       *fixture,
+                 gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  g_autofree char *address = dup_address (sender);
+  g_autofree char *wrong = g_strdup (address);
+  g_autoptr (GString) other_pipe = g_string_new (address);
+  g_autoptr (GMsgSender) there = NULL;
+  g_autoptr (GMsgSender) again = NULL;
+  g_autoptr (GError) error = NULL;
+
+  /* One digit of the secret. */
+  wrong[strlen (wrong) - 1] = wrong[strlen (wrong) - 1] == '0' ? '1' : '0';
+  g_assert_null (gmsg_sender_new_for_address (wrong, &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
+  g_assert_nonnull (strstr (error->message, "wrong, used or late"));
+  g_clear_error (&error);
+  assert_refusal ("refusing a connection: *wrong, used or late*");
+
+  g_string_replace (other_pipe, "pipe=1", "pipe=2", 1);
+  g_assert_null (gmsg_sender_new_for_address (other_pipe->str, &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
+  g_clear_error (&error);
+  assert_refusal ("refusing a connection: *wrong, used or late*");
+
+  /* That has not used it up. */
+  there = gmsg_sender_new_for_address (address, &error);
+  g_assert_no_error (error);
+  for (int i = 0; i < 2; i++)
+    {
+      g_assert_null (gmsg_sender_new_for_address (address, &error));
+      g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
+      g_clear_error (&error);
+      assert_refusal ("refusing a connection: *wrong, used or late*");
+
+      if (i == 0)
+        {
+          gmsg_sender_start (there, &error);
+          send_range (there, 0, 1);
+          gmsg_sender_stop (there, &error);
+          sink_wait_finished (fixture, sink);
+        }
+    }
+
+  g_assert_no_error (sink->error);
+  sink_assert_range (sink, 1);
+  sink_close (fixture, sink);
+
+  gmsg_router_stop (fixture->router, &error);
+  g_assert_null (gmsg_sender_new_for_address (address, &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
+  assert_no_refusal ();
+}
+
+/* Secrets differ, and have 128 bits. */
+static void
+test_secrets (Fixture       *fixture,
+              gconstpointer  data)
+{
+  g_autoptr (GHashTable) secrets = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  for (int i = 0; i < 200; i++)
+    {
+      g_autoptr (Sink) sink = NULL;
+      g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+      g_autofree char *address = dup_address (sender);
+      const char *secret = strstr (address, ",secret=");
+
+      g_assert_nonnull (secret);
+      g_assert_cmpuint (strlen (secret), ==, strlen (",secret=") + 32);
+      g_assert_true (g_hash_table_add (secrets, g_strdup (secret)));
+      sink_close (fixture, sink);
+    }
+}
+
+static char *
+path_of_address (const char *address)
+{
+  const char *start = strstr (address, "path=") + strlen ("path=");
+  g_autofree char *escaped = g_strndup (start, strcspn (start, ","));
+
+  return g_uri_unescape_string (escaped, NULL);
+}
+
+static void
+assert_mode (const char *path,
+             mode_t      mode)
+{
+  struct stat buffer;
+
+  g_assert_cmpint (lstat (path, &buffer), ==, 0);
+  g_assert_cmpint (buffer.st_mode & (S_IFMT | 0777), ==, mode);
+}
+
+/* The socket is in a directory of its own, that goes with the run. */
+static void
+test_directory (Fixture       *fixture,
+                gconstpointer  data)
+{
+  for (int i = 0; i < 4; i++)
+    {
+      g_autofree char *runtime_dir = g_dir_make_tmp ("gmsgrouter test=%,XXXXXX", NULL);
+      g_autofree char *address = NULL;
+      g_autofree char *path = NULL;
+      g_autofree char *directory = NULL;
+      g_autoptr (Sink) sink = NULL;
+      g_autoptr (GMsgSender) sender = NULL;
+      g_autoptr (GMsgSender) there = NULL;
+      g_autoptr (GError) error = NULL;
+
+      if (i == 0)
+        g_unsetenv ("XDG_RUNTIME_DIR");
+      else
+        g_setenv ("XDG_RUNTIME_DIR", i == 1 ? "/nonexistent" : runtime_dir, TRUE);
+
+      if (fixture->router == NULL)
+        fixture->router = gmsg_router_new (NULL);
+      if (!gmsg_router_get_running (fixture->router))
+        gmsg_router_start (fixture->router, &error);
+      g_assert_no_error (error);
+
+      /* On first need. */
+      sender = new_pipe (fixture, 0, 0, &sink);
+      g_assert_cmpuint (count_entries (runtime_dir), ==, 0);
+      address = dup_address (sender);
+      path = path_of_address (address);
+      directory = g_path_get_dirname (path);
+      {
+        g_autofree char *parent = g_path_get_dirname (directory);
+
+        g_assert_cmpstr (parent, ==, i < 2 ? g_get_tmp_dir () : runtime_dir);
+      }
+      assert_mode (directory, S_IFDIR | 0700);
+      assert_mode (path, S_IFSOCK | 0600);
+      g_assert_cmpuint (count_entries (directory), ==, 1);
+
+      /* The path survives the escaping. */
+      there = gmsg_sender_new_for_address (address, &error);
+      g_assert_no_error (error);
+      g_clear_object (&there);
+      sink_wait_finished (fixture, sink);
+
+      if (i < 3)
+        {
+          sink_close (fixture, sink);
+          gmsg_router_stop (fixture->router, &error);
+          g_assert_no_error (error);
+        }
+      else
+        {
+          g_assert_finalize_object (g_steal_pointer (&fixture->router));
+          assert_warning ("router * was dropped while running, with 1 open pipe: stopping it");
+          assert_warning ("*1 unclosed pipe");
+        }
+      g_assert_false (g_file_test (directory, G_FILE_TEST_EXISTS));
+      g_assert_cmpint (g_rmdir (runtime_dir), ==, 0);
+    }
+}
+
+static void
+test_listen (Fixture       *fixture,
+             gconstpointer  data)
+{
+  g_autofree char *directory = g_dir_make_tmp ("gmsgrouter-test-XXXXXX", NULL);
+  g_autofree char *path = g_strconcat (directory, "/a=b,c %41", NULL);
+  g_autofree char *escaped = g_uri_escape_string (path, "/", FALSE);
+  g_autofree char *listen_address = g_strconcat ("unix:path=", escaped, NULL);
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autofree char *address = NULL;
+  g_autofree char *found = NULL;
+  g_autoptr (GSubprocess) process = NULL;
+  g_autoptr (GError) error = NULL;
+
+  gmsg_router_stop (fixture->router, NULL);
+  g_assert_false (gmsg_router_listen (fixture->router, listen_address, &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING);
+  g_clear_error (&error);
+
+  for (int i = 0; i < 2; i++)
+    {
+      gmsg_router_start (fixture->router, &error);
+      g_assert_no_error (error);
+      gmsg_router_listen (fixture->router, listen_address, &error);
+      g_assert_no_error (error);
+      assert_mode (path, S_IFSOCK | 0600);
+
+      g_assert_false (gmsg_router_listen (fixture->router, listen_address, &error));
+      g_assert_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED);
+      g_clear_error (&error);
+      if (i == 0)
+        gmsg_router_stop (fixture->router, NULL);
+    }
+
+  sender = new_pipe (fixture, 0, 0, &sink);
+  process = spawn (sender, G_SUBPROCESS_FLAGS_NONE, "send", 4);
+  sink_wait_finished (fixture, sink);
+  g_assert_no_error (sink->error);
+  sink_assert_range (sink, 4);
+  sink_close (fixture, sink);
+  g_clear_object (&sender);
+  g_clear_pointer (&sink, sink_free);
+
+  sender = new_pipe (fixture, 0, 0, &sink);
+  address = dup_address (sender);
+  found = path_of_address (address);
+  g_assert_cmpstr (found, ==, path);
+  sink_close (fixture, sink);
+
+  gmsg_router_stop (fixture->router, NULL);
+  g_assert_cmpint (g_rmdir (directory), ==, 0);
+}
+
+static void
+test_listen_fails (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autofree char *directory = g_dir_make_tmp ("gmsgrouter-test-XXXXXX", NULL);
+  g_autofree char *file = g_build_filename (directory, "file", NULL);
+  g_autofree char *taken = g_strconcat ("unix:path=", file, NULL);
+  g_autofree char *name = g_strnfill (108, 'x');
+  g_autofree char *too_long = g_strconcat ("unix:path=/", name, NULL);
+  g_autofree char *contents = NULL;
+  const struct
+  {
+    const char *address;
+    int         code;
+  } cases[] =
+  {
+    { "", GMSG_ERROR_INVALID_ADDRESS },
+    { "/run/socket", GMSG_ERROR_INVALID_ADDRESS },
+    { ":path=/run/socket", GMSG_ERROR_INVALID_ADDRESS },
+    { "unix:", GMSG_ERROR_INVALID_ADDRESS },
+    { "unix:path=", GMSG_ERROR_INVALID_ADDRESS },
+    { "unix:path=relative", GMSG_ERROR_INVALID_ADDRESS },
+    { "unix:path=/a%zz", GMSG_ERROR_INVALID_ADDRESS },
+    { "unix:path=/a%00b", GMSG_ERROR_INVALID_ADDRESS },
+    { "unix:path=/a,path=/b", GMSG_ERROR_INVALID_ADDRESS },
+    { "unix:path=/a,colour=red", GMSG_ERROR_INVALID_ADDRESS },
+    { "unix:path=/a,pipe=1", GMSG_ERROR_INVALID_ADDRESS },
+    { "unix:path=/a,secret=00112233445566778899aabbccddeeff", GMSG_ERROR_INVALID_ADDRESS },
+    { too_long, GMSG_ERROR_INVALID_ADDRESS },
+    { "nats://localhost", GMSG_ERROR_NOT_SUPPORTED },
+    { "tcp:host=localhost", GMSG_ERROR_NOT_SUPPORTED },
+    { "unixx:path=/a", GMSG_ERROR_NOT_SUPPORTED },
+    { "un:path=/a", GMSG_ERROR_NOT_SUPPORTED },
+    { "unix:path=/nonexistent/socket", GMSG_ERROR_CONNECTION },
+    { taken, GMSG_ERROR_CONNECTION },
+  };
+
+  g_assert_true (g_file_set_contents (file, "mine", -1, NULL));
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      g_assert_false (gmsg_router_listen (fixture->router, cases[i].address, &error));
+      g_assert_error (error, GMSG_ERROR, cases[i].code);
+      if (g_str_has_prefix (cases[i].address, "nats"))
+        g_assert_nonnull (strstr (error->message, "“nats”"));
+    }
+
+  /* What is in the way stays. */
+  g_assert_true (g_file_get_contents (file, &contents, NULL, NULL));
+  g_assert_cmpstr (contents, ==, "mine");
+
+  /* A failure does not keep the router from listening elsewhere; the first address does. */
+  {
+    g_autoptr (Sink) sink = NULL;
+    g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+    g_autofree char *address = dup_address (sender);
+    g_autoptr (GError) error = NULL;
+
+    g_assert_nonnull (address);
+    g_unlink (file);
+    g_assert_false (gmsg_router_listen (fixture->router, taken, &error));
+    g_assert_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED);
+    sink_close (fixture, sink);
+  }
+  g_assert_cmpint (g_rmdir (directory), ==, 0);
+}
+
+static gpointer
+listen_thread (gpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (gmsg_router_listen (data, "unix:path=/nonexistent/socket", &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_WRONG_THREAD);
+  return NULL;
+}
+
+static void
+test_listen_thread (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_thread_join (g_thread_new ("listen", listen_thread, fixture->router));
+}
+
+/* Promise 19: new_for_address() names what is wrong. */
+static void
+test_addresses (Fixture       *fixture,
+                gconstpointer  data)
+{
+  static const struct
+  {
+    const char *address;
+    int         code;
+  } cases[] =
+  {
+    { "", GMSG_ERROR_INVALID_ADDRESS },
+    { "nonsense", GMSG_ERROR_INVALID_ADDRESS },
+    { "unix:path=/a", GMSG_ERROR_INVALID_ADDRESS },
+    { "unix:path=/a,pipe=1", GMSG_ERROR_INVALID_ADDRESS },
+    { "unix:path=/a,pipe=0,secret=00112233445566778899aabbccddeeff", GMSG_ERROR_INVALID_ADDRESS },
+    { "unix:path=/a,pipe=-1,secret=00112233445566778899aabbccddeeff", GMSG_ERROR_INVALID_ADDRESS },
+    { "unix:path=/a,pipe=18446744073709551616,secret=00112233445566778899aabbccddeeff", GMSG_ERROR_INVALID_ADDRESS },
+    { "unix:path=/a,pipe=1,secret=00112233445566778899aabbccddeef", GMSG_ERROR_INVALID_ADDRESS },
+    { "unix:path=/a,pipe=1,secret=00112233445566778899AABBCCDDEEFF", GMSG_ERROR_INVALID_ADDRESS },
+    { "unix:path=/a,pipe=1,pipe=2,secret=00112233445566778899aabbccddeeff", GMSG_ERROR_INVALID_ADDRESS },
+    { "unix:pipe=1,secret=00112233445566778899aabbccddeeff", GMSG_ERROR_INVALID_ADDRESS },
+    { "nats:path=/a,pipe=1,secret=00112233445566778899aabbccddeeff", GMSG_ERROR_NOT_SUPPORTED },
+    { "unix:path=/nonexistent,pipe=1,secret=00112233445566778899aabbccddeeff", GMSG_ERROR_CONNECTION },
+  };
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_assert_null (gmsg_sender_new_for_address (cases[i].address, &error));
+      g_assert_error (error, GMSG_ERROR, cases[i].code);
+      /* A secret has no place in a log. */
+      g_assert_null (strstr (error->message, "00112233"));
+      g_clear_error (&error);
+    }
+
+  g_unsetenv ("GMSG_ADDRESS");
+  g_assert_null (gmsg_sender_new_from_environment (&error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_INVALID_ADDRESS);
+  g_assert_nonnull (strstr (error->message, "GMSG_ADDRESS"));
+}
+
+/* A worker that is still to open a closed pipe is told so, and ends. */
+static void
+test_closed_before_opened (Fixture       *fixture,
+                           gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  g_autoptr (GSubprocess) process = NULL;
+  g_autoptr (GError) error = NULL;
+  const char *argv[] = { worker_path, "wait", "poll", "3", NULL };
+
+  process = spawn_full (sender, G_SUBPROCESS_FLAGS_STDIN_PIPE, argv);
+  sink_close (fixture, sink);
+  iterate_all (fixture->context);
+  close_input (process);
+  g_subprocess_wait (process, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_subprocess_get_successful (process));
+  iterate_all (fixture->context);
+  g_assert_cmpuint (take_discard_warnings (), <=, 3);
+}
+
+/* Promise 12 among its own messages, over many pipes at once, and 6: nothing stays. */
+static void
+test_many (Fixture       *fixture,
+           gconstpointer  data)
+{
+  enum { N = 40 };
+  Sink *sinks[N];
+  Worker *workers[N];
+  guint n_threads = count_entries ("/proc/self/task");
+  guint n_fds = count_entries ("/proc/self/fd");
+
+  for (guint i = 0; i < N; i++)
+    {
+      GMsgSender *sender = new_pipe (fixture, i % 3 == 0 ? 0 : 10, GMSG_OVERFLOW_BLOCK, &sinks[i]);
+
+      workers[i] = worker_new (GPOINTER_TO_INT (data), sender, "send", 200);
+    }
+  for (guint i = 0; i < N; i++)
+    {
+      sink_wait_finished (fixture, sinks[i]);
+      g_assert_no_error (sinks[i]->error);
+      sink_assert_range (sinks[i], 200);
+      g_assert_cmpint (worker_join (workers[i]), ==, 0);
+      sink_close (fixture, sinks[i]);
+      sink_free (sinks[i]);
+    }
+
+  gmsg_router_stop (fixture->router, NULL);
+  /* GLib starts a thread and opens a descriptor of its own for processes, and keeps them. */
+  wait_until (count_entries ("/proc/self/task") <= n_threads + 1);
+  wait_until (count_entries ("/proc/self/fd") <= n_fds + 1);
+}
+
+static void
+add_ways (const char *name,
+          void      (*function) (Fixture *, gconstpointer))
+{
+  static const char *ways[] = { "thread", "spawn", "address", "local" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (ways); i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/process/%s/%s", name, ways[i]);
+
+      g_test_add (path, Fixture, GUINT_TO_POINTER (i), fixture_set_up, function, fixture_tear_down);
+    }
+}
+
+static void
+add_remote_ways (const char *name,
+                 void      (*function) (Fixture *, gconstpointer))
+{
+  static const char *ways[] = { "thread", "spawn", "address", "local" };
+
+  for (guint i = 1; i < G_N_ELEMENTS (ways); i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/process/%s/%s", name, ways[i]);
+
+      g_test_add (path, Fixture, GUINT_TO_POINTER (i), fixture_set_up, function, fixture_tear_down);
+    }
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  test_init (&argc, &argv);
+  g_log_set_handler ("GMsgRouter", G_LOG_LEVEL_MESSAGE, refusal_cb, NULL);
+  worker_path = g_getenv ("GMSG_TEST_WORKER");
+  g_assert_nonnull (worker_path);
+
+  add_ways ("p15/clean", test_clean);
+  add_ways ("p07/states", test_states);
+  add_ways ("p09/dropped", test_dropped);
+  add_ways ("p08/threads", test_threads);
+  add_ways ("p18/block", test_block);
+  add_ways ("p18/fail", test_fail);
+  add_ways ("p18/drop-oldest", test_drop_oldest);
+  add_ways ("p18/stop-blocked", test_stop_blocked);
+  add_ways ("p22/cancel", test_cancel);
+  add_ways ("p22/cancel-early", test_cancel_early);
+  add_ways ("p22/close", test_close);
+  add_ways ("p23/pull", test_pull);
+  add_ways ("p12/many", test_many);
+  add_ways ("p20/large", test_large);
+  add_remote_ways ("p19/router-stopped", test_router_stopped);
+  add_remote_ways ("p20/too-large", test_too_large);
+
+  fixture_test ("/process/p18/blocks-worker", test_blocks_worker);
+  fixture_test ("/process/p21/killed", test_killed);
+  fixture_test ("/process/p21/killed-flooding", test_killed_flooding);
+  fixture_test ("/process/p21/exits", test_exits);
+  fixture_test ("/process/p21/foreign-program", test_foreign_program);
+  fixture_test ("/process/p21/grandchild-holds", test_grandchild_holds);
+  fixture_test ("/process/p21/grandchild-takes-over", test_grandchild_takes_over);
+  fixture_test ("/process/p19/spawn-fails", test_spawn_fails);
+  fixture_test ("/process/p19/spawn-fails-then-works", test_spawn_fails_then_works);
+  fixture_test ("/process/p19/spawn-fails-then-dropped", test_spawn_fails_then_dropped);
+  fixture_test ("/process/p19/launcher", test_launcher);
+  fixture_test ("/process/p19/launcher-settings", test_launcher_settings);
+  fixture_test ("/process/p19/exported", test_exported);
+  fixture_test ("/process/p19/not-exported", test_not_exported);
+  fixture_test ("/process/p19/never-opened", test_never_opened);
+  fixture_test ("/process/p19/directory", test_directory);
+  fixture_test ("/process/p19/listen", test_listen);
+  fixture_test ("/process/p19/listen-fails", test_listen_fails);
+  fixture_test ("/process/p04/listen-thread", test_listen_thread);
+  fixture_test ("/process/p19/addresses", test_addresses);
+  fixture_test ("/process/p20/used-twice", test_used_twice);
+  fixture_test ("/process/p20/secrets", test_secrets);
+  fixture_test ("/process/p22/closed-before-opened", test_closed_before_opened);
+
+  return g_test_run ();
+}

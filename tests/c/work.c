@@ -1,0 +1,552 @@
+/* work.c: what the workers of the tests do, in a thread or in a process
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "work.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define expect(condition)                                                      \
+  G_STMT_START {                                                               \
+    if (!(condition))                                                          \
+      g_error ("%s:%d: %s", __FILE__, __LINE__, #condition);                   \
+  } G_STMT_END
+
+static void
+expect_error (GError **error,
+              int      code)
+{
+  if (!g_error_matches (*error, GMSG_ERROR, code))
+    g_error ("expected error %d, found: %s", code, *error != NULL ? (*error)->message : "none");
+  g_clear_error (error);
+}
+
+static void
+start (GMsgSender *sender)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (!gmsg_sender_start (sender, &error))
+    g_error ("start: %s", error->message);
+}
+
+static void
+stop (GMsgSender *sender)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (!gmsg_sender_stop (sender, &error))
+    g_error ("stop: %s", error->message);
+}
+
+static void
+send_range (GMsgSender *sender,
+            int         first,
+            int         n)
+{
+  for (int i = 0; i < n; i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      if (!gmsg_sender_send (sender, g_variant_new_int32 (first + i), &error))
+        g_error ("send %d: %s", first + i, error->message);
+    }
+}
+
+/* Says on the standard output how far it is. */
+static void
+say (int n)
+{
+  g_autofree char *line = g_strdup_printf ("%d\n", n);
+
+  expect (write (STDOUT_FILENO, line, strlen (line)) > 0);
+}
+
+/* Waits until the standard input ends. */
+static void
+wait_for_input_end (void)
+{
+  char buffer[64];
+  gssize n_read;
+
+  do
+    n_read = read (STDIN_FILENO, buffer, sizeof buffer);
+  while (n_read > 0 || (n_read < 0 && errno == EINTR));
+}
+
+static int
+work_send (GMsgSender *sender,
+           int         n)
+{
+  start (sender);
+  send_range (sender, 0, n);
+  stop (sender);
+  return 0;
+}
+
+/* Promise 9; the process lives on until all has been written. */
+static int
+work_drop (GMsgSender *sender,
+           int         n)
+{
+  g_autoptr (GMsgSender) owned = sender;
+
+  start (sender);
+  send_range (sender, 0, n);
+  g_clear_object (&owned);
+  return 0;
+}
+
+static int
+work_drop_unstarted (GMsgSender *sender,
+                     int         n)
+{
+  return 0;
+}
+
+/* Promise 7. */
+static int
+work_states (GMsgSender *sender,
+             int         n)
+{
+  g_autoptr (GError) error = NULL;
+
+  expect (gmsg_sender_get_state (sender) == GMSG_SENDER_STATE_INITIAL);
+  expect (gmsg_sender_get_id (sender) == (guint64) n);
+  expect (!gmsg_sender_send (sender, g_variant_new_int32 (0), &error));
+  expect_error (&error, GMSG_ERROR_NOT_STARTED);
+  expect (!gmsg_sender_stop (sender, &error));
+  expect_error (&error, GMSG_ERROR_NOT_STARTED);
+
+  start (sender);
+  expect (gmsg_sender_get_state (sender) == GMSG_SENDER_STATE_OPEN);
+  expect (!gmsg_sender_start (sender, &error));
+  expect_error (&error, GMSG_ERROR_ALREADY_STARTED);
+
+  stop (sender);
+  expect (gmsg_sender_get_state (sender) == GMSG_SENDER_STATE_STOPPED);
+  expect (!gmsg_sender_send (sender, g_variant_new_int32 (0), &error));
+  expect_error (&error, GMSG_ERROR_STOPPED);
+  expect (!gmsg_sender_stop (sender, &error));
+  expect_error (&error, GMSG_ERROR_STOPPED);
+  expect (!gmsg_sender_start (sender, &error));
+  expect_error (&error, GMSG_ERROR_ALREADY_STARTED);
+  return 0;
+}
+
+/* Returns how many messages a pipe that fails took before it was full. */
+static int
+work_until_full (GMsgSender *sender,
+                 int         n)
+{
+  g_autoptr (GError) error = NULL;
+  int i = 0;
+
+  start (sender);
+  while (i < n && gmsg_sender_send (sender, g_variant_new_int32 (i), &error))
+    i++;
+  if (i < n)
+    expect_error (&error, GMSG_ERROR_FULL);
+  stop (sender);
+  return i;
+}
+
+typedef struct
+{
+  GMsgSender *sender;
+  int         n_sent; /* atomic */
+} Blocked;
+
+static gpointer
+blocked_thread (gpointer data)
+{
+  Blocked *blocked = data;
+  g_autoptr (GError) error = NULL;
+
+  while (gmsg_sender_send (blocked->sender, g_variant_new_int32 (blocked->n_sent), &error))
+    g_atomic_int_inc (&blocked->n_sent);
+  expect_error (&error, GMSG_ERROR_STOPPED);
+  return NULL;
+}
+
+/* Promise 18: a send() that waits is woken by stop(). Returns how many were sent, to a
+ * pipe with room for @n. */
+static int
+work_stop_blocked (GMsgSender *sender,
+                   int         n)
+{
+  Blocked blocked = { sender, 0 };
+  GThread *thread;
+
+  start (sender);
+  thread = g_thread_new ("blocked", blocked_thread, &blocked);
+  /* From here on it waits, or is about to: it fails in the same way. */
+  while (g_atomic_int_get (&blocked.n_sent) < n)
+    g_thread_yield ();
+  stop (sender);
+  g_thread_join (thread);
+  return blocked.n_sent;
+}
+
+typedef struct
+{
+  GMsgSender *sender;
+  int         first, n;
+} Range;
+
+static gpointer
+range_thread (gpointer data)
+{
+  Range *range = data;
+
+  send_range (range->sender, range->first, range->n);
+  return NULL;
+}
+
+/* Promise 8: four threads send at once, each a range of its own. */
+static int
+work_threads (GMsgSender *sender,
+              int         n)
+{
+  GThread *threads[4];
+  Range ranges[4];
+
+  start (sender);
+  for (int i = 0; i < 4; i++)
+    {
+      ranges[i] = (Range) { sender, i * 1000000, n };
+      threads[i] = g_thread_new ("range", range_thread, &ranges[i]);
+    }
+  for (int i = 0; i < 4; i++)
+    g_thread_join (threads[i]);
+  stop (sender);
+  return 0;
+}
+
+/* Promise 22: sends until it is cancelled, which it sees by polling. */
+static int
+work_poll_send (GMsgSender *sender,
+                int         n)
+{
+  g_autoptr (GCancellable) cancellable = g_object_ref (gmsg_sender_get_cancellable (sender));
+  int i = 0;
+
+  start (sender);
+  while (!g_cancellable_is_cancelled (cancellable))
+    send_range (sender, i++, 1);
+  stop (sender);
+  return 0;
+}
+
+/* The same, without a call that sends. */
+static int
+work_poll (GMsgSender *sender,
+           int         n)
+{
+  start (sender);
+  send_range (sender, 0, n);
+  while (!g_cancellable_is_cancelled (gmsg_sender_get_cancellable (sender)))
+    g_usleep (1000);
+  stop (sender);
+  return 0;
+}
+
+static void
+cancelled_cb (GCancellable *cancellable,
+              GThread      *thread)
+{
+  expect (g_thread_self () == thread);
+}
+
+/* The same, in a main context and without a call to the sender. */
+static int
+work_loop (GMsgSender *sender,
+           int         n)
+{
+  GCancellable *cancellable = gmsg_sender_get_cancellable (sender);
+
+  g_signal_connect (cancellable, "cancelled", G_CALLBACK (cancelled_cb), g_thread_self ());
+  start (sender);
+  send_range (sender, 0, n);
+  while (!g_cancellable_is_cancelled (cancellable))
+    g_main_context_iteration (g_main_context_get_thread_default (), TRUE);
+  stop (sender);
+  return 0;
+}
+
+/* Sends until the router is gone: promise 19's CONNECTION, with the cancellable cancelled. */
+static int
+work_until_gone (GMsgSender *sender,
+                 int         n)
+{
+  g_autoptr (GCancellable) cancellable = g_object_ref (gmsg_sender_get_cancellable (sender));
+  g_autoptr (GError) error = NULL;
+  int i = 0;
+
+  start (sender);
+  while (gmsg_sender_send (sender, g_variant_new_int32 (i), &error))
+    {
+      i++;
+      if (n > 0 && i >= n)
+        g_usleep (1000);
+    }
+  expect_error (&error, GMSG_ERROR_CONNECTION);
+
+  while (!g_cancellable_is_cancelled (cancellable))
+    expect (gmsg_sender_get_state (sender) == GMSG_SENDER_STATE_OPEN);
+  expect (!gmsg_sender_stop (sender, &error));
+  expect_error (&error, GMSG_ERROR_CONNECTION);
+  expect (gmsg_sender_get_state (sender) == GMSG_SENDER_STATE_STOPPED);
+  return 0;
+}
+
+/* What the router would not take. */
+static int
+work_too_large (GMsgSender *sender,
+                int         n)
+{
+  g_autofree char *data = g_malloc0 ((gsize) n + 1);
+  g_autoptr (GString) type = g_string_new ("(");
+  g_autoptr (GVariantBuilder) builder = NULL;
+  g_autoptr (GError) error = NULL;
+
+  start (sender);
+  expect (!gmsg_sender_send (sender,
+                             g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, data, (gsize) n + 1, 1),
+                             &error));
+  expect_error (&error, GMSG_ERROR_TOO_LARGE);
+
+  /* A type string of 16386 bytes. */
+  for (int i = 0; i < 16384; i++)
+    g_string_append_c (type, 'y');
+  g_string_append_c (type, ')');
+  builder = g_variant_builder_new (G_VARIANT_TYPE (type->str));
+  for (int i = 0; i < 16384; i++)
+    g_variant_builder_add (builder, "y", 0);
+  expect (!gmsg_sender_send (sender, g_variant_builder_end (builder), &error));
+  expect_error (&error, GMSG_ERROR_TOO_LARGE);
+
+  send_range (sender, 0, 1);
+  stop (sender);
+  return 0;
+}
+
+/* One array of @n bytes, which count up. */
+static int
+work_large (GMsgSender *sender,
+            int         n)
+{
+  guint8 *data = g_malloc ((gsize) n);
+  g_autoptr (GError) error = NULL;
+
+  for (int i = 0; i < n; i++)
+    data[i] = (guint8) (i % 251);
+
+  start (sender);
+  if (!gmsg_sender_send (sender,
+                         g_variant_new_from_data (G_VARIANT_TYPE_BYTESTRING, data, (gsize) n, TRUE,
+                                                  g_free, data),
+                         &error))
+    g_error ("send: %s", error->message);
+  stop (sender);
+  return 0;
+}
+
+/* What follows needs a process. */
+
+/* Says each message that send() has taken. */
+static int
+work_say_sent (GMsgSender *sender,
+               int         n)
+{
+  start (sender);
+  for (int i = 0; i < n; i++)
+    {
+      send_range (sender, i, 1);
+      say (i + 1);
+    }
+  stop (sender);
+  return 0;
+}
+
+/* Sends, says so, and waits to be killed. */
+static int
+work_hold (GMsgSender *sender,
+           int         n)
+{
+  start (sender);
+  send_range (sender, 0, n);
+  say (n);
+  wait_for_input_end ();
+  return 0;
+}
+
+/* Floods until it is killed. */
+static int
+work_flood (GMsgSender *sender,
+            int         n)
+{
+  start (sender);
+  for (int i = 0; i < G_MAXINT; i++)
+    send_range (sender, i, 1);
+  return 0;
+}
+
+/* Promise 21: an exit in the middle of the work. */
+static int
+work_exit (GMsgSender *sender,
+           int         n)
+{
+  start (sender);
+  send_range (sender, 0, n);
+  _exit (3);
+}
+
+static int
+work_abort (GMsgSender *sender,
+            int         n)
+{
+  start (sender);
+  send_range (sender, 0, n);
+  raise (SIGKILL);
+  return 0;
+}
+
+static int
+work_open_and_exit (GMsgSender *sender,
+                    int         n)
+{
+  _exit (n);
+}
+
+/* A child that does not exec can't use the sender, and does no harm as it ends. */
+static int
+work_fork (GMsgSender *sender,
+           int         n)
+{
+  g_autoptr (GError) error = NULL;
+  int status;
+  pid_t child;
+
+  start (sender);
+  send_range (sender, 0, n);
+
+  child = fork ();
+  if (child == 0)
+    {
+      if (gmsg_sender_send (sender, g_variant_new_int32 (n), &error) ||
+          !g_error_matches (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED))
+        _exit (1);
+      g_clear_error (&error);
+      if (gmsg_sender_stop (sender, &error) ||
+          !g_error_matches (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED))
+        _exit (2);
+      g_object_unref (sender);
+      _exit (0);
+    }
+
+  expect (child > 0);
+  expect (waitpid (child, &status, 0) == child);
+  expect (WIFEXITED (status) && WEXITSTATUS (status) == 0);
+
+  send_range (sender, n, n);
+  stop (sender);
+  return 0;
+}
+
+/* At random: what a worker may do. */
+static int
+work_random (GMsgSender *sender,
+             int         n)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed ((guint32) n);
+  int n_messages = g_rand_int_range (rand, 0, 2000);
+  int end = g_rand_int_range (rand, 0, 4);
+
+  if (g_rand_int_range (rand, 0, 10) == 0)
+    _exit (5);
+
+  start (sender);
+  for (int i = 0; i < n_messages; i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      if (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (sender)))
+        break;
+      if (!gmsg_sender_send (sender, g_variant_new_int32 (i), &error))
+        {
+          /* A full pipe, or the end of the router. */
+          expect (error->domain == GMSG_ERROR);
+          if (error->code == GMSG_ERROR_CONNECTION)
+            return 0;
+          expect_error (&error, GMSG_ERROR_FULL);
+          i--;
+        }
+    }
+
+  switch (end)
+    {
+    case 0:
+      raise (SIGKILL);
+      break;
+    case 1:
+      _exit (4);
+      break;
+    default:
+      gmsg_sender_stop (sender, NULL);
+      break;
+    }
+  return 0;
+}
+
+static const struct
+{
+  const char *name;
+  int       (*run) (GMsgSender *sender,
+                    int         n);
+} works[] =
+{
+  { "send", work_send },
+  { "drop", work_drop },
+  { "drop-unstarted", work_drop_unstarted },
+  { "states", work_states },
+  { "until-full", work_until_full },
+  { "stop-blocked", work_stop_blocked },
+  { "threads", work_threads },
+  { "poll-send", work_poll_send },
+  { "poll", work_poll },
+  { "loop", work_loop },
+  { "until-gone", work_until_gone },
+  { "too-large", work_too_large },
+  { "large", work_large },
+  { "say-sent", work_say_sent },
+  { "hold", work_hold },
+  { "flood", work_flood },
+  { "exit", work_exit },
+  { "abort", work_abort },
+  { "open-and-exit", work_open_and_exit },
+  { "fork", work_fork },
+  { "random", work_random },
+};
+
+int
+work_run (GMsgSender *sender,
+          const char *name,
+          int         n)
+{
+  g_autoptr (GMsgSender) owned = sender;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (works); i++)
+    {
+      if (g_str_equal (works[i].name, name))
+        return works[i].run (g_str_equal (name, "drop") ? g_steal_pointer (&owned) : sender, n);
+    }
+
+  g_error ("there is no work “%s”", name);
+}

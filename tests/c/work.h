@@ -1,0 +1,28 @@
+/* work.h: what the workers of the tests do, in a thread or in a process
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include <gmsg.h>
+
+G_BEGIN_DECLS
+
+/* Where a worker of a test runs. */
+typedef enum
+{
+  WAY_THREAD,
+  WAY_SPAWN,   /* a process that gmsg_sender_spawn() starts */
+  WAY_ADDRESS, /* a process that is given an address */
+  WAY_LOCAL,   /* a thread of this process that opens an address */
+} Way;
+
+/* Does the work called @name, and owns @sender; returns what the work is to find out, or 0.
+ * Messages are int32. */
+int work_run (GMsgSender *sender,
+              const char *name,
+              int         n);
+
+G_END_DECLS

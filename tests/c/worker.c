@@ -1,0 +1,61 @@
+/* worker.c: a process that works for a test
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "work.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* worker NAME N [ADDRESS]: does a work of work.c, with the address in the environment or
+ * the one that is given; before it opens it, each “wait” before NAME waits for the standard
+ * input's end. It exits with what the work returns, once the standard input has ended, or
+ * with 99 where it is not let in. */
+
+static void
+wait_for_input_end (void)
+{
+  char buffer[64];
+  gssize n_read;
+
+  do
+    n_read = read (STDIN_FILENO, buffer, sizeof buffer);
+  while (n_read > 0 || (n_read < 0 && errno == EINTR));
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  g_autoptr (GError) error = NULL;
+  GMsgSender *sender;
+  int status;
+
+  g_log_set_always_fatal (G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
+
+  if (argc > 2 && g_str_equal (argv[1], "wait"))
+    {
+      wait_for_input_end ();
+      argc--;
+      argv++;
+    }
+
+  if (argc == 3 && g_str_equal (argv[1], "unopened"))
+    _exit (atoi (argv[2]));
+
+  g_assert_true (argc == 3 || argc == 4);
+  sender = argc == 4 ? gmsg_sender_new_for_address (argv[3], &error)
+                     : gmsg_sender_new_from_environment (&error);
+  if (sender == NULL)
+    {
+      g_printerr ("%s\n", error->message);
+      return error->domain == GMSG_ERROR && error->code == GMSG_ERROR_CONNECTION ? 99 : 98;
+    }
+
+  status = work_run (sender, argv[1], atoi (argv[2]));
+  wait_for_input_end ();
+  return status;
+}
