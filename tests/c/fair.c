@@ -197,7 +197,7 @@ static void
 test_p16_overload (Fixture       *fixture,
                    gconstpointer  data)
 {
-  Outcome outcome = { 0, };
+  Outcome outcome = { .n_frames = 0 };
 
   for (guint i = 0; i < N_ATTEMPTS && outcome.n_frames < 24; i++)
     {
@@ -281,7 +281,7 @@ static void
 test_p16_saturating_animation (Fixture       *fixture,
                                gconstpointer  data)
 {
-  FrameSink sink = { NULL, };
+  FrameSink sink = { .n_messages = 0 };
 
   run_saturated (fixture, &sink);
   g_assert_cmpuint (sink.n_messages, >=, 18);
@@ -293,7 +293,7 @@ static void
 test_p16_no_max_latency (Fixture       *fixture,
                          gconstpointer  data)
 {
-  FrameSink sink = { NULL, };
+  FrameSink sink = { .n_messages = 0 };
 
   gmsg_router_set_max_latency (fixture->router, 0);
   g_assert_cmpuint (run_saturated (fixture, &sink), ==, 0);
@@ -305,7 +305,7 @@ static void
 test_p16_saturated_overload (Fixture       *fixture,
                              gconstpointer  data)
 {
-  Outcome outcome = { 0, };
+  Outcome outcome = { .n_frames = 0 };
 
   for (guint i = 0; i < N_ATTEMPTS && outcome.n_frames < 12; i++)
     {
