@@ -59,6 +59,11 @@ static struct
   guint          n_frames;
 } driver;
 
+/* The window and the receivers that have finished: how many are not freed yet, and
+ * how many there were */
+static int n_alive; /* atomic */
+static int n_watched;
+
 /* Set in the main thread, read in any */
 static _Atomic gint64 window_gone_at;
 
@@ -162,6 +167,36 @@ save_results (void)
 }
 
 static void
+freed_cb (gpointer  data,
+          GObject  *object)
+{
+  g_atomic_int_add (&n_alive, -1);
+}
+
+static void
+watch (GObject *object)
+{
+  if (g_object_get_data (object, "watched") != NULL)
+    return;
+
+  g_object_set_data (object, "watched", object);
+  g_object_weak_ref (object, freed_cb, NULL);
+  g_atomic_int_inc (&n_alive);
+  n_watched++;
+}
+
+static gboolean
+finished_hook (GSignalInvocationHint *hint,
+               guint                  n_values,
+               const GValue          *values,
+               gpointer               user_data)
+{
+  watch (g_value_get_object (&values[0]));
+
+  return TRUE;
+}
+
+static void
 after_paint_cb (GdkFrameClock *clock,
                 gpointer       user_data)
 {
@@ -216,6 +251,7 @@ set_up (void)
   driver.results = G_LIST_MODEL (gtk_column_view_get_model (GTK_COLUMN_VIEW (
     find_widget (GTK_WIDGET (driver.window), "results_view"))));
 
+  watch (G_OBJECT (driver.window));
   g_signal_connect (driver.window, "unmap", G_CALLBACK (unmap_cb), NULL);
 
   /* Frames are counted whether or not anything has changed. */
@@ -323,6 +359,8 @@ poll_cb (gpointer user_data)
         return G_SOURCE_CONTINUE;
 
       driver.started_at = driver.frame_at = g_get_monotonic_time ();
+      g_signal_add_emission_hook (g_signal_lookup ("finished", g_type_from_name ("GMsgReceiver")), 0,
+                                  finished_hook, NULL, NULL);
       report ("started-at", driver.started_at);
     }
 
@@ -381,4 +419,14 @@ start (void)
 
   /* The program's own children are not driven. */
   unsetenv ("LD_PRELOAD");
+}
+
+__attribute__ ((destructor)) static void
+stop (void)
+{
+  if (driver.started_at == 0)
+    return;
+
+  report ("watched", n_watched);
+  report ("alive", g_atomic_int_get (&n_alive));
 }

@@ -131,6 +131,10 @@ class WindowTest(unittest.TestCase):
 
         with open(report, encoding='utf-8', errors='replace') as stream:
             lines = dict(line.rstrip('\n').split(' ', 1) for line in stream)
+        # The window, and two receivers of each thread: the walk and at least one worker
+        self.assertGreaterEqual(int(lines['watched']), 5)
+        self.assertEqual(lines['alive'], '0')
+
         strings = []
         if os.path.exists(results):
             with open(results, 'rb') as stream:
@@ -203,9 +207,10 @@ class WindowTest(unittest.TestCase):
                 'results a second': round(len(run.results) / seconds),
             }
 
-        # Where messages starve the frames there are less than 5 a second.
-        self.attempt(measure, lambda found: found['frames a second'] >= 15 and
-                     found['longest frame, ms'] <= 400 and found['results a second'] >= MIN_RATE)
+        # Where messages starve the frames there are less than 5 a second. With five
+        # times as much to do as it can, a machine has 15 to 40, and without 50 to 60.
+        self.attempt(measure, lambda found: found['frames a second'] >= 12 and
+                     found['longest frame, ms'] <= 1000 and found['results a second'] >= MIN_RATE)
 
     def test_cancel(self):
         self.make_endless_work()
