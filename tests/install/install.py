@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,20 @@ with GMsg.Router() as router:
     router.close_pipe(receiver)
 """
 
+OVERRIDDEN_JS = """
+import GMsg from 'gi://GMsg?version=1';
+const router = new GMsg.Router();
+router.start();
+const [sender, receiver] = router.pipe({capacity: 1});
+receiver.connect('message', (_, message) => print(JSON.stringify(GMsg.unpack(message))));
+sender.start();
+sender.send({n: [1, 'two']});
+sender.stop();
+router.route_until(-1, () => receiver.get_state() === GMsg.ReceiverState.FINISHED);
+router.close_pipe(receiver);
+router.stop();
+"""
+
 
 def read_options(meson, build):
     listing = subprocess.run([meson, "introspect", "--buildoptions", build], check=True,
@@ -47,6 +62,7 @@ def expected_files(options, built):
     files += [Path(options["includedir"]) / "gmsgrouter-1" / header for header in HEADERS]
     if "introspection" in built:
         files += [datadir / "gir-1.0" / "GMsg-1.gir", libdir / "girepository-1.0" / "GMsg-1.typelib"]
+        files += [datadir / "gjs-1.0" / "overrides" / "GMsg.js", datadir / "gmsgrouter-1" / "gmsg-1.d.ts"]
     if "vapi" in built:
         files += [datadir / "vala" / "vapi" / f"gmsgrouter-1.{suffix}" for suffix in ("vapi", "deps")]
     if "docs" in built:
@@ -95,6 +111,19 @@ def check_overrides(tap, prefix, env):
                 env=dict(env, PYTHONPATH=os.fspath(packages)))
 
 
+def check_javascript(tap, prefix, directory, env):
+    """GJS takes its overrides from any directory for data."""
+    if shutil.which("gjs") is None:
+        tap.skip("prefix: GJS finds the overrides", "there is no gjs")
+        return
+
+    script = directory / "overridden.js"
+    script.write_text(OVERRIDDEN_JS)
+    data_dirs = f"{prefix / 'share'}:/usr/local/share:/usr/share"
+    tap.run("prefix: GJS finds the overrides", ["gjs", "-m", script], '{"n":[1,"two"]}\n',
+            env=dict(env, XDG_DATA_DIRS=data_dirs))
+
+
 def check_prefix(tap, arguments, directory):
     prefix = directory / "prefix"
     build = directory / "build"
@@ -131,6 +160,7 @@ def check_prefix(tap, arguments, directory):
     else:
         tap.run("prefix: the Python program runs", ["/usr/bin/python3", HERE / "consumer.py"], output, env=env)
         check_overrides(tap, prefix, env)
+        check_javascript(tap, prefix, directory, env)
 
 
 def main():
