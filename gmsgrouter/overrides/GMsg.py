@@ -580,7 +580,6 @@ class Router(GMsg.Router):
         failure = None
         evaluating = False
         interrupted = False
-        ended = False
 
         # The handler of a signal may raise as soon as any Python runs, so all of
         # it is inside of the try: C resumes this and never calls it anew.
@@ -594,7 +593,8 @@ class Router(GMsg.Router):
                     answer = interrupted or bool(condition())
                     evaluating = False
                 except BaseException as error:
-                    if ended:
+                    # It is closed when nobody needs it any more.
+                    if isinstance(error, GeneratorExit) and not evaluating:
                         return
                     evaluating = False
                     failure = error
@@ -623,8 +623,6 @@ class Router(GMsg.Router):
                 raise TimeoutError(error.message) from None
             raise
         finally:
-            ended = True
-            evaluation.close()
             # It holds this frame through its traceback.
             failure = None
         return True

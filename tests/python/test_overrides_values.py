@@ -248,14 +248,14 @@ class ValuesTest(TestCase):
 
     def test_random_values(self):
         source = random.Random(3)
-        for number in range(500):
+        for number in range(300):
             value = random_value(source)
             with self.subTest(number=number, value=value):
                 self.check(value)
 
     def test_random_types(self):
         source = random.Random(5)
-        for number in range(500):
+        for number in range(300):
             string = random_type(source)
             value, unpacked = fill_type(source, string)
             with self.subTest(number=number, type=string):
@@ -283,7 +283,7 @@ class ValuesTest(TestCase):
 
     def test_unpack_damaged_data(self):
         source = random.Random(7)
-        for _ in range(1000):
+        for _ in range(500):
             string = random_type(source)
             data = source.randbytes(source.randrange(40))
             message = GLib.Variant.new_from_bytes(GLib.VariantType(string), GLib.Bytes.new(data), False)
