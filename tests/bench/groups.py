@@ -7,6 +7,9 @@
 and what to add to the environment."""
 
 import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
 
 SENDERS = (1, 2, 4, 8)
 OPEN_PIPES = (1, 1000, 100000)
@@ -73,13 +76,92 @@ def pipes(build_dir, quick):
     return [("gmsgrouter", str(n), [build_dir / "tests" / "bench" / "bench-pipes", str(n)], {}) for n in OPEN_PIPES]
 
 
+def syscalls(build_dir, quick):
+    cases = []
+    for variant in ["gmsgrouter", *alternatives(build_dir)]:
+        command, environment = message_command(build_dir, "throughput", variant)
+        cases.append((variant, "", ["/usr/bin/python3", HERE / "syscalls.py", *command], environment))
+    return cases
+
+
+PAYLOADS = {"8 B": (8, 100000), "1 KiB": (1024, 50000), "16 MiB": (16 * 1024 * 1024, 16)}
+
+
+def payload(build_dir, quick):
+    return [(variant, point, *message_command(build_dir, "throughput", variant, messages=n, payload=size))
+            for variant in ["floor", "gmsgrouter", *alternatives(build_dir)] if variant not in ("Qt on GLib",)
+            for point, (size, n) in PAYLOADS.items()]
+
+
+def processes(build_dir, quick):
+    program = build_dir / "tests" / "bench" / "bench-processes"
+    variants = subprocess.run([program, "--list"], stdout=subprocess.PIPE, check=True, text=True).stdout.split()
+    return [(variant, point, [program, f"--transport={variant}", f"--messages={n // 5 if size == 1024 else n}",
+                              f"--payload={size}"], {})
+            for variant in variants for point, (size, n) in PAYLOADS.items()]
+
+
+def binding_environment(build_dir, **more):
+    library = str(build_dir / "gmsgrouter")
+    return {"GI_TYPELIB_PATH": library, "LD_LIBRARY_PATH": library, **more}
+
+
+def python(build_dir, quick):
+    script = ["/usr/bin/python3", HERE / "frompython.py"]
+    raw = binding_environment(build_dir)
+    variants = [("GLib.idle_add", "GLib.idle_add", raw), ("call_soon_threadsafe", "call_soon_threadsafe", raw),
+                ("gmsgrouter", "gmsgrouter", raw)]
+    overrides = build_dir / "gmsgrouter" / "overrides" / "python"
+    if overrides.exists():
+        variants.append(("gmsgrouter with overrides", "gmsgrouter",
+                         binding_environment(build_dir, PYTHONPATH=str(overrides))))
+    return [(label, point, [*script, variant, *arguments], environment)
+            for label, variant, environment in variants
+            for point, arguments in (("one thread", []), ("from a thread", ["--thread"]))]
+
+
+def javascript(build_dir, quick):
+    raw = binding_environment(build_dir)
+    variants = [("GLib.idle_add", "GLib.idle_add", raw), ("Promise", "Promise", raw), ("gmsgrouter", "gmsgrouter", raw)]
+    library = HERE.parent.parent / "gmsgrouter"
+    if (library / "overrides" / "GMsg.js").exists():
+        variants.append(("gmsgrouter with overrides", "gmsgrouter", binding_environment(build_dir, GJS_PATH=str(library))))
+    return [(label, "", ["gjs", HERE / "fromjavascript.js", variant, "20000"], environment)
+            for label, variant, environment in variants]
+
+
+def frames(build_dir, quick):
+    program = build_dir / "tests" / "bench" / "bench-frames"
+    seconds = 1 if quick else 3
+    variants = [("no messages", "none", 0), ("gmsgrouter", "gmsgrouter", 0),
+                *((name, name, 0) for name in ("g_idle_add", "g_idle_add-0")),
+                *((name, name, 0) for name in others(build_dir) if name in ("GstBus", "ZeroMQ"))]
+    cases = [(label, load, [program, f"--transport={transport}", f"--load={load}", f"--capacity={capacity}",
+                           f"--seconds={seconds}"])
+             for load in ("overload", "half", "saturating") for label, transport, capacity in variants]
+    cases.append(("gmsgrouter, bounded", "overload",
+                  [program, "--transport=gmsgrouter", "--load=overload", "--capacity=1024", f"--seconds={seconds}"]))
+    environment = {"GSK_RENDERER": "cairo", "GDK_BACKEND": "x11", "GTK_A11Y": "none", "G_ENABLE_DIAGNOSTIC": "0"}
+    return [(*case, environment) for case in cases]
+
+
 GROUPS = {
     "throughput": throughput,
     "bounded": bounded,
     "latency": latency,
+    "syscalls": syscalls,
     "memory": memory,
     "pipes": pipes,
+    "payload": payload,
+    "processes": processes,
+    "python": python,
+    "javascript": javascript,
+    "frames": frames,
 }
 
-# Where the number of rounds is another.
-ROUNDS = {}
+# Where fewer rounds do: what is counted hardly varies, and frames take long.
+ROUNDS = {
+    "syscalls": lambda n: max(n // 3, 1),
+    "memory": lambda n: max(n // 3, 1),
+    "frames": lambda n: max(n // 3, 1),
+}

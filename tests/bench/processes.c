@@ -44,6 +44,7 @@ static char *transport_name;
 static char *worker_address;
 static int n_messages = 100000;
 static int payload = sizeof (gint64);
+static gboolean list;
 static guint8 *bytes;
 
 static const GOptionEntry entries[] =
@@ -51,6 +52,7 @@ static const GOptionEntry entries[] =
   { "transport", 0, 0, G_OPTION_ARG_STRING, &transport_name, "What carries the messages", "NAME" },
   { "messages", 0, 0, G_OPTION_ARG_INT, &n_messages, "How many", "N" },
   { "payload", 0, 0, G_OPTION_ARG_INT, &payload, "Bytes of a message", "N" },
+  { "list", 0, 0, G_OPTION_ARG_NONE, &list, "Print the names of the transports", NULL },
   { "worker", 0, 0, G_OPTION_ARG_STRING, &worker_address, "Be the worker", "ADDRESS" },
   G_OPTION_ENTRY_NULL
 };
@@ -487,6 +489,8 @@ main (int    argc,
 
   for (guint i = 0; i < G_N_ELEMENTS (transports); i++)
     {
+      if (list)
+        g_print ("%s\n", transports[i]->name);
       if (g_strcmp0 (transport_name, transports[i]->name) != 0)
         continue;
 
@@ -497,6 +501,9 @@ main (int    argc,
       g_free (bytes);
       return 0;
     }
+
+  if (list)
+    return 0;
 
   g_printerr ("There is no such transport: %s\n", transport_name);
   return 2;

@@ -54,8 +54,17 @@ class Group:
         return text + "."
 
 
-ORDER = ["floor", "gmsgrouter", "ZeroMQ", "Qt", "Qt on GLib", "wake-up", "g_idle_add", "g_idle_add-0",
-         "g_main_context_invoke", "GstBus"]
+ORDER = ["floor", "no messages", "gmsgrouter", "gmsgrouter with overrides", "gmsgrouter, bounded", "ZeroMQ", "Qt",
+         "Qt on GLib", "wake-up", "g_idle_add", "g_idle_add-0", "g_main_context_invoke", "GstBus", "GDBus",
+         "GLib.idle_add", "call_soon_threadsafe", "Promise"]
+
+# What is not the name of anything.
+LABELS = {"wake-up": "a wake-up per message", "Qt": "Qt, its own loop", "Qt on GLib": "Qt, GLib's loop",
+          "g_idle_add-0": "g_idle_add at priority 0", "GDBus": "GDBus, peer to peer"}
+
+
+def label(variant):
+    return LABELS.get(variant, variant)
 
 
 def table(headings, rows):
@@ -73,12 +82,12 @@ def throughput_table(group):
     rows = [["floor", show_quartiles(floor), "", "", ""]]
     ratios, cpus, wakes = [], [], []
     for variant in group.variants("2"):
-        rows.append([variant, *(show_quartiles(group.values(variant, point, "ns")) for point in points)])
-        ratios.append([variant, *(show_quartiles(group.ratios((variant, point), ("floor", "1"), "ns"))
+        rows.append([label(variant), *(show_quartiles(group.values(variant, point, "ns")) for point in points)])
+        ratios.append([label(variant), *(show_quartiles(group.ratios((variant, point), ("floor", "1"), "ns"))
                                   for point in points)])
-        cpus.append([variant, *(show_quartiles(group.ratios((variant, point), ("floor", "1"), "cpu_ns"))
+        cpus.append([label(variant), *(show_quartiles(group.ratios((variant, point), ("floor", "1"), "cpu_ns"))
                                 for point in points)])
-        wakes.append([variant, *(show_quartiles(group.values(variant, point, "wakeups_per_1000"))
+        wakes.append([label(variant), *(show_quartiles(group.values(variant, point, "wakeups_per_1000"))
                                  for point in points)])
     return "\n\n".join([table(headings, rows),
                         table(["times the floor", *headings[1:]], ratios),
@@ -93,9 +102,45 @@ def list_table(columns, point_heading=None):
         for variant, point in sorted(group.rounds[0], key=lambda key: ORDER.index(key[0])):
             cells = [show_quartiles(group.values(variant, point, metric))
                      if metric in group.rounds[0][variant, point] else "" for metric, _ in columns]
-            rows.append([variant, *([point] if point_heading else []), *cells])
+            rows.append([label(variant), *([point] if point_heading else []), *cells])
         return table(["", *([point_heading] if point_heading else []), *(heading for _, heading in columns)], rows)
     return make
+
+
+def floor_table(group):
+    """Rows of variants, columns of points, and what that is of the floor."""
+    points = []
+    for _, point in group.rounds[0]:
+        if point not in points:
+            points.append(point)
+    points.sort(key=POINTS.index)
+    rows, ratios = [], []
+    for variant in group.variants():
+        rows.append([label(variant), *(show_quartiles([value / 1000 for value in group.values(variant, point, "ns")])
+                                       for point in points)])
+        if variant != "floor":
+            ratios.append([label(variant), *(show_quartiles(group.ratios((variant, point), ("floor", point), "ns"))
+                                             for point in points)])
+    return "\n\n".join([table(["µs a message", *points], rows), table(["times the floor", *points], ratios)])
+
+
+POINTS = ["8 B", "1 KiB", "16 MiB"]
+LOADS = {"overload": "a flood of messages", "half": "half load", "saturating": "saturating animation"}
+
+
+def frames_table(group):
+    metrics = [("frames_per_s", "frames a second"), ("longest_gap_ms", "longest gap, ms"),
+               ("in_time_percent", "% delivered in time"), ("delivered_percent", "% delivered in the end"),
+               ("mean_delay_ms", "mean delay, ms"), ("longest_delay_ms", "longest delay, ms"),
+               ("heap_mib", "memory, MiB")]
+    parts = []
+    for point, title in LOADS.items():
+        rows = [[label(variant), *(show_quartiles(group.values(variant, point, metric))
+                                   if variant != "no messages" or metric in ("frames_per_s", "longest_gap_ms") else ""
+                                   for metric, _ in metrics)]
+                for variant in group.variants(point)]
+        parts.append(table([title, *(heading for _, heading in metrics)], rows))
+    return "\n\n".join(parts)
 
 
 def pipes_table(group):
@@ -114,6 +159,15 @@ TABLES = {
     "memory": ("Memory under a flood", list_table([("bytes", "bytes a message, beside its variant"),
                                                    ("variant_bytes", "bytes of the variant")])),
     "pipes": ("Open pipes", pipes_table),
+    "syscalls": ("System calls under a flood, one sender",
+                 list_table([("syscalls_per_1000", "system calls per 1,000 messages")])),
+    "payload": ("Larger messages, one sender", floor_table),
+    "processes": ("From another process", floor_table),
+    "python": ("From Python", list_table([("send_us", "µs to send"), ("deliver_us", "µs to deliver"),
+                                          ("us", "µs in all")], "where it is sent")),
+    "javascript": ("From JavaScript", list_table([("send_us", "µs to send"), ("deliver_us", "µs to deliver"),
+                                                  ("us", "µs in all")])),
+    "frames": ("Frames", frames_table),
 }
 
 
@@ -175,7 +229,39 @@ def pipes_bars(group):
     return bars
 
 
+def python_bars(group):
+    bars = []
+    for variant in ("gmsgrouter", "gmsgrouter with overrides"):
+        if variant in group.variants():
+            one = (variant, "one thread")
+            name = "from Python" if variant == "gmsgrouter" else "from Python, with overrides"
+            bars += [at_least(f"{name}, against GLib.idle_add",
+                              group.ratios(("GLib.idle_add", "one thread"), one, "us"), 4, "× as fast"),
+                     at_most(f"{name}, to send", group.values(*one, "send_us"), 1, "µs"),
+                     at_most(f"{name}, to deliver", group.values(*one, "deliver_us"), 3, "µs")]
+    return bars
+
+
+def frames_bars(group):
+    bars = []
+    for variant, point, name in (("gmsgrouter", "overload", "overload"),
+                                 ("gmsgrouter, bounded", "overload", "overload, bounded pipe")):
+        bars += [at_least(f"frames, {name}", group.values(variant, point, "frames_per_s"), 50, "a second"),
+                 at_most(f"frames, {name}, longest gap", group.values(variant, point, "longest_gap_ms"), 50, "ms")]
+    bars += [at_most("frames, overload, bounded pipe, memory",
+                     group.values("gmsgrouter, bounded", "overload", "heap_mib"), 1, "MiB"),
+             at_least("frames, half load", group.values("gmsgrouter", "half", "frames_per_s"), 58, "a second"),
+             at_least("frames, half load, delivered", group.values("gmsgrouter", "half", "delivered_percent"), 100, "%"),
+             at_least("saturating animation, delivered in time",
+                      group.values("gmsgrouter", "saturating", "in_time_percent"), 99, "%"),
+             at_most("saturating animation, mean delay",
+                     group.values("gmsgrouter", "saturating", "mean_delay_ms"), 20, "ms")]
+    return bars
+
+
 BARS = {
+    "python": python_bars,
+    "frames": frames_bars,
     "throughput": throughput_bars,
     "bounded": bounded_bars,
     "latency": latency_bars,
@@ -205,5 +291,88 @@ def tables(results):
     return "\n\n".join(parts) + "\n"
 
 
+# Told apart in print and by all eyes (Okabe and Ito).
+COLOURS = ["#D55E00", "#0072B2", "#009E73", "#56B4E9", "#CC79A7", "#E69F00", "#999999", "#000000"]
+
+
+def write_plot(figure, path):
+    figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+    lines = [line.rstrip() for line in path.read_text().rstrip().split("\n")]
+    lines.insert(1, "<!-- SPDX-License-Identifier: LGPL-2.1-or-later -->")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def error_bars(all_values):
+    """Medians, and how far the quartiles are from them."""
+    points = [quartiles(values) for values in all_values]
+    return ([median for _, median, _ in points],
+            [[median - low for low, median, _ in points], [high - median for _, median, high in points]])
+
+
+def plot_throughput(group, path, pyplot):
+    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    points = ["1", "2", "4", "8"]
+    for colour, variant in zip(COLOURS, group.variants("2")):
+        medians, errors = error_bars([group.values(variant, point, "ns") for point in points])
+        axes.errorbar(points, medians, errors, label=label(variant), color=colour, marker="o", capsize=3,
+                      linewidth=2.5 if variant == "gmsgrouter" else 1.2)
+    axes.axhline(quartiles(group.values("floor", "1", "ns"))[1], color="black", linestyle=":", label="floor")
+    axes.set(xlabel="senders", ylabel="ns a message", yscale="log", title="Time a message, by senders: less is better")
+    axes.legend(fontsize="small", ncols=2)
+    write_plot(figure, path)
+
+
+def plot_frames(group, path, pyplot):
+    figure, all_axes = pyplot.subplots(1, len(LOADS), figsize=(10, 3.5), sharey=False, layout="constrained")
+    for axes, (point, title) in zip(all_axes, LOADS.items()):
+        variants = group.variants(point)[::-1]
+        medians, errors = error_bars([group.values(variant, point, "frames_per_s") for variant in variants])
+        colours = [COLOURS[0] if variant.startswith("gmsgrouter") else COLOURS[-2] for variant in variants]
+        axes.barh([label(variant) for variant in variants], medians, xerr=errors, color=colours, capsize=3)
+        axes.set(xlabel="frames a second", title=title)
+    figure.suptitle("Frames beside messages: more is better")
+    write_plot(figure, path)
+
+
+def plot_pipes(group, path, pyplot):
+    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    points = ["1", "1000", "100000"]
+    names = [f"{int(point):,}" for point in points]
+    for colour, metric, name in ((COLOURS[0], "ns", "a message, through one pipe"),
+                                 (COLOURS[1], "spread_ns", "a message, through all pipes in turn"),
+                                 (COLOURS[2], "made_us", "pipe() and close_pipe()")):
+        factor = 1000 if metric == "made_us" else 1
+        medians, errors = error_bars([[factor * value for value in group.values("gmsgrouter", point, metric)]
+                                      for point in points])
+        axes.errorbar(names, medians, errors, label=name, color=colour, marker="o", capsize=3)
+    axes.set(xlabel="open pipes", ylabel="ns of processor time", title="Cost by open pipes: less is better")
+    axes.set_ylim(bottom=0)
+    axes.legend(fontsize="small")
+    write_plot(figure, path)
+
+
+PLOTS = {"throughput": plot_throughput, "frames": plot_frames, "pipes": plot_pipes}
+
+
 def plots(results, directory):
-    pass
+    import matplotlib
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    matplotlib.rcParams["svg.hashsalt"] = "gmsgrouter"
+    matplotlib.rcParams["svg.fonttype"] = "none"
+    for name, plot in PLOTS.items():
+        if name in results["groups"]:
+            plot(Group(results["groups"][name]), directory / f"{name}.svg", pyplot)
+
+
+BEGIN, END = "<!-- printed by tests/bench/run -->", "<!-- end of what was printed -->"
+
+
+def write_docs(results, text, docs):
+    """The text goes between the marks, as it is."""
+    (docs / "images").mkdir(exist_ok=True)
+    plots(results, docs / "images")
+    page = docs / "guides" / "performance.md"
+    head, rest = page.read_text().split(BEGIN)
+    page.write_text(f"{head}{BEGIN}\n\n{text}\n{END}{rest.split(END)[1]}")

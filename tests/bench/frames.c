@@ -1,0 +1,287 @@
+/* frames.c: measures an animation beside messages, and prints the result as JSON
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "bench.h"
+
+#include <gtk/gtk.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define NS_PER_S G_GINT64_CONSTANT (1000000000)
+
+/* What the handlers take in all loads. */
+#define HANDLER_NS 25000
+
+/* A flood without a bound would fill the memory of the machine: a sender so far
+ * ahead waits. Nothing that is measured depends on it. */
+#define MAX_AHEAD 200000
+
+/* For what is under way when the clock stops. */
+#define GRACE_NS NS_PER_S
+
+typedef struct
+{
+  const char *name;
+  gint64      frame_ns;
+  gint64      per_second; /* messages; 0: as many as can be sent */
+} Load;
+
+static const Load loads[] =
+{
+  { "overload", 3000000, 0 },
+  { "half", 3000000, NS_PER_S / HANDLER_NS / 2 },
+  { "saturating", 20000000, 1000 },
+};
+
+static char *transport_name;
+static char *load_name;
+static int seconds = 3;
+static int capacity;
+
+static const GOptionEntry entries[] =
+{
+  { "transport", 0, 0, G_OPTION_ARG_STRING, &transport_name, "What carries the messages; none", "NAME" },
+  { "load", 0, 0, G_OPTION_ARG_STRING, &load_name, "overload, half or saturating", "NAME" },
+  { "seconds", 0, 0, G_OPTION_ARG_INT, &seconds, "How long", "N" },
+  { "capacity", 0, 0, G_OPTION_ARG_INT, &capacity, "Bound of the queue; 0: none", "N" },
+  G_OPTION_ENTRY_NULL
+};
+
+static const BenchTransport *const transports[] =
+{
+  &bench_transport_idle,
+  &bench_transport_idle_default,
+  &bench_transport_gmsgrouter,
+#ifdef HAVE_GSTREAMER
+  &bench_transport_gstbus,
+#endif
+#ifdef HAVE_ZEROMQ
+  &bench_transport_zeromq,
+#endif
+};
+
+/* Set before the sender starts, then immutable */
+static const Load *load;
+static gint64 started;  /* 0: not yet */
+static gint64 deadline;
+static gint64 heap;
+
+/* The loop's thread only */
+static guint n_frames;
+static gint64 last_frame;
+static gint64 longest_gap;
+static guint64 n_in_time;
+static double sum_of_delays;
+static gint64 longest_delay;
+static gint64 peak_heap;
+
+/* Each on a cache line of its own; atomic */
+static struct
+{
+  _Atomic guint64 n __attribute__ ((aligned (BENCH_CACHE_LINE)));
+} sent, delivered;
+static atomic_bool has_ended __attribute__ ((aligned (BENCH_CACHE_LINE)));
+
+static void
+spend (gint64 ns)
+{
+  gint64 end = bench_clock_ns () + ns;
+
+  while (bench_clock_ns () < end)
+    continue;
+}
+
+static void
+note_heap (void)
+{
+  peak_heap = MAX (peak_heap, bench_heap_bytes () - heap);
+}
+
+/* Some of what is measured never gets back to the loop, so the end is wherever it
+ * is noticed. */
+static void
+end_if_due (gint64 now)
+{
+  guint64 n_sent, n_delivered;
+
+  if (started == 0 || now < deadline)
+    return;
+
+  n_sent = atomic_load (&sent.n);
+  n_delivered = atomic_load (&delivered.n);
+  if (load->per_second > 0 && now < deadline + GRACE_NS &&
+      (!atomic_load (&has_ended) || n_delivered < n_sent))
+    return;
+
+  longest_gap = MAX (longest_gap, deadline - last_frame);
+  note_heap ();
+  g_print ("{\"frames_per_s\": %.2f, \"longest_gap_ms\": %.2f, \"sent\": %" G_GUINT64_FORMAT ", "
+           "\"delivered\": %" G_GUINT64_FORMAT ", \"in_time\": %" G_GUINT64_FORMAT ", "
+           "\"delivered_percent\": %.3f, \"in_time_percent\": %.3f, "
+           "\"mean_delay_ms\": %.3f, \"longest_delay_ms\": %.3f, \"heap_mib\": %.2f}\n",
+           (double) n_frames / seconds,
+           (double) longest_gap / 1000000,
+           n_sent, n_delivered, n_in_time,
+           n_sent == 0 ? 100.0 : 100.0 * (double) n_delivered / (double) n_sent,
+           n_sent == 0 ? 100.0 : 100.0 * (double) n_in_time / (double) n_sent,
+           n_in_time == 0 ? 0.0 : sum_of_delays / (double) n_in_time / 1000000,
+           (double) longest_delay / 1000000,
+           (double) peak_heap / 1048576);
+  _exit (0);
+}
+
+static void
+message_cb (GObject  *instance,
+            GVariant *message,
+            Bench    *bench)
+{
+  gint64 now = bench_clock_ns ();
+
+  if (now < deadline)
+    {
+      gint64 delay = now - g_variant_get_int64 (message);
+
+      n_in_time++;
+      sum_of_delays += (double) delay;
+      longest_delay = MAX (longest_delay, delay);
+    }
+  if (atomic_fetch_add (&delivered.n, 1) % 10000 == 0)
+    note_heap ();
+
+  spend (HANDLER_NS);
+  end_if_due (now);
+}
+
+static gpointer
+sender_thread (gpointer data)
+{
+  Bench *bench = data;
+  const BenchTransport *transport = bench->transport;
+  gpointer sender = bench->user_data;
+  gint64 now;
+
+  for (gint64 i = 0; (now = bench_clock_ns ()) < deadline; i++)
+    {
+      if (load->per_second > 0)
+        {
+          gint64 due = started + i * NS_PER_S / load->per_second;
+
+          if (due >= deadline)
+            break;
+          if (due > now)
+            bench_sleep_ns (due - now);
+        }
+      while (load->per_second == 0 && bench_clock_ns () < deadline &&
+             atomic_load (&sent.n) - atomic_load (&delivered.n) >= MAX_AHEAD)
+        bench_sleep_ns (1000000);
+
+      transport->send (sender, g_variant_new_int64 (bench_clock_ns ()));
+      atomic_fetch_add (&sent.n, 1);
+    }
+
+  atomic_store (&has_ended, TRUE);
+  transport->close_sender (sender);
+
+  return NULL;
+}
+
+static void
+draw_cb (GtkDrawingArea *area,
+         cairo_t        *cr,
+         int             width,
+         int             height,
+         gpointer        user_data)
+{
+  gint64 now = bench_clock_ns ();
+
+  cairo_set_source_rgb (cr, (n_frames % 60) / 60.0, 0.5, 0.5);
+  cairo_paint (cr);
+  if (load != NULL)
+    spend (load->frame_ns);
+
+  if (started > 0 && now < deadline)
+    longest_gap = MAX (longest_gap, now - last_frame);
+  if (now < deadline || started == 0)
+    {
+      n_frames++;
+      last_frame = now;
+    }
+  end_if_due (now);
+}
+
+static gboolean
+tick_cb (GtkWidget     *widget,
+         GdkFrameClock *clock,
+         gpointer       user_data)
+{
+  gtk_widget_queue_draw (widget);
+
+  return G_SOURCE_CONTINUE;
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
+  g_autoptr (GError) error = NULL;
+  const BenchTransport *transport = NULL;
+  GtkWidget *window, *area;
+  Bench *bench;
+
+  g_option_context_add_main_entries (context, entries, NULL);
+  if (!g_option_context_parse (context, &argc, &argv, &error))
+    {
+      g_printerr ("%s\n", error->message);
+      return 2;
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (loads); i++)
+    {
+      if (g_strcmp0 (load_name, loads[i].name) == 0)
+        load = &loads[i];
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (transports); i++)
+    {
+      if (g_strcmp0 (transport_name, transports[i]->name) == 0)
+        transport = transports[i];
+    }
+  if (load == NULL || (transport == NULL && g_strcmp0 (transport_name, "none") != 0))
+    {
+      g_printerr ("There is no such load or transport: %s, %s\n", load_name, transport_name);
+      return 2;
+    }
+
+  gtk_init ();
+  window = gtk_window_new ();
+  gtk_window_set_default_size (GTK_WINDOW (window), 320, 240);
+  area = gtk_drawing_area_new ();
+  gtk_drawing_area_set_draw_func (GTK_DRAWING_AREA (area), draw_cb, NULL, NULL);
+  gtk_widget_add_tick_callback (area, tick_cb, NULL, NULL);
+  gtk_window_set_child (GTK_WINDOW (window), area);
+  gtk_window_present (GTK_WINDOW (window));
+
+  bench = bench_new (transport, message_cb, NULL, (guint) capacity);
+  if (transport != NULL)
+    bench->user_data = transport->open_sender (bench->opened);
+
+  /* A window takes a while until it is drawn regularly. */
+  while (n_frames < 20)
+    g_main_context_iteration (bench->context, TRUE);
+  n_frames = 0;
+  heap = bench_heap_bytes ();
+
+  last_frame = bench_clock_ns ();
+  deadline = last_frame + seconds * NS_PER_S;
+  started = last_frame;
+  if (transport != NULL)
+    g_thread_unref (g_thread_new ("sender", sender_thread, bench));
+  else
+    atomic_store (&has_ended, TRUE);
+
+  for (;;)
+    g_main_context_iteration (bench->context, TRUE);
+}

@@ -1,0 +1,122 @@
+#!/usr/bin/python3
+# frompython.py: measures one way to the main loop from Python, and prints the
+# result as JSON
+#
+# Copyright 2026 The gmsgrouter authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import argparse
+import asyncio
+import json
+import threading
+import time
+
+import gi
+from gi.repository import GLib, GObject
+
+
+class Emitter(GObject.Object):
+    """What g_idle_add() and asyncio lack: an object with a signal."""
+    __gsignals__ = {"message": (GObject.SignalFlags.RUN_LAST, None, (GObject.TYPE_VARIANT,))}
+
+
+class Counter:
+    def __init__(self, n_expected, end):
+        self.n_left = n_expected
+        self.total = 0
+        self.end = end
+
+    def message_cb(self, _emitter, message):
+        self.total += message.get_int64()
+        self.n_left -= 1
+        if self.n_left == 0:
+            self.end()
+
+
+class IdleAdd:
+    """GLib.idle_add() and a signal."""
+
+    def __init__(self, n):
+        self.loop = GLib.MainLoop()
+        self.emitter = Emitter()
+        self.emitter.connect("message", Counter(n, self.loop.quit).message_cb)
+        self.run = self.loop.run
+
+    def _emit(self, message):
+        self.emitter.emit("message", message)
+        return GLib.SOURCE_REMOVE
+
+    def send(self, message):
+        GLib.idle_add(self._emit, message)
+
+
+class Asyncio:
+    """call_soon_threadsafe() of the handler: there is no signal."""
+
+    def __init__(self, n):
+        self.loop = asyncio.new_event_loop()
+        self.counter = Counter(n, self.loop.stop)
+        self.run = self.loop.run_forever
+
+    def send(self, message):
+        self.loop.call_soon_threadsafe(self.counter.message_cb, None, message)
+
+
+class Router:
+    """This library, with overrides where they are found."""
+
+    def __init__(self, n):
+        gi.require_version("GMsg", "1")
+        from gi.repository import GMsg
+
+        self.loop = GLib.MainLoop()
+        self.router = GMsg.Router.new(None)
+        self.router.start()
+        sender, self.receiver = self.router.pipe()
+        self.receiver.connect("message", Counter(n, self.loop.quit).message_cb)
+        sender.start()
+        self.send = sender.send
+
+    def run(self):
+        self.loop.run()
+        self.router.close_pipe(self.receiver)
+        self.router.stop()
+
+
+VARIANTS = {"GLib.idle_add": IdleAdd, "call_soon_threadsafe": Asyncio, "gmsgrouter": Router}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("variant", choices=VARIANTS)
+    parser.add_argument("--messages", type=int, default=20000)
+    parser.add_argument("--thread", action="store_true", help="send from a thread, while the loop runs")
+    options = parser.parse_args()
+
+    way = VARIANTS[options.variant](options.messages)
+    messages = [GLib.Variant.new_int64(i) for i in range(options.messages)]
+
+    def send_all():
+        send = way.send
+        for message in messages:
+            send(message)
+
+    start = time.perf_counter()
+    if options.thread:
+        thread = threading.Thread(target=send_all)
+        thread.start()
+        way.run()
+        thread.join()
+        result = {}
+    else:
+        send_all()
+        sent = time.perf_counter()
+        way.run()
+        result = {"send_us": 1e6 * (sent - start) / options.messages,
+                  "deliver_us": 1e6 * (time.perf_counter() - sent) / options.messages}
+    result["us"] = 1e6 * (time.perf_counter() - start) / options.messages
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
