@@ -103,13 +103,17 @@ async function* listFolder(folder, cancellable) {
     const enumerator = await folder.enumerate_children_async(ATTRIBUTES,
         Gio.FileQueryInfoFlags.NOFOLLOW_SYMLINKS, PRIORITY, cancellable);
 
-    for (;;) {
-        const infos = await enumerator.next_files_async(100, PRIORITY, cancellable);
+    try {
+        for (;;) {
+            const infos = await enumerator.next_files_async(100, PRIORITY, cancellable);
 
-        if (infos.length === 0)
-            return;
-        for (const info of infos)
-            yield [enumerator.get_child(info), info];
+            if (infos.length === 0)
+                return;
+            for (const info of infos)
+                yield [enumerator.get_child(info), info];
+        }
+    } finally {
+        enumerator.close(null);
     }
 }
 
@@ -160,6 +164,25 @@ async function walk(task, roots) {
     }
 }
 
+/** Reads a file, a block at a time. */
+async function* readFile(file, cancellable) {
+    const stream = await file.read_async(PRIORITY, cancellable);
+
+    // The collector would close it too, but may take longer than there are
+    // descriptors for.
+    try {
+        for (;;) {
+            const bytes = await stream.read_bytes_async(BLOCK_SIZE, PRIORITY, cancellable);
+
+            if (bytes.get_size() === 0)
+                return;
+            yield bytes;
+        }
+    } finally {
+        stream.close(null);
+    }
+}
+
 async function work(task) {
     let nBytes = 0;
 
@@ -169,19 +192,14 @@ async function work(task) {
         let done = 0;
 
         try {
-            const stream = await file.read_async(PRIORITY, task.cancellable);
+            task.progress.send([file.get_uri(), done, size, nBytes]);
 
-            for (;;) {
-                task.progress.send([file.get_uri(), done, size, nBytes]);
-
-                // Fails once the window has called receiver.cancel()
-                const bytes = await stream.read_bytes_async(BLOCK_SIZE, PRIORITY, task.cancellable);
-
-                if (bytes.get_size() === 0)
-                    break;
+            // Fails once the window has called receiver.cancel()
+            for await (const bytes of readFile(file, task.cancellable)) {
                 checksum.update(bytes.toArray());
                 done += bytes.get_size();
                 nBytes += bytes.get_size();
+                task.progress.send([file.get_uri(), done, size, nBytes]);
             }
             task.results.send([file.get_uri(), done, true, checksum.get_string()]);
         } catch (error) {
