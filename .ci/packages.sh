@@ -46,6 +46,7 @@ package_probe ()
     libglib2.0-dev) echo "pkg-config gio-2.0" ;;
     libgirepository1.0-dev | gobject-introspection) echo "pkg-config gobject-introspection-1.0" ;;
     libgtk-4-dev) echo "pkg-config gtk4" ;;
+    libgstreamer1.0-dev) echo "pkg-config gstreamer-1.0" ;;
     python3-gi) echo "typelib GLib-2.0" ;;
     gir1.2-glib-2.0) echo "typelib Gio-2.0" ;;
     gir1.2-gtk-4.0) echo "typelib Gtk-4.0" ;;
