@@ -333,10 +333,15 @@ count_received (GMsgReceiver *self)
 static void
 notify_counts (GMsgReceiver *self)
 {
-  guint64 n_dropped = gmsg_receiver_get_n_dropped (self);
+  guint64 n_dropped;
 
-  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_RECEIVED]);
+  g_object_notify_by_pspec ((GObject *) self, properties[PROP_N_RECEIVED]);
 
+  /* An unbounded pipe drops none: not worth a call at every message. */
+  if (self->pipe->capacity == 0)
+    return;
+
+  n_dropped = gmsg_receiver_get_n_dropped (self);
   if (n_dropped == self->n_dropped)
     return;
 
@@ -479,8 +484,7 @@ gmsg_receiver_get_n_dropped (GMsgReceiver *self)
 
   g_return_val_if_fail (GMSG_IS_RECEIVER (self), 0);
 
-  /* An unbounded pipe drops none: not worth a lock at every message. */
-  if (self->pipe == NULL || self->pipe->capacity == 0)
+  if (self->pipe == NULL)
     return 0;
 
   locker = g_mutex_locker_new (&self->pipe->channel->lock);
