@@ -49,7 +49,7 @@ struct _GMsgPipe
 
   /* Of a pipe whose sender is in another process: the router's end */
   GMsgLink          *link;          /* (owned) (nullable): to the worker */
-  guint64            n_bytes;       /* of undelivered messages */
+  guint64            n_bytes;       /* that undelivered messages take */
   guint              n_released;    /* places that the worker has not been told of */
   gboolean           paused;        /* nothing is read from the worker until @n_bytes is
                                      * small again */

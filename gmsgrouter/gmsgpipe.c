@@ -10,6 +10,10 @@
 
 /* How long stop() in a worker waits for a router that reads nothing. */
 #define FLUSH_TIMEOUT (10 * G_USEC_PER_SEC)
+/* In bytes, measured with GLib 2.74 on 64 bits: of the GVariant, its GBytes, the allocation
+ * behind it and the entry in the channel; and of the record of each member of a tuple. */
+#define MESSAGE_COST 192
+#define TYPE_CHARACTER_COST 32
 
 GMsgPipe *
 gmsg_pipe_new (GMsgChannel  *channel,
@@ -247,13 +251,22 @@ typedef struct
   gboolean  warn;
 } After;
 
+/* What a message costs while it waits, whatever it holds: a peer may send arrays that are
+ * empty, each of another type, of which GLib keeps a record per character. */
+static guint64
+count_bytes (GVariant *message)
+{
+  return MESSAGE_COST + strlen (g_variant_get_type_string (message)) * TYPE_CHARACTER_COST +
+         g_variant_get_size (message);
+}
+
 static void
 count_bytes_locked (GMsgPipe *self,
                     GVariant *message,
                     int       sign)
 {
   if (self->link != NULL)
-    self->n_bytes += (guint64) sign * g_variant_get_size (message);
+    self->n_bytes += (guint64) sign * count_bytes (message);
 }
 
 /* Puts in after->unsent, for which there is room unless the oldest is to be dropped. */
