@@ -89,6 +89,7 @@ struct _Connection
   GMsgEncoder *encoder; /* (owned) */
   GSource     *input;   /* (owned) (nullable): NULL while paused */
   GSource     *output;  /* (owned) (nullable): while there is something to write */
+  gboolean     deaf;    /* writing has failed: nothing more is written */
   GSource     *timer;   /* (owned) (nullable): of a stranger */
 };
 
@@ -368,6 +369,7 @@ static gboolean connection_write_cb (GSocket      *socket,
 static gboolean connection_read_cb  (GSocket      *socket,
                                      GIOCondition  condition,
                                      gpointer      data);
+static void     link_update         (Link         *self);
 
 static void
 connection_free (Connection *self)
@@ -390,7 +392,7 @@ connection_free (Connection *self)
   g_free (self);
 }
 
-/* Where the connection has failed, the next read will tell. */
+/* Where the connection has failed, a read will tell; unless the peer only listens no more. */
 static void
 connection_flush (Connection *self)
 {
@@ -404,20 +406,29 @@ connection_flush (Connection *self)
                                "[gmsgrouter] worker's output");
       break;
 
-    case GMSG_FLUSHED:
     case GMSG_FLUSH_ERROR:
+      self->deaf = TRUE;
+      clear_source (&self->output);
+      break;
+
+    case GMSG_FLUSHED:
     default:
       clear_source (&self->output);
       break;
     }
 }
 
+/* What has come up while the peer did not read goes out now. */
 static gboolean
 connection_write_cb (GSocket      *socket,
                      GIOCondition  condition,
                      gpointer      data)
 {
-  connection_flush (data);
+  Connection *self = data;
+
+  connection_flush (self);
+  if (self->output == NULL && self->link != NULL)
+    link_update (self->link);
   return G_SOURCE_CONTINUE;
 }
 
@@ -454,6 +465,7 @@ link_update (Link *self)
   GMsgPipe *pipe = self->pipe;
   GMsgChannel *channel = self->server->channel;
   Connection *connection = self->connection;
+  gboolean can_write = connection != NULL && connection->output == NULL && !connection->deaf;
   gboolean cancelled, closed;
   guint n_released;
 
@@ -463,7 +475,7 @@ link_update (Link *self)
   g_mutex_lock (&channel->lock);
   cancelled = pipe->cancelled;
   closed = pipe->receiver_state == GMSG_RECEIVER_STATE_CLOSED;
-  n_released = connection != NULL ? pipe->n_released : 0;
+  n_released = can_write ? pipe->n_released : 0;
   pipe->n_released -= n_released;
   g_mutex_unlock (&channel->lock);
 
@@ -476,16 +488,20 @@ link_update (Link *self)
       return;
     }
 
-  if (n_released > 0 && pipe->overflow != GMSG_OVERFLOW_DROP_OLDEST)
-    gmsg_encoder_add_number (connection->encoder, GMSG_FRAME_CREDIT, n_released);
-  if (cancelled && !self->told_cancelled)
-    gmsg_encoder_add_empty (connection->encoder, GMSG_FRAME_CANCEL);
-  if (closed && !self->told_closed)
-    gmsg_encoder_add_empty (connection->encoder, GMSG_FRAME_CLOSED);
-  self->told_cancelled = cancelled;
-  self->told_closed = closed;
+  /* For a peer that does not read, nothing is piled up. */
+  if (can_write)
+    {
+      if (n_released > 0 && pipe->overflow != GMSG_OVERFLOW_DROP_OLDEST)
+        gmsg_encoder_add_number (connection->encoder, GMSG_FRAME_CREDIT, n_released);
+      if (cancelled && !self->told_cancelled)
+        gmsg_encoder_add_empty (connection->encoder, GMSG_FRAME_CANCEL);
+      if (closed && !self->told_closed)
+        gmsg_encoder_add_empty (connection->encoder, GMSG_FRAME_CLOSED);
+      self->told_cancelled = cancelled;
+      self->told_closed = closed;
+      connection_flush (connection);
+    }
 
-  connection_flush (connection);
   connection_set_reading (connection, may_read (connection));
 }
 
