@@ -577,6 +577,7 @@ typedef enum
 {
   HANDLED,
   HANDLED_STOP,
+  HANDLED_LOST,  /* the worker has said why it gives up */
   HANDLED_ERROR,
 } Handled;
 
@@ -619,9 +620,10 @@ connection_handle (Connection  *self,
     case GMSG_FRAME_STOP:
       return HANDLED_STOP;
 
+    /* Its code is the worker's; the receiver gets one of the router's. */
     case GMSG_FRAME_ERROR:
       g_propagate_error (error, g_steal_pointer (&frame->error));
-      return HANDLED_ERROR;
+      return HANDLED_LOST;
 
     default:
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
@@ -714,6 +716,14 @@ connection_handle_all (Connection *self)
 
         case HANDLED_STOP:
           connection_end (self, NULL);
+          return FALSE;
+
+        case HANDLED_LOST:
+          {
+            g_autofree char *how = g_strdup_printf ("it gave up: %s", error->message);
+
+            connection_lost (self, how);
+          }
           return FALSE;
 
         case HANDLED_ERROR:
