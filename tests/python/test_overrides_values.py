@@ -71,7 +71,7 @@ def build(value):
     if isinstance(value, str):
         return GLib.Variant.new_string(value)
     if isinstance(value, bytes):
-        return GLib.Variant('ay', value)
+        return GLib.Variant.new_from_bytes(GLib.VariantType('ay'), GLib.Bytes.new(value), True)
     if isinstance(value, list):
         return GLib.Variant('av', [build(item) for item in value])
     if isinstance(value, tuple):
