@@ -161,6 +161,7 @@ def main():
         display.terminate()
         display.wait()
 
+    results["bars"] = [vars(bar) for bar in report.all_bars(results)]
     (options.build_dir / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     text = report.tables(results)
     print(text)

@@ -121,11 +121,12 @@ end_if_due (gint64 now)
   note_heap ();
   g_print ("{\"frames_per_s\": %.2f, \"longest_gap_ms\": %.2f, \"sent\": %" G_GUINT64_FORMAT ", "
            "\"delivered\": %" G_GUINT64_FORMAT ", \"in_time\": %" G_GUINT64_FORMAT ", "
-           "\"delivered_percent\": %.3f, \"in_time_percent\": %.3f, "
+           "\"in_time_per_s\": %.1f, \"delivered_percent\": %.3f, \"in_time_percent\": %.3f, "
            "\"mean_delay_ms\": %.3f, \"longest_delay_ms\": %.3f, \"heap_mib\": %.2f}\n",
            (double) n_frames / seconds,
            (double) longest_gap / 1000000,
            n_sent, n_delivered, n_in_time,
+           (double) n_in_time / seconds,
            n_sent == 0 ? 100.0 : 100.0 * (double) n_delivered / (double) n_sent,
            n_sent == 0 ? 100.0 : 100.0 * (double) n_in_time / (double) n_sent,
            n_in_time == 0 ? 0.0 : sum_of_delays / (double) n_in_time / 1000000,

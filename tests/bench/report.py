@@ -47,10 +47,10 @@ class Group:
         return list(seen)
 
     def note(self):
-        text = f"{len(self.rounds)} rounds, {self.results['n_discarded']} discarded"
+        text = f"{len(self.rounds)} round{'s' if len(self.rounds) != 1 else ''}, {self.results['n_discarded']} discarded"
         if self.results["n_disturbed"] > 0:
-            text += (f"; something else took the processors in {self.results['n_disturbed']} of the rounds"
-                     f" that count, up to {max(self.results['others']):.0%} of one processor")
+            text += (f"; something else took the processors in {self.results['n_disturbed']} of these,"
+                     f" up to {max(self.results['others']):.0%} of one processor")
         return text + "."
 
 
@@ -130,7 +130,8 @@ LOADS = {"overload": "a flood of messages", "half": "half load", "saturating": "
 
 def frames_table(group):
     metrics = [("frames_per_s", "frames a second"), ("longest_gap_ms", "longest gap, ms"),
-               ("in_time_percent", "% delivered in time"), ("delivered_percent", "% delivered in the end"),
+               ("in_time_per_s", "messages a second"), ("in_time_percent", "% delivered in time"),
+               ("delivered_percent", "% delivered in the end"),
                ("mean_delay_ms", "mean delay, ms"), ("longest_delay_ms", "longest delay, ms"),
                ("heap_mib", "memory, MiB")]
     parts = []
@@ -201,7 +202,9 @@ def throughput_bars(group):
         bars.append(at_most(f"{point} senders", group.ratios(("gmsgrouter", point), floor, "ns"), 1.5, "× floor"))
         bars.append(at_most(f"{point} senders, processor time",
                             group.ratios(("gmsgrouter", point), floor, "cpu_ns"), 2.2, "× floor"))
-    bars.append(at_most("wake-ups under a flood", group.values(*one, "wakeups_per_1000"), 1, "per 1,000"))
+    for point, name in (("1", "one sender"), ("4", "4 senders")):
+        bars.append(at_most(f"wake-ups under a flood, {name}",
+                            group.values("gmsgrouter", point, "wakeups_per_1000"), 1, "per 1,000"))
     return bars
 
 
