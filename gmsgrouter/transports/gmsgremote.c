@@ -9,6 +9,12 @@
 #include "gmsgaddress-private.h"
 #include "gmsgframe-private.h"
 
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
 /* How long the router may take to answer the greeting, in seconds. */
 #define HELLO_TIMEOUT 10
 
@@ -388,6 +394,36 @@ remote_run (gpointer data)
   return NULL;
 }
 
+/* GSocket would not wait for a router that has many connections to accept. */
+static int
+connect_blocking (GSocketAddress  *address,
+                  GError         **error)
+{
+  struct timeval timeout = { .tv_sec = HELLO_TIMEOUT };
+  struct sockaddr_un native;
+  int fd, result;
+
+  if (!g_socket_address_to_native (address, &native, sizeof native, error))
+    return -1;
+
+  fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd >= 0)
+    {
+      setsockopt (fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+      do
+        result = connect (fd, (struct sockaddr *) &native,
+                          (socklen_t) g_socket_address_get_native_size (address));
+      while (result < 0 && errno == EINTR);
+      if (result == 0)
+        return fd;
+    }
+
+  g_set_error_literal (error, G_IO_ERROR, g_io_error_from_errno (errno), g_strerror (errno));
+  if (fd >= 0)
+    close (fd);
+  return -1;
+}
+
 static GSocket *
 remote_connect (const char  *path,
                 GError     **error)
@@ -395,22 +431,28 @@ remote_connect (const char  *path,
   g_autoptr (GSocketAddress) address = gmsg_address_to_socket (path, error);
   g_autoptr (GSocket) socket = NULL;
   g_autoptr (GError) local_error = NULL;
+  int fd;
 
   if (address == NULL)
     return NULL;
 
-  socket = g_socket_new (G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT,
-                         &local_error);
-  if (socket != NULL)
+  fd = connect_blocking (address, &local_error);
+  if (fd >= 0)
     {
-      g_socket_set_timeout (socket, HELLO_TIMEOUT);
-      if (g_socket_connect (socket, address, NULL, &local_error))
-        return g_steal_pointer (&socket);
+      socket = g_socket_new_from_fd (fd, &local_error);
+      if (socket == NULL)
+        close (fd);
     }
 
-  g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
-               "Expected a router at “%s”, found: %s", path, local_error->message);
-  return NULL;
+  if (socket == NULL)
+    {
+      g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
+                   "Expected a router at “%s”, found: %s", path, local_error->message);
+      return NULL;
+    }
+
+  g_socket_set_timeout (socket, HELLO_TIMEOUT);
+  return g_steal_pointer (&socket);
 }
 
 /* Waits for the answer to the greeting. */

@@ -17,8 +17,8 @@
 
 /* How long a peer may take to say which pipe it wants. */
 #define HELLO_TIMEOUT_MSEC 10000
-/* How many of them may be about to: others of the same user could take up all
- * descriptors otherwise. */
+/* How many of them may be about to, while others wait to be accepted: they could take up
+ * all descriptors otherwise. */
 #define MAX_STRANGERS 256
 /* Of two events that go together, the connection's end and the process's, how long the
  * second is waited for. */
@@ -370,6 +370,16 @@ static gboolean connection_read_cb  (GSocket      *socket,
                                      GIOCondition  condition,
                                      gpointer      data);
 static void     link_update         (Link         *self);
+static void     server_accept       (GMsgServer   *self);
+
+/* It has gone, or is none any more. */
+static void
+server_remove_stranger (GMsgServer *self)
+{
+  self->n_strangers--;
+  if (self->accepting == NULL && !g_atomic_int_get (&self->ending))
+    server_accept (self);
+}
 
 static void
 connection_free (Connection *self)
@@ -379,7 +389,7 @@ connection_free (Connection *self)
   clear_source (&self->timer);
 
   if (self->link == NULL)
-    self->server->n_strangers--;
+    server_remove_stranger (self->server);
   else if (self->link->connection == self)
     self->link->connection = NULL;
   if (self->link != NULL)
@@ -554,7 +564,7 @@ connection_open (Connection       *self,
 
   clear_source (&self->timer);
   clear_source (&link->timer);
-  server->n_strangers--;
+  server_remove_stranger (server);
   self->link = link;
   link->connection = self;
   link->opened = TRUE;
@@ -866,7 +876,7 @@ accept_cb (GSocket      *listener,
 {
   GMsgServer *self = data;
 
-  while (TRUE)
+  while (self->n_strangers < MAX_STRANGERS)
     {
       g_autoptr (GError) error = NULL;
       g_autoptr (GSocket) socket = g_socket_accept (listener, NULL, &error);
@@ -884,14 +894,16 @@ accept_cb (GSocket      *listener,
           return G_SOURCE_REMOVE;
         }
 
-      if (self->n_strangers >= MAX_STRANGERS)
-        g_message ("refusing a connection: Expected at most %d without a greeting, found one more",
-                   MAX_STRANGERS);
-      else if (!check_peer (socket, &error))
+      if (!check_peer (socket, &error))
         g_message ("refusing a connection: %s", error->message);
       else
         connection_new (self, socket);
     }
+
+  /* The others wait at the door until one of these has greeted, or has gone. */
+  g_debug ("%u connections have not greeted yet: accepting no more for now", self->n_strangers);
+  clear_source (&self->accepting);
+  return G_SOURCE_REMOVE;
 }
 
 /* Ready while links wait to be updated. */
