@@ -350,11 +350,37 @@ close_input (GSubprocess *process)
   g_assert_no_error (error);
 }
 
+static void
+waited_cb (GObject      *object,
+           GAsyncResult *result,
+           gpointer      user_data)
+{
+  gboolean *done = user_data;
+  g_autoptr (GError) error = NULL;
+
+  g_subprocess_wait_finish (G_SUBPROCESS (object), result, &error);
+  g_assert_no_error (error);
+  *done = TRUE;
+}
+
+/* Waits for the process's end, in a main context of its own: g_subprocess_wait() has a
+ * data race. */
+static void
+wait_for_exit (GSubprocess *process)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  gboolean done = FALSE;
+
+  g_main_context_push_thread_default (context);
+  g_subprocess_wait_async (process, NULL, waited_cb, &done);
+  iterate_until (context, done);
+  g_main_context_pop_thread_default (context);
+}
+
 /* Waits for the worker's end, without the main context. Frees @worker. */
 static int
 worker_join (Worker *worker)
 {
-  g_autoptr (GError) error = NULL;
   int status;
 
   if (worker->thread != NULL)
@@ -364,8 +390,7 @@ worker_join (Worker *worker)
   else
     {
       close_input (worker->process);
-      g_subprocess_wait (worker->process, NULL, &error);
-      g_assert_no_error (error);
+      wait_for_exit (worker->process);
       g_assert_true (g_subprocess_get_if_exited (worker->process));
       status = g_subprocess_get_exit_status (worker->process);
     }
@@ -933,8 +958,7 @@ test_grandchild_holds (Fixture       *fixture,
   process = spawn_full (sender, G_SUBPROCESS_FLAGS_STDIN_PIPE, argv);
   iterate_until (fixture->context, sink->values->len == 30);
   close_input (process);
-  g_subprocess_wait (process, NULL, &error);
-  g_assert_no_error (error);
+  wait_for_exit (process);
 
   /* The exit would have been waited for in vain by then. */
   g_assert_false (gmsg_router_route_until (fixture->router, 300 * 1000, never, NULL, &error));
@@ -1580,8 +1604,7 @@ test_closed_before_opened (Fixture       *fixture,
   sink_close (fixture, sink);
   iterate_all (fixture->context);
   close_input (process);
-  g_subprocess_wait (process, NULL, &error);
-  g_assert_no_error (error);
+  wait_for_exit (process);
   g_assert_true (g_subprocess_get_successful (process));
   iterate_all (fixture->context);
   g_assert_cmpuint (take_discard_warnings (), <=, 3);

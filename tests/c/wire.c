@@ -1,0 +1,1574 @@
+/* wire.c: plays the other end of the wire protocol by hand, well and badly: promises 19 to
+ * 22, and docs/guides/wire-protocol.md
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#define _GNU_SOURCE
+
+#include "testutil.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum
+{
+  HELLO = 1,
+  MESSAGE = 2,
+  DROPPED = 3,
+  STOP = 4,
+  WELCOME = 17,
+  CREDIT = 18,
+  CANCEL = 19,
+  CLOSED = 20,
+  ERROR = 33,
+};
+
+#define SECRET "00112233445566778899aabbccddeeff"
+
+static GMutex refusals_lock;
+static GQueue refusals = G_QUEUE_INIT; /* (element-type utf8); refusals_lock */
+
+static void
+refusal_cb (const char     *domain,
+            GLogLevelFlags  level,
+            const char     *message,
+            gpointer        user_data)
+{
+  g_mutex_lock (&refusals_lock);
+  g_queue_push_tail (&refusals, g_strdup (message));
+  g_mutex_unlock (&refusals_lock);
+}
+
+static char *
+take_refusal (void)
+{
+  char *message;
+
+  g_mutex_lock (&refusals_lock);
+  message = g_queue_pop_head (&refusals);
+  g_mutex_unlock (&refusals_lock);
+  return message;
+}
+
+static void
+assert_refusal (const char *pattern)
+{
+  g_autofree char *message = NULL;
+
+  wait_until ((message = take_refusal ()) != NULL);
+  if (!g_pattern_match_simple (pattern, message))
+    g_error ("expected the message “%s”, found “%s”", pattern, message);
+}
+
+/* Bytes, put together by hand: nothing of the library is used. */
+
+static void
+put (GByteArray   *bytes,
+     gconstpointer data,
+     gsize         size)
+{
+  if (size > 0)
+    g_byte_array_append (bytes, data, (guint) size);
+}
+
+static void
+put_number (GByteArray *bytes,
+            guint64     number,
+            guint       size)
+{
+  for (guint i = 0; i < size; i++)
+    {
+      guint8 byte = (guint8) (number >> (8 * i));
+
+      put (bytes, &byte, 1);
+    }
+}
+
+static void
+put_padding (GByteArray *bytes,
+             gsize       size)
+{
+  while (size++ % 8 != 0)
+    put_number (bytes, 0, 1);
+}
+
+static void
+put_header (GByteArray *bytes,
+            guint32     type,
+            guint32     type_length,
+            guint64     payload_length)
+{
+  put_number (bytes, type, 4);
+  put_number (bytes, type_length, 4);
+  put_number (bytes, payload_length, 8);
+}
+
+static void
+put_frame (GByteArray    *bytes,
+           guint32        type,
+           const char    *type_string,
+           gconstpointer  payload,
+           gsize          size)
+{
+  gsize type_length = type_string != NULL ? strlen (type_string) : 0;
+
+  put_header (bytes, type, (guint32) type_length, size);
+  put (bytes, type_string, type_length);
+  put_padding (bytes, type_length);
+  put (bytes, payload, size);
+  put_padding (bytes, size);
+}
+
+static void
+put_hello (GByteArray *bytes,
+           const char *magic,
+           char        byte_order,
+           guint8      version,
+           guint16     zero,
+           guint64     id,
+           const char *secret)
+{
+  put_header (bytes, HELLO, 0, 48);
+  put (bytes, magic, 4);
+  put (bytes, &byte_order, 1);
+  put (bytes, &version, 1);
+  put_number (bytes, zero, 2);
+  put_number (bytes, id, 8);
+  put (bytes, secret, 32);
+}
+
+static void
+put_welcome (GByteArray *bytes,
+             guint8      version,
+             guint8      overflow,
+             guint32     capacity,
+             guint64     max_message_size)
+{
+  put_header (bytes, WELCOME, 0, 16);
+  put (bytes, &version, 1);
+  put (bytes, &overflow, 1);
+  put_number (bytes, 0, 2);
+  put_number (bytes, capacity, 4);
+  put_number (bytes, max_message_size, 8);
+}
+
+static void
+put_int32 (GByteArray *bytes,
+           gint32      value)
+{
+  guint8 data[4] = { (guint8) value, (guint8) (value >> 8), (guint8) (value >> 16),
+                     (guint8) (value >> 24) };
+
+  put_frame (bytes, MESSAGE, "i", data, sizeof data);
+}
+
+static void
+put_counter (GByteArray *bytes,
+             guint32     type,
+             guint64     number)
+{
+  put_header (bytes, type, 0, 8);
+  put_number (bytes, number, 8);
+}
+
+static void
+put_error (GByteArray *bytes,
+           guint32     code,
+           const char *text)
+{
+  put_header (bytes, ERROR, 0, 4 + strlen (text));
+  put_number (bytes, code, 4);
+  put (bytes, text, strlen (text));
+  put_padding (bytes, 4 + strlen (text));
+}
+
+static guint64
+get_number (const guint8 *data,
+            guint         size)
+{
+  guint64 number = 0;
+
+  for (guint i = 0; i < size; i++)
+    number |= (guint64) data[i] << (8 * i);
+  return number;
+}
+
+static void
+write_data (int           fd,
+            gconstpointer data,
+            gsize         size)
+{
+  const guint8 *next = data;
+
+  while (size > 0)
+    {
+      gssize n = send (fd, next, size, MSG_NOSIGNAL);
+
+      g_assert_cmpint (n, >, 0);
+      next += n;
+      size -= (gsize) n;
+    }
+}
+
+/* Writes and empties @bytes. */
+static void
+write_all (int         fd,
+           GByteArray *bytes)
+{
+  write_data (fd, bytes->data, bytes->len);
+  g_byte_array_set_size (bytes, 0);
+}
+
+static void
+set_timeout (int fd)
+{
+  struct timeval timeout = { TEST_DEADLINE / G_USEC_PER_SEC, 0 };
+
+  g_assert_cmpint (setsockopt (fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout), ==, 0);
+}
+
+/* FALSE at the end of the connection, before the first byte. */
+static gboolean
+read_data (int     fd,
+           guint8 *data,
+           gsize   size)
+{
+  gsize n_read = 0;
+
+  while (n_read < size)
+    {
+      gssize n = recv (fd, data + n_read, size - n_read, 0);
+
+      if (n <= 0 && n_read == 0)
+        {
+          /* An end with or without a reset, not a time-out. */
+          g_assert_true (n == 0 || errno == ECONNRESET);
+          return FALSE;
+        }
+      g_assert_cmpint (n, >, 0);
+      n_read += (gsize) n;
+    }
+  return TRUE;
+}
+
+/* A frame that is no message; returns its type, or 0 at the end of the connection. */
+static guint32
+read_frame (int         fd,
+            GByteArray *payload)
+{
+  guint8 header[16];
+  guint64 size;
+
+  g_byte_array_set_size (payload, 0);
+  if (!read_data (fd, header, sizeof header))
+    return 0;
+
+  g_assert_cmpuint (get_number (header + 4, 4), ==, 0);
+  size = get_number (header + 8, 8);
+  g_assert_cmpuint (size, <, 65536);
+  g_byte_array_set_size (payload, (guint) ((size + 7) / 8 * 8));
+  if (size > 0)
+    g_assert_true (read_data (fd, payload->data, payload->len));
+  g_byte_array_set_size (payload, (guint) size);
+  return (guint32) get_number (header, 4);
+}
+
+static void
+expect_error_frame (int         fd,
+                    guint32     code,
+                    const char *pattern)
+{
+  g_autoptr (GByteArray) payload = g_byte_array_new ();
+  g_autofree char *text = NULL;
+
+  g_assert_cmpuint (read_frame (fd, payload), ==, ERROR);
+  g_assert_cmpuint (get_number (payload->data, 4), ==, code);
+  text = g_strndup ((const char *) payload->data + 4, payload->len - 4);
+  if (!g_pattern_match_simple (pattern, text))
+    g_error ("expected “%s”, found “%s”", pattern, text);
+}
+
+static int
+new_socket (const char         *path,
+            struct sockaddr_un *address)
+{
+  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  g_assert_cmpint (fd, >=, 0);
+  *address = (struct sockaddr_un) { .sun_family = AF_UNIX };
+  g_assert_cmpuint (strlen (path), <, sizeof address->sun_path);
+  strcpy (address->sun_path, path);
+  set_timeout (fd);
+  return fd;
+}
+
+static int
+raw_connect (const char *path)
+{
+  struct sockaddr_un address;
+  int fd = new_socket (path, &address);
+
+  g_assert_cmpint (connect (fd, (struct sockaddr *) &address, sizeof address), ==, 0);
+  return fd;
+}
+
+/* A pipe of the router, and the worker's end of it, by hand. */
+typedef struct
+{
+  GMsgReceiver *receiver; /* (owned) */
+  char         *path;     /* (owned) */
+  char         *secret;   /* (owned) */
+  guint64       id;
+  int           fd;       /* -1: not opened */
+  GByteArray   *out;      /* (owned) */
+  GByteArray   *in;       /* (owned) */
+  GPtrArray    *messages; /* (owned) (element-type GVariant) */
+  guint         n_messages;
+  guint         n_finished;
+  GError       *error;    /* (owned) (nullable) */
+  gboolean      keep;     /* the messages, not only their number */
+} Peer;
+
+static void
+message_cb (GMsgReceiver *receiver,
+            GVariant     *message,
+            gpointer      user_data)
+{
+  Peer *peer = user_data;
+
+  /* The promise: whatever came in. */
+  g_assert_true (g_variant_is_normal_form (message));
+  g_assert_cmpuint (peer->n_finished, ==, 0);
+  peer->n_messages++;
+  if (peer->keep)
+    g_ptr_array_add (peer->messages, g_variant_ref (message));
+}
+
+static void
+finished_cb (GMsgReceiver *receiver,
+             const GError *error,
+             gpointer      user_data)
+{
+  Peer *peer = user_data;
+
+  g_assert_cmpuint (peer->n_finished++, ==, 0);
+  peer->error = error != NULL ? g_error_copy (error) : NULL;
+}
+
+static Peer *
+peer_new (Fixture      *fixture,
+          guint         capacity,
+          GMsgOverflow  overflow)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autofree char *address = NULL;
+  Peer *peer = g_new0 (Peer, 1);
+  const char *path, *pipe;
+
+  sender = capacity == 0 ? gmsg_router_pipe (fixture->router, &peer->receiver, &error)
+                         : gmsg_router_pipe_bounded (fixture->router, capacity, overflow,
+                                                     &peer->receiver, &error);
+  g_assert_no_error (error);
+  address = gmsg_sender_dup_address (sender, &error);
+  g_assert_no_error (error);
+
+  path = strchr (address, '=') + 1;
+  pipe = strstr (address, ",pipe=");
+  peer->path = g_strndup (path, pipe - path);
+  peer->id = g_ascii_strtoull (pipe + strlen (",pipe="), NULL, 10);
+  peer->secret = g_strdup (strstr (address, "secret=") + strlen ("secret="));
+  peer->fd = -1;
+  peer->in = g_byte_array_new ();
+  peer->out = g_byte_array_new ();
+  peer->messages = g_ptr_array_new_with_free_func ((GDestroyNotify) g_variant_unref);
+  peer->keep = TRUE;
+  g_signal_connect (peer->receiver, "message", G_CALLBACK (message_cb), peer);
+  g_signal_connect (peer->receiver, "finished", G_CALLBACK (finished_cb), peer);
+  return peer;
+}
+
+static void
+peer_free (Peer *peer)
+{
+  if (peer->fd >= 0)
+    close (peer->fd);
+  g_signal_handlers_disconnect_by_data (peer->receiver, peer);
+  g_object_unref (peer->receiver);
+  g_byte_array_unref (peer->in);
+  g_byte_array_unref (peer->out);
+  g_ptr_array_unref (peer->messages);
+  g_clear_error (&peer->error);
+  g_free (peer->path);
+  g_free (peer->secret);
+  g_free (peer);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Peer, peer_free)
+
+static void
+peer_put_hello (Peer *peer)
+{
+  put_hello (peer->out, "GMSG", 'l', 1, 0, peer->id, peer->secret);
+}
+
+/* Opens the pipe. */
+static void
+peer_open (Peer *peer)
+{
+  peer->fd = raw_connect (peer->path);
+  peer_put_hello (peer);
+  write_all (peer->fd, peer->out);
+  g_assert_cmpuint (read_frame (peer->fd, peer->in), ==, WELCOME);
+  g_assert_cmpuint (peer->in->len, ==, 16);
+}
+
+static void
+peer_hang_up (Peer *peer)
+{
+  close (peer->fd);
+  peer->fd = -1;
+}
+
+static void
+peer_wait_finished (Fixture *fixture,
+                    Peer    *peer)
+{
+  iterate_until (fixture->context, peer->n_finished > 0);
+}
+
+static void
+peer_close (Fixture *fixture,
+            Peer    *peer)
+{
+  g_autoptr (GError) error = NULL;
+
+  gmsg_router_close_pipe (fixture->router, peer->receiver, &error);
+  g_assert_no_error (error);
+}
+
+/* Sends and receives one message: the pipe is as it should be. */
+static void
+peer_assert_works (Fixture *fixture,
+                   Peer    *peer)
+{
+  guint n = peer->n_messages;
+
+  put_int32 (peer->out, 42);
+  write_all (peer->fd, peer->out);
+  iterate_until (fixture->context, peer->n_messages > n);
+  g_assert_cmpuint (peer->n_finished, ==, 0);
+}
+
+static void
+assert_message (Peer       *peer,
+                guint       i,
+                const char *expected)
+{
+  g_autofree char *found = g_variant_print (g_ptr_array_index (peer->messages, i), TRUE);
+
+  g_assert_cmpstr (found, ==, expected);
+}
+
+/* The handshake, messages of all kinds, the end. */
+static void
+test_by_hand (Fixture       *fixture,
+              gconstpointer  data)
+{
+  g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+
+  peer_open (peer);
+  g_assert_cmpuint (peer->in->data[0], ==, 1);
+  g_assert_cmpuint (get_number (peer->in->data + 4, 4), ==, 0);
+  g_assert_cmpuint (get_number (peer->in->data + 8, 8), ==, 64 * 1024 * 1024);
+
+  put_int32 (peer->out, -2);
+  put_frame (peer->out, MESSAGE, "s", "hello", 6);
+  put_frame (peer->out, MESSAGE, "()", "\0", 1);
+  put_frame (peer->out, MESSAGE, "as", NULL, 0);
+  put_frame (peer->out, MESSAGE, "ay", "\1\2\3", 3);
+  put_frame (peer->out, MESSAGE, "mi", NULL, 0);
+  put_frame (peer->out, MESSAGE, "v", "x\0\0s", 4);
+  put_frame (peer->out, STOP, NULL, NULL, 0);
+  write_all (peer->fd, peer->out);
+  peer_wait_finished (fixture, peer);
+
+  g_assert_no_error (peer->error);
+  g_assert_cmpuint (peer->n_messages, ==, 7);
+  assert_message (peer, 0, "-2");
+  assert_message (peer, 1, "'hello'");
+  assert_message (peer, 2, "()");
+  assert_message (peer, 3, "@as []");
+  assert_message (peer, 4, "[byte 0x01, 0x02, 0x03]");
+  assert_message (peer, 5, "@mi nothing");
+  assert_message (peer, 6, "<'x'>");
+  /* The router hangs up. */
+  g_assert_cmpuint (read_frame (peer->fd, peer->in), ==, 0);
+  peer_close (fixture, peer);
+}
+
+/* A byte at a time, and all at once. */
+static void
+test_slowly (Fixture       *fixture,
+             gconstpointer  data)
+{
+  g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+
+  peer_open (peer);
+  put_int32 (peer->out, 1);
+  put_frame (peer->out, MESSAGE, "s", "hello", 6);
+  put_frame (peer->out, STOP, NULL, NULL, 0);
+  for (guint i = 0; i < peer->out->len; i++)
+    write_data (peer->fd, peer->out->data + i, 1);
+  peer_wait_finished (fixture, peer);
+  g_assert_no_error (peer->error);
+  g_assert_cmpuint (peer->n_messages, ==, 2);
+  peer_close (fixture, peer);
+}
+
+/* What ends a pipe with PROTOCOL or TOO_LARGE. Each case puts what is wrong. */
+
+static void
+bad_type (GByteArray *out)
+{
+  put_frame (out, 5, NULL, NULL, 0);
+}
+
+static void
+bad_type_zero (GByteArray *out)
+{
+  put_frame (out, 0, NULL, NULL, 0);
+}
+
+static void
+bad_type_of_router (GByteArray *out)
+{
+  put_counter (out, CREDIT, 1);
+}
+
+static void
+bad_welcome (GByteArray *out)
+{
+  put_welcome (out, 1, 0, 0, 1000);
+}
+
+static void
+bad_second_hello (GByteArray *out)
+{
+  put_hello (out, "GMSG", 'l', 1, 0, 1, SECRET);
+}
+
+static void
+bad_stop_size (GByteArray *out)
+{
+  put_frame (out, STOP, NULL, "x", 1);
+}
+
+static void
+bad_stop_type (GByteArray *out)
+{
+  put_frame (out, STOP, "i", NULL, 0);
+}
+
+static void
+bad_dropped_size (GByteArray *out)
+{
+  put_frame (out, DROPPED, NULL, "1234", 4);
+}
+
+static void
+bad_dropped_here (GByteArray *out)
+{
+  put_counter (out, DROPPED, 1);
+}
+
+static void
+bad_no_type_string (GByteArray *out)
+{
+  put_frame (out, MESSAGE, NULL, "1234", 4);
+}
+
+static void
+bad_type_string_length (GByteArray *out)
+{
+  put_header (out, MESSAGE, 16385, 0);
+}
+
+static void
+bad_type_string_huge (GByteArray *out)
+{
+  put_header (out, MESSAGE, G_MAXUINT32, 0);
+}
+
+static void
+bad_type_string_indefinite (GByteArray *out)
+{
+  put_frame (out, MESSAGE, "a*", NULL, 0);
+}
+
+static void
+bad_type_string_any (GByteArray *out)
+{
+  put_frame (out, MESSAGE, "r", NULL, 0);
+}
+
+static void
+bad_type_string_two (GByteArray *out)
+{
+  put_frame (out, MESSAGE, "ii", "12345678", 8);
+}
+
+static void
+bad_type_string_open (GByteArray *out)
+{
+  put_frame (out, MESSAGE, "(i", "1234", 4);
+}
+
+static void
+bad_type_string_nul (GByteArray *out)
+{
+  put_header (out, MESSAGE, 2, 4);
+  put (out, "i\0\0\0\0\0\0\0", 8);
+  put (out, "12340000", 8);
+}
+
+static void
+bad_type_string_binary (GByteArray *out)
+{
+  put_frame (out, MESSAGE, "\xff\xfe%s%n", "1234", 4);
+}
+
+static void
+bad_type_string_deep (GByteArray *out)
+{
+  g_autofree char *type = g_strnfill (200, 'a');
+
+  type[199] = 'i';
+  put_frame (out, MESSAGE, type, NULL, 0);
+}
+
+static void
+bad_type_string_deepest (GByteArray *out)
+{
+  g_autofree char *type = g_strnfill (16384, '(');
+
+  put_frame (out, MESSAGE, type, NULL, 0);
+}
+
+static void
+bad_int_size (GByteArray *out)
+{
+  put_frame (out, MESSAGE, "i", "12345", 5);
+}
+
+static void
+bad_int_empty (GByteArray *out)
+{
+  put_frame (out, MESSAGE, "i", NULL, 0);
+}
+
+static void
+bad_array_size (GByteArray *out)
+{
+  put_frame (out, MESSAGE, "ai", "123456", 6);
+}
+
+static void
+bad_boolean (GByteArray *out)
+{
+  put_frame (out, MESSAGE, "b", "\2", 1);
+}
+
+static void
+bad_string_unterminated (GByteArray *out)
+{
+  put_frame (out, MESSAGE, "s", "hello", 5);
+}
+
+static void
+bad_string_utf8 (GByteArray *out)
+{
+  put_frame (out, MESSAGE, "s", "\xff\xfe", 3);
+}
+
+static void
+bad_object_path (GByteArray *out)
+{
+  put_frame (out, MESSAGE, "o", "x", 2);
+}
+
+static void
+bad_signature (GByteArray *out)
+{
+  put_frame (out, MESSAGE, "g", "(", 2);
+}
+
+static void
+bad_offset (GByteArray *out)
+{
+  /* An offset that points behind the end. */
+  put_frame (out, MESSAGE, "as", "a\0\x7f", 3);
+}
+
+static void
+bad_offset_order (GByteArray *out)
+{
+  put_frame (out, MESSAGE, "as", "a\0b\0\4\2", 6);
+}
+
+static void
+bad_tuple_padding (GByteArray *out)
+{
+  put_frame (out, MESSAGE, "(yi)", "\1xxx\1\0\0\0", 8);
+}
+
+static void
+bad_variant_empty (GByteArray *out)
+{
+  put_frame (out, MESSAGE, "v", NULL, 0);
+}
+
+static void
+bad_variant_type (GByteArray *out)
+{
+  put_frame (out, MESSAGE, "v", "1\0q!", 4);
+}
+
+static void
+bad_variant_content (GByteArray *out)
+{
+  put_frame (out, MESSAGE, "v", "\2\0b", 3);
+}
+
+static void
+bad_variant_inner (GByteArray *out)
+{
+  /* A variant in a variant in an array, with a boolean that is none in the innermost. */
+  put_frame (out, MESSAGE, "av", "\2\0b\0v\5", 6);
+}
+
+static void
+bad_variant_nested (GByteArray *out)
+{
+  g_autoptr (GByteArray) payload = g_byte_array_new ();
+
+  put (payload, "\0", 1);
+  put (payload, "\0y", 2);
+  for (int i = 0; i < 200; i++)
+    put (payload, "\0v", 2);
+  put_frame (out, MESSAGE, "v", payload->data, payload->len);
+}
+
+static void
+bad_error_code (GByteArray *out)
+{
+  put_error (out, 999, "no such code");
+}
+
+static void
+bad_error_size (GByteArray *out)
+{
+  put_header (out, ERROR, 0, 4 + 1025);
+}
+
+static void
+bad_error_short (GByteArray *out)
+{
+  put_frame (out, ERROR, NULL, "123", 3);
+}
+
+static void
+bad_error_text (GByteArray *out)
+{
+  put_error (out, 0, "\xff\xff");
+}
+
+static void
+too_large (GByteArray *out)
+{
+  put_header (out, MESSAGE, 2, 64 * 1024 * 1024 + 1);
+}
+
+static void
+too_large_huge (GByteArray *out)
+{
+  put_header (out, MESSAGE, 2, G_MAXUINT64);
+}
+
+static void
+too_large_wrapping (GByteArray *out)
+{
+  put_header (out, MESSAGE, 16384, G_MAXUINT64 - 16384);
+}
+
+static const struct
+{
+  const char *name;
+  void      (*put) (GByteArray *out);
+  int         code;
+} bad_frames[] =
+{
+  { "type", bad_type, GMSG_ERROR_PROTOCOL },
+  { "type-zero", bad_type_zero, GMSG_ERROR_PROTOCOL },
+  { "type-of-router", bad_type_of_router, GMSG_ERROR_PROTOCOL },
+  { "welcome", bad_welcome, GMSG_ERROR_PROTOCOL },
+  { "second-hello", bad_second_hello, GMSG_ERROR_PROTOCOL },
+  { "stop-size", bad_stop_size, GMSG_ERROR_PROTOCOL },
+  { "stop-type", bad_stop_type, GMSG_ERROR_PROTOCOL },
+  { "dropped-size", bad_dropped_size, GMSG_ERROR_PROTOCOL },
+  { "dropped-here", bad_dropped_here, GMSG_ERROR_PROTOCOL },
+  { "no-type-string", bad_no_type_string, GMSG_ERROR_PROTOCOL },
+  { "type-string-length", bad_type_string_length, GMSG_ERROR_PROTOCOL },
+  { "type-string-huge", bad_type_string_huge, GMSG_ERROR_PROTOCOL },
+  { "type-string-indefinite", bad_type_string_indefinite, GMSG_ERROR_PROTOCOL },
+  { "type-string-any", bad_type_string_any, GMSG_ERROR_PROTOCOL },
+  { "type-string-two", bad_type_string_two, GMSG_ERROR_PROTOCOL },
+  { "type-string-open", bad_type_string_open, GMSG_ERROR_PROTOCOL },
+  { "type-string-nul", bad_type_string_nul, GMSG_ERROR_PROTOCOL },
+  { "type-string-binary", bad_type_string_binary, GMSG_ERROR_PROTOCOL },
+  { "type-string-deep", bad_type_string_deep, GMSG_ERROR_PROTOCOL },
+  { "type-string-deepest", bad_type_string_deepest, GMSG_ERROR_PROTOCOL },
+  { "int-size", bad_int_size, GMSG_ERROR_PROTOCOL },
+  { "int-empty", bad_int_empty, GMSG_ERROR_PROTOCOL },
+  { "array-size", bad_array_size, GMSG_ERROR_PROTOCOL },
+  { "boolean", bad_boolean, GMSG_ERROR_PROTOCOL },
+  { "string-unterminated", bad_string_unterminated, GMSG_ERROR_PROTOCOL },
+  { "string-utf8", bad_string_utf8, GMSG_ERROR_PROTOCOL },
+  { "object-path", bad_object_path, GMSG_ERROR_PROTOCOL },
+  { "signature", bad_signature, GMSG_ERROR_PROTOCOL },
+  { "offset", bad_offset, GMSG_ERROR_PROTOCOL },
+  { "offset-order", bad_offset_order, GMSG_ERROR_PROTOCOL },
+  { "tuple-padding", bad_tuple_padding, GMSG_ERROR_PROTOCOL },
+  { "variant-empty", bad_variant_empty, GMSG_ERROR_PROTOCOL },
+  { "variant-type", bad_variant_type, GMSG_ERROR_PROTOCOL },
+  { "variant-content", bad_variant_content, GMSG_ERROR_PROTOCOL },
+  { "variant-inner", bad_variant_inner, GMSG_ERROR_PROTOCOL },
+  { "variant-nested", bad_variant_nested, GMSG_ERROR_PROTOCOL },
+  { "error-code", bad_error_code, GMSG_ERROR_PROTOCOL },
+  { "error-size", bad_error_size, GMSG_ERROR_PROTOCOL },
+  { "error-short", bad_error_short, GMSG_ERROR_PROTOCOL },
+  { "error-text", bad_error_text, GMSG_ERROR_PROTOCOL },
+  { "too-large", too_large, GMSG_ERROR_TOO_LARGE },
+  { "too-large-huge", too_large_huge, GMSG_ERROR_TOO_LARGE },
+  { "too-large-wrapping", too_large_wrapping, GMSG_ERROR_TOO_LARGE },
+};
+
+/* Promise 20: whatever the bytes, it ends its own pipe, and what came before arrives. */
+static void
+test_bad_frame (Fixture       *fixture,
+                gconstpointer  data)
+{
+  guint i = GPOINTER_TO_UINT (data);
+  g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+  g_autoptr (Peer) other = peer_new (fixture, 0, 0);
+
+  peer_open (peer);
+  peer_open (other);
+  peer_assert_works (fixture, other);
+
+  put_int32 (peer->out, 1);
+  put_int32 (peer->out, 2);
+  bad_frames[i].put (peer->out);
+  /* This comes too late. */
+  put_int32 (peer->out, 3);
+  write_all (peer->fd, peer->out);
+
+  peer_wait_finished (fixture, peer);
+  g_assert_error (peer->error, GMSG_ERROR, bad_frames[i].code);
+  g_assert_true (g_utf8_validate (peer->error->message, -1, NULL));
+  g_assert_cmpuint (peer->n_messages, ==, 2);
+  expect_error_frame (peer->fd, (guint32) bad_frames[i].code, "*");
+  g_assert_cmpuint (read_frame (peer->fd, peer->in), ==, 0);
+
+  peer_assert_works (fixture, other);
+  peer_close (fixture, peer);
+  peer_close (fixture, other);
+}
+
+/* What is refused before a pipe is opened; the address is still good. */
+static void
+test_bad_hello (Fixture       *fixture,
+                gconstpointer  data)
+{
+  g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+  g_autofree char *wrong = g_strdup (peer->secret);
+
+  wrong[0] = wrong[0] == 'f' ? 'e' : 'f';
+  for (guint i = 0; i < 14; i++)
+    {
+      guint32 code = GMSG_ERROR_PROTOCOL;
+
+      peer->fd = raw_connect (peer->path);
+      switch (i)
+        {
+        case 0: put_hello (peer->out, "DBUS", 'l', 1, 0, peer->id, peer->secret); break;
+        case 1: put_hello (peer->out, "GMSG", 'L', 1, 0, peer->id, peer->secret); break;
+        case 2: put_hello (peer->out, "GMSG", 'l', 0, 0, peer->id, peer->secret); break;
+        case 3: put_hello (peer->out, "GMSG", 'l', 2, 0, peer->id, peer->secret); break;
+        case 4: put_hello (peer->out, "GMSG", 'l', 1, 1, peer->id, peer->secret); break;
+        case 5: put_int32 (peer->out, 1); break;
+        case 6: put_frame (peer->out, STOP, NULL, NULL, 0); break;
+        case 7: put_welcome (peer->out, 1, 0, 0, 1000); break;
+        case 8: put_frame (peer->out, HELLO, NULL, "GMSG", 4); break;
+        case 9: put_header (peer->out, HELLO, 0, G_MAXUINT64); break;
+        case 10: put_header (peer->out, MESSAGE, 1, 1000000); break;
+        case 11: put (peer->out, "GET / HTTP/1.1\r\n\r\n", 18); break;
+        case 12:
+          put_hello (peer->out, "GMSG", 'l', 1, 0, peer->id, wrong);
+          code = GMSG_ERROR_CONNECTION;
+          break;
+        default:
+          put_hello (peer->out, "GMSG", 'l', 1, 0, peer->id + 1, peer->secret);
+          code = GMSG_ERROR_CONNECTION;
+          break;
+        }
+      write_all (peer->fd, peer->out);
+      expect_error_frame (peer->fd, code, "Expected *");
+      g_assert_cmpuint (read_frame (peer->fd, peer->in), ==, 0);
+      peer_hang_up (peer);
+      assert_refusal ("refusing a connection: Expected *");
+    }
+
+  peer_open (peer);
+  peer_assert_works (fixture, peer);
+  peer_close (fixture, peer);
+}
+
+/* Whoever hangs up before the greeting is none of anybody's business. */
+static void
+test_hang_up_early (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+  guint length;
+
+  peer_put_hello (peer);
+  length = peer->out->len;
+  for (guint n = 0; n < length; n++)
+    {
+      peer->fd = raw_connect (peer->path);
+      write_data (peer->fd, peer->out->data, n);
+      peer_hang_up (peer);
+    }
+  g_byte_array_set_size (peer->out, 0);
+
+  peer_open (peer);
+  peer_assert_works (fixture, peer);
+  peer_close (fixture, peer);
+  g_assert_null (take_refusal ());
+}
+
+/* Promise 19: else what arrives is a prefix, and then PEER_LOST: cut at every byte. */
+static void
+test_half_frame (Fixture       *fixture,
+                 gconstpointer  data)
+{
+  guint n_first, length;
+
+  {
+    g_autoptr (GByteArray) bytes = g_byte_array_new ();
+
+    put_int32 (bytes, 1);
+    n_first = bytes->len;
+    put_frame (bytes, MESSAGE, "s", "hello", 6);
+    length = bytes->len;
+  }
+
+  for (guint n = 0; n <= length; n++)
+    {
+      g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+      gboolean whole = n == 0 || n == n_first || n == length;
+
+      peer_open (peer);
+      put_int32 (peer->out, 1);
+      put_frame (peer->out, MESSAGE, "s", "hello", 6);
+      write_data (peer->fd, peer->out->data, n);
+      if (n % 2 == 0)
+        shutdown (peer->fd, SHUT_WR);
+      else
+        peer_hang_up (peer);
+      peer_wait_finished (fixture, peer);
+      g_assert_error (peer->error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+      g_assert_cmpuint (peer->n_messages, ==, n < n_first ? 0 : n < length ? 1 : 2);
+      g_assert_nonnull (strstr (peer->error->message, whole ? "before stop()" : "within a message"));
+      peer_close (fixture, peer);
+    }
+}
+
+/* The same within a message that is too large for the buffer. */
+static void
+test_half_large_frame (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  g_autofree guint8 *bytes = g_malloc0 (200000);
+
+  for (guint n = 1; n < 200000; n += 33331)
+    {
+      g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+
+      peer_open (peer);
+      put_int32 (peer->out, 1);
+      put_header (peer->out, MESSAGE, 2, 200000);
+      put (peer->out, "ay\0\0\0\0\0\0", 8);
+      put (peer->out, bytes, n);
+      write_all (peer->fd, peer->out);
+      peer_hang_up (peer);
+      peer_wait_finished (fixture, peer);
+      g_assert_error (peer->error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+      g_assert_nonnull (strstr (peer->error->message, "within a message"));
+      g_assert_cmpuint (peer->n_messages, ==, 1);
+      peer_close (fixture, peer);
+    }
+}
+
+/* An error of the worker's is not the router's: promise 20 has three codes. */
+static void
+test_error_of_worker (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  for (int code = 0; code <= GMSG_ERROR_NOT_SUPPORTED; code++)
+    {
+      g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+
+      peer_open (peer);
+      put_int32 (peer->out, 1);
+      put_error (peer->out, (guint32) code, "out of paper");
+      write_all (peer->fd, peer->out);
+      peer_wait_finished (fixture, peer);
+      g_assert_error (peer->error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+      g_assert_nonnull (strstr (peer->error->message, "out of paper"));
+      g_assert_cmpuint (peer->n_messages, ==, 1);
+      peer_close (fixture, peer);
+    }
+}
+
+/* More than the credit. */
+static void
+test_credit_violation (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  static const GMsgOverflow policies[] = { GMSG_OVERFLOW_BLOCK, GMSG_OVERFLOW_FAIL };
+
+  for (guint i = 0; i < G_N_ELEMENTS (policies); i++)
+    {
+      g_autoptr (Peer) peer = peer_new (fixture, 3, policies[i]);
+
+      peer_open (peer);
+      g_assert_cmpuint (peer->in->data[1], ==, policies[i]);
+      g_assert_cmpuint (get_number (peer->in->data + 4, 4), ==, 3);
+
+      /* The router delivers nothing meanwhile. */
+      for (int j = 0; j < 4; j++)
+        put_int32 (peer->out, j);
+      write_all (peer->fd, peer->out);
+      expect_error_frame (peer->fd, GMSG_ERROR_PROTOCOL, "Expected at most 3 *");
+      peer_wait_finished (fixture, peer);
+      g_assert_error (peer->error, GMSG_ERROR, GMSG_ERROR_PROTOCOL);
+      g_assert_cmpuint (peer->n_messages, ==, 3);
+      peer_close (fixture, peer);
+    }
+}
+
+/* Credit comes back as messages are delivered, and a peer that does not read it costs
+ * nothing: what has not gone out is told of at once, later. */
+static void
+test_credit_unread (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autoptr (Peer) peer = peer_new (fixture, 1, GMSG_OVERFLOW_BLOCK);
+  guint64 n_places = 0;
+  guint n_frames = 0;
+
+  peer_open (peer);
+  for (guint i = 0; i < 4000; i++)
+    {
+      put_int32 (peer->out, (gint32) i);
+      write_all (peer->fd, peer->out);
+      iterate_until (fixture->context, peer->n_messages > i);
+    }
+
+  while (n_places < 4000)
+    {
+      g_assert_cmpuint (read_frame (peer->fd, peer->in), ==, CREDIT);
+      n_places += get_number (peer->in->data, 8);
+      n_frames++;
+    }
+  g_assert_cmpuint (n_places, ==, 4000);
+  g_assert_cmpuint (n_frames, <, 2000);
+  peer_close (fixture, peer);
+}
+
+/* A peer that lets the router write nothing is still read. */
+static void
+test_half_closed (Fixture       *fixture,
+                  gconstpointer  data)
+{
+  g_autoptr (Peer) peer = peer_new (fixture, 1, GMSG_OVERFLOW_BLOCK);
+
+  peer_open (peer);
+  shutdown (peer->fd, SHUT_RD);
+  for (guint i = 0; i < 500; i++)
+    {
+      put_int32 (peer->out, (gint32) i);
+      write_all (peer->fd, peer->out);
+      iterate_until (fixture->context, peer->n_messages > i);
+    }
+  put_frame (peer->out, STOP, NULL, NULL, 0);
+  write_all (peer->fd, peer->out);
+  peer_wait_finished (fixture, peer);
+  g_assert_no_error (peer->error);
+  peer_close (fixture, peer);
+}
+
+/* A drop-oldest pipe takes any number, and adds the worker's count to its own. */
+static void
+test_dropped (Fixture       *fixture,
+              gconstpointer  data)
+{
+  g_autoptr (Peer) peer = peer_new (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST);
+
+  peer_open (peer);
+  put_counter (peer->out, DROPPED, 5);
+  for (int i = 0; i < 10; i++)
+    put_int32 (peer->out, i);
+  put_counter (peer->out, DROPPED, 2);
+  put_frame (peer->out, STOP, NULL, NULL, 0);
+  write_all (peer->fd, peer->out);
+  /* The router reads to the end, and hangs up, before anything is delivered. */
+  g_assert_cmpuint (read_frame (peer->fd, peer->in), ==, 0);
+  peer_wait_finished (fixture, peer);
+  g_assert_no_error (peer->error);
+  g_assert_cmpuint (peer->n_messages, ==, 2);
+  assert_message (peer, 0, "8");
+  assert_message (peer, 1, "9");
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (peer->receiver), ==, 5 + 8 + 2);
+  peer_close (fixture, peer);
+}
+
+/* A worker of the other byte order: values arrive as they were meant. */
+static void
+test_swapped (Fixture       *fixture,
+              gconstpointer  data)
+{
+  static const char *texts[] =
+  {
+    "int32 -2", "uint16 513", "int64 -3", "uint64 72623859790382856", "1.5", "byte 0x07", "true",
+    "'text'", "@ai [1, -2, 3]", "@ay [0x01, 0x02]", "(byte 0x01, int32 2, 'three', 4.0)",
+    "{'a': <int32 1>, 'b': <uint16 2>}", "@mx 5", "[<uint32 1>, <(int64 2, 'x')>]", "@a(st) [('a', 1)]",
+  };
+  g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+
+  /* This machine's order is little-endian, or the other end is the swapped one. */
+  peer->fd = raw_connect (peer->path);
+  put_hello (peer->out, "GMSG", G_BYTE_ORDER == G_LITTLE_ENDIAN ? 'B' : 'l', 1, 0, peer->id, peer->secret);
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
+    {
+      g_autoptr (GVariant) value = g_variant_parse (NULL, texts[i], NULL, NULL, NULL);
+      g_autoptr (GVariant) swapped = g_variant_byteswap (value);
+
+      put_frame (peer->out, MESSAGE, g_variant_get_type_string (swapped),
+                 g_variant_get_data (swapped), g_variant_get_size (swapped));
+    }
+  {
+    /* A large one. */
+    g_autofree guint8 *numbers = g_malloc0 (400000);
+
+    for (guint i = 0; i < 100000; i++)
+      numbers[4 * i + (G_BYTE_ORDER == G_LITTLE_ENDIAN ? 3 : 0)] = (guint8) i;
+    put_frame (peer->out, MESSAGE, "au", numbers, 400000);
+  }
+  put_frame (peer->out, STOP, NULL, NULL, 0);
+  write_all (peer->fd, peer->out);
+  peer_wait_finished (fixture, peer);
+  g_assert_no_error (peer->error);
+
+  g_assert_cmpuint (peer->n_messages, ==, G_N_ELEMENTS (texts) + 1);
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
+    {
+      g_autoptr (GVariant) value = g_variant_parse (NULL, texts[i], NULL, NULL, NULL);
+
+      g_assert_cmpvariant (g_ptr_array_index (peer->messages, i), value);
+    }
+  {
+    gsize n;
+    const guint32 *numbers = g_variant_get_fixed_array (g_ptr_array_index (peer->messages, G_N_ELEMENTS (texts)),
+                                                        &n, sizeof (guint32));
+
+    g_assert_cmpuint (n, ==, 100000);
+    for (guint i = 0; i < n; i++)
+      g_assert_cmpuint (numbers[i], ==, i % 256);
+  }
+  peer_close (fixture, peer);
+}
+
+/* What a message takes of the router's memory, whose pages are counted. */
+static gsize
+get_memory (void)
+{
+  g_autofree char *text = NULL;
+  guint64 size, resident;
+
+  g_assert_true (g_file_get_contents ("/proc/self/statm", &text, NULL, NULL));
+  g_assert_cmpint (sscanf (text, "%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, &size, &resident), ==, 2);
+  return (gsize) resident * 4096;
+}
+
+/* Writes @bytes again and again, until the router has taken none for a while, or @most. */
+static gsize
+flood (int         fd,
+       GByteArray *bytes,
+       gsize       most)
+{
+  gint64 since = g_get_monotonic_time ();
+  gsize n_written = 0, at = 0;
+
+  while (n_written < most && g_get_monotonic_time () < since + 300 * G_TIME_SPAN_MILLISECOND)
+    {
+      gssize n = send (fd, bytes->data + at, bytes->len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+      if (n > 0)
+        {
+          at = (at + (gsize) n) % bytes->len;
+          n_written += (gsize) n;
+          since = g_get_monotonic_time ();
+        }
+      else
+        {
+          g_assert_cmpint (errno, ==, EAGAIN);
+          g_thread_yield ();
+        }
+    }
+
+  /* To the end of the frame. */
+  g_byte_array_remove_range (bytes, 0, (guint) at);
+  return n_written;
+}
+
+/* Promise 20: a flood fills the worker's memory, not the router's; whatever it is made of. */
+static void
+test_flood (Fixture       *fixture,
+            gconstpointer  data)
+{
+  g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+  g_autoptr (Peer) other = peer_new (fixture, 0, 0);
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  gsize before, n_written, limit = 1024 * 1024;
+
+  gmsg_router_set_max_message_size (fixture->router, limit);
+  peer->keep = FALSE;
+  peer_open (peer);
+  peer_open (other);
+
+  switch (GPOINTER_TO_INT (data))
+    {
+    case 0: /* numbers */
+      for (int i = 0; i < 1000; i++)
+        put_int32 (bytes, i);
+      break;
+
+    case 1: /* messages without any content */
+      for (int i = 0; i < 1000; i++)
+        put_frame (bytes, MESSAGE, "as", NULL, 0);
+      break;
+
+    case 2: /* large ones */
+      {
+        g_autofree char *zeros = g_malloc0 (limit);
+
+        put_frame (bytes, MESSAGE, "ay", zeros, limit);
+      }
+      break;
+
+    default: /* types, of which GLib holds more than the sender pays for */
+      for (int i = 0; i < 3000; i++)
+        {
+          g_autoptr (GString) type = g_string_new ("a(");
+
+          for (int bit = 0; bit < 14; bit++)
+            g_string_append_c (type, (i >> bit) & 1 ? 'i' : 'u');
+          for (int j = 0; j < 4000; j++)
+            g_string_append_c (type, 'y');
+          g_string_append_c (type, ')');
+          put_frame (bytes, MESSAGE, type->str, NULL, 0);
+        }
+      break;
+    }
+
+  before = get_memory ();
+  n_written = flood (peer->fd, bytes, 64 * limit);
+  g_test_message ("%zu KiB were taken, memory grew by %zu KiB", n_written / 1024,
+                  (get_memory () - MIN (before, get_memory ())) / 1024);
+
+  /* What waits, what one read takes beyond that, and what the kernel holds. */
+  g_assert_cmpuint (n_written, <, 4 * limit);
+  if (g_getenv ("ASAN_OPTIONS") == NULL && g_getenv ("TSAN_OPTIONS") == NULL)
+    g_assert_cmpuint (get_memory (), <, before + 16 * limit);
+
+  /* Others are not concerned, and nothing is lost once it is delivered. */
+  put_frame (other->out, STOP, NULL, NULL, 0);
+  write_all (other->fd, other->out);
+  g_assert_cmpuint (read_frame (other->fd, other->in), ==, 0);
+
+  put_frame (bytes, STOP, NULL, NULL, 0);
+  for (gsize at = 0; at < bytes->len;)
+    {
+      gssize n = send (peer->fd, bytes->data + at, bytes->len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+      if (n > 0)
+        at += (gsize) n;
+      else
+        g_main_context_iteration (fixture->context, FALSE);
+    }
+  peer_wait_finished (fixture, peer);
+  g_assert_no_error (peer->error);
+  peer_wait_finished (fixture, other);
+  peer_close (fixture, peer);
+  peer_close (fixture, other);
+}
+
+/* A peer that hangs up while it is not read, and one whose pipe is closed then. */
+static void
+test_flood_ends (Fixture       *fixture,
+                 gconstpointer  data)
+{
+  for (int i = 0; i < 3; i++)
+    {
+      g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+      g_autoptr (GByteArray) bytes = g_byte_array_new ();
+
+      gmsg_router_set_max_message_size (fixture->router, 10000);
+      peer->keep = FALSE;
+      peer_open (peer);
+      for (int j = 0; j < 1000; j++)
+        put_int32 (bytes, j);
+      flood (peer->fd, bytes, 10000000);
+
+      if (i == 0)
+        {
+          peer_hang_up (peer);
+          peer_wait_finished (fixture, peer);
+          g_assert_error (peer->error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+          peer_close (fixture, peer);
+        }
+      else if (i == 1)
+        {
+          /* The rest goes through, to be discarded. */
+          peer_close (fixture, peer);
+          put_frame (bytes, STOP, NULL, NULL, 0);
+          for (gsize at = 0; at < bytes->len;)
+            {
+              gssize n = send (peer->fd, bytes->data + at, bytes->len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+              if (n > 0)
+                at += (gsize) n;
+              else
+                g_main_context_iteration (fixture->context, FALSE);
+            }
+          while (read_frame (peer->fd, peer->in) != 0)
+            continue;
+          iterate_all (fixture->context);
+          for (char *message = take_warning (); message != NULL; message = take_warning ())
+            {
+              g_assert_true (g_str_has_prefix (message, "discarding "));
+              g_free (message);
+            }
+        }
+      else
+        {
+          /* stop() does not wait for it. */
+          gmsg_router_stop (fixture->router, NULL);
+          assert_warning ("*1 unclosed pipe*");
+          assert_warning ("dropping * undelivered messages");
+          assert_no_warning ();
+        }
+    }
+}
+
+/* Strangers who say nothing take no place from who does. */
+static void
+test_strangers (Fixture       *fixture,
+                gconstpointer  data)
+{
+  g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+  int fds[200];
+
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
+    {
+      fds[i] = raw_connect (peer->path);
+      if (i % 2 == 0)
+        write_data (fds[i], "\1\0\0", 3);
+    }
+  peer_open (peer);
+  peer_assert_works (fixture, peer);
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
+    close (fds[i]);
+  peer_assert_works (fixture, peer);
+  peer_close (fixture, peer);
+}
+
+/* More at once than the router cares to hold: they wait, and all are served. */
+typedef struct
+{
+  char *address;
+  int   n_failed; /* atomic */
+} Crowd;
+
+static void
+crowd_cb (gpointer data,
+          gpointer user_data)
+{
+  Peer *peer = data;
+  Crowd *crowd = user_data;
+  g_autofree char *address = g_strdup_printf ("unix:path=%s,pipe=%" G_GUINT64_FORMAT ",secret=%s",
+                                              peer->path, peer->id, peer->secret);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GMsgSender) sender = gmsg_sender_new_for_address (address, &error);
+
+  if (sender == NULL)
+    {
+      g_printerr ("%s\n", error->message);
+      g_atomic_int_inc (&crowd->n_failed);
+      return;
+    }
+  gmsg_sender_start (sender, NULL);
+  gmsg_sender_send (sender, g_variant_new_int32 (1), NULL);
+  gmsg_sender_stop (sender, NULL);
+}
+
+static void
+test_crowd (Fixture       *fixture,
+            gconstpointer  data)
+{
+  g_autoptr (GPtrArray) peers = g_ptr_array_new_with_free_func ((GDestroyNotify) peer_free);
+  Crowd crowd = { NULL, 0 };
+  int fds[300];
+  GThreadPool *pool;
+
+  for (guint i = 0; i < 60; i++)
+    g_ptr_array_add (peers, peer_new (fixture, 0, 0));
+
+  /* As many strangers as it holds, and some in the queue before the door. */
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
+    fds[i] = raw_connect (((Peer *) peers->pdata[0])->path);
+
+  pool = g_thread_pool_new (crowd_cb, &crowd, 60, TRUE, NULL);
+  for (guint i = 0; i < peers->len; i++)
+    g_thread_pool_push (pool, peers->pdata[i], NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
+    {
+      if (i % 8 == 0)
+        iterate_all (fixture->context);
+      close (fds[i]);
+    }
+  g_thread_pool_free (pool, FALSE, TRUE);
+  g_assert_cmpint (crowd.n_failed, ==, 0);
+
+  for (guint i = 0; i < peers->len; i++)
+    {
+      Peer *peer = peers->pdata[i];
+
+      peer_wait_finished (fixture, peer);
+      g_assert_no_error (peer->error);
+      g_assert_cmpuint (peer->n_messages, ==, 1);
+      peer_close (fixture, peer);
+    }
+}
+
+/* Promise 22, as bytes. */
+static void
+test_cancel (Fixture       *fixture,
+             gconstpointer  data)
+{
+  for (int i = 0; i < 2; i++)
+    {
+      g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+
+      if (i == 1)
+        gmsg_receiver_cancel (peer->receiver);
+      peer_open (peer);
+      if (i == 0)
+        gmsg_receiver_cancel (peer->receiver);
+      g_assert_cmpuint (read_frame (peer->fd, peer->in), ==, CANCEL);
+      g_assert_cmpuint (peer->in->len, ==, 0);
+      gmsg_receiver_cancel (peer->receiver);
+      peer_assert_works (fixture, peer);
+
+      /* It is said once. */
+      peer_close (fixture, peer);
+      g_assert_cmpuint (read_frame (peer->fd, peer->in), ==, CLOSED);
+      g_assert_cmpuint (peer->in->len, ==, 0);
+      put_frame (peer->out, STOP, NULL, NULL, 0);
+      write_all (peer->fd, peer->out);
+      g_assert_cmpuint (read_frame (peer->fd, peer->in), ==, 0);
+    }
+}
+
+/* stop() ends the connections. */
+static void
+test_router_stops (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+
+  peer_open (peer);
+  put_int32 (peer->out, 1);
+  put_int32 (peer->out, 2);
+  write_all (peer->fd, peer->out);
+  gmsg_router_stop (fixture->router, NULL);
+  /* What was there is counted. */
+  assert_warning ("*1 unclosed pipe");
+  assert_warning ("dropping 2 undelivered messages");
+  g_assert_cmpuint (read_frame (peer->fd, peer->in), ==, 0);
+  g_assert_cmpuint (peer->n_finished, ==, 0);
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  static const char *floods[] = { "numbers", "empty", "large", "types" };
+
+  test_init (&argc, &argv);
+  g_log_set_handler ("GMsgRouter", G_LOG_LEVEL_MESSAGE, refusal_cb, NULL);
+
+  fixture_test ("/wire/p19/by-hand", test_by_hand);
+  fixture_test ("/wire/p19/slowly", test_slowly);
+  for (guint i = 0; i < G_N_ELEMENTS (bad_frames); i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/wire/p20/bad-frame/%s", bad_frames[i].name);
+
+      g_test_add (path, Fixture, GUINT_TO_POINTER (i), fixture_set_up, test_bad_frame, fixture_tear_down);
+    }
+  fixture_test ("/wire/p20/bad-hello", test_bad_hello);
+  fixture_test ("/wire/p20/hang-up-early", test_hang_up_early);
+  fixture_test ("/wire/p19/half-frame", test_half_frame);
+  fixture_test ("/wire/p19/half-large-frame", test_half_large_frame);
+  fixture_test ("/wire/p20/error-of-worker", test_error_of_worker);
+  fixture_test ("/wire/p18/credit-violation", test_credit_violation);
+  fixture_test ("/wire/p18/credit-unread", test_credit_unread);
+  fixture_test ("/wire/p18/half-closed", test_half_closed);
+  fixture_test ("/wire/p18/dropped", test_dropped);
+  fixture_test ("/wire/p19/swapped", test_swapped);
+  for (guint i = 0; i < G_N_ELEMENTS (floods); i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/wire/p20/flood/%s", floods[i]);
+
+      g_test_add (path, Fixture, GUINT_TO_POINTER (i), fixture_set_up, test_flood, fixture_tear_down);
+    }
+  fixture_test ("/wire/p20/flood-ends", test_flood_ends);
+  fixture_test ("/wire/p20/strangers", test_strangers);
+  fixture_test ("/wire/p20/crowd", test_crowd);
+  fixture_test ("/wire/p22/cancel", test_cancel);
+  fixture_test ("/wire/p19/router-stops", test_router_stops);
+
+  return g_test_run ();
+}
