@@ -193,13 +193,13 @@ class WindowTest(unittest.TestCase):
         self.assertRegex(run.report['problem'], r'\ACould not read /proc/self/mem: .*Input/output error\Z')
 
     def test_frames_keep_coming(self):
-        self.make_many_files(10 * MIN_RATE)
+        self.make_many_files(40 * MIN_RATE)
         for number in range(2):
             make_sparse_file(self.path(b'large %d' % number), 64 << 20)
 
         def measure():
             run = self.run_window('finish', self.tree)
-            self.assertEqual(len(run.results), 10 * MIN_RATE + 2)
+            self.assertEqual(len(run.results), 40 * MIN_RATE + 2)
             seconds = int(run.report['usec']) / 1e6
             return {
                 'frames a second': round(int(run.report['frames']) / seconds, 1),
@@ -207,10 +207,10 @@ class WindowTest(unittest.TestCase):
                 'results a second': round(len(run.results) / seconds),
             }
 
-        # Where messages starve the frames there are less than 5 a second. With five
-        # times as much to do as it can, a machine has 15 to 40, and without 50 to 60.
-        self.attempt(measure, lambda found: found['frames a second'] >= 12 and
-                     found['longest frame, ms'] <= 1000 and found['results a second'] >= MIN_RATE)
+        # Where messages starve the frames there are less than 5 a second; a machine
+        # with three times as much to do as it can has more than 40.
+        self.attempt(measure, lambda found: found['frames a second'] >= 20 and
+                     found['longest frame, ms'] <= 600 and found['results a second'] >= MIN_RATE)
 
     def test_cancel(self):
         self.make_endless_work()
