@@ -41,6 +41,7 @@ package_probe ()
     xauth) echo "program xauth" ;;
     binutils) echo "program nm" ;;
     node-typescript) echo "program tsc" ;;
+    python3-gbulb) echo "file /usr/lib/python3/dist-packages/gbulb/__init__.py" ;;
     python3) echo "program /usr/bin/python3" ;;
     libc6-dev) echo "file /usr/include/stdio.h" ;;
     libglib2.0-dev) echo "pkg-config gio-2.0" ;;
