@@ -66,6 +66,7 @@ struct _Link
   GMsgPipe    *pipe;   /* (owned); immutable. A cycle, which the end of the link breaks */
   char        *secret; /* (owned); immutable */
   char        *program; /* (owned) (nullable); immutable: of the process that was spawned */
+  GSubprocess *process; /* (owned) (nullable); server->lock: spawned, and not watched yet */
   gboolean     touched; /* atomic: it waits in server->touched */
   gboolean     withdrawn; /* atomic: handing over has failed */
 
@@ -148,13 +149,14 @@ link_free (GMsgLink *link)
   g_free (self->exit);
   g_free (self->lost);
   clear_source (&self->timer);
+  g_clear_object (&self->process);
   gmsg_pipe_unref (self->pipe);
   server_unref (self->server);
   g_free (self->secret);
   g_free (self);
 }
 
-/* Any thread, with the channel's lock held. */
+/* Any thread; the server has not been shut down. */
 static void
 link_touch (GMsgLink *link)
 {
@@ -230,14 +232,28 @@ link_new (GMsgServer  *server,
   return self;
 }
 
+/* Takes the table's reference away, where it has not been taken yet: the link may be
+ * withdrawn while the run ends. */
+static void
+link_remove (Link *self)
+{
+  GMsgServer *server = self->server;
+  gboolean removed;
+
+  g_mutex_lock (&server->lock);
+  removed = g_hash_table_steal (server->links, &self->pipe->id);
+  g_mutex_unlock (&server->lock);
+
+  if (removed)
+    gmsg_link_unref (&self->parent);
+}
+
 /* The worker's side ends here, once, cleanly or with an error; what came before is in the
- * channel already. */
+ * channel already. The caller has a reference. */
 static void
 link_end (Link         *self,
           const GError *error)
 {
-  GMsgServer *server = self->server;
-
   if (self->ended)
     return;
 
@@ -248,12 +264,7 @@ link_end (Link         *self,
     g_debug ("pipe #%" G_GUINT64_FORMAT ": %s", self->pipe->id, error->message);
 
   gmsg_pipe_receive_end (self->pipe, error);
-
-  /* Usually the last reference. */
-  g_mutex_lock (&server->lock);
-  g_hash_table_steal (server->links, &self->pipe->id);
-  g_mutex_unlock (&server->lock);
-  gmsg_link_unref (&self->parent);
+  link_remove (self);
 }
 
 static void
@@ -275,7 +286,9 @@ link_waited_cb (gpointer data)
 {
   Link *self = data;
 
+  gmsg_link_ref (&self->parent);
   link_end_lost (self);
+  gmsg_link_unref (&self->parent);
   return G_SOURCE_REMOVE;
 }
 
@@ -334,33 +347,22 @@ exited_cb (GObject      *object,
   gmsg_link_unref (&self->parent);
 }
 
-/* For the thread: to watch a process that was spawned in another one. */
-typedef struct
-{
-  Link        *link;    /* (owned) */
-  GSubprocess *process; /* (owned) */
-} Watch;
-
-static gboolean
-watch_cb (gpointer data)
-{
-  Watch *watch = data;
-  Link *link = watch->link;
-
-  link->server->n_watches++;
-  g_subprocess_wait_async (watch->process, link->server->cancellable, exited_cb,
-                           gmsg_link_ref (&link->parent));
-  return G_SOURCE_REMOVE;
-}
-
+/* The process may have been spawned in any thread; it is watched in this one. */
 static void
-watch_free (gpointer data)
+link_watch (Link *self)
 {
-  Watch *watch = data;
+  GMsgServer *server = self->server;
+  g_autoptr (GSubprocess) process = NULL;
 
-  gmsg_link_unref (&watch->link->parent);
-  g_object_unref (watch->process);
-  g_free (watch);
+  g_mutex_lock (&server->lock);
+  process = g_steal_pointer (&self->process);
+  g_mutex_unlock (&server->lock);
+
+  if (process == NULL)
+    return;
+
+  server->n_watches++;
+  g_subprocess_wait_async (process, server->cancellable, exited_cb, gmsg_link_ref (&self->parent));
 }
 
 static gboolean connection_write_cb (GSocket      *socket,
@@ -481,6 +483,8 @@ link_update (Link *self)
 
   if (self->ended || g_atomic_int_get (&self->withdrawn))
     return;
+
+  link_watch (self);
 
   g_mutex_lock (&channel->lock);
   cancelled = pipe->cancelled;
@@ -1177,8 +1181,8 @@ gmsg_server_listen (GMsgChannel  *channel,
   return channel->server != NULL;
 }
 
-/* The pipe has been exported; the table and the pipe own the link. @program is that of a
- * process to be spawned, or NULL. */
+/* The pipe has been exported. Returns a reference to the link beside those of the table and
+ * the pipe, since it may end at once. @program is that of a process to be spawned, or NULL. */
 static Link *
 server_add_link (GMsgPipe    *pipe,
                  const char  *program,
@@ -1202,6 +1206,7 @@ server_add_link (GMsgPipe    *pipe,
   if (link == NULL)
     return NULL;
 
+  gmsg_link_ref (&link->parent);
   g_mutex_lock (&server->lock);
   g_hash_table_insert (server->links, &pipe->id, link);
   g_mutex_unlock (&server->lock);
@@ -1223,9 +1228,7 @@ server_withdraw_link (Link *link)
   GMsgLink *of_pipe;
 
   g_atomic_int_set (&link->withdrawn, TRUE);
-  g_mutex_lock (&link->server->lock);
-  g_hash_table_steal (link->server->links, &pipe->id);
-  g_mutex_unlock (&link->server->lock);
+  link_remove (link);
 
   g_mutex_lock (&pipe->channel->lock);
   of_pipe = g_steal_pointer (&pipe->link);
@@ -1233,7 +1236,6 @@ server_withdraw_link (Link *link)
 
   if (of_pipe != NULL)
     gmsg_link_unref (of_pipe);
-  gmsg_link_unref (&link->parent);
 }
 
 static char *
@@ -1248,6 +1250,7 @@ char *
 gmsg_server_export (GMsgPipe  *pipe,
                     GError   **error)
 {
+  char *address;
   Link *link;
 
   if (!gmsg_pipe_export (pipe, error))
@@ -1261,7 +1264,9 @@ gmsg_server_export (GMsgPipe  *pipe,
     }
 
   g_debug ("pipe #%" G_GUINT64_FORMAT ": handed over", pipe->id);
-  return link_dup_address (link);
+  address = link_dup_address (link);
+  gmsg_link_unref (&link->parent);
+  return address;
 }
 
 /* With the address in the environment of the child, and not left in the launcher's. */
@@ -1285,6 +1290,24 @@ spawn_with_address (GSubprocessLauncher  *launcher,
   return process;
 }
 
+/* Has the thread watch @process; once the run has ended, nobody needs to. */
+static void
+link_set_process (Link        *self,
+                  GSubprocess *process)
+{
+  GMsgChannel *channel = self->pipe->channel;
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&channel->server_lock);
+
+  if (channel->server_ended)
+    return;
+
+  g_mutex_lock (&self->server->lock);
+  self->process = g_object_ref (process);
+  g_mutex_unlock (&self->server->lock);
+
+  link_touch (&self->parent);
+}
+
 GSubprocess *
 gmsg_server_spawn (GMsgPipe             *pipe,
                    GSubprocessLauncher  *launcher,
@@ -1294,7 +1317,6 @@ gmsg_server_spawn (GMsgPipe             *pipe,
   g_autoptr (GSubprocessLauncher) owned = NULL;
   g_autoptr (GSubprocess) process = NULL;
   g_autofree char *address = NULL;
-  Watch *watch;
   Link *link;
 
   if (!gmsg_pipe_export (pipe, error))
@@ -1307,8 +1329,6 @@ gmsg_server_spawn (GMsgPipe             *pipe,
       return NULL;
     }
 
-  /* It may end as soon as the worker runs. */
-  gmsg_link_ref (&link->parent);
   address = link_dup_address (link);
   owned = launcher != NULL ? g_object_ref (launcher)
                            : g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_NONE);
@@ -1321,10 +1341,8 @@ gmsg_server_spawn (GMsgPipe             *pipe,
       return NULL;
     }
 
-  watch = g_new0 (Watch, 1);
-  watch->link = link;
-  watch->process = g_object_ref (process);
-  g_main_context_invoke_full (link->server->context, G_PRIORITY_DEFAULT, watch_cb, watch, watch_free);
+  link_set_process (link, process);
+  gmsg_link_unref (&link->parent);
 
   g_debug ("pipe #%" G_GUINT64_FORMAT ": handed over to “%s”", pipe->id, argv[0]);
   return g_steal_pointer (&process);
@@ -1350,12 +1368,20 @@ gmsg_server_shutdown (GMsgChannel *channel)
   g_thread_join (self->thread);
   remove_socket (self->path, self->directory);
 
-  /* What was the thread's is this one's now. */
-  while ((link = g_async_queue_try_pop (self->touched)) != NULL)
-    gmsg_link_unref (&link->parent);
+  /* What was the thread's is this one's now; but a link may still be withdrawn. */
+  g_mutex_lock (&self->lock);
   links = g_hash_table_get_values (self->links);
   for (GList *item = links; item != NULL; item = item->next)
-    link_end (item->data, NULL);
+    gmsg_link_ref (item->data);
+  g_mutex_unlock (&self->lock);
+
+  for (GList *item = links; item != NULL; item = item->next)
+    {
+      link_end (item->data, NULL);
+      gmsg_link_unref (item->data);
+    }
+  while ((link = g_async_queue_try_pop (self->touched)) != NULL)
+    gmsg_link_unref (&link->parent);
 
   server_unref (self);
 }

@@ -1643,6 +1643,99 @@ test_many (Fixture       *fixture,
   wait_until (count_entries ("/proc/self/fd") <= n_fds + 1);
 }
 
+/* Promise 6, where the router stops at once. */
+static void
+test_stop_at_once (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  guint n_fds = 0;
+
+  for (int i = 0; i < 30; i++)
+    {
+      g_autoptr (Sink) sink = NULL;
+      g_autoptr (GMsgSender) sender = NULL;
+      g_autoptr (GSubprocess) process = NULL;
+      g_autoptr (GError) error = NULL;
+
+      if (i > 0)
+        gmsg_router_start (fixture->router, &error);
+      g_assert_no_error (error);
+      sender = new_pipe (fixture, 0, 0, &sink);
+      process = spawn (sender, G_SUBPROCESS_FLAGS_NONE, "unopened", 0);
+      sink_close (fixture, sink);
+      gmsg_router_stop (fixture->router, &error);
+      g_assert_no_error (error);
+      wait_for_exit (process);
+
+      /* GLib keeps some of its own from the first on. */
+      if (i == 0)
+        n_fds = count_entries ("/proc/self/fd");
+    }
+  wait_until (count_entries ("/proc/self/fd") <= n_fds);
+}
+
+/* Handing over in a thread, while the router closes the pipe or stops. */
+typedef struct
+{
+  GMsgSender *sender;
+  gboolean    spawn;
+  int         started; /* atomic */
+} HandOver;
+
+static gpointer
+hand_over_thread (gpointer data)
+{
+  HandOver *hand_over = data;
+  const char *argv[] = { "/nonexistent/worker", NULL };
+  g_autofree char *address = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_atomic_int_set (&hand_over->started, TRUE);
+  if (hand_over->spawn)
+    g_assert_null (gmsg_sender_spawn (hand_over->sender, NULL, argv, &error));
+  else
+    address = gmsg_sender_dup_address (hand_over->sender, &error);
+
+  if (error != NULL && !g_error_matches (error, GMSG_ERROR, GMSG_ERROR_CLOSED) &&
+      error->domain != G_SPAWN_ERROR)
+    g_error ("%s", error->message);
+  g_clear_object (&hand_over->sender);
+  return NULL;
+}
+
+static void
+test_hand_over_racing (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  for (int i = 0; i < 200; i++)
+    {
+      g_autoptr (Sink) sink = NULL;
+      g_autoptr (Sink) other = NULL;
+      g_autoptr (GMsgSender) first = NULL;
+      g_autofree char *address = NULL;
+      HandOver hand_over = { NULL, i % 2, FALSE };
+      GThread *thread;
+
+      if (!gmsg_router_get_running (fixture->router))
+        gmsg_router_start (fixture->router, NULL);
+
+      /* The server runs already. */
+      first = new_pipe (fixture, 0, 0, &other);
+      address = dup_address (first);
+      hand_over.sender = new_pipe (fixture, 0, 0, &sink);
+      thread = g_thread_new ("hand-over", hand_over_thread, &hand_over);
+      wait_until (g_atomic_int_get (&hand_over.started));
+      for (int j = i % 50; j > 0; j--)
+        g_thread_yield ();
+
+      sink_close (fixture, sink);
+      sink_close (fixture, other);
+      if (i % 4 < 2)
+        gmsg_router_stop (fixture->router, NULL);
+      g_thread_join (thread);
+    }
+}
+
 static void
 add_ways (const char *name,
           void      (*function) (Fixture *, gconstpointer))
@@ -1719,6 +1812,8 @@ main (int    argc,
   fixture_test ("/process/p19/addresses", test_addresses);
   fixture_test ("/process/p20/used-twice", test_used_twice);
   fixture_test ("/process/p20/secrets", test_secrets);
+  fixture_test ("/process/p06/stop-at-once", test_stop_at_once);
+  fixture_test ("/process/p19/hand-over-racing", test_hand_over_racing);
   fixture_test ("/process/p22/closed-before-opened", test_closed_before_opened);
 
   return g_test_run ();
