@@ -5,6 +5,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 import argparse
+import atexit
 import json
 import os
 import platform
@@ -58,9 +59,15 @@ def start_display():
     read_end, write_end = os.pipe()
     display = subprocess.Popen(["Xvfb", "-displayfd", str(write_end), "-screen", "0", "800x600x24", "-noreset"],
                                pass_fds=[write_end], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    atexit.register(stop_display)
     os.close(write_end)
     with os.fdopen(read_end) as file:
         os.environ["DISPLAY"] = ":" + file.readline().strip()
+
+
+def stop_display():
+    display.terminate()
+    display.wait()
 
 
 def own_seconds():
@@ -156,10 +163,6 @@ def main():
         cases = [Case(*case) for case in groups.GROUPS[name](options.build_dir, options.quick)]
         results["groups"][name] = run_group(name, cases, groups.ROUNDS.get(name, lambda n: n)(n_rounds),
                                             patient=not options.quick)
-
-    if display is not None:
-        display.terminate()
-        display.wait()
 
     results["bars"] = [vars(bar) for bar in report.all_bars(results)]
     (options.build_dir / "results.json").write_text(json.dumps(results, indent=1) + "\n")

@@ -313,7 +313,7 @@ def error_bars(all_values):
 
 
 def plot_throughput(group, path, pyplot):
-    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(7, 5), layout="constrained")
     points = ["1", "2", "4", "8"]
     for colour, variant in zip(COLOURS, group.variants("2")):
         medians, errors = error_bars([group.values(variant, point, "ns") for point in points])
@@ -321,18 +321,25 @@ def plot_throughput(group, path, pyplot):
                       linewidth=2.5 if variant == "gmsgrouter" else 1.2)
     axes.axhline(quartiles(group.values("floor", "1", "ns"))[1], color="black", linestyle=":", label="floor")
     axes.set(xlabel="senders", ylabel="ns a message", yscale="log", title="Time a message, by senders: less is better")
-    axes.legend(fontsize="small", ncols=2)
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_minor_formatter("{x:,.0f}")
+    axes.tick_params(axis="y", which="both", labelsize="small")
+    axes.legend(fontsize="small", ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.14))
     write_plot(figure, path)
 
 
 def plot_frames(group, path, pyplot):
-    figure, all_axes = pyplot.subplots(1, len(LOADS), figsize=(10, 3.5), sharey=False, layout="constrained")
+    figure, all_axes = pyplot.subplots(1, len(LOADS), figsize=(9, 3.2), sharex=True, sharey=True,
+                                       layout="constrained")
+    # All of them have a place in the first load, so that the names are said once.
+    names = group.variants("overload")[::-1]
     for axes, (point, title) in zip(all_axes, LOADS.items()):
-        variants = group.variants(point)[::-1]
+        variants = [variant for variant in names if variant in group.variants(point)]
         medians, errors = error_bars([group.values(variant, point, "frames_per_s") for variant in variants])
         colours = [COLOURS[0] if variant.startswith("gmsgrouter") else COLOURS[-2] for variant in variants]
-        axes.barh([label(variant) for variant in variants], medians, xerr=errors, color=colours, capsize=3)
-        axes.set(xlabel="frames a second", title=title)
+        axes.barh([names.index(variant) for variant in variants], medians, xerr=errors, color=colours, capsize=3)
+        axes.set(xlabel="frames a second", title=title, yticks=range(len(names)),
+                 yticklabels=[label(name) for name in names])
     figure.suptitle("Frames beside messages: more is better")
     write_plot(figure, path)
 
