@@ -36,6 +36,7 @@ GTEST_SUITES = {"c", "cplusplus", "vala"}
 
 # How the scripts that know "-k" declare their points.
 SCRIPT_SUITES = {
+    "gtk": r"\bdef (test_\w+)",
     "javascript": r"""\btest\(\s*['"`]([^'"`]+)""",
     "python": r"\bdef (test_\w+)",
 }
