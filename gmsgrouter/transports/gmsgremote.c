@@ -82,7 +82,7 @@ remote_cancel (Remote *self)
   g_source_attach (source, self->owner_context);
 }
 
-/* Nothing more can be written: who sends is told so from now on. */
+/* Nothing more can be written: who sends is told so from now on, and who waits in stop(). */
 static void
 remote_break (Remote       *self,
               const GError *reason)
@@ -93,9 +93,6 @@ remote_break (Remote       *self,
     return;
 
   self->done = TRUE;
-  if (self->at_end)
-    return;
-
   error = g_error_new (GMSG_ERROR, GMSG_ERROR_CONNECTION,
                        "Expected a connection to the router of pipe #%" G_GUINT64_FORMAT
                        ", and it was lost: %s",
