@@ -8,7 +8,6 @@ import contextlib
 import functools
 import math
 import reprlib
-import struct
 
 from gi.module import get_introspection_module
 from gi.overrides import override
@@ -28,203 +27,24 @@ Variant = GLib.Variant
 
 
 # Values and variants
-#
-# PyGObject makes and reads a GVariant with several calls a part, each of which
-# costs a microsecond. So what has parts is written and read here as the bytes
-# that GLib would make of it, and passes the border once.
 
-# GLib takes what lies deeper for a unit tuple.
-MAX_LEVEL = 127
-
-PADDING = [bytes(length) for length in range(8)]
-OFFSET_FORMATS = ((1, 0xff, 'B'), (2, 0xffff, 'H'), (4, 0xffffffff, 'I'),
-                  (8, 0xffffffffffffffff, 'Q'))
+# GLib takes what lies deeper for a unit tuple when it reads it back.
+MAX_LEVELS = 128
 
 EXPECTED = ('expected None, a bool, int, float, str, bytes, list, tuple, dict '
             'or GLib.Variant')
 TOO_DEEP = 'it is nested too deeply, or in itself'
 
+# Each look-up of a type, and of a constructor, takes longer than its use.
+VARIANT = GLib.VariantType.new('v')
+BYTES = GLib.VariantType.new('ay')
+ENTRIES = {key: GLib.VariantType.new(f'{{{key}v}}') for key in 'bxtds'}
 
-class Type:
-    """What there is to know about a GVariant type."""
-
-    __slots__ = ('string', 'suffix', 'alignment', 'size', 'level', 'read')
-
-    def __init__(self, string, alignment, size, level, read):
-        self.string = string
-        self.suffix = b'\0' + string.encode()  # ends a variant of this type
-        self.alignment = alignment
-        self.size = size                       # 0 where it varies
-        self.level = level                     # how deep it is nested
-        self.read = read                       # (data, start, end) -> value
-
-
-def offset_size(size):
-    """The bytes that each offset takes in a container of this size."""
-    for width, limit, code in OFFSET_FORMATS:
-        if size <= limit:
-            return width, code
-
-
-def add_offsets(data, offsets):
-    """A container's bytes, with the offsets that its parts end at."""
-    count = len(offsets)
-    for width, limit, code in OFFSET_FORMATS:
-        if len(data) + count * width <= limit:
-            return data + struct.pack(f'<{count}{code}', *offsets)
-
-
-def get_string(data, start, end):
-    return data[start:end - 1].decode()
-
-
-def get_bytes(data, start, end):
-    return data[start:end]
-
-
-def get_boxed(data, start, end):
-    separator = data.rindex(0, start, end)
-    child = get_type(data[separator + 1:end].decode())
-    return child.read(data, start, separator)
-
-
-def number_type(string, code):
-    size = struct.calcsize('=' + code)
-    unpack_from = struct.Struct('=' + code).unpack_from
-    return Type(string, size, size, 1,
-                lambda data, start, end: unpack_from(data, start)[0])
-
-
-NUMBER_CODES = {'b': '?', 'y': 'B', 'n': 'h', 'q': 'H', 'i': 'i', 'u': 'I',
-                'x': 'q', 't': 'Q', 'h': 'i', 'd': 'd'}
-BASIC_TYPES = {
-    **{string: number_type(string, code)
-       for string, code in NUMBER_CODES.items()},
-    **{string: Type(string, 1, 0, 1, get_string) for string in 'sog'},
-    'v': Type('v', 8, 0, 1, get_boxed),
-}
-
-
-def maybe_type(string, child):
-    def read(data, start, end):
-        if start == end:
-            return None
-        return child.read(data, start, end if child.size else end - 1)
-
-    return Type(string, child.alignment, 0, child.level + 1, read)
-
-
-def array_type(string, child):
-    read_child, alignment, size = child.read, child.alignment, child.size
-
-    if child.string == 'y':
-        read = get_bytes
-    elif child.string in NUMBER_CODES:
-        code = NUMBER_CODES[child.string]
-
-        def read(data, start, end):
-            return memoryview(data)[start:end].cast(code).tolist()
-    elif size:
-        def read(data, start, end):
-            return [read_child(data, at, at + size)
-                    for at in range(start, end, size)]
-    else:
-        def read(data, start, end):
-            if start == end:
-                return []
-            width, code = offset_size(end - start)
-            table = start + int.from_bytes(data[end - width:end], 'little')
-            offsets = struct.unpack_from(f'<{(end - table) // width}{code}',
-                                         data, table)
-            values = []
-            at = start
-            for offset in offsets:
-                at += -at % alignment
-                values.append(read_child(data, at, start + offset))
-                at = start + offset
-            return values
-
-    if child.string[0] == '{':
-        read_items = read
-
-        def read(data, start, end):
-            return dict(read_items(data, start, end))
-
-    return Type(string, alignment, 0, child.level + 1, read)
-
-
-def tuple_type(string, children):
-    """A tuple, or an entry of a dictionary, which has the same form."""
-    alignment = max((child.alignment for child in children), default=1)
-    level = max((child.level for child in children), default=0) + 1
-    size = 0
-    for child in children:
-        size += -size % child.alignment + child.size
-    size = size + -size % alignment or 1
-    if not all(child.size for child in children):
-        size = 0
-
-    def read(data, start, end):
-        # The offsets stand at the end, the first one last.
-        width = offset_size(end - start)[0]
-        table = end
-        at = start
-        values = []
-        for index, child in enumerate(children):
-            at += -at % child.alignment
-            if child.size:
-                stop = at + child.size
-            elif index == len(children) - 1:
-                stop = table
-            else:
-                table -= width
-                stop = start + int.from_bytes(data[table:table + width],
-                                              'little')
-            values.append(child.read(data, at, stop))
-            at = stop
-        return tuple(values)
-
-    return Type(string, alignment, size, level, read)
-
-
-def scan_type(string, start):
-    """The type that begins at start, and where it ends."""
-    first = string[start]
-    if first in BASIC_TYPES:
-        return BASIC_TYPES[first], start + 1
-    if first in 'am':
-        child, end = scan_type(string, start + 1)
-        make = array_type if first == 'a' else maybe_type
-        return make(string[start:end], child), end
-
-    children = []
-    end = start + 1
-    while string[end] not in ')}':
-        child, end = scan_type(string, end)
-        children.append(child)
-    return tuple_type(string[start:end + 1], children), end + 1
-
-
-@functools.lru_cache(maxsize=512)
-def get_type(string):
-    return scan_type(string, 0)[0]
-
-
-get_variant_type = functools.lru_cache(maxsize=512)(GLib.VariantType.new)
-
-BOOLEAN = get_type('b')
-INT64 = get_type('x')
-UINT64 = get_type('t')
-DOUBLE = get_type('d')
-STRING = get_type('s')
-BYTES = get_type('ay')
-NOTHING = get_type('mv')
-ARRAY = get_type('av')
-VARDICT = get_type('a{sv}')
-
-pack_int64 = struct.Struct('=q').pack
-pack_uint64 = struct.Struct('=Q').pack
-pack_double = struct.Struct('=d').pack
+new_array = Variant.new_array
+new_dict_entry = Variant.new_dict_entry
+new_int64 = Variant.new_int64
+new_uint64 = Variant.new_uint64
+new_variant = Variant.new_variant
 
 
 class Unsuitable(Exception):
@@ -243,199 +63,121 @@ class Unsuitable(Exception):
 
 
 def pack_none(value, level):
-    return NOTHING, b''
+    return Variant.new_maybe(VARIANT, None)
 
 
 def pack_bool(value, level):
-    return BOOLEAN, b'\1' if value else b'\0'
+    return Variant.new_boolean(value)
 
 
 def pack_int(value, level):
     if -0x8000000000000000 <= value <= 0x7fffffffffffffff:
-        return INT64, pack_int64(value)
+        return new_int64(value)
     if 0 <= value <= 0xffffffffffffffff:
-        return UINT64, pack_uint64(value)
+        return new_uint64(value)
     raise Unsuitable('expected an int from -2**63 to 2**64 - 1, found one of '
                      f'{value.bit_length()} bits')
 
 
 def pack_float(value, level):
-    return DOUBLE, pack_double(value)
+    return Variant.new_double(value)
 
 
 def pack_str(value, level):
     try:
-        data = value.encode()
+        value.encode()
     except UnicodeEncodeError as error:
         raise Unsuitable('expected a str that has a form in UTF-8, found the '
                          f'surrogate {value[error.start]!a} at '
                          f'{error.start}') from None
-    if b'\0' in data:
+    if '\0' in value:
         raise Unsuitable('expected a str without NUL, found one at '
                          f"{value.index(chr(0))}")
-    return STRING, data + b'\0'
+    return Variant.new_string(value)
 
 
 def pack_bytes(value, level):
-    return BYTES, value
-
-
-def pack_boxed(value, level):
-    """The bytes of a variant with the value in it."""
-    kind, data = pack_part(value, level + 1)
-    if kind.level + level > MAX_LEVEL:
-        raise Unsuitable(TOO_DEEP)
-    return data + kind.suffix
-
-
-def join_aligned(parts):
-    """The bytes of an array of these parts, each aligned to 8."""
-    chunks = []
-    offsets = []
-    size = 0
-    for part in parts:
-        padding = -size & 7
-        if padding:
-            chunks.append(PADDING[padding])
-        chunks.append(part)
-        size += padding + len(part)
-        offsets.append(size)
-    return add_offsets(b''.join(chunks), offsets)
+    return Variant.new_from_bytes(BYTES, GLib.Bytes.new(value), True)
 
 
 def pack_list(value, level):
-    parts = []
-    for index, item in enumerate(value):
+    return new_array(VARIANT, [new_variant(pack_part(item, level + 2, index))
+                               for index, item in enumerate(value)])
+
+
+def pack_tuple(value, level):
+    return Variant.new_tuple(*[pack_part(item, level + 1, index)
+                               for index, item in enumerate(value)])
+
+
+def pack_dict(value, level):
+    # Another thread may change it meanwhile.
+    value = dict(value)
+    letter, pack_key = find_key_type([*value])
+    entries = []
+    for name, item in value.items():
         try:
-            parts.append(pack_boxed(item, level + 1))
+            key = pack_key(name, level)
         except Unsuitable as error:
-            error.path.append(f'[{index}]')
+            error.path.append(f'[{reprlib.repr(name)}]')
+            error.reason = 'in the key: ' + error.reason
             raise
-    return ARRAY, join_aligned(parts)
+        boxed = new_variant(pack_part(item, level + 3, name))
+        entries.append(new_dict_entry(key, boxed))
+    return new_array(ENTRIES[letter], entries)
 
 
-def pack_keys(keys):
-    """The type that all the keys have, and the bytes of each."""
-    types = set(map(type, keys))
-    if not types <= KEY_PACKERS.keys():
-        types = set(map(get_plain_type, keys))
+def find_key_type(keys):
+    """The type that all the keys have, and what packs one."""
+    types = set(map(get_plain_type, keys))
     if len(types) > 1:
         names = sorted(kind.__name__ for kind in types)
         raise Unsuitable('expected keys of one type, found '
                          + ', '.join(names[:-1]) + ' and ' + names[-1])
 
-    kind, pack_key = KEY_PACKERS.get(types.pop(), (None, None))
-    if kind is None:
+    kind = types.pop() if types else str
+    if kind is int:
+        if -0x8000000000000000 <= min(keys) and max(keys) <= 0x7fffffffffffffff:
+            return 'x', pack_int
+        if 0 <= min(keys) and max(keys) <= 0xffffffffffffffff:
+            return 't', lambda key, level: new_uint64(key)
+        raise Unsuitable('expected int keys that are all from -2**63 to '
+                         '2**63 - 1, or all from 0 to 2**64 - 1')
+    if kind not in KEY_LETTERS:
         raise Unsuitable('expected keys that are bool, int, float or str, '
                          f'found {type(keys[0]).__name__}')
-    if kind is INT64:
-        if max(keys) > 0x7fffffffffffffff:
-            kind, pack_key = UINT64, pack_uint64
-        try:
-            return kind, list(map(pack_key, keys))
-        except struct.error:
-            raise Unsuitable('expected int keys that are all from -2**63 to '
-                             '2**63 - 1, or all from 0 to 2**64 - 1') from None
-
-    data = []
-    for key in keys:
-        try:
-            data.append(pack_key(key, 0)[1])
-        except Unsuitable as error:
-            error.path.append(f'[{reprlib.repr(key)}]')
-            error.reason = 'in the key: ' + error.reason
-            raise
-    return kind, data
-
-
-def pack_dict(value, level):
-    if not value:
-        return VARDICT, b''
-
-    # Another thread may change it meanwhile.
-    value = dict(value)
-    kind, keys = pack_keys([*value])
-    parts = []
-    for (name, item), key in zip(value.items(), keys):
-        try:
-            boxed = pack_boxed(item, level + 2)
-        except Unsuitable as error:
-            error.path.append(f'[{reprlib.repr(name)}]')
-            raise
-        data = key + PADDING[-len(key) & 7] + boxed
-        parts.append(data if kind.size else add_offsets(data, [len(key)]))
-    return get_type(f'a{{{kind.string}v}}'), join_aligned(parts)
-
-
-def pack_tuple(value, level):
-    kinds = []
-    chunks = []
-    offsets = []
-    size = 0
-    for index, item in enumerate(value):
-        try:
-            kind, data = pack_part(item, level + 1)
-        except Unsuitable as error:
-            error.path.append(f'[{index}]')
-            raise
-        padding = -size % kind.alignment
-        chunks += PADDING[padding], data
-        size += padding + len(data)
-        kinds.append(kind)
-        if not kind.size:
-            offsets.append(size)
-
-    whole = get_type(f"({''.join(kind.string for kind in kinds)})")
-    if whole.size:
-        return whole, b''.join(chunks) + bytes(whole.size - size)
-
-    # The last one ends where the offsets begin.
-    if not kinds[-1].size:
-        offsets.pop()
-    return whole, add_offsets(b''.join(chunks), offsets[::-1])
-
-
-def count_levels(variant):
-    """How deep the parts of a variant are nested, those in boxes included."""
-    string = variant.get_type_string()
-    if 'v' not in string:
-        return get_type(string).level
-    return 1 + max((count_levels(variant.get_child_value(index))
-                    for index in range(variant.n_children())), default=0)
+    return KEY_LETTERS[kind], PACKERS[kind][0]
 
 
 def pack_variant(value, level):
-    if level + count_levels(value) > MAX_LEVEL:
+    if level == 0 or not value.is_container():
+        return value
+
+    # How deep it is nested only GLib knows.
+    value = value.get_normal_form()
+    whole = value
+    for _ in range(level):
+        whole = new_variant(whole)
+    copy = Variant.new_from_bytes(VARIANT, whole.get_data_as_bytes(), False)
+    if not copy.is_normal_form():
         raise Unsuitable(TOO_DEEP)
-    return get_type(value.get_type_string()), get_data(value)
+    return value
 
 
+# With the levels that the type alone takes, whatever is inside.
 PACKERS = {
-    type(None): pack_none,
-    bool: pack_bool,
-    int: pack_int,
-    float: pack_float,
-    str: pack_str,
-    bytes: pack_bytes,
-    list: pack_list,
-    tuple: pack_tuple,
-    dict: pack_dict,
-    Variant: pack_variant,
+    type(None): (pack_none, 2),
+    bool: (pack_bool, 1),
+    int: (pack_int, 1),
+    float: (pack_float, 1),
+    str: (pack_str, 1),
+    bytes: (pack_bytes, 2),
+    list: (pack_list, 2),
+    tuple: (pack_tuple, 1),
+    dict: (pack_dict, 3),
+    Variant: (pack_variant, 1),
 }
-KEY_PACKERS = {
-    bool: (BOOLEAN, pack_bool),
-    int: (INT64, pack_int64),
-    float: (DOUBLE, pack_float),
-    str: (STRING, pack_str),
-}
-# One call instead of two.
-CONSTRUCTORS = {
-    BOOLEAN: Variant.new_boolean,
-    INT64: Variant.new_int64,
-    UINT64: Variant.new_uint64,
-    DOUBLE: Variant.new_double,
-    STRING: Variant.new_string,
-}
+KEY_LETTERS = {bool: 'b', float: 'd', str: 's'}
 
 
 def get_plain_type(value):
@@ -446,31 +188,52 @@ def get_plain_type(value):
     return next((plain for plain in PACKERS if isinstance(value, plain)), kind)
 
 
-def pack_part(value, level):
-    """The type of a part of a value, and its bytes."""
-    if level > MAX_LEVEL:
-        raise Unsuitable(TOO_DEEP)
-    pack = PACKERS.get(type(value)) or PACKERS.get(get_plain_type(value))
-    if pack is None:
-        raise Unsuitable(f'{EXPECTED}, found {type(value).__name__}')
-    return pack(value, level)
+def pack_part(value, level, step):
+    """The GVariant that stands for the part of a value at this step."""
+    try:
+        packer = PACKERS.get(type(value)) or PACKERS.get(get_plain_type(value))
+        if packer is None:
+            raise Unsuitable(f'{EXPECTED}, found {type(value).__name__}')
+        pack, levels = packer
+        if level + levels > MAX_LEVELS:
+            raise Unsuitable(TOO_DEEP)
+        return pack(value, level)
+    except Unsuitable as error:
+        if level:
+            error.path.append(f'[{reprlib.repr(step)}]')
+        raise
 
 
 def pack(value):
     """The GVariant that stands for a plain value."""
     try:
-        kind, data = pack_part(value, 0)
+        return pack_part(value, 0, None)
     except Unsuitable as error:
         raise error.as_type_error() from None
 
-    construct = CONSTRUCTORS.get(kind)
-    if construct is not None:
-        return construct(value)
-    return Variant.new_from_bytes(get_variant_type(kind.string),
-                                  GLib.Bytes.new(data), True)
+
+NUMBER_CODES = {'ab': '?', 'an': 'h', 'aq': 'H', 'ai': 'i', 'au': 'I',
+                'ax': 'q', 'at': 'Q', 'ah': 'i', 'ad': 'd'}
 
 
-ACCESSORS = {
+def unpack_children(variant):
+    return map(unpack_part, map(variant.get_child_value,
+                                range(variant.n_children())))
+
+
+def unpack_array(variant):
+    string = variant.get_type_string()
+    if string[1] == '{':
+        return dict(unpack_children(variant))
+    code = NUMBER_CODES.get(string)
+    if code is None:
+        return [*unpack_children(variant)]
+    data = variant.get_normal_form().get_data_as_bytes().get_data()
+    return memoryview(data).cast(code).tolist()
+
+
+# By the type, or the first letter of it.
+UNPACKERS = {
     'b': Variant.get_boolean,
     'y': Variant.get_byte,
     'n': Variant.get_int16,
@@ -484,14 +247,18 @@ ACCESSORS = {
     's': Variant.get_string,
     'o': Variant.get_string,
     'g': Variant.get_string,
+    'v': lambda variant: unpack_part(variant.get_variant()),
+    'm': lambda variant: next(unpack_children(variant), None),
+    '(': lambda variant: tuple(unpack_children(variant)),
+    '{': lambda variant: tuple(unpack_children(variant)),
+    'ay': lambda variant: variant.get_data_as_bytes().get_data(),
+    'a': unpack_array,
 }
 
 
-def get_data(variant):
-    """The bytes of a variant, which can be relied on."""
-    if not variant.is_normal_form():
-        variant = variant.get_normal_form()
-    return variant.get_data_as_bytes().get_data()
+def unpack_part(variant):
+    string = variant.get_type_string()
+    return (UNPACKERS.get(string) or UNPACKERS[string[0]])(variant)
 
 
 def unpack(message):
@@ -504,13 +271,7 @@ def unpack(message):
     if not isinstance(message, Variant):
         raise TypeError(f'expected a GLib.Variant, found '
                         f'{type(message).__name__}')
-
-    string = message.get_type_string()
-    access = ACCESSORS.get(string)
-    if access is not None:
-        return access(message)
-    data = get_data(message)
-    return get_type(string).read(data, 0, len(data))
+    return unpack_part(message)
 
 
 __all__.append('unpack')

@@ -6,6 +6,7 @@
 
 import collections
 import enum
+import itertools
 import math
 import random
 import threading
@@ -372,9 +373,11 @@ class ValuesTest(TestCase):
             'mix': lambda value, message: [({1: value},)],
             'variant': lambda value, message: [GLib.Variant('v', message)],
         }
-        for name, wrap in wraps.items():
-            with self.subTest(name=name):
-                value = 1
+        # What is innermost has levels of its own, also where it is empty.
+        cores = (1, None, b'x', [], {}, (), GLib.Variant('aas', []))
+        for (name, wrap), core in itertools.product(wraps.items(), cores):
+            with self.subTest(name=name, core=core):
+                value = core
                 for depth in range(200):
                     try:
                         message = self.carry(value)
@@ -383,7 +386,7 @@ class ValuesTest(TestCase):
                         break
                     copy = GLib.Variant.new_from_bytes(message.get_type(), message.get_data_as_bytes(), False)
                     self.assertTrue(copy.is_normal_form(), depth)
-                    if name != 'variant':
+                    if name != 'variant' and not isinstance(core, GLib.Variant):
                         self.assertTrue(same(GMsg.unpack(copy), value))
                     value = wrap(value, message)
                 self.assertGreater(depth, 20)
