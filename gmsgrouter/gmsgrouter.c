@@ -6,6 +6,7 @@
 
 #include "gmsgrouter.h"
 
+#include "gmsgfork-private.h"
 #include "gmsgreceiver-private.h"
 #include "gmsgsender-private.h"
 #include "gmsgserver-private.h"
@@ -45,7 +46,13 @@
  *
  * End a run by closing the pipes with [method@Router.close_pipe], when they have
  * finished, and by [method@Router.stop]. Dropping the last reference to a router that
- * still runs stops it, with a warning.
+ * still runs stops it, with a warning. On another thread than the router's, such as a
+ * collector's, nothing more is delivered from then on, and no signal is emitted there: the
+ * receivers are closed, and the senders' cancellables cancelled, when the context is
+ * iterated the next time, by whatever thread does that.
+ *
+ * After `fork()` without `exec()` all calls fail with
+ * [GMSG_ERROR_NOT_SUPPORTED][error@Error] in the child.
  *
  * ```c
  * #include <gmsg.h>
@@ -102,7 +109,9 @@ struct _GMsgRouter
   GMainContext *context; /* (owned); immutable */
 
   /* Atomic: written in the router's thread, or before there is one */
-  GThread      *thread;  /* (owned) (nullable): the router's thread, while it runs */
+  GThread      *thread;  /* (owned) (nullable): the router's thread, while it runs. Published
+                          * when the run is complete, and taken back when nothing is left of
+                          * it: whoever finds another thread here keeps off */
   int           running;
   guint         n_pipes;
   int           priority;
@@ -154,20 +163,22 @@ static GMsgTable *
 steal_run (GMsgRouter  *self,
            GMsgSource **source)
 {
+  GMsgTable *table = g_steal_pointer (&self->table);
   GThread *thread = g_atomic_pointer_get (&self->thread);
 
+  *source = g_steal_pointer (&self->source);
   g_atomic_int_set (&self->running, FALSE);
   g_atomic_int_set (&self->n_pipes, 0);
   g_atomic_pointer_set (&self->thread, NULL);
   g_thread_unref (thread);
 
-  *source = g_steal_pointer (&self->source);
-  return g_steal_pointer (&self->table);
+  return table;
 }
 
 static void
 end_run (GMsgRouter *self)
 {
+  gboolean had_pipes = self->n_pipes > 0;
   g_autoptr (GMsgTable) table = NULL;
   GMsgSource *source = NULL;
 
@@ -176,7 +187,24 @@ end_run (GMsgRouter *self)
   gmsg_source_free (source);
   gmsg_table_close (table);
 
+  if (had_pipes)
+    g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_PIPES]);
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_RUNNING]);
   g_debug ("router %p: stopped", self);
+}
+
+/* The sources stay, and hold the table: the thread that iterates the context ends the
+ * run. */
+static void
+abandon_run (GMsgRouter *self)
+{
+  g_autoptr (GMsgTable) table = NULL;
+  GMsgSource *source = NULL;
+
+  table = steal_run (self, &source);
+  gmsg_source_free (source);
+  gmsg_table_abandon (table);
+  g_main_context_wakeup (self->context);
 }
 
 /* May run on any thread, such as a collector's. */
@@ -185,7 +213,7 @@ gmsg_router_dispose (GObject *object)
 {
   GMsgRouter *self = GMSG_ROUTER (object);
 
-  if (g_atomic_int_get (&self->running))
+  if (g_atomic_int_get (&self->running) && !gmsg_fork_happened ())
     {
       gboolean in_thread = g_atomic_pointer_get (&self->thread) == g_thread_self ();
       guint n_pipes = g_atomic_int_get (&self->n_pipes);
@@ -193,21 +221,10 @@ gmsg_router_dispose (GObject *object)
       g_warning ("router %p was dropped while running, with %u open %s: stopping it",
                  self, n_pipes, n_pipes == 1 ? "pipe" : "pipes");
 
-      if (in_thread)
-        {
-          end_run (self);
-        }
-      else
-        {
-          /* The sources stay, and hold the table: the context's thread ends the run. */
-          g_autoptr (GMsgTable) table = NULL;
-          GMsgSource *source = NULL;
-
-          table = steal_run (self, &source);
-          gmsg_source_free (source);
-          gmsg_table_abandon (table);
-          g_main_context_wakeup (self->context);
-        }
+      if (!in_thread)
+        abandon_run (self);
+      else if (self->table != NULL) /* or the log handler has stopped it */
+        end_run (self);
     }
 
   G_OBJECT_CLASS (gmsg_router_parent_class)->dispose (object);
@@ -218,7 +235,8 @@ gmsg_router_finalize (GObject *object)
 {
   GMsgRouter *self = GMSG_ROUTER (object);
 
-  g_clear_pointer (&self->context, g_main_context_unref);
+  if (!gmsg_fork_happened ())
+    g_clear_pointer (&self->context, g_main_context_unref);
 
   G_OBJECT_CLASS (gmsg_router_parent_class)->finalize (object);
 }
@@ -309,6 +327,8 @@ static void
 gmsg_router_class_init (GMsgRouterClass *klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
+
+  gmsg_fork_watch ();
 
   object_class->constructed = gmsg_router_constructed;
   object_class->dispose = gmsg_router_dispose;
@@ -523,6 +543,12 @@ gmsg_router_get_n_pipes (GMsgRouter *self)
   return (guint) g_atomic_int_get (&self->n_pipes);
 }
 
+static gboolean
+in_own_thread (GMsgRouter *self)
+{
+  return g_atomic_pointer_get (&self->thread) == g_thread_self ();
+}
+
 /* Before start() there is no router's thread, and any will do. */
 static gboolean
 in_other_thread (GMsgRouter *self)
@@ -587,7 +613,7 @@ gmsg_router_set_priority (GMsgRouter *self,
     return;
 
   g_atomic_int_set (&self->priority, priority);
-  if (self->table != NULL)
+  if (in_own_thread (self))
     {
       g_atomic_int_set (&self->table->channel->priority, priority);
       gmsg_source_set_priority (self->source, priority);
@@ -637,7 +663,7 @@ gmsg_router_set_budget (GMsgRouter *self,
     return;
 
   g_atomic_int_set (&self->budget, budget);
-  if (self->table != NULL)
+  if (in_own_thread (self))
     g_atomic_int_set (&self->table->channel->budget, budget);
 
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_BUDGET]);
@@ -684,7 +710,7 @@ gmsg_router_set_max_latency (GMsgRouter *self,
     return;
 
   g_atomic_int_set (&self->max_latency, max_latency);
-  if (self->table != NULL)
+  if (in_own_thread (self))
     g_atomic_int_set (&self->table->channel->max_latency, max_latency);
 
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_MAX_LATENCY]);
@@ -713,7 +739,7 @@ gmsg_router_get_max_message_size (GMsgRouter *self)
 /**
  * gmsg_router_set_max_message_size:
  * @self: a router
- * @max_message_size: the size, in bytes, at least 1
+ * @max_message_size: the size, in bytes; 0 counts as 1
  *
  * Sets the largest message that is taken from another process.
  *
@@ -726,13 +752,13 @@ gmsg_router_set_max_message_size (GMsgRouter *self,
                                   guint64     max_message_size)
 {
   g_return_if_fail (GMSG_IS_ROUTER (self));
-  g_return_if_fail (max_message_size > 0);
 
+  max_message_size = MAX (max_message_size, 1);
   if (warn_of_wrong_thread (self, G_STRFUNC) || self->max_message_size == max_message_size)
     return;
 
   self->max_message_size = max_message_size;
-  if (self->table != NULL)
+  if (in_own_thread (self))
     {
       g_mutex_lock (&self->table->channel->lock);
       self->table->channel->max_message_size = max_message_size;
@@ -742,12 +768,16 @@ gmsg_router_set_max_message_size (GMsgRouter *self,
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_MAX_MESSAGE_SIZE]);
 }
 
-/* What every call on a running router checks first. */
+/* What every call on a running router checks first. By the thread alone: where it is this
+ * one, no other touches the run. */
 static gboolean
 check_running (GMsgRouter  *self,
                const char  *method,
                GError     **error)
 {
+  if (!gmsg_fork_check (error))
+    return FALSE;
+
   if (in_other_thread (self))
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_WRONG_THREAD,
@@ -756,7 +786,7 @@ check_running (GMsgRouter  *self,
       return FALSE;
     }
 
-  if (self->table == NULL)
+  if (!in_own_thread (self))
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING,
                    "%s() needs a running router, and this one does not run",
@@ -784,7 +814,7 @@ start_run (GMsgRouter  *self,
       return FALSE;
     }
 
-  if (self->table != NULL)
+  if (in_own_thread (self))
     {
       g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED,
                            "start() needs a router that does not run, and this one does");
@@ -800,8 +830,8 @@ start_run (GMsgRouter  *self,
   self->table = gmsg_table_new (channel);
   self->source = gmsg_source_attach (&gmsg_table_source_funcs, self->table, self->context,
                                      self->priority, "[gmsgrouter] router");
-  g_atomic_pointer_set (&self->thread, g_thread_ref (g_thread_self ()));
   g_atomic_int_set (&self->running, TRUE);
+  g_atomic_pointer_set (&self->thread, g_thread_ref (g_thread_self ()));
 
   return TRUE;
 }
@@ -834,6 +864,9 @@ gmsg_router_start (GMsgRouter  *self,
   g_return_val_if_fail (GMSG_IS_ROUTER (self), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
+  if (!gmsg_fork_check (error))
+    return FALSE;
+
   /* Holding the context also keeps two threads from starting the router at once. */
   if (!g_main_context_acquire (self->context))
     {
@@ -848,8 +881,12 @@ gmsg_router_start (GMsgRouter  *self,
   if (!started)
     return FALSE;
 
-  g_debug ("router %p: started in main context %p", self, self->context);
+  /* Handlers of the application run from here on, and may drop the router. */
+  g_object_ref (self);
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_RUNNING]);
+  g_debug ("router %p: started in main context %p", self, self->context);
+  g_object_unref (self);
+
   return TRUE;
 }
 
@@ -879,8 +916,6 @@ gboolean
 gmsg_router_stop (GMsgRouter  *self,
                   GError     **error)
 {
-  gboolean had_pipes;
-
   g_return_val_if_fail (GMSG_IS_ROUTER (self), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
@@ -888,11 +923,7 @@ gmsg_router_stop (GMsgRouter  *self,
     return FALSE;
 
   g_object_ref (self);
-  had_pipes = self->n_pipes > 0;
   end_run (self);
-  if (had_pipes)
-    g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_PIPES]);
-  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_RUNNING]);
   g_object_unref (self);
 
   return TRUE;
@@ -912,9 +943,12 @@ open_pipe (GMsgRouter    *self,
   *receiver = gmsg_receiver_new (pipe);
   gmsg_table_add (self->table, *receiver);
 
-  g_debug ("router %p: opened pipe #%" G_GUINT64_FORMAT ", capacity %u", self, pipe->id, capacity);
   g_atomic_int_inc (&self->n_pipes);
+
+  g_object_ref (self);
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_PIPES]);
+  g_debug ("router %p: opened pipe #%" G_GUINT64_FORMAT ", capacity %u", self, pipe->id, capacity);
+  g_object_unref (self);
 
   return sender;
 }
@@ -1063,14 +1097,15 @@ gmsg_router_close_pipe (GMsgRouter    *self,
       return FALSE;
     }
 
-  g_debug ("router %p: closed pipe #%" G_GUINT64_FORMAT, self, gmsg_receiver_get_id (receiver));
-
   /* Handlers run in gmsg_table_remove(), which may stop the router and drop it. */
   g_object_ref (self);
+  g_object_ref (receiver);
   table = gmsg_table_ref (self->table);
   g_atomic_int_add (&self->n_pipes, -1);
   gmsg_table_remove (table, receiver);
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_PIPES]);
+  g_debug ("router %p: closed pipe #%" G_GUINT64_FORMAT, self, gmsg_receiver_get_id (receiver));
+  g_object_unref (receiver);
   g_object_unref (self);
 
   return TRUE;

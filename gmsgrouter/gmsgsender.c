@@ -7,10 +7,9 @@
 #include "gmsgsender-private.h"
 
 #include "gmsgaddress-private.h"
+#include "gmsgfork-private.h"
 #include "gmsgremote-private.h"
 #include "gmsgserver-private.h"
-
-#include <pthread.h>
 
 /**
  * GMsgSender:
@@ -80,16 +79,6 @@ G_DEFINE_ENUM_TYPE (GMsgSenderState, gmsg_sender_state,
                     G_DEFINE_ENUM_VALUE (GMSG_SENDER_STATE_STOPPED, "stopped"),
                     G_DEFINE_ENUM_VALUE (GMSG_SENDER_STATE_EXPORTED, "exported"))
 
-/* In a child of a fork() that has not called exec() the threads of the library are missing,
- * and its locks may be held for ever. Written before any other thread of the child runs. */
-static gboolean forked;
-
-static void
-forked_cb (void)
-{
-  forked = TRUE;
-}
-
 static void
 gmsg_sender_dispose (GObject *object)
 {
@@ -97,7 +86,7 @@ gmsg_sender_dispose (GObject *object)
 
   /* Idempotent: a binding may dispose of the object while others still call it, so
    * the pipe stays until the end. The copy of a fork() has no say. */
-  if (self->pipe != NULL && !forked)
+  if (self->pipe != NULL && !gmsg_fork_happened ())
     gmsg_pipe_end (self->pipe);
 
   G_OBJECT_CLASS (gmsg_sender_parent_class)->dispose (object);
@@ -108,7 +97,7 @@ gmsg_sender_finalize (GObject *object)
 {
   GMsgSender *self = GMSG_SENDER (object);
 
-  if (!forked)
+  if (!gmsg_fork_happened ())
     g_clear_pointer (&self->pipe, gmsg_pipe_unref);
 
   G_OBJECT_CLASS (gmsg_sender_parent_class)->finalize (object);
@@ -143,7 +132,7 @@ gmsg_sender_class_init (GMsgSenderClass *klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
 
-  pthread_atfork (NULL, NULL, forked_cb);
+  gmsg_fork_watch ();
 
   object_class->dispose = gmsg_sender_dispose;
   object_class->finalize = gmsg_sender_finalize;
@@ -194,25 +183,12 @@ gmsg_sender_new (GMsgPipe *pipe)
   return self;
 }
 
-static gboolean
-check_not_forked (GError **error)
-{
-  if (!forked)
-    return TRUE;
-
-  g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
-                       "A sender can't be used in a forked process that did not call exec(): "
-                       "start the process with gmsg_sender_spawn() or GSubprocess, or, in "
-                       "Python, with multiprocessing's “spawn” or “forkserver” context");
-  return FALSE;
-}
-
 /* A binding can construct a sender without a router. */
 static gboolean
 check_pipe (GMsgSender  *self,
             GError     **error)
 {
-  if (!check_not_forked (error))
+  if (!gmsg_fork_check (error))
     return FALSE;
 
   if (self->pipe != NULL)
@@ -266,7 +242,7 @@ gmsg_sender_new_for_address (const char  *address,
   g_return_val_if_fail (error == NULL || *error == NULL, NULL);
 
   self = g_object_new (GMSG_TYPE_SENDER, NULL);
-  if (!check_not_forked (error))
+  if (!gmsg_fork_check (error))
     return NULL;
 
   self->pipe = gmsg_remote_open (address, error);
@@ -437,7 +413,7 @@ gmsg_sender_get_state (GMsgSender *self)
 
   g_return_val_if_fail (GMSG_IS_SENDER (self), GMSG_SENDER_STATE_STOPPED);
 
-  if (self->pipe == NULL || forked)
+  if (self->pipe == NULL || gmsg_fork_happened ())
     return GMSG_SENDER_STATE_STOPPED;
 
   if (self->pipe->remote)
@@ -491,7 +467,7 @@ gmsg_sender_get_cancellable (GMsgSender *self)
 
   g_return_val_if_fail (GMSG_IS_SENDER (self), NULL);
 
-  if (self->pipe != NULL && !forked)
+  if (self->pipe != NULL && !gmsg_fork_happened ())
     {
       GCancellable *cancellable = gmsg_pipe_get_cancellable (self->pipe);
 

@@ -25,8 +25,10 @@ typedef struct
 {
   GSource                source;
   const GMsgSourceFuncs *funcs;
-  gpointer               data;   /* (unowned): the callback's data, and owned by it */
+  gpointer               data;   /* (owned): until the source is finalized, since another
+                                  * thread may be looking while the source is destroyed */
   gboolean               urgent;
+  gboolean               raises; /* atomic; of the urgent one: it is above the usual one */
 } Half;
 
 /* @timeout (ms) is where prepare() says how long to sleep; NULL in check(). */
@@ -42,7 +44,7 @@ is_ready (Half *half,
   if (!half->urgent)
     return TRUE;
 
-  if (deadline == GMSG_SOURCE_NEVER)
+  if (deadline == GMSG_SOURCE_NEVER || !g_atomic_int_get (&half->raises))
     return FALSE;
 
   left = deadline - g_source_get_time (&half->source);
@@ -76,11 +78,20 @@ source_dispatch (GSource     *source,
   return callback (user_data);
 }
 
+static void
+source_finalize (GSource *source)
+{
+  Half *half = (Half *) source;
+
+  half->funcs->unref (half->data);
+}
+
 static GSourceFuncs source_funcs =
 {
   .prepare = source_prepare,
   .check = source_check,
   .dispatch = source_dispatch,
+  .finalize = source_finalize,
 };
 
 static GSource *
@@ -95,19 +106,26 @@ attach_half (const GMsgSourceFuncs *funcs,
   Half *half = (Half *) source;
 
   half->funcs = funcs;
-  half->data = data;
+  half->data = funcs->ref (data);
   half->urgent = urgent;
 
   g_source_set_static_name (source, name);
   g_source_set_priority (source, priority);
   g_source_set_can_recurse (source, TRUE);
-  g_source_set_callback (source, funcs->dispatch, funcs->ref (data), funcs->unref);
+  g_source_set_callback (source, funcs->dispatch, data, NULL);
   g_source_attach (source, context);
 
   return source;
 }
 
-/* Each of the two sources holds a reference to @data until it is destroyed. */
+static void
+update_raises (GMsgSource *self)
+{
+  g_atomic_int_set (&((Half *) self->urgent)->raises,
+                    g_source_get_priority (self->usual) > G_PRIORITY_DEFAULT);
+}
+
+/* Each of the two sources holds a reference to @data. */
 GMsgSource *
 gmsg_source_attach (const GMsgSourceFuncs *funcs,
                     gpointer               data,
@@ -119,6 +137,7 @@ gmsg_source_attach (const GMsgSourceFuncs *funcs,
 
   self->usual = attach_half (funcs, data, context, priority, name, FALSE);
   self->urgent = attach_half (funcs, data, context, G_PRIORITY_DEFAULT, name, TRUE);
+  update_raises (self);
 
   return self;
 }
@@ -128,10 +147,11 @@ gmsg_source_set_priority (GMsgSource *self,
                           int         priority)
 {
   g_source_set_priority (self->usual, priority);
+  update_raises (self);
 }
 
-/* In the thread that iterates the context, or under its lock: neither is_ready()
- * nor dispatch() is called any more. */
+/* Neither is_ready() nor dispatch() is called any more, but for what another thread has
+ * begun if it iterates the context. */
 void
 gmsg_source_destroy (GMsgSource *self)
 {

@@ -7,6 +7,7 @@
 #include "gmsgremote-private.h"
 
 #include "gmsgaddress-private.h"
+#include "gmsgcontext-private.h"
 #include "gmsgframe-private.h"
 
 #include <errno.h>
@@ -507,6 +508,7 @@ gmsg_remote_open (const char  *string,
   g_autoptr (GMsgEncoder) encoder = gmsg_encoder_new ();
   g_autoptr (GMsgDecoder) decoder = gmsg_decoder_new ();
   g_autoptr (GMainContext) context = NULL;
+  g_autoptr (GMainContext) owner_context = NULL;
   g_autoptr (GMsgChannel) channel = NULL;
   g_autoptr (GMsgPipe) pipe = NULL;
   g_autoptr (GSocket) socket = NULL;
@@ -524,6 +526,12 @@ gmsg_remote_open (const char  *string,
       return NULL;
     }
 
+  /* All that may fail comes before the greeting: an address works once. */
+  context = gmsg_context_new (error);
+  owner_context = context != NULL ? gmsg_context_ref_thread_default (error) : NULL;
+  if (owner_context == NULL)
+    return NULL;
+
   socket = remote_connect (address.path, error);
   if (socket == NULL || !remote_greet (socket, &address, encoder, decoder, &welcome, error))
     return NULL;
@@ -531,7 +539,6 @@ gmsg_remote_open (const char  *string,
   g_socket_set_timeout (socket, 0);
   g_socket_set_blocking (socket, FALSE);
 
-  context = g_main_context_new ();
   channel = gmsg_channel_new (context, NULL);
   pipe = gmsg_pipe_new (channel, address.id, welcome.capacity, welcome.overflow);
   pipe->remote = TRUE;
@@ -540,7 +547,7 @@ gmsg_remote_open (const char  *string,
   self = g_new0 (Remote, 1);
   self->pipe = gmsg_pipe_ref (pipe);
   self->context = g_steal_pointer (&context);
-  self->owner_context = g_main_context_ref_thread_default ();
+  self->owner_context = g_steal_pointer (&owner_context);
   self->socket = g_steal_pointer (&socket);
   self->decoder = g_steal_pointer (&decoder);
   self->encoder = g_steal_pointer (&encoder);

@@ -7,6 +7,7 @@
 #include "gmsgserver-private.h"
 
 #include "gmsgaddress-private.h"
+#include "gmsgcontext-private.h"
 #include "gmsgframe-private.h"
 
 #include <errno.h>
@@ -1075,8 +1076,12 @@ server_new (GMsgChannel  *channel,
 {
   g_autofree char *directory = NULL;
   g_autofree char *fresh_path = NULL;
+  g_autoptr (GMainContext) context = gmsg_context_new (error);
   g_autoptr (GSocket) listener = NULL;
   GMsgServer *self;
+
+  if (context == NULL)
+    return NULL;
 
   if (path == NULL)
     {
@@ -1097,7 +1102,7 @@ server_new (GMsgChannel  *channel,
   self = g_new0 (GMsgServer, 1);
   g_atomic_ref_count_init (&self->ref_count);
   self->channel = channel;
-  self->context = g_main_context_new ();
+  self->context = g_steal_pointer (&context);
   self->cancellable = g_cancellable_new ();
   self->touched = g_async_queue_new ();
   self->directory = g_steal_pointer (&directory);

@@ -1,0 +1,56 @@
+/* gmsgfork.c: whether this process is the copy that fork() has made
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "gmsgfork-private.h"
+
+#include "gmsgerror.h"
+
+#include <pthread.h>
+
+/* In a child of fork() that has not called exec() the threads of the library, and of GLib,
+ * are missing, and locks may be held for ever by those that are. So nothing is done there:
+ * calls fail, and what is dropped is left as it is.
+ *
+ * Written before any other thread of the child runs. */
+static gboolean happened;
+
+static void
+child_cb (void)
+{
+  happened = TRUE;
+}
+
+/* To be called before there is anything that a child could take for its own. */
+void
+gmsg_fork_watch (void)
+{
+  static gsize watching = 0;
+
+  if (g_once_init_enter (&watching))
+    {
+      pthread_atfork (NULL, NULL, child_cb);
+      g_once_init_leave (&watching, TRUE);
+    }
+}
+
+gboolean
+gmsg_fork_happened (void)
+{
+  return happened;
+}
+
+gboolean
+gmsg_fork_check (GError **error)
+{
+  if (!happened)
+    return TRUE;
+
+  g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
+                       "Neither router nor sender can be used in a forked process that did not "
+                       "call exec(): start the process with gmsg_sender_spawn() or GSubprocess, "
+                       "or, in Python, with multiprocessing's “spawn” or “forkserver” context");
+  return FALSE;
+}
