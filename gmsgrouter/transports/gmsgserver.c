@@ -53,6 +53,7 @@ struct _GMsgServer
   /* The thread only */
   GSocket         *listener;    /* (owned) */
   GSource         *accepting;   /* (owned) (nullable): waits for connections, or pauses */
+  gboolean         short_of;    /* of descriptors, as has been told */
   guint            n_watches;   /* of processes */
   GHashTable      *connections; /* (owned) (element-type Connection): as a set */
   guint            n_strangers; /* of @connections: without a link */
@@ -892,13 +893,16 @@ accept_cb (GSocket      *listener,
             return G_SOURCE_CONTINUE;
 
           /* Most likely there is no descriptor left; whoever knocks has to wait. */
-          g_message ("can't accept a connection for now: %s", error->message);
+          if (!self->short_of)
+            g_message ("can't accept a connection for now: %s", error->message);
+          self->short_of = TRUE;
           clear_source (&self->accepting);
           self->accepting = attach (self, g_timeout_source_new (ACCEPT_PAUSE_MSEC),
                                     accept_again_cb, self, "[gmsgrouter] pause");
           return G_SOURCE_REMOVE;
         }
 
+      self->short_of = FALSE;
       if (!check_peer (socket, &error))
         g_message ("refusing a connection: %s", error->message);
       else

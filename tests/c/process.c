@@ -1643,6 +1643,140 @@ test_many (Fixture       *fixture,
   wait_until (count_entries ("/proc/self/fd") <= n_fds + 1);
 }
 
+/* Takes all descriptors that are left, up to a limit. */
+typedef struct
+{
+  struct rlimit old;
+  int           fds[1024];
+  guint         n_fds;
+} Hog;
+
+static void
+hog_take (Hog *self)
+{
+  struct rlimit limit;
+
+  g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &self->old), ==, 0);
+  limit = self->old;
+  limit.rlim_cur = G_N_ELEMENTS (self->fds);
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &limit), ==, 0);
+  self->n_fds = 0;
+  while ((self->fds[self->n_fds] = open ("/", O_RDONLY | O_CLOEXEC)) >= 0)
+    self->n_fds++;
+  g_assert_cmpint (errno, ==, EMFILE);
+}
+
+static void
+hog_give (Hog   *self,
+          guint  n)
+{
+  while (n-- > 0)
+    close (self->fds[--self->n_fds]);
+}
+
+static void
+hog_end (Hog *self)
+{
+  hog_give (self, self->n_fds);
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &self->old), ==, 0);
+}
+
+/* No descriptor is left for an address: it fails, and the sender is as before. */
+static void
+test_scarce_address (Fixture       *fixture,
+                     gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  const char *argv[] = { worker_path, "send", "3", NULL };
+  g_autofree char *address = NULL;
+  guint n_tries = 0;
+  Hog hog;
+
+  hog_take (&hog);
+  while (address == NULL)
+    {
+      g_autoptr (GError) error = NULL;
+
+      g_assert_null (gmsg_sender_spawn (sender, NULL, argv, &error));
+      g_assert_nonnull (error);
+      g_clear_error (&error);
+      g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_INITIAL);
+
+      address = gmsg_sender_dup_address (sender, &error);
+      if (address == NULL)
+        {
+          g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
+          g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_INITIAL);
+          hog_give (&hog, 1);
+          n_tries++;
+        }
+    }
+  g_assert_cmpuint (n_tries, ==, 2);
+  hog_end (&hog);
+  sink_close (fixture, sink);
+}
+
+/* ... for a worker: its call fails, and the address is still good. */
+static void
+test_scarce_worker (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  const char *argv[] = { worker_path, "scarce", "send", "10", NULL };
+  g_autoptr (GSubprocess) process = spawn_full (sender, G_SUBPROCESS_FLAGS_NONE, argv);
+
+  sink_wait_finished (fixture, sink);
+  g_assert_no_error (sink->error);
+  sink_assert_range (sink, 10);
+  sink_close (fixture, sink);
+}
+
+/* ... for a connection to accept: others go on, and it has its turn later. */
+static void
+test_scarce_accept (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 4, GMSG_OVERFLOW_BLOCK, &sink);
+  g_autoptr (Sink) late_sink = NULL;
+  g_autoptr (GMsgSender) late = new_pipe (fixture, 0, 0, &late_sink);
+  const char *late_argv[] = { worker_path, "wait", "send", "10", NULL };
+  g_autoptr (GSubprocess) process = spawn (sender, G_SUBPROCESS_FLAGS_NONE, "poll-send", 0);
+  g_autoptr (GSubprocess) late_process = spawn_full (late, G_SUBPROCESS_FLAGS_STDIN_PIPE, late_argv);
+  gint64 since;
+  guint n;
+  Hog hog;
+
+  iterate_until (fixture->context, sink->values->len > 100);
+  hog_take (&hog);
+  close_input (late_process);
+  /* Closing its input has given one back. */
+  hog.fds[hog.n_fds] = open ("/", O_RDONLY | O_CLOEXEC);
+  if (hog.fds[hog.n_fds] >= 0)
+    hog.n_fds++;
+  assert_refusal ("can't accept a connection for now: *");
+  n = sink->values->len;
+  /* It tries again every 100 ms, and says so once. */
+  since = g_get_monotonic_time ();
+  iterate_until (fixture->context, sink->values->len > n + 100 &&
+                                     g_get_monotonic_time () > since + 350 * G_TIME_SPAN_MILLISECOND);
+  assert_no_refusal ();
+  g_assert_cmpuint (late_sink->values->len, ==, 0);
+  g_assert_cmpuint (late_sink->n_finished, ==, 0);
+
+  hog_end (&hog);
+  sink_wait_finished (fixture, late_sink);
+  g_assert_no_error (late_sink->error);
+  sink_assert_range (late_sink, 10);
+  gmsg_receiver_cancel (sink->receiver);
+  sink_wait_finished (fixture, sink);
+  g_assert_no_error (sink->error);
+  sink_close (fixture, sink);
+  sink_close (fixture, late_sink);
+}
+
 /* Promise 6, where the router stops at once. */
 static void
 test_stop_at_once (Fixture       *fixture,
@@ -1812,6 +1946,9 @@ main (int    argc,
   fixture_test ("/process/p19/addresses", test_addresses);
   fixture_test ("/process/p20/used-twice", test_used_twice);
   fixture_test ("/process/p20/secrets", test_secrets);
+  fixture_test ("/process/p19/scarce-address", test_scarce_address);
+  fixture_test ("/process/p19/scarce-worker", test_scarce_worker);
+  fixture_test ("/process/p20/scarce-accept", test_scarce_accept);
   fixture_test ("/process/p06/stop-at-once", test_stop_at_once);
   fixture_test ("/process/p19/hand-over-racing", test_hand_over_racing);
   fixture_test ("/process/p22/closed-before-opened", test_closed_before_opened);

@@ -7,13 +7,16 @@
 #include "work.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-/* worker NAME N [ADDRESS]: does a work of work.c, with the address in the environment or
- * the one that is given; before it opens it, each “wait” before NAME waits for the standard
- * input's end. It exits with what the work returns, once the standard input has ended, or
- * with 99 where it is not let in. */
+/* worker [wait | scarce] NAME N [ADDRESS]: does a work of work.c, with the address in the
+ * environment or the one that is given. With “wait” it waits for the standard input's end
+ * before it opens it; with “scarce” it first tries so with too few descriptors. It exits with
+ * what the work returns, once the standard input has ended, or with 99 where it is not let
+ * in. */
 
 static void
 wait_for_input_end (void)
@@ -26,11 +29,47 @@ wait_for_input_end (void)
   while (n_read > 0 || (n_read < 0 && errno == EINTR));
 }
 
+/* Opens the pipe with one descriptor more at each try. */
+static GMsgSender *
+open_scarce (void)
+{
+  struct rlimit limit = { 64, 64 };
+  int fds[64];
+  guint n_fds = 0;
+  GMsgSender *sender = NULL;
+
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &limit), ==, 0);
+  while ((fds[n_fds] = open ("/", O_RDONLY)) >= 0)
+    n_fds++;
+
+  for (guint n_tries = 0; sender == NULL; n_tries++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      sender = gmsg_sender_new_from_environment (&error);
+      if (sender == NULL)
+        {
+          g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
+          close (fds[--n_fds]);
+        }
+      else
+        {
+          /* Two contexts, and the socket. */
+          g_assert_cmpuint (n_tries, ==, 3);
+        }
+    }
+
+  while (n_fds > 0)
+    close (fds[--n_fds]);
+  return sender;
+}
+
 int
 main (int    argc,
       char **argv)
 {
   g_autoptr (GError) error = NULL;
+  gboolean scarce = FALSE;
   GMsgSender *sender;
   int status;
 
@@ -43,11 +82,19 @@ main (int    argc,
       argv++;
     }
 
+  if (argc > 2 && g_str_equal (argv[1], "scarce"))
+    {
+      scarce = TRUE;
+      argc--;
+      argv++;
+    }
+
   if (argc == 3 && g_str_equal (argv[1], "unopened"))
     _exit (atoi (argv[2]));
 
   g_assert_true (argc == 3 || argc == 4);
   sender = argc == 4 ? gmsg_sender_new_for_address (argv[3], &error)
+           : scarce  ? open_scarce ()
                      : gmsg_sender_new_from_environment (&error);
   if (sender == NULL)
     {
