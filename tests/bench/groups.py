@@ -46,8 +46,10 @@ def throughput(build_dir, quick):
     cases = [("floor", "1", *message_command(build_dir, "throughput", "floor", messages=n))]
     for senders in SENDERS:
         for variant in ["gmsgrouter", *alternatives(build_dir)]:
+            # Now and then its messages take milliseconds, with more than one sender.
+            few = n // 10 if variant == "GstBus" else n
             cases.append((variant, str(senders),
-                          *message_command(build_dir, "throughput", variant, messages=n, senders=senders)))
+                          *message_command(build_dir, "throughput", variant, messages=few, senders=senders)))
     return cases
 
 
