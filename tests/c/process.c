@@ -1652,6 +1652,14 @@ typedef struct
 } Hog;
 
 static void
+hog_fill (Hog *self)
+{
+  while ((self->fds[self->n_fds] = open ("/", O_RDONLY | O_CLOEXEC)) >= 0)
+    self->n_fds++;
+  g_assert_cmpint (errno, ==, EMFILE);
+}
+
+static void
 hog_take (Hog *self)
 {
   struct rlimit limit;
@@ -1661,9 +1669,7 @@ hog_take (Hog *self)
   limit.rlim_cur = G_N_ELEMENTS (self->fds);
   g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &limit), ==, 0);
   self->n_fds = 0;
-  while ((self->fds[self->n_fds] = open ("/", O_RDONLY | O_CLOEXEC)) >= 0)
-    self->n_fds++;
-  g_assert_cmpint (errno, ==, EMFILE);
+  hog_fill (self);
 }
 
 static void
@@ -1753,14 +1759,12 @@ test_scarce_accept (Fixture       *fixture,
   hog_take (&hog);
   close_input (late_process);
   /* Closing its input has given one back. */
-  hog.fds[hog.n_fds] = open ("/", O_RDONLY | O_CLOEXEC);
-  if (hog.fds[hog.n_fds] >= 0)
-    hog.n_fds++;
+  hog_fill (&hog);
   assert_refusal ("can't accept a connection for now: *");
   n = sink->values->len;
   /* It tries again every 100 ms, and says so once. */
   since = g_get_monotonic_time ();
-  iterate_until (fixture->context, sink->values->len > n + 100 &&
+  iterate_until (fixture->context, (hog_fill (&hog), sink->values->len > n + 100) &&
                                      g_get_monotonic_time () > since + 350 * G_TIME_SPAN_MILLISECOND);
   assert_no_refusal ();
   g_assert_cmpuint (late_sink->values->len, ==, 0);
