@@ -72,12 +72,17 @@ struct _GMsgChannel
 
   GMutex           wake_lock;  /* may be taken while @lock is held, not vice versa */
   GMainContext    *context;    /* (owned) (nullable); wake_lock: NULL once closed */
+  GQueue           pulling;    /* wake_lock (element-type GMainContext): where next_async()
+                                * waits; in pipes */
 
   GMsgBurst       *taken;      /* (owned) (nullable); router's thread only: what is
                                 * being dispatched, shared by nested dispatches */
   _Atomic guint64  n_taken;    /* atomic: entries so far; written in the router's thread */
 
   guint64          max_message_size; /* lock: bytes, of what comes from outside */
+
+  gint64           pull_until; /* router's thread only, monotonic µs: pulls are urgent, until
+                                * a budget is spent */
 
   /* Fair dispatch; atomic: set in the router's thread */
   int              priority;

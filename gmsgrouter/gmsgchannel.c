@@ -31,6 +31,7 @@ gmsg_channel_new (GMainContext *context,
   self->queue = g_async_queue_new ();
   g_mutex_init (&self->lock);
   g_queue_init (&self->blocked);
+  g_queue_init (&self->pulling);
   g_mutex_init (&self->server_lock);
   g_mutex_init (&self->wake_lock);
   self->context = g_main_context_ref (context);
@@ -126,6 +127,13 @@ wake_blocked_cb (gpointer data,
   g_cond_broadcast (room);
 }
 
+static void
+wake_pulling_cb (gpointer data,
+                 gpointer user_data)
+{
+  g_main_context_wakeup (data);
+}
+
 /* Ends the run for the senders: those that wait are woken, and no message comes
  * any more. May be called from any thread, and again. What was queued stays, for
  * the routing table to count; what keeps the pipes of it alive is still put behind
@@ -142,6 +150,7 @@ gmsg_channel_close (GMsgChannel *self)
 
   g_mutex_lock (&self->wake_lock);
   context = g_steal_pointer (&self->context);
+  g_queue_foreach (&self->pulling, wake_pulling_cb, NULL);
   g_mutex_unlock (&self->wake_lock);
 }
 
@@ -217,18 +226,13 @@ gboolean
 gmsg_channel_take (GMsgChannel *self,
                    GMsgEntry   *entry)
 {
-  do
-    {
-      if (!has_taken (self) && !take_next_burst (self))
-        return FALSE;
+  if (!has_taken (self) && !take_next_burst (self))
+    return FALSE;
 
-      *entry = self->taken->entries[self->taken->n_taken++];
-      /* One thread writes: no need for a locked increment. */
-      atomic_store_explicit (&self->n_taken, gmsg_channel_get_n_taken (self) + 1,
-                             memory_order_relaxed);
-    }
-  while (entry->kind == GMSG_ENTRY_MOVED);
-
+  *entry = self->taken->entries[self->taken->n_taken++];
+  /* One thread writes: no need for a locked increment. */
+  atomic_store_explicit (&self->n_taken, gmsg_channel_get_n_taken (self) + 1,
+                         memory_order_relaxed);
   return TRUE;
 }
 

@@ -37,8 +37,8 @@ G_BEGIN_DECLS
  * @GMSG_ERROR_STOPPED: The sender has been stopped.
  * @GMSG_ERROR_CLOSED: The pipe has been closed.
  * @GMSG_ERROR_UNKNOWN_RECEIVER: The receiver has no open pipe in this router.
- * @GMSG_ERROR_TIMED_OUT: The condition did not become true in time.
- * @GMSG_ERROR_WRONG_THREAD: The call belongs into the router's thread.
+ * @GMSG_ERROR_TIMED_OUT: What was waited for did not happen in time.
+ * @GMSG_ERROR_WRONG_THREAD: The call belongs in the router's thread.
  * @GMSG_ERROR_FULL: The pipe is full.
  * @GMSG_ERROR_PENDING: The last call has not been completed yet.
  * @GMSG_ERROR_INVALID_ARGUMENT: An argument is out of its range, or the object

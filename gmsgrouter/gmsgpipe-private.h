@@ -66,7 +66,9 @@ struct _GMsgPipe
   gboolean           exported;      /* the sender is in another process */
 
   /* Guarded by the channel's wake_lock */
-  GMainContext      *pull_context;  /* (owned) (nullable): where next_async() waits */
+  GMainContext      *pull_context;  /* (owned) (nullable): where next_async() waits; also
+                                     * says that one does, since there can be one at a time */
+  GList              pulling_link;  /* in the channel's @pulling meanwhile */
 
   /* Router's thread only */
   GMsgReceiver      *receiver;      /* (unowned) (nullable): owned by the routing table
@@ -127,7 +129,8 @@ GVariant     *gmsg_pipe_take_waiting    (GMsgPipe      *self,
                                          guint         *n_discarded);
 gboolean      gmsg_pipe_take_end        (GMsgPipe      *self);
 gboolean      gmsg_pipe_finish          (GMsgPipe      *self);
-guint         gmsg_pipe_close           (GMsgPipe      *self);
+void          gmsg_pipe_close           (GMsgPipe      *self,
+                                         GQueue        *waiting);
 void          gmsg_pipe_cancel          (GMsgPipe      *self);
 gboolean      gmsg_pipe_set_pull_mode   (GMsgPipe      *self);
 gboolean      gmsg_pipe_can_pull        (GMsgPipe      *self,

@@ -547,17 +547,32 @@ gmsg_pipe_get_error (GMsgPipe *self)
 GCancellable *
 gmsg_pipe_get_cancellable (GMsgPipe *self)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+  GMsgChannel *channel = self->channel;
+  g_autoptr (GCancellable) made = NULL;
+  GCancellable *cancellable;
+  gboolean cancelled;
 
+  g_mutex_lock (&channel->lock);
+  cancellable = self->cancellable;
+  g_mutex_unlock (&channel->lock);
+  if (cancellable != NULL)
+    return cancellable;
+
+  /* Outside of the lock, as everything that may call somebody else's code; where another
+   * thread is first, its object is taken. */
+  made = g_cancellable_new ();
+  g_mutex_lock (&channel->lock);
   if (self->cancellable == NULL)
-    {
-      self->cancellable = g_cancellable_new ();
-      /* Nobody else has it yet, so no handler of anybody's runs here. */
-      if (self->cancelled)
-        g_cancellable_cancel (self->cancellable);
-    }
+    self->cancellable = g_steal_pointer (&made);
+  cancellable = self->cancellable;
+  cancelled = self->cancelled;
+  g_mutex_unlock (&channel->lock);
 
-  return self->cancellable;
+  /* What is cancelled from now on finds the object. */
+  if (cancelled)
+    g_cancellable_cancel (cancellable);
+
+  return cancellable;
 }
 
 static void
@@ -644,12 +659,12 @@ gmsg_pipe_finish (GMsgPipe *self)
   return TRUE;
 }
 
-/* Returns how many waiting messages it has freed. */
-guint
-gmsg_pipe_close (GMsgPipe *self)
+/* Moves what waits to the empty queue @waiting, for the caller to count, and to free then:
+ * freeing a message may run a destroy notify, which is user code. */
+void
+gmsg_pipe_close (GMsgPipe *self,
+                 GQueue   *waiting)
 {
-  GQueue waiting;
-  guint n_waiting;
   gboolean end_deferred;
 
   g_mutex_lock (&self->channel->lock);
@@ -659,20 +674,15 @@ gmsg_pipe_close (GMsgPipe *self)
     count_bytes_locked (self, item->data, -1);
   if (self->link != NULL)
     self->link->funcs->touch (self->link);
-  waiting = self->waiting;
+  *waiting = self->waiting;
   g_queue_init (&self->waiting);
   end_deferred = self->end_deferred;
   self->end_deferred = FALSE;
   g_mutex_unlock (&self->channel->lock);
 
   gmsg_pipe_wake_puller (self);
-
-  n_waiting = waiting.length;
-  g_queue_clear_full (&waiting, (GDestroyNotify) g_variant_unref);
   if (end_deferred)
     gmsg_pipe_unref (self);
-
-  return n_waiting;
 }
 
 /* Handlers of the cancellable run here. */
@@ -769,6 +779,8 @@ gmsg_pipe_begin_pull (GMsgPipe     *self,
     return FALSE;
 
   self->pull_context = g_main_context_ref (context);
+  self->pulling_link.data = context;
+  g_queue_push_tail_link (&self->channel->pulling, &self->pulling_link);
   return TRUE;
 }
 
@@ -779,6 +791,8 @@ gmsg_pipe_end_pull (GMsgPipe *self)
 
   g_mutex_lock (&self->channel->wake_lock);
   context = g_steal_pointer (&self->pull_context);
+  if (context != NULL)
+    g_queue_unlink (&self->channel->pulling, &self->pulling_link);
   g_mutex_unlock (&self->channel->wake_lock);
 }
 

@@ -43,17 +43,33 @@ pull_end (Pull *self)
   g_clear_pointer (&self->source, gmsg_source_free);
 }
 
+/* From when on it can't wait any longer. Once that has come, what follows is urgent, too,
+ * until a budget is spent: as in one dispatch of the router. */
+static gint64
+get_deadline (Pull   *self,
+              gint64  since)
+{
+  GMsgChannel *channel = self->pipe->channel;
+  guint max_latency = (guint) g_atomic_int_get (&channel->max_latency);
+
+  if (max_latency == 0)
+    return GMSG_SOURCE_NEVER;
+
+  if (g_get_monotonic_time () < channel->pull_until)
+    return 0;
+
+  return MAX (since, self->asked_at) + max_latency;
+}
+
 static gboolean
 pull_is_ready (gpointer  data,
                gint64   *deadline)
 {
   GTask *task = data;
   Pull *self = g_task_get_task_data (task);
-  GMsgChannel *channel = self->pipe->channel;
-  guint max_latency = (guint) g_atomic_int_get (&channel->max_latency);
   gint64 since;
 
-  if (!gmsg_channel_in_thread (channel))
+  if (!gmsg_channel_in_thread (self->pipe->channel))
     return FALSE;
 
   if (g_cancellable_is_cancelled (self->cancellable))
@@ -65,8 +81,20 @@ pull_is_ready (gpointer  data,
   if (!gmsg_pipe_can_pull (self->pipe, &since))
     return FALSE;
 
-  *deadline = max_latency == 0 ? GMSG_SOURCE_NEVER : MAX (since, self->asked_at) + max_latency;
+  *deadline = get_deadline (self, since);
   return TRUE;
+}
+
+static void
+spend_budget (Pull *self)
+{
+  GMsgChannel *channel = self->pipe->channel;
+  gint64 now = g_get_monotonic_time ();
+  gint64 since;
+
+  gmsg_pipe_can_pull (self->pipe, &since);
+  if (now >= channel->pull_until && now >= get_deadline (self, since))
+    channel->pull_until = now + (guint) g_atomic_int_get (&channel->budget);
 }
 
 static gboolean
@@ -75,15 +103,17 @@ pull_dispatch (gpointer data)
   g_autoptr (GTask) task = g_object_ref (data);
   Pull *self = g_task_get_task_data (task);
   GMsgReceiver *receiver = g_task_get_source_object (task);
+  gboolean finished = FALSE;
   GVariant *message;
 
+  spend_budget (self);
   pull_end (self);
 
   /* Before anything is taken, which would be lost. */
   if (g_task_return_error_if_cancelled (task))
     return G_SOURCE_REMOVE;
 
-  message = gmsg_receiver_pull (receiver);
+  message = gmsg_receiver_pull (receiver, &finished);
   if (message != NULL)
     g_task_return_pointer (task, message, (GDestroyNotify) g_variant_unref);
   else if (gmsg_receiver_get_state (receiver) == GMSG_RECEIVER_STATE_CLOSED)
@@ -94,6 +124,10 @@ pull_dispatch (gpointer data)
     g_task_return_error (task, g_error_copy (gmsg_pipe_get_error (self->pipe)));
   else
     g_task_return_pointer (task, NULL, NULL);
+
+  /* Last: a handler may ask for the next message, which must not overtake this one. */
+  if (message != NULL || finished)
+    gmsg_receiver_pulled (receiver, finished);
 
   return G_SOURCE_REMOVE;
 }

@@ -18,6 +18,11 @@ void          gmsg_receiver_deliver  (GMsgReceiver *self,
                                       GVariant     *message);
 void          gmsg_receiver_finish   (GMsgReceiver *self);
 void          gmsg_receiver_closed   (GMsgReceiver *self);
-GVariant     *gmsg_receiver_pull     (GMsgReceiver *self);
+void          gmsg_receiver_pulled   (GMsgReceiver *self,
+                                      gboolean      finished);
+
+/* The same, but no handler runs. */
+GVariant     *gmsg_receiver_pull     (GMsgReceiver *self,
+                                      gboolean     *finished);
 
 G_END_DECLS

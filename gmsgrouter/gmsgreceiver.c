@@ -23,7 +23,7 @@
  * The router holds the receiver until [method@Router.close_pipe], or until the router
  * stops. The receiver does not hold the router.
  *
- * Methods belong into the router's thread; getters may be called from any.
+ * Methods belong in the router's thread; getters may be called from any.
  *
  * ```c
  * static void
@@ -328,14 +328,10 @@ count_received (GMsgReceiver *self)
   atomic_store_explicit (&self->n_received, n_received + 1, memory_order_relaxed);
 }
 
-/* Notifications come after the emission that they belong to, so that whoever closes
- * the pipe in one of them is sure that no emission follows. */
 static void
-notify_counts (GMsgReceiver *self)
+notify_dropped (GMsgReceiver *self)
 {
   guint64 n_dropped;
-
-  g_object_notify_by_pspec ((GObject *) self, properties[PROP_N_RECEIVED]);
 
   /* An unbounded pipe drops none: not worth a call at every message. */
   if (self->pipe->capacity == 0)
@@ -347,6 +343,15 @@ notify_counts (GMsgReceiver *self)
 
   self->n_dropped = n_dropped;
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_DROPPED]);
+}
+
+/* Notifications come after the emission that they belong to, so that whoever closes
+ * the pipe in one of them is sure that no emission follows. */
+static void
+notify_counts (GMsgReceiver *self)
+{
+  g_object_notify_by_pspec ((GObject *) self, properties[PROP_N_RECEIVED]);
+  notify_dropped (self);
 }
 
 /* The caller holds a reference: handlers may drop all others. */
@@ -362,6 +367,7 @@ gmsg_receiver_deliver (GMsgReceiver *self,
 void
 gmsg_receiver_finish (GMsgReceiver *self)
 {
+  notify_dropped (self);
   if (gmsg_pipe_finish (self->pipe))
     g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_STATE]);
 
@@ -373,27 +379,34 @@ gmsg_receiver_finish (GMsgReceiver *self)
 void
 gmsg_receiver_closed (GMsgReceiver *self)
 {
+  notify_dropped (self);
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_STATE]);
 }
 
 /* The next message. NULL where there is none: the receiver is finished then, or
- * closed. */
+ * closed. No handler runs before gmsg_receiver_pulled(). */
 GVariant *
-gmsg_receiver_pull (GMsgReceiver *self)
+gmsg_receiver_pull (GMsgReceiver *self,
+                    gboolean     *finished)
 {
   GVariant *message = gmsg_pipe_pull (self->pipe);
 
+  *finished = message == NULL && gmsg_pipe_finish (self->pipe);
   if (message != NULL)
-    {
-      count_received (self);
-      notify_counts (self);
-    }
-  else if (gmsg_pipe_finish (self->pipe))
-    {
-      g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_STATE]);
-    }
+    count_received (self);
 
   return message;
+}
+
+/* Notifies of what gmsg_receiver_pull() has done, when its result has been handed out. */
+void
+gmsg_receiver_pulled (GMsgReceiver *self,
+                      gboolean      finished)
+{
+  if (finished)
+    g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_STATE]);
+  else
+    notify_counts (self);
 }
 
 /**
@@ -686,11 +699,13 @@ gmsg_receiver_next_async (GMsgReceiver        *self,
  * Takes the message that [method@Receiver.next_async] asked for.
  *
  * Returns: (transfer full) (nullable): the message; `NULL` without an error if the
- *   receiver is finished; otherwise @error is set, to [GMSG_ERROR_CLOSED][error@Error]
- *   if the pipe was closed, to [GMSG_ERROR_PENDING][error@Error] if the last call had
- *   not been completed, to [GMSG_ERROR_WRONG_THREAD][error@Error] if it was made in
- *   another thread than the router's, to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if
- *   the receiver has no pipe, or to `G_IO_ERROR_CANCELLED`
+ *   receiver has finished cleanly; otherwise @error is set, to what the receiver has
+ *   finished with, such as [GMSG_ERROR_PEER_LOST][error@Error], to
+ *   [GMSG_ERROR_CLOSED][error@Error] if the pipe was closed, to
+ *   [GMSG_ERROR_PENDING][error@Error] if the last call had not been completed, to
+ *   [GMSG_ERROR_WRONG_THREAD][error@Error] if it was made in another thread than the
+ *   router's, to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if the receiver has no pipe,
+ *   or to `G_IO_ERROR_CANCELLED`
  *
  * Since: 1.0
  */

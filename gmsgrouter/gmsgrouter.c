@@ -599,6 +599,8 @@ gmsg_router_get_priority (GMsgRouter *self)
  *
  * Sets the priority at which messages are delivered.
  *
+ * A [method@Receiver.next_async] that waits keeps the priority that it was called with.
+ *
  * To be called in the router's thread; in another it logs a warning and does nothing.
  *
  * Since: 1.0

@@ -301,8 +301,12 @@ gmsg_sender_new_from_environment (GError **error)
  * May be called from any thread.
  *
  * Returns: true if the sender is open now; otherwise @error is set, to
- *   [GMSG_ERROR_ALREADY_STARTED][error@Error] if it was started before, or to
- *   [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if it has no pipe
+ *   [GMSG_ERROR_ALREADY_STARTED][error@Error] if it was started before, to
+ *   [GMSG_ERROR_EXPORTED][error@Error] if it was handed over, to
+ *   [GMSG_ERROR_CONNECTION][error@Error] if its router is in another process and was
+ *   lost, to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if it has no pipe, or to
+ *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] in a forked process that did not call
+ *   `exec()`
  *
  * Since: 1.0
  */
@@ -332,14 +336,20 @@ gmsg_sender_start (GMsgSender  *self,
  * the router's own thread it would never end, and fails instead.
  *
  * Sending to a pipe that was closed is no error: the message is discarded, with a
- * warning in the log.
+ * warning in the log. So a log handler that sends must not go on when its pipe is
+ * closed: GLib does not let a log handler log.
  *
  * May be called from any thread.
  *
  * Returns: true if the message was sent; otherwise it will not arrive, and @error is
  *   set, to [GMSG_ERROR_NOT_STARTED][error@Error] or [GMSG_ERROR_STOPPED][error@Error]
- *   if the sender is not open, to [GMSG_ERROR_FULL][error@Error] if there is no room,
- *   or to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if the sender has no pipe
+ *   if the sender is not open, to [GMSG_ERROR_FULL][error@Error] if there is no room, to
+ *   [GMSG_ERROR_EXPORTED][error@Error] if the sender was handed over, to
+ *   [GMSG_ERROR_TOO_LARGE][error@Error] if its router is in another process and takes no
+ *   message of that size, to [GMSG_ERROR_CONNECTION][error@Error] if that was lost, to
+ *   [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if the sender has no pipe, or to
+ *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] in a forked process that did not call
+ *   `exec()`
  *
  * Since: 1.0
  */
@@ -369,6 +379,11 @@ gmsg_sender_send (GMsgSender  *self,
  * Ends the sender's side, for good.
  *
  * What was sent before is delivered, then [signal@Receiver::finished] is emitted.
+ *
+ * Where the router is in another process, this returns when everything has been handed to
+ * the kernel, so that the process may end. It waits as long as the router reads, and fails
+ * with [GMSG_ERROR_TIMED_OUT][error@Error] if that has read nothing for ten seconds.
+ *
  * A [method@Sender.send] that waits for room in another thread fails with
  * [GMSG_ERROR_STOPPED][error@Error].
  *
@@ -376,7 +391,12 @@ gmsg_sender_send (GMsgSender  *self,
  *
  * Returns: true if the sender is stopped now; otherwise @error is set, to
  *   [GMSG_ERROR_NOT_STARTED][error@Error] or [GMSG_ERROR_STOPPED][error@Error] if it is
- *   not open, or to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if it has no pipe
+ *   not open, to [GMSG_ERROR_EXPORTED][error@Error] if it was handed over, to
+ *   [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if it has no pipe, or to
+ *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] in a forked process that did not call
+ *   `exec()`. With [GMSG_ERROR_TIMED_OUT][error@Error] and
+ *   [GMSG_ERROR_CONNECTION][error@Error] it is stopped all the same, but what the router
+ *   has not read is lost
  *
  * Since: 1.0
  */
@@ -450,7 +470,8 @@ gmsg_sender_get_id (GMsgSender *self)
  * Gets what tells the background task that it is no longer wanted.
  *
  * It is cancelled by [method@Receiver.cancel], by [method@Router.close_pipe] and when
- * the router stops. Its handlers run in the router's thread; a task without a main
+ * the router stops. Its handlers run in the router's thread, or, where that is in another
+ * process, as [ctor@Sender.new_for_address] says; a task without a main
  * loop asks [method@Gio.Cancellable.is_cancelled] now and then, or passes it to
  * the functions of GIO that it calls.
  *

@@ -33,6 +33,7 @@ typedef struct
   GPtrArray       *to_tell;       /* (owned) (element-type GMsgPipe): closed pipes whose
                                    * messages were discarded */
   gint64           delivered_at;  /* monotonic µs: the end of the last dispatch */
+  gboolean         emitted;       /* a message, in the dispatch under way */
   gboolean         closed;
 } GMsgTable;
 

@@ -77,6 +77,8 @@ drain (GMsgTable *self)
           break;
 
         case GMSG_ENTRY_MOVED:
+          break;
+
         default:
           g_assert_not_reached ();
         }
@@ -94,13 +96,21 @@ gmsg_table_unref (GMsgTable *self)
   if (!g_atomic_ref_count_dec (&self->ref_count))
     return;
 
-  /* Where the context was finalized before it could end an abandoned run, there is
-   * no thread left to call handlers in: everything is freed in silence. */
+  /* Where the context was finalized before it could end an abandoned run, there is no
+   * thread left to emit signals in. But a worker that was never told to end would never
+   * end. */
   gmsg_server_shutdown (self->channel);
   drain (self);
   g_hash_table_iter_init (&iter, self->receivers);
   while (g_hash_table_iter_next (&iter, &receiver, NULL))
-    gmsg_pipe_close (gmsg_receiver_get_pipe (receiver));
+    {
+      GMsgPipe *pipe = gmsg_receiver_get_pipe (receiver);
+      GQueue waiting;
+
+      gmsg_pipe_close (pipe, &waiting);
+      g_queue_clear_full (&waiting, (GDestroyNotify) g_variant_unref);
+      gmsg_pipe_cancel (pipe);
+    }
 
   g_ptr_array_set_free_func (self->to_tell, (GDestroyNotify) gmsg_pipe_unref);
   g_ptr_array_unref (self->to_tell);
@@ -131,9 +141,12 @@ close_receiver (GMsgTable    *self,
                 GMsgReceiver *receiver)
 {
   GMsgPipe *pipe = gmsg_receiver_get_pipe (receiver);
+  GQueue waiting;
 
   pipe->receiver = NULL;
-  discard (self, pipe, gmsg_pipe_close (pipe));
+  gmsg_pipe_close (pipe, &waiting);
+  discard (self, pipe, waiting.length);
+  g_queue_clear_full (&waiting, (GDestroyNotify) g_variant_unref);
   gmsg_pipe_cancel (pipe);
   gmsg_receiver_closed (receiver);
 }
@@ -163,6 +176,7 @@ deliver (GMsgTable *self,
 
   /* The handler may close the pipe, and drop the receiver. */
   receiver = g_object_ref (pipe->receiver);
+  self->emitted = TRUE;
   gmsg_receiver_deliver (receiver, message);
 }
 
@@ -182,6 +196,7 @@ look_at_waiting (GMsgTable *self,
 
   /* A closed pipe holds none. */
   receiver = g_object_ref (pipe->receiver);
+  self->emitted = TRUE;
   gmsg_receiver_deliver (receiver, message);
 }
 
@@ -233,6 +248,8 @@ gmsg_table_route_next (GMsgTable *self)
       break;
 
     case GMSG_ENTRY_MOVED:
+      break;
+
     default:
       g_assert_not_reached ();
     }
@@ -267,14 +284,24 @@ gmsg_table_tell_discards (GMsgTable *self)
     }
 }
 
-/* Ends the run: what is queued is counted, told of and freed, the pipes are closed.
- * Does nothing the second time. Handlers run last, when all is in order. */
+static int
+compare_ids (gconstpointer a,
+             gconstpointer b)
+{
+  guint64 id_a = gmsg_receiver_get_id ((GMsgReceiver *) a);
+  guint64 id_b = gmsg_receiver_get_id ((GMsgReceiver *) b);
+
+  return (id_a > id_b) - (id_a < id_b);
+}
+
+/* Ends the run: what is queued is counted, told of and freed, the pipes are closed, in
+ * the order in which they were opened. Does nothing the second time. Handlers run last,
+ * when all is in order. */
 void
 gmsg_table_close (GMsgTable *self)
 {
-  g_autoptr (GHashTable) receivers = NULL;
-  GHashTableIter iter;
-  gpointer receiver;
+  g_autolist (GMsgReceiver) receivers = NULL;
+  GQueue undelivered = G_QUEUE_INIT;
   guint n_unclosed, n_undelivered;
 
   if (self->closed)
@@ -285,14 +312,21 @@ gmsg_table_close (GMsgTable *self)
   gmsg_server_shutdown (self->channel);
   gmsg_channel_close (self->channel);
 
-  receivers = g_steal_pointer (&self->receivers);
-  self->receivers = g_hash_table_new_full (NULL, NULL, g_object_unref, NULL);
-  n_unclosed = g_hash_table_size (receivers);
+  n_unclosed = g_hash_table_size (self->receivers);
+  receivers = g_list_sort (g_hash_table_get_keys (self->receivers), compare_ids);
+  g_hash_table_steal_all (self->receivers);
 
   n_undelivered = drain (self);
-  g_hash_table_iter_init (&iter, receivers);
-  while (g_hash_table_iter_next (&iter, &receiver, NULL))
-    n_undelivered += gmsg_pipe_close (gmsg_receiver_get_pipe (receiver));
+  for (GList *item = receivers; item != NULL; item = item->next)
+    {
+      GQueue waiting;
+
+      gmsg_pipe_close (gmsg_receiver_get_pipe (item->data), &waiting);
+      n_undelivered += waiting.length;
+      for (GList *link = g_queue_pop_head_link (&waiting); link != NULL;
+           link = g_queue_pop_head_link (&waiting))
+        g_queue_push_tail_link (&undelivered, link);
+    }
 
   if (n_unclosed > 0)
     g_warning (n_unclosed == 1 ? "stopping a router with unclosed pipes: %u unclosed pipe"
@@ -303,10 +337,10 @@ gmsg_table_close (GMsgTable *self)
                                   : "dropping %u undelivered messages",
                n_undelivered);
   gmsg_table_tell_discards (self);
+  g_queue_clear_full (&undelivered, (GDestroyNotify) g_variant_unref);
 
-  g_hash_table_iter_init (&iter, receivers);
-  while (g_hash_table_iter_next (&iter, &receiver, NULL))
-    close_receiver (self, receiver);
+  for (GList *item = receivers; item != NULL; item = item->next)
+    close_receiver (self, item->data);
 }
 
 /* For a router that is dropped on another thread than its own. Nothing is delivered
@@ -369,6 +403,8 @@ table_dispatch (gpointer data)
   budget = (guint) g_atomic_int_get (&self->channel->budget);
   start = g_get_monotonic_time ();
 
+  self->emitted = FALSE;
+
   /* A handler may have stopped the router, or routed by hand; another thread may
    * have dropped it. */
   while (!self->closed &&
@@ -377,7 +413,9 @@ table_dispatch (gpointer data)
          gmsg_table_route_next (self))
     {
       self->delivered_at = g_get_monotonic_time ();
-      if (self->delivered_at - start >= budget)
+      /* A budget of 0 is for one message that is delivered, however many are discarded
+       * before it. */
+      if (self->delivered_at - start >= budget && (budget > 0 || self->emitted))
         break;
     }
 

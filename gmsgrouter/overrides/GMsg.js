@@ -412,15 +412,43 @@ function overrideRouter(GMsg) {
     };
 }
 
+// The senders of a worker that have not been stopped. GJS frees them as it ends, and
+// the last reference to a sender finishes its pipe as stop() does: to the router, a
+// worker that has thrown an exception would have ended well. With one reference more,
+// it is lost, as it should be.
+const heldSenders = new WeakSet();
+
+function holdUntilStopped(sender) {
+    sender.ref();
+    heldSenders.add(sender);
+    return sender;
+}
+
 function overrideSender(GMsg) {
     const prototype = GMsg.Sender.prototype;
-    const {send} = prototype;
+    const {send, stop} = prototype;
+
+    for (const name of ['new_for_address', 'new_from_environment']) {
+        const make = GMsg.Sender[name];
+
+        GMsg.Sender[name] = (...args) => holdUntilStopped(make.apply(GMsg.Sender, args));
+    }
 
     prototype.send = function (...values) {
         if (values.length !== 1)
             throw new TypeError(`Expected one value to send, found ${values.length}`);
 
         return send.call(this, packMessage(values[0]));
+    };
+
+    // It may fail, and have stopped the sender.
+    prototype.stop = function () {
+        try {
+            return stop.call(this);
+        } finally {
+            if (this.get_state() === GMsg.SenderState.STOPPED && heldSenders.delete(this))
+                this.unref();
+        }
     };
 }
 

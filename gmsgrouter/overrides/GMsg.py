@@ -7,8 +7,10 @@ import builtins
 import contextlib
 import functools
 import math
+import os
 import reprlib
 
+import gi
 from gi.module import get_introspection_module
 from gi.overrides import override
 from gi.repository import Gio, GLib
@@ -20,6 +22,9 @@ except ImportError:
         return contextlib.nullcontext()
 
 GMsg = get_introspection_module('GMsg')
+
+# A process in which a sender is unpickled may not have asked for a version.
+gi.require_version('GMsg', '1')
 
 __all__ = []
 
@@ -388,6 +393,10 @@ class Router(GMsg.Router):
             failure = None
         return True
 
+    def __reduce__(self):
+        raise TypeError('a router stays in its process: only a sender can be '
+                        'pickled')
+
 
 Router = override(Router)
 __all__.append('Router')
@@ -415,10 +424,46 @@ class Sender(GMsg.Sender):
         return send_variant(self, value if type(value) is Variant
                             else pack(value))
 
+    def spawn(self, argv, *, launcher=None):
+        """Starts a process with these arguments, and hands the sender over.
+
+        Gives back the Gio.Subprocess. A Gio.SubprocessLauncher may say how it is
+        started.
+        """
+        if isinstance(argv, (str, bytes)):
+            raise TypeError('expected a list of a program and its arguments, '
+                            f'found {type(argv).__name__}')
+        return super().spawn(launcher, [os.fspath(item) for item in argv])
+
+    def __reduce__(self):
+        return _open_sender, (self.dup_address(),)
+
 
 send_variant = GMsg.Sender.send
 Sender = override(Sender)
 __all__.append('Sender')
+
+
+def _open_sender(address):
+    """What a pickled sender becomes in the other process."""
+    try:
+        return Sender.new_for_address(address)
+    except GLib.Error as failure:
+        error = failure.copy()
+
+    # Raised here it would end the process, and a pool with it. So it is raised
+    # where the sender is used.
+    def fail(*args):
+        raise error.copy()
+
+    sender = Sender()
+    sender.start = sender.send = sender.stop = fail
+    return sender
+
+
+# Where it is unpickled, gi.overrides can't be imported yet.
+_open_sender.__module__ = 'gi.repository.GMsg'
+__all__.append('_open_sender')
 
 
 def get_context(loop):
@@ -530,6 +575,10 @@ class Receiver(GMsg.Receiver):
         if message is None:
             raise StopAsyncIteration
         return message
+
+    def __reduce__(self):
+        raise TypeError('a receiver stays in its process: only a sender can be '
+                        'pickled')
 
     def __iter__(self):
         raise TypeError('a receiver must not block the main loop: expected '

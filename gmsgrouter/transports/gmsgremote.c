@@ -124,7 +124,13 @@ remote_handle (Remote     *self,
 
     case GMSG_FRAME_CLOSED:
       self->closed = TRUE;
-      self->n_discarded += gmsg_pipe_close (self->pipe);
+      {
+        GQueue waiting;
+
+        gmsg_pipe_close (self->pipe, &waiting);
+        self->n_discarded += waiting.length;
+        g_queue_clear_full (&waiting, (GDestroyNotify) g_variant_unref);
+      }
       remote_cancel (self);
       return TRUE;
 
@@ -286,7 +292,7 @@ remote_take (Remote *self)
           gmsg_pipe_unref (entry.pipe);
           break;
 
-        case GMSG_ENTRY_MOVED:
+        case GMSG_ENTRY_MOVED: /* into pull mode, which a worker's end has not */
         default:
           g_assert_not_reached ();
         }
