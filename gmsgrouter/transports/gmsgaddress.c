@@ -99,7 +99,7 @@ gmsg_address_parse (GMsgAddress  *self,
 
   if (strncmp (string, "unix:", colon - string + 1) != 0)
     {
-      g_autofree char *scheme = g_strndup (string, MIN (colon - string, 32));
+      g_autofree char *scheme = g_utf8_make_valid (string, MIN (colon - string, 32));
 
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
                    "Expected an address of the scheme “unix”, found one of “%s”", scheme);
@@ -136,9 +136,11 @@ gmsg_address_to_socket (const char  *path,
 {
   if (strlen (path) >= sizeof ((struct sockaddr_un *) NULL)->sun_path)
     {
+      g_autofree char *name = g_filename_display_name (path);
+
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_INVALID_ADDRESS,
                    "Expected a path of at most %zu bytes, found “%s”",
-                   sizeof ((struct sockaddr_un *) NULL)->sun_path - 1, path);
+                   sizeof ((struct sockaddr_un *) NULL)->sun_path - 1, name);
       return NULL;
     }
 

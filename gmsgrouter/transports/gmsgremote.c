@@ -450,8 +450,10 @@ remote_connect (const char  *path,
 
   if (socket == NULL)
     {
+      g_autofree char *name = g_filename_display_name (path);
+
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
-                   "Expected a router at “%s”, found: %s", path, local_error->message);
+                   "Expected a router at “%s”, found: %s", name, local_error->message);
       return NULL;
     }
 
@@ -469,6 +471,7 @@ remote_greet (GSocket            *socket,
               GError            **error)
 {
   g_autoptr (GError) local_error = NULL;
+  g_autofree char *name = NULL;
   GMsgDecoded decoded = GMSG_DECODED_NOTHING;
 
   gmsg_encoder_add_hello (encoder, address->id, address->secret);
@@ -492,13 +495,14 @@ remote_greet (GSocket            *socket,
       welcome->version == GMSG_WIRE_VERSION && welcome->overflow <= GMSG_OVERFLOW_DROP_OLDEST)
     return TRUE;
 
+  name = g_filename_display_name (address->path);
   if (decoded == GMSG_DECODED_FRAME && welcome->error != NULL)
     g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
                  "Expected to be welcomed by the router at “%s”, was refused: %s",
-                 address->path, welcome->error->message);
+                 name, welcome->error->message);
   else
     g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
-                 "Expected to be welcomed by the router at “%s”, found: %s", address->path,
+                 "Expected to be welcomed by the router at “%s”, found: %s", name,
                  local_error != NULL ? local_error->message
                                      : decoded == GMSG_DECODED_FRAME ? "another answer"
                                                                      : "no answer");

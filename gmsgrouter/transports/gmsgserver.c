@@ -229,7 +229,7 @@ link_new (GMsgServer  *server,
   self->server = server_ref (server);
   self->pipe = gmsg_pipe_ref (pipe);
   self->secret = g_steal_pointer (&secret);
-  self->program = g_strdup (program);
+  self->program = program != NULL ? g_filename_display_name (program) : NULL;
 
   return self;
 }
@@ -1039,6 +1039,7 @@ listen_at (const char  *path,
 {
   g_autoptr (GSocketAddress) address = gmsg_address_to_socket (path, error);
   g_autoptr (GError) local_error = NULL;
+  g_autofree char *name = NULL;
   g_autoptr (GSocket) socket = NULL;
 
   if (address == NULL)
@@ -1058,8 +1059,9 @@ listen_at (const char  *path,
       g_unlink (path);
     }
 
+  name = g_filename_display_name (path);
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
-               "Expected to listen at “%s”, found: %s", path, local_error->message);
+               "Expected to listen at “%s”, found: %s", name, local_error->message);
   return NULL;
 }
 
@@ -1180,9 +1182,10 @@ gmsg_server_listen (GMsgChannel  *channel,
 
   if (channel->server != NULL)
     {
+      g_autofree char *name = g_filename_display_name (channel->server->path);
+
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED,
-                   "Expected a router that does not listen yet, found one that does, at “%s”",
-                   channel->server->path);
+                   "Expected a router that does not listen yet, found one that does, at “%s”", name);
       return FALSE;
     }
 
