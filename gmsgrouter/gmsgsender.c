@@ -552,7 +552,7 @@ gmsg_sender_dup_address (GMsgSender  *self,
  * gmsg_sender_spawn:
  * @self: a sender
  * @launcher: (nullable): how to start the process, or `NULL` for a plain start
- * @argv: (array zero-terminated=1): the program and its arguments
+ * @argv: (array zero-terminated=1) (element-type filename): the program and its arguments
  * @error: return location for an error
  *
  * Starts a process, and hands the sender over to it.
