@@ -1,0 +1,362 @@
+#!/usr/bin/python3
+# test_processes.py: promises 19 to 22 with workers in Python
+#
+# Copyright 2026 The gmsgrouter authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import os
+import select
+import signal
+import subprocess
+import sys
+
+import gi
+import tap
+from gmsgtest import (DEADLINE, SHORT, GLib, GMsg, TestCase, drain, in_thread,
+                      iterate_until, number)
+
+gi.require_version('Gio', '2.0')
+
+from gi.repository import Gio  # noqa: E402
+
+WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'worker.py')
+
+
+def finish_in_child(function):
+    """Calls function in a forked child; gives back what it returned, a text."""
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(write_end, function().encode())
+        except BaseException as error:
+            os.write(write_end, repr(error).encode())
+        finally:
+            os._exit(0)
+    os.close(write_end)
+    ready = select.select([read_end], [], [], DEADLINE)[0]
+    if not ready:
+        os.kill(pid, signal.SIGKILL)
+    text = os.read(read_end, 65536).decode()
+    os.close(read_end)
+    os.waitpid(pid, 0)
+    if not ready:
+        raise AssertionError('the child hangs')
+    return text
+
+
+class ProcessTest(TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.router = self.start_router()
+
+    def make_pipe(self, capacity=None, overflow=GMsg.Overflow.BLOCK):
+        """A pipe whose sender has not been started."""
+        if capacity is None:
+            sender, receiver = self.router.pipe()
+        else:
+            sender, receiver = self.router.pipe_bounded(capacity, overflow)
+        self._receivers.append(receiver)
+        return sender, receiver
+
+    def spawn(self, sender, *arguments, launcher=None):
+        process = sender.spawn(launcher, [sys.executable, WORKER, *map(str, arguments)])
+        self.addCleanup(self._end_process, process)
+        return process
+
+    def _end_process(self, process):
+        process.force_exit()
+        process.wait(None)
+
+    def iterate_until_finished(self, receiver):
+        iterate_until(lambda: receiver.get_state() == GMsg.ReceiverState.FINISHED, self.context)
+
+    def check_lost(self, error, *patterns):
+        self.assertIsInstance(error, GLib.Error)
+        self.check_error(error, GMsg.Error.PEER_LOST)
+        for pattern in patterns:
+            self.assertRegex(error.message, pattern)
+
+
+class SpawnTest(ProcessTest):
+
+    def test_spawn(self):
+        sender, receiver = self.make_pipe()
+        events = self.record(receiver)
+        process = self.spawn(sender, 'flood', 1000)
+        self.assertIsInstance(process, Gio.Subprocess)
+        self.assertEqual(sender.get_state(), GMsg.SenderState.EXPORTED)
+        self.iterate_until_finished(receiver)
+        self.assertEqual(events, [*range(1000), 'finished'])
+        process.wait(None)
+        self.assertTrue(process.get_successful())
+
+    def test_several_at_once(self):
+        pipes = [self.make_pipe() for _ in range(3)]
+        records = [self.record(receiver) for _, receiver in pipes]
+        for sender, _ in pipes:
+            self.spawn(sender, 'flood', 300)
+        for _, receiver in pipes:
+            self.iterate_until_finished(receiver)
+        self.assertEqual(records, [[*range(300), 'finished']] * 3)
+
+    def test_route_until(self):
+        sender, receiver = self.make_pipe()
+        events = self.record(receiver)
+        self.spawn(sender, 'flood', 10)
+        self.router.route_until(DEADLINE * 1000000,
+                                lambda: receiver.get_state() == GMsg.ReceiverState.FINISHED)
+        self.assertEqual(events, [*range(10), 'finished'])
+
+    def test_launcher(self):
+        launcher = Gio.SubprocessLauncher.new(Gio.SubprocessFlags.STDOUT_PIPE)
+        for _ in range(2):
+            sender, receiver = self.make_pipe()
+            process = self.spawn(sender, 'count', 3, launcher=launcher)
+            self.iterate_until_finished(receiver)
+            output = process.get_stdout_pipe().read_bytes(100, None).get_data()
+            self.assertTrue(output.startswith(b'0\n'), output)
+
+    def test_killed(self):
+        sender, receiver = self.make_pipe()
+        events = self.record(receiver)
+        launcher = Gio.SubprocessLauncher.new(Gio.SubprocessFlags.STDIN_PIPE)
+        process = self.spawn(sender, 'hang', 20, launcher=launcher)
+        iterate_until(lambda: len(events) == 20, self.context)
+        process.force_exit()
+        self.iterate_until_finished(receiver)
+        self.assertEqual(events[:-1], [*range(20)])
+        self.check_lost(events[-1], os.path.basename(sys.executable), r'\b9\b|SIGKILL|[Kk]illed')
+
+    def test_exit_without_stop(self):
+        sender, receiver = self.make_pipe()
+        events = self.record(receiver)
+        self.spawn(sender, 'leave', 7)
+        self.iterate_until_finished(receiver)
+        # What was not handed to the kernel yet is lost with it.
+        self.assertIn(events[:-1], ([], [7]))
+        self.check_lost(events[-1], r'\b7\b')
+
+    def test_exit_before_it_opened(self):
+        sender, receiver = self.make_pipe()
+        events = self.record(receiver)
+        self.spawn(sender, 'unopened', 3)
+        self.iterate_until_finished(receiver)
+        self.assertEqual(len(events), 1)
+        self.check_lost(events[0], os.path.basename(sys.executable), r'\b3\b')
+
+    def test_cancel(self):
+        sender, receiver = self.make_pipe(16)
+        events = self.record(receiver)
+        process = self.spawn(sender, 'obey', 5)
+        iterate_until(lambda: len(events) > 50, self.context)
+        receiver.cancel()
+        self.iterate_until_finished(receiver)
+        self.assertEqual(events[-2:], [5, 'finished'])
+        self.assertEqual(set(events[:-2]), {0})
+        process.wait(None)
+        self.assertTrue(process.get_successful())
+
+    def test_close_cancels(self):
+        sender, receiver = self.make_pipe(16)
+        events = self.record(receiver)
+        launcher = Gio.SubprocessLauncher.new(Gio.SubprocessFlags.STDERR_SILENCE)
+        process = self.spawn(sender, 'obey', 5, launcher=launcher)
+        iterate_until(lambda: len(events) > 50, self.context)
+        self.router.close_pipe(receiver)
+        count = len(events)
+        process.wait(None)
+        self.assertTrue(process.get_successful())
+        drain(self.context)
+        self.assertEqual(len(events), count)
+        # What was under way when it was closed.
+        for text, _ in self.warnings.take():
+            self.assertRegex(text, r'^discarding (\d+ messages|message) from closed pipe #1$')
+
+    def test_back_pressure(self):
+        sender, receiver = self.make_pipe(4)
+        events = self.record(receiver)
+        launcher = Gio.SubprocessLauncher.new(Gio.SubprocessFlags.STDOUT_PIPE)
+        process = self.spawn(sender, 'count', 200, launcher=launcher)
+        output = process.get_stdout_pipe()
+        text = b''
+        while len(text) < 8:
+            piece = output.read_bytes(8 - len(text), None).get_data()
+            self.assertTrue(piece)
+            text += piece
+        self.assertEqual(text, b'0\n1\n2\n3\n')
+        # Nothing is delivered here, so there is no room for another.
+        self.assertEqual(select.select([output.get_fd()], [], [], SHORT)[0], [])
+        self.assertEqual(events, [])
+        self.iterate_until_finished(receiver)
+        self.assertEqual(events, [*range(200), 'finished'])
+        self.assertEqual(receiver.get_n_dropped(), 0)
+
+    def test_latest_value(self):
+        sender, receiver = self.make_pipe(1, GMsg.Overflow.DROP_OLDEST)
+        events = self.record(receiver)
+        self.spawn(sender, 'flood', 20000)
+        self.iterate_until_finished(receiver)
+        self.assertEqual(events[-2:], [19999, 'finished'])
+        self.assertEqual(events[:-1], sorted(events[:-1]))
+        self.assertEqual(receiver.get_n_received() + receiver.get_n_dropped(), 20000)
+
+    def test_big_message(self):
+        size = 16 << 20
+        sender, receiver = self.make_pipe()
+        sizes = []
+        receiver.connect('message', lambda _, message: sizes.append(message.get_size()))
+        self.spawn(sender, 'load', size)
+        self.iterate_until_finished(receiver)
+        self.assertEqual(sizes, [size])
+
+    def test_too_large(self):
+        self.router.set_max_message_size(1 << 20)
+        sender, receiver = self.make_pipe()
+        events = self.record(receiver)
+        launcher = Gio.SubprocessLauncher.new(Gio.SubprocessFlags.STDERR_PIPE)
+        process = self.spawn(sender, 'load', 2 << 20, launcher=launcher)
+        output = process.communicate_utf8(None, None)[2]
+        self.assertRegex(output, rf'gmsg-error-quark: .*\({int(GMsg.Error.TOO_LARGE)}\)')
+        self.iterate_until_finished(receiver)
+        self.assertEqual(len(events), 1)
+
+    def test_refused(self):
+        sender, receiver = self.make_pipe()
+        with self.assert_error(GMsg.Error.INVALID_ARGUMENT):
+            sender.spawn(None, [])
+        with self.assertRaises(GLib.Error):
+            sender.spawn(None, ['/none/such'])
+        self.assertEqual(sender.get_state(), GMsg.SenderState.INITIAL)
+
+        sender.start()
+        with self.assert_error(GMsg.Error.ALREADY_STARTED):
+            sender.spawn(None, ['true'])
+
+        sender, receiver = self.make_pipe()
+        self.router.close_pipe(receiver)
+        with self.assert_error(GMsg.Error.CLOSED):
+            sender.spawn(None, ['true'])
+
+        with self.assert_error(GMsg.Error.INVALID_ARGUMENT):
+            GMsg.Sender().spawn(None, ['true'])
+
+
+class AddressTest(ProcessTest):
+
+    def test_address(self):
+        sender, receiver = self.make_pipe()
+        events = self.record(receiver)
+        address = in_thread(sender.dup_address)
+        self.assertRegex(address, r'^unix:path=[^,]+,pipe=\d+,secret=[0-9a-f]{32,}$')
+        with subprocess.Popen([sys.executable, WORKER, 'flood', '100', address]) as process:
+            self.iterate_until_finished(receiver)
+            self.assertEqual(process.wait(DEADLINE), 0)
+        self.assertEqual(events, [*range(100), 'finished'])
+
+    def test_exported(self):
+        sender, receiver = self.make_pipe()
+        sender.dup_address()
+        for call in (sender.dup_address, sender.start, sender.stop,
+                     lambda: sender.send(number(1)), lambda: sender.spawn(None, ['true'])):
+            with self.assert_error(GMsg.Error.EXPORTED):
+                call()
+
+    def test_in_this_process(self):
+        sender, receiver = self.make_pipe()
+        events = self.record(receiver)
+        other = GMsg.Sender.new_for_address(sender.dup_address())
+        self.assertEqual(other.get_id(), receiver.get_id())
+        other.start()
+        other.send(number(1))
+        other.stop()
+        self.iterate_until_finished(receiver)
+        self.assertEqual(events, [1, 'finished'])
+
+    def test_wrong_addresses(self):
+        for address in ('', 'unix:', 'unix:path=/tmp,pipe=1', 'nonsense'):
+            with self.subTest(address=address), self.assert_error(GMsg.Error.INVALID_ADDRESS):
+                GMsg.Sender.new_for_address(address)
+        with self.assert_error(GMsg.Error.NOT_SUPPORTED):
+            GMsg.Sender.new_for_address('tcp:host=localhost,port=1,pipe=1,secret=' + 32 * '0')
+        with self.assert_error(GMsg.Error.INVALID_ADDRESS):
+            GMsg.Sender.new_from_environment()
+
+    def test_listen(self):
+        directory = GLib.dir_make_tmp('gmsg-test-XXXXXX')
+        path = os.path.join(directory, 'socket')
+        self.addCleanup(os.rmdir, directory)
+        with self.assert_error(GMsg.Error.NOT_SUPPORTED):
+            self.router.listen('tcp:host=localhost')
+        self.router.listen(f'unix:path={path}')
+        with self.assert_error(GMsg.Error.ALREADY_STARTED):
+            self.router.listen(f'unix:path={path}')
+        sender, receiver = self.make_pipe()
+        self.assertIn(path, sender.dup_address())
+        self.router.close_pipe(receiver)
+        self.router.stop()
+        self.assertFalse(os.path.exists(path))
+
+
+class ForkTest(ProcessTest):
+
+    def check_refused(self, text):
+        self.assertRegex(text, r'spawn')
+        self.assertRegex(text, r'exec\(\)')
+
+    def test_forked_child(self):
+        sender, receiver = self.make_pipe()
+        started, _ = self.open_pipe(self.router)
+        address = self.make_pipe()[0].dup_address()
+        calls = {
+            'start': sender.start,
+            'send': lambda: started.send(number(1)),
+            'stop': started.stop,
+            'dup_address': sender.dup_address,
+            'spawn': lambda: sender.spawn(None, ['true']),
+            'new_for_address': lambda: GMsg.Sender.new_for_address(address),
+            'pipe': self.router.pipe,
+        }
+
+        def in_child(call):
+            try:
+                call()
+            except GLib.Error as error:
+                return f'{error.matches(GMsg.Error.quark(), GMsg.Error.NOT_SUPPORTED)} {error.message}'
+            return 'no error'
+
+        for name, call in calls.items():
+            with self.subTest(name=name):
+                text = finish_in_child(lambda call=call: in_child(call))
+                self.assertTrue(text.startswith('True '), text)
+                self.check_refused(text)
+
+        # The sender here is as it was.
+        events = self.record(receiver)
+        sender.start()
+        sender.send(number(1))
+        sender.stop()
+        self.iterate_until_finished(receiver)
+        self.assertEqual(events, [1, 'finished'])
+
+    def test_child_that_drops_everything(self):
+        sender, receiver = self.open_pipe(self.router)
+
+        def in_child():
+            nonlocal sender, receiver
+            sender = receiver = None
+            self._receivers.clear()
+            self.router = None
+            return 'dropped'
+
+        self.assertEqual(finish_in_child(in_child), 'dropped')
+        events = self.record(receiver)
+        sender.send(number(1))
+        sender.stop()
+        self.iterate_until_finished(receiver)
+        self.assertEqual(events, [1, 'finished'])
+
+
+if __name__ == '__main__':
+    tap.main()

@@ -1,0 +1,78 @@
+#!/usr/bin/python3
+# worker.py: a process that works for a test
+#
+# Copyright 2026 The gmsgrouter authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""worker.py WORK [NUMBER [ADDRESS]]: sends to the address in the environment, or the one that is given."""
+
+import os
+import sys
+
+from gmsgtest import GLib, GMsg, number
+
+
+def count(sender, n):
+    """Sends numbers, and says after each that it has."""
+    sender.start()
+    for value in range(n):
+        sender.send(number(value))
+        print(value, flush=True)
+    sender.stop()
+
+
+def flood(sender, n):
+    """Sends numbers as fast as it can."""
+    sender.start()
+    for value in range(n):
+        sender.send(number(value))
+    sender.stop()
+
+
+def hang(sender, n):
+    """Sends numbers, and does not stop, until somebody ends it."""
+    sender.start()
+    for value in range(n):
+        sender.send(number(value))
+    sys.stdin.read()
+
+
+def leave(sender, n):
+    """Sends a number, and exits with it, without stopping or dropping anything."""
+    sender.start()
+    sender.send(number(n))
+    os._exit(n)
+
+
+def obey(sender, n):
+    """Sends zeros until it is cancelled, then n."""
+    sender.start()
+    while not sender.get_cancellable().is_cancelled():
+        sender.send(number(0))
+    sender.send(number(n))
+    sender.stop()
+
+
+def load(sender, n):
+    """Sends one message of n bytes."""
+    sender.start()
+    sender.send(GLib.Variant.new_from_bytes(GLib.VariantType('ay'), GLib.Bytes.new(bytes(n)), True))
+    sender.stop()
+
+
+WORKS = {work.__name__: work for work in (count, flood, hang, leave, obey, load)}
+
+
+def main():
+    if sys.argv[1] == 'unopened':
+        sys.exit(int(sys.argv[2]))
+
+    if len(sys.argv) == 4:
+        sender = GMsg.Sender.new_for_address(sys.argv[3])
+    else:
+        sender = GMsg.Sender.new_from_environment()
+    WORKS[sys.argv[1]](sender, int(sys.argv[2]))
+
+
+if __name__ == '__main__':
+    main()
