@@ -58,9 +58,12 @@ class Cancellable(GObject.Object):
 
 GOOD = '''
 import asyncio
+import concurrent.futures
+import sys
 import gi
 gi.require_version("GMsg", "1")
-from gi.repository import GLib, GMsg
+from gi.repository import Gio, GLib, GMsg
+from pathlib import Path
 from typing import Optional
 
 def work(sender: GMsg.Sender) -> None:
@@ -85,6 +88,12 @@ async def take(receiver: GMsg.Receiver) -> Optional[GLib.Variant]:
         message_cb(receiver, message)
     return await receiver.next()
 
+def start(sender: GMsg.Sender, launcher: Gio.SubprocessLauncher) -> None:
+    if sender.get_id() == 1:
+        process: Gio.Subprocess = sender.spawn([sys.executable, Path("worker.py")], launcher=launcher)
+    with concurrent.futures.ProcessPoolExecutor() as executor:
+        executor.submit(work, sender)
+
 with GMsg.Router(budget=0) as router:
     router.props.priority = 100
     sender, receiver = router.pipe()
@@ -108,6 +117,8 @@ router.pipe(1, GMsg.Overflow.FAIL)
 receiver.props.n_received = 1
 router.props.running = True
 router.no_such_method()
+sender.spawn(None, ["true"])
+sender.spawn([1])
 for message in receiver: pass
 number: int = sender.get_state
 '''
