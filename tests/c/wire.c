@@ -1976,6 +1976,170 @@ test_sender_drop (void)
   g_assert_cmpuint (n_read, ==, 10 * (16 + 8 + 900000) + 16);
 }
 
+/* The guide: what is written there is what is sent. */
+
+/* The bytes of the lines that begin with @mark, one frame after the other. */
+static GByteArray *
+read_example (char mark)
+{
+  GByteArray *bytes = g_byte_array_new ();
+  g_autofree char *text = NULL;
+  g_auto (GStrv) lines = NULL;
+
+  g_assert_true (g_file_get_contents (g_getenv ("GMSG_TEST_GUIDE"), &text, NULL, NULL));
+  lines = g_strsplit (text, "\n", -1);
+  for (char **line = lines; *line != NULL; line++)
+    {
+      const char *next = *line + 2;
+
+      if ((*line)[0] != mark || (*line)[1] != ' ')
+        continue;
+
+      while (g_ascii_isxdigit (next[0]) && g_ascii_isxdigit (next[1]))
+        {
+          put_number (bytes, (guint64) g_ascii_xdigit_value (next[0]) * 16 +
+                               (guint64) g_ascii_xdigit_value (next[1]), 1);
+          next += 2;
+          next += strspn (next, " ");
+        }
+      g_assert_true (next[0] == '\0' || next[0] == ';');
+    }
+
+  g_assert_cmpuint (bytes->len, >, 0);
+  return bytes;
+}
+
+static void
+assert_bytes (int           fd,
+              const guint8 *expected,
+              gsize         size)
+{
+  g_autofree guint8 *found = g_malloc (size);
+
+  g_assert_true (read_data (fd, found, size));
+  g_assert_cmpmem (found, size, expected, size);
+}
+
+/* Offsets into what the example shows. */
+#define EXAMPLE_HELLO 64
+#define EXAMPLE_TWO_MESSAGES 64
+#define EXAMPLE_THIRD_MESSAGE 32
+#define EXAMPLE_STOP 16
+#define EXAMPLE_WELCOME 32
+#define EXAMPLE_CREDIT 24
+#define EXAMPLE_CANCEL 16
+
+static void
+test_guide_sender (void)
+{
+  g_autoptr (GByteArray) of_worker = read_example ('W');
+  g_autoptr (GByteArray) of_router = read_example ('R');
+  g_autoptr (Far) far = far_new ();
+  const guint8 *expected = of_worker->data;
+  const guint8 *answer = of_router->data;
+
+  if (G_BYTE_ORDER != G_LITTLE_ENDIAN)
+    {
+      g_test_skip ("the example is that of a little-endian worker");
+      return;
+    }
+
+  g_assert_cmpuint (of_worker->len, ==, EXAMPLE_HELLO + EXAMPLE_TWO_MESSAGES + EXAMPLE_THIRD_MESSAGE +
+                                        EXAMPLE_STOP);
+  g_assert_cmpuint (of_router->len, ==, EXAMPLE_WELCOME + EXAMPLE_CREDIT + EXAMPLE_CANCEL);
+
+  put (far->out, answer, EXAMPLE_WELCOME);
+  answer += EXAMPLE_WELCOME;
+  far_open (far);
+  g_assert_no_error (far->error);
+  g_assert_cmpmem (far->in->data, far->in->len, expected + 16, EXAMPLE_HELLO - 16);
+  expected += EXAMPLE_HELLO;
+
+  g_assert_true (gmsg_sender_start (far->sender, NULL));
+  send_range (far->sender, 42, 1);
+  g_assert_true (gmsg_sender_send (far->sender, g_variant_new_string ("hi"), NULL));
+  assert_bytes (far->fd, expected, EXAMPLE_TWO_MESSAGES);
+  expected += EXAMPLE_TWO_MESSAGES;
+
+  put (far->out, answer, EXAMPLE_CREDIT + EXAMPLE_CANCEL);
+  write_all (far->fd, far->out);
+  /* It blocks until the credit is there. */
+  g_assert_true (gmsg_sender_send (far->sender, g_variant_new_parsed ("[byte 1, 2, 3]"), NULL));
+  assert_bytes (far->fd, expected, EXAMPLE_THIRD_MESSAGE);
+  expected += EXAMPLE_THIRD_MESSAGE;
+  wait_until (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (far->sender)));
+
+  g_assert_true (gmsg_sender_stop (far->sender, NULL));
+  assert_bytes (far->fd, expected, EXAMPLE_STOP);
+}
+
+static gboolean
+has_one_cb (gpointer data)
+{
+  return ((Peer *) data)->n_messages == 1;
+}
+
+static void
+test_guide_router (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (GByteArray) of_worker = read_example ('W');
+  g_autoptr (GByteArray) of_router = read_example ('R');
+  g_autoptr (Peer) peer = peer_new (fixture, 2, GMSG_OVERFLOW_BLOCK);
+  guint8 *next = of_worker->data;
+  const guint8 *answer = of_router->data;
+
+  /* The pipe and the secret are those of this run. */
+  g_assert_cmpuint (peer->id, ==, 1);
+  next[24] = 1;
+  memcpy (next + 32, peer->secret, 32);
+
+  peer->fd = raw_connect (peer->path);
+  write_data (peer->fd, next, EXAMPLE_HELLO);
+  next += EXAMPLE_HELLO;
+  assert_bytes (peer->fd, answer, EXAMPLE_WELCOME);
+  answer += EXAMPLE_WELCOME;
+
+  write_data (peer->fd, next, EXAMPLE_TWO_MESSAGES);
+  next += EXAMPLE_TWO_MESSAGES;
+  g_assert_true (gmsg_router_route_until (fixture->router, TEST_DEADLINE, has_one_cb, peer, NULL));
+  assert_bytes (peer->fd, answer, EXAMPLE_CREDIT);
+  answer += EXAMPLE_CREDIT;
+
+  write_data (peer->fd, next, EXAMPLE_THIRD_MESSAGE);
+  next += EXAMPLE_THIRD_MESSAGE;
+  gmsg_receiver_cancel (peer->receiver);
+  assert_bytes (peer->fd, answer, EXAMPLE_CANCEL);
+
+  write_data (peer->fd, next, EXAMPLE_STOP);
+  while (peer->n_finished == 0)
+    gmsg_router_route_until (fixture->router, 10000, never, NULL, NULL);
+  g_assert_no_error (peer->error);
+  g_assert_cmpuint (peer->n_messages, ==, 3);
+  assert_message (peer, 0, "42");
+  assert_message (peer, 1, "'hi'");
+  assert_message (peer, 2, "[byte 0x01, 0x02, 0x03]");
+  peer_close (fixture, peer);
+}
+
+/* The table of codes is that of the header. */
+static void
+test_guide_codes (void)
+{
+  g_autoptr (GEnumClass) klass = g_type_class_ref (GMSG_TYPE_ERROR);
+  g_autofree char *text = NULL;
+
+  g_assert_true (g_file_get_contents (g_getenv ("GMSG_TEST_GUIDE"), &text, NULL, NULL));
+  for (guint i = 0; i < klass->n_values; i++)
+    {
+      const char *name = klass->values[i].value_name + strlen ("GMSG_ERROR_");
+      g_autofree char *row = g_strdup_printf ("\n| %d | `%s` |\n", klass->values[i].value, name);
+
+      if (strstr (text, row) == NULL)
+        g_error ("the guide has no row “%s”", row);
+    }
+}
+
 int
 main (int    argc,
       char **argv)
@@ -2015,6 +2179,9 @@ main (int    argc,
   fixture_test ("/wire/p22/cancel", test_cancel);
   fixture_test ("/wire/p19/router-stops", test_router_stops);
 
+  g_test_add_func ("/wire/guide/sender", test_guide_sender);
+  fixture_test ("/wire/guide/router", test_guide_router);
+  g_test_add_func ("/wire/guide/codes", test_guide_codes);
   g_test_add_func ("/wire/p19/sender/greets", test_sender_greets);
   g_test_add_func ("/wire/p19/sender/refused", test_sender_refused);
   g_test_add_func ("/wire/p18/sender/credit", test_sender_credit);
