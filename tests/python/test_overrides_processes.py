@@ -1,0 +1,402 @@
+#!/usr/bin/python3
+# test_overrides_processes.py: senders that cross into other processes by pickle
+#
+# Copyright 2026 The gmsgrouter authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import concurrent.futures
+import concurrent.futures.process
+import copy
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import tap
+from gmsgtest import DEADLINE, GLib, GMsg, TestCase, iterate_until
+from gi.repository import Gio
+
+HERE = Path(__file__).resolve().parent
+
+# A worker in whose module nothing says that there is a GMsg.
+BARE_WORKER = '''
+def work(sender, n):
+    with sender:
+        for number in range(n):
+            sender.send(number)
+'''
+BARE_MAIN = '''
+import multiprocessing
+import worker
+
+if __name__ == '__main__':
+    import gi
+    gi.require_version('GMsg', '1')
+    from gi.repository import GMsg
+
+    with GMsg.Router() as router:
+        sender, receiver = router.pipe()
+        receiver.connect('message', lambda _, message: print(GMsg.unpack(message)))
+        process = multiprocessing.get_context('spawn').Process(target=worker.work, args=[sender, 3])
+        process.start()
+        router.route_until(lambda: receiver.get_state() == GMsg.ReceiverState.FINISHED, timeout=60)
+        process.join()
+        router.close_pipe(receiver)
+'''
+
+
+class Trouble(Exception):
+    pass
+
+
+# What the processes do.
+
+def work(sender, n):
+    with sender:
+        for number in range(n):
+            sender.send((number, os.getpid()))
+    return os.getpid()
+
+
+def work_with_trouble(sender):
+    with sender:
+        sender.send('first')
+        raise Trouble('in the worker')
+
+
+def work_until_killed(sender):
+    with sender:
+        sender.send('ready')
+        signal.pause()
+
+
+def work_until_cancelled(sender):
+    with sender:
+        while not sender.get_cancellable().is_cancelled():
+            sender.send('busy')
+        sender.send('tidied up')
+
+
+def work_on_pickled(data):
+    work(pickle.loads(data), 3)
+
+
+def tell_error(connection, sender):
+    """Sends through a pipe of multiprocessing what a sender's start() raises."""
+    try:
+        sender.start()
+    except GLib.Error as error:
+        connection.send((error.matches(GMsg.Error.quark(), GMsg.Error.NOT_SUPPORTED), error.message))
+    connection.close()
+
+
+class ProcessTest(TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.router = self.start_router()
+
+    def make_pipe(self, **bounds):
+        """A pipe whose sender has not been started, and what comes out of it."""
+        sender, receiver = self.router.pipe(**bounds)
+        self._receivers.append(receiver)
+        events = []
+        receiver.connect('message', lambda _, message: events.append(GMsg.unpack(message)))
+        receiver.connect('finished', lambda _, error: events.append(error))
+        return sender, receiver, events
+
+    def make_executor(self, method, max_workers=2):
+        executor = concurrent.futures.ProcessPoolExecutor(
+            max_workers, mp_context=multiprocessing.get_context(method))
+        self.addCleanup(executor.shutdown, cancel_futures=True)
+        return executor
+
+    def iterate_until_finished(self, *receivers):
+        iterate_until(lambda: all(receiver.get_state() == GMsg.ReceiverState.FINISHED
+                                  for receiver in receivers), self.context)
+
+    def iterate_until_done(self, future):
+        iterate_until(future.done, self.context)
+
+
+class ExecutorTest(ProcessTest):
+
+    def check_executor(self, method):
+        executor = self.make_executor(method)
+        pipes = [self.make_pipe(capacity=8) for _ in range(4)]
+        futures = [executor.submit(work, sender, 200) for sender, _, _ in pipes]
+        self.iterate_until_finished(*[receiver for _, receiver, _ in pipes])
+        for future, (sender, _, events) in zip(futures, pipes):
+            pid = future.result(DEADLINE)
+            self.assertNotEqual(pid, os.getpid())
+            self.assertEqual(events, [*((number, pid) for number in range(200)), None])
+            self.assertEqual(sender.get_state(), GMsg.SenderState.EXPORTED)
+
+    def test_spawn(self):
+        self.check_executor('spawn')
+
+    def test_forkserver(self):
+        self.check_executor('forkserver')
+
+    def test_jobs_in_one_process(self):
+        executor = self.make_executor('spawn', max_workers=1)
+        pids = set()
+        for _ in range(5):
+            sender, receiver, events = self.make_pipe()
+            pids.add(executor.submit(work, sender, 5).result(DEADLINE))
+            self.iterate_until_finished(receiver)
+            self.assertEqual(len(events), 6)
+        self.assertEqual(len(pids), 1)
+
+    def test_errors_while_pickling(self):
+        """They surface in the future, and the pool goes on."""
+        executor = self.make_executor('spawn', max_workers=1)
+        sender, receiver, events = self.make_pipe()
+        executor.submit(work, sender, 1).result(DEADLINE)
+        started, _, _ = self.make_pipe()
+        started.start()
+        closed, closed_receiver, _ = self.make_pipe()
+        self.router.close_pipe(closed_receiver)
+        for sender, code in ((sender, GMsg.Error.EXPORTED), (started, GMsg.Error.ALREADY_STARTED),
+                             (closed, GMsg.Error.CLOSED), (GMsg.Sender(), GMsg.Error.INVALID_ARGUMENT)):
+            with self.subTest(code=code):
+                self.check_error(executor.submit(work, sender, 1).exception(DEADLINE), code)
+        with self.assertRaisesRegex(TypeError, 'only a sender can be pickled'):
+            executor.submit(work, receiver, 1).result(DEADLINE)
+
+        sender, receiver, events = self.make_pipe()
+        pid = executor.submit(work, sender, 1).result(DEADLINE)
+        self.iterate_until_finished(receiver)
+        self.assertEqual(events, [(0, pid), None])
+
+    def test_errors_while_unpickling(self):
+        """The job gets them, and the pool goes on."""
+        executor = self.make_executor('spawn', max_workers=1)
+        sender, receiver, _ = self.make_pipe()
+        data = pickle.dumps(sender)
+        self.router.close_pipe(receiver)
+        self.check_error(executor.submit(work_on_pickled, data).exception(DEADLINE), GMsg.Error.CONNECTION)
+
+        sender, receiver, events = self.make_pipe()
+        data = pickle.dumps(sender)
+        executor.submit(work_on_pickled, data).result(DEADLINE)
+        self.iterate_until_finished(receiver)
+        self.check_error(executor.submit(work_on_pickled, data).exception(DEADLINE), GMsg.Error.CONNECTION)
+        self.assertEqual(len(events), 4)
+
+    def test_job_that_raises(self):
+        executor = self.make_executor('spawn')
+        sender, receiver, events = self.make_pipe()
+        future = executor.submit(work_with_trouble, sender)
+        self.iterate_until_finished(receiver)
+        self.assertIsInstance(future.exception(DEADLINE), Trouble)
+        self.assertEqual(events, ['first', None])
+
+    def test_job_that_never_ran(self):
+        """A cancelled one drops its sender, which finishes the pipe."""
+        executor = self.make_executor('spawn', max_workers=1)
+        sender, receiver, events = self.make_pipe(capacity=1)
+        busy = executor.submit(work_until_cancelled, sender)
+        iterate_until(lambda: events, self.context)
+        # The pool takes some jobs ahead of time; the last is not among them.
+        others = [self.make_pipe()[:2] for _ in range(5)]
+        futures = [executor.submit(work, other[0], 1) for other in others]
+        last = others[-1][1]
+        del others
+        self.assertTrue(futures[-1].cancel())
+        receiver.cancel()
+        self.iterate_until_done(busy)
+        for future in futures[:-1]:
+            self.iterate_until_done(future)
+        self.iterate_until_finished(last)
+        self.assertEqual(last.get_n_received(), 0)
+
+    def test_killed(self):
+        executor = self.make_executor('spawn', max_workers=1)
+        sender, receiver, events = self.make_pipe()
+        future = executor.submit(work_until_killed, sender)
+        iterate_until(lambda: events == ['ready'], self.context)
+        for pid in executor._processes:
+            os.kill(pid, signal.SIGKILL)
+        self.iterate_until_finished(receiver)
+        self.check_error(events[-1], GMsg.Error.PEER_LOST)
+        self.assertIsInstance(future.exception(DEADLINE), concurrent.futures.process.BrokenProcessPool)
+
+    def test_cancel(self):
+        executor = self.make_executor('spawn')
+        sender, receiver, events = self.make_pipe(capacity=16)
+        future = executor.submit(work_until_cancelled, sender)
+        iterate_until(lambda: len(events) > 20, self.context)
+        receiver.cancel()
+        self.iterate_until_finished(receiver)
+        self.assertEqual(events[-2:], ['tidied up', None])
+        self.assertIsNone(future.result(DEADLINE))
+
+    def test_fork(self):
+        """The future says what is wrong, and what to do."""
+        executor = self.make_executor('fork')
+        for _ in range(2):
+            error = executor.submit(work, self.make_pipe()[0], 1).exception(DEADLINE)
+            self.check_error(error, GMsg.Error.NOT_SUPPORTED)
+            self.assertRegex(error.message, 'spawn.*forkserver')
+
+
+class MultiprocessingTest(ProcessTest):
+
+    def check_process(self, method):
+        sender, receiver, events = self.make_pipe()
+        process = multiprocessing.get_context(method).Process(target=work, args=[sender, 100])
+        process.start()
+        self.iterate_until_finished(receiver)
+        process.join(DEADLINE)
+        self.assertEqual(process.exitcode, 0)
+        self.assertEqual(events, [*((number, process.pid) for number in range(100)), None])
+
+    def test_process_by_spawn(self):
+        self.check_process('spawn')
+
+    def test_process_by_forkserver(self):
+        self.check_process('forkserver')
+
+    def test_process_killed(self):
+        sender, receiver, events = self.make_pipe()
+        process = multiprocessing.get_context('spawn').Process(target=work_until_killed, args=[sender])
+        process.start()
+        iterate_until(lambda: events == ['ready'], self.context)
+        process.kill()
+        self.iterate_until_finished(receiver)
+        process.join(DEADLINE)
+        self.check_error(events[-1], GMsg.Error.PEER_LOST)
+
+    def test_process_by_fork(self):
+        """The sender crosses without a pickle, and is of no use."""
+        context = multiprocessing.get_context('fork')
+        sender, receiver, events = self.make_pipe()
+        mine, theirs = context.Pipe()
+        process = context.Process(target=tell_error, args=[theirs, sender])
+        process.start()
+        self.assertTrue(mine.poll(DEADLINE))
+        refused, text = mine.recv()
+        process.join(DEADLINE)
+        self.assertTrue(refused, text)
+        self.assertRegex(text, 'spawn.*forkserver')
+        self.assertEqual(process.exitcode, 0)
+
+        # Here it is as it was.
+        with sender:
+            sender.send('still here')
+        self.iterate_until_finished(receiver)
+        self.assertEqual(events, ['still here', None])
+
+    def test_pool(self):
+        with multiprocessing.get_context('spawn').Pool(2) as pool:
+            pipes = [self.make_pipe() for _ in range(3)]
+            result = pool.starmap_async(work, [(sender, 50) for sender, _, _ in pipes], chunksize=1)
+            self.iterate_until_finished(*[receiver for _, receiver, _ in pipes])
+            for pid, (_, _, events) in zip(result.get(DEADLINE), pipes):
+                self.assertEqual(events, [*((number, pid) for number in range(50)), None])
+
+            result = pool.apply_async(work, [pipes[0][0], 1])
+            with self.assert_error(GMsg.Error.EXPORTED):
+                result.get(DEADLINE)
+
+    def test_worker_that_imports_nothing(self):
+        with tempfile.TemporaryDirectory() as directory:
+            (Path(directory) / 'worker.py').write_text(BARE_WORKER, encoding='utf-8')
+            main = Path(directory) / 'main.py'
+            main.write_text(BARE_MAIN, encoding='utf-8')
+            process = subprocess.run([sys.executable, main], text=True, timeout=DEADLINE,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(process.stderr, '')
+        self.assertEqual(process.stdout, '0\n1\n2\n')
+
+
+class PickleTest(ProcessTest):
+
+    def test_every_protocol(self):
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            with self.subTest(protocol=protocol):
+                sender, receiver, events = self.make_pipe()
+                copies = pickle.loads(pickle.dumps([sender, sender], protocol))
+                self.assertIs(copies[0], copies[1])
+                self.assertIsInstance(copies[0], GMsg.Sender)
+                with copies[0]:
+                    copies[0].send({'value': (1, b'x')})
+                self.iterate_until_finished(receiver)
+                self.assertEqual(events, [{'value': (1, b'x')}, None])
+
+    def test_void_address(self):
+        """Every call says why it could not be opened."""
+        sender, receiver, events = self.make_pipe()
+        data = pickle.dumps(sender)
+        self.router.close_pipe(receiver)
+        lost = pickle.loads(data)
+        for call in (lost.start, lost.stop, lambda: lost.send(1), lost.__enter__):
+            with self.assert_error(GMsg.Error.CONNECTION):
+                call()
+        self.assertEqual(lost.get_state(), GMsg.SenderState.STOPPED)
+        self.assertTrue(lost.get_cancellable().is_cancelled())
+
+    def test_on_any_thread(self):
+        sender, receiver, events = self.make_pipe()
+        data = []
+        thread = threading.Thread(target=lambda: data.append(pickle.dumps(sender)))
+        thread.start()
+        thread.join()
+        with pickle.loads(data[0]) as other:
+            other.send(1)
+        self.iterate_until_finished(receiver)
+        self.assertEqual(events, [1, None])
+
+    def test_refused(self):
+        sender, receiver, _ = self.make_pipe()
+        with self.assertRaisesRegex(TypeError, 'a receiver stays in its process'):
+            pickle.dumps(receiver)
+        with self.assertRaisesRegex(TypeError, 'a router stays in its process'):
+            pickle.dumps(self.router)
+        for function in (copy.copy, copy.deepcopy):
+            with self.assertRaises(TypeError):
+                function(sender)
+        self.assertEqual(sender.get_state(), GMsg.SenderState.INITIAL)
+
+
+class SpawnTest(ProcessTest):
+
+    def spawn(self, sender, **keywords):
+        process = sender.spawn([sys.executable, HERE / 'worker.py', 'flood', '10'], **keywords)
+        self.addCleanup(process.wait, None)
+        return process
+
+    def test_spawn(self):
+        sender, receiver, events = self.make_pipe()
+        self.assertIsInstance(self.spawn(sender), Gio.Subprocess)
+        self.iterate_until_finished(receiver)
+        self.assertEqual(events, [*range(10), None])
+
+    def test_launcher(self):
+        sender, receiver, events = self.make_pipe()
+        launcher = Gio.SubprocessLauncher.new(Gio.SubprocessFlags.STDIN_PIPE)
+        self.assertIsNotNone(self.spawn(sender, launcher=launcher).get_stdin_pipe())
+        self.iterate_until_finished(receiver)
+        self.assertEqual(events, [*range(10), None])
+
+    def test_refused(self):
+        sender, receiver, _ = self.make_pipe()
+        for argv in ('true', b'true', [1], None):
+            with self.subTest(argv=argv), self.assertRaises(TypeError):
+                sender.spawn(argv)
+        # The order of C, which has the launcher first.
+        with self.assertRaises(TypeError):
+            sender.spawn(None, ['true'])
+        with self.assert_error(GMsg.Error.INVALID_ARGUMENT):
+            sender.spawn([])
+        self.assertEqual(sender.get_state(), GMsg.SenderState.INITIAL)
+
+
+if __name__ == '__main__':
+    tap.main()
