@@ -16,6 +16,7 @@
 #include <glib/gstdio.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -1643,6 +1644,281 @@ test_many (Fixture       *fixture,
   wait_until (count_entries ("/proc/self/fd") <= n_fds + 1);
 }
 
+/* Promise 18: closing wakes a worker that waits for room, in another process. */
+static void
+test_close_blocked (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 1, GMSG_OVERFLOW_BLOCK, &sink);
+  g_autoptr (GSubprocess) process = spawn (sender, G_SUBPROCESS_FLAGS_STDOUT_PIPE, "say-sent", 5);
+
+  g_assert_cmpint (read_number (process), ==, 1);
+  g_assert_true (is_silent (process, 50));
+  sink_close (fixture, sink);
+  for (int i = 2; i <= 5; i++)
+    g_assert_cmpint (read_number (process), ==, i);
+  wait_for_exit (process);
+  g_assert_true (g_subprocess_get_successful (process));
+  iterate_all (fixture->context);
+  take_discard_warnings ();
+}
+
+static gpointer
+drop_thread (gpointer data)
+{
+  g_object_unref (data);
+  return NULL;
+}
+
+/* Promise 5: a router that is dropped on another thread, with workers. */
+static void
+test_dropped_elsewhere (Fixture       *fixture,
+                        gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
+  Worker *worker = worker_new (GPOINTER_TO_INT (data), sender, "until-gone", 100);
+  char *message;
+
+  iterate_until (fixture->context, sink->values->len >= 100);
+  g_thread_join (g_thread_new ("collector", drop_thread, g_steal_pointer (&fixture->router)));
+  /* Once the context next iterates. */
+  iterate_all (fixture->context);
+  g_assert_cmpint (gmsg_receiver_get_state (sink->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
+  g_assert_cmpint (worker_join (worker), ==, 0);
+  sink_assert_prefix (sink);
+
+  assert_warning ("router * was dropped while running, with 1 open pipe: stopping it");
+  while ((message = take_warning ()) != NULL)
+    g_free (message);
+}
+
+/* A child of fork() can use nothing, and does no harm. */
+static void
+test_fork (Fixture       *fixture,
+           gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  g_autoptr (Sink) other = NULL;
+  g_autoptr (GMsgSender) exported = new_pipe (fixture, 0, 0, &other);
+  g_autofree char *address = dup_address (exported);
+  g_autofree char *path = path_of_address (address);
+  g_autoptr (GMsgSender) there = NULL;
+  g_autoptr (GError) error = NULL;
+  int status;
+  pid_t child;
+
+  g_assert_true (gmsg_sender_start (sender, &error));
+  child = fork ();
+  if (child == 0)
+    {
+      const char *argv[] = { worker_path, "send", "1", NULL };
+      int n_wrong = 0;
+
+      /* A hang is a failure. */
+      alarm (30);
+#define not_supported(call)                                                    \
+  G_STMT_START {                                                               \
+    n_wrong += (call) ? 1 : 0;                                                 \
+    n_wrong += g_error_matches (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED) ? 0 : 1; \
+    g_clear_error (&error);                                                    \
+  } G_STMT_END
+      not_supported (gmsg_sender_send (sender, g_variant_new_int32 (1), &error));
+      not_supported (gmsg_sender_stop (sender, &error));
+      not_supported (gmsg_sender_start (sender, &error));
+      not_supported (gmsg_sender_dup_address (sender, &error) != NULL);
+      not_supported (gmsg_sender_spawn (sender, NULL, argv, &error) != NULL);
+      not_supported (gmsg_sender_new_for_address (address, &error) != NULL);
+      g_object_unref (sender);
+      g_object_unref (exported);
+      g_object_unref (fixture->router);
+      _exit (n_wrong);
+    }
+
+  g_assert_cmpint (child, >, 0);
+  g_assert_cmpint (waitpid (child, &status, 0), ==, child);
+  g_assert_true (WIFEXITED (status));
+  g_assert_cmpint (WEXITSTATUS (status), ==, 0);
+
+  /* Here all is as it was. */
+  g_assert_true (g_file_test (path, G_FILE_TEST_EXISTS));
+  send_range (sender, 0, 3);
+  g_assert_true (gmsg_sender_stop (sender, &error));
+  there = gmsg_sender_new_for_address (address, &error);
+  g_assert_no_error (error);
+  g_clear_object (&there);
+  sink_wait_finished (fixture, sink);
+  sink_assert_range (sink, 3);
+  sink_wait_finished (fixture, other);
+  g_assert_no_error (other->error);
+  sink_close (fixture, sink);
+  sink_close (fixture, other);
+}
+
+/* The same in a worker, whose connection goes on. */
+static void
+test_fork_in_worker (Fixture       *fixture,
+                     gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
+  Worker *worker = worker_new (WAY_SPAWN, sender, "fork", 10);
+
+  sink_wait_finished (fixture, sink);
+  g_assert_no_error (sink->error);
+  sink_assert_range (sink, 20);
+  g_assert_cmpint (worker_join (worker), ==, 0);
+  sink_close (fixture, sink);
+}
+
+/* A worker outlives the router's process without hanging, also while it waits for room. */
+static void
+test_router_killed (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  static const char *capacities[] = { "0", "3" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (capacities); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_autoptr (GSubprocess) router = NULL;
+      g_autoptr (GDataInputStream) output = NULL;
+      g_autofree char *path = NULL;
+      g_autofree char *directory = NULL;
+      Worker *worker = g_new0 (Worker, 1);
+
+      router = g_subprocess_new (G_SUBPROCESS_FLAGS_STDOUT_PIPE, &error, worker_path, "router",
+                                 capacities[i], NULL);
+      g_assert_no_error (error);
+      output = g_data_input_stream_new (g_subprocess_get_stdout_pipe (router));
+      worker->way = WAY_LOCAL;
+      worker->name = "until-gone";
+      worker->n = 1;
+      worker->address = g_data_input_stream_read_line (output, NULL, NULL, &error);
+      g_assert_no_error (error);
+      path = path_of_address (worker->address);
+      directory = g_path_get_dirname (path);
+      worker->thread = g_thread_new ("worker", worker_thread, worker);
+
+      /* It says what it has received. */
+      for (int j = 0; j < 20; j++)
+        {
+          g_autofree char *line = g_data_input_stream_read_line (output, NULL, NULL, &error);
+
+          g_assert_no_error (error);
+          g_assert_cmpint (atoi (line), ==, j);
+        }
+      g_subprocess_force_exit (router);
+      g_assert_cmpint (worker_join (worker), ==, 0);
+      wait_for_exit (router);
+
+      /* Nobody else is there to remove what it has left. */
+      g_assert_cmpint (g_unlink (path), ==, 0);
+      g_assert_cmpint (g_rmdir (directory), ==, 0);
+    }
+}
+
+/* Workers that stop, exit, are killed, cancelled and closed, at random; what arrives is a
+ * prefix, the end is the right one, and nothing stays. */
+typedef struct
+{
+  Sink        *sink;    /* (owned) (nullable) */
+  GSubprocess *process; /* (owned) */
+  gboolean     kill;
+  gboolean     closed;
+} Chaos;
+
+static void
+test_chaos (Fixture       *fixture,
+            gconstpointer  data)
+{
+  enum { N_AT_ONCE = 6, N_ROUNDS = 40 };
+  guint32 seed = (guint32) g_test_rand_int_range (0, G_MAXINT32);
+  g_autoptr (GRand) rand = g_rand_new_with_seed (seed);
+  guint n_threads = 0, n_fds = 0;
+
+  g_test_message ("seed %u", seed);
+  for (int round = 0; round < N_ROUNDS; round++)
+    {
+      Chaos chaos[N_AT_ONCE] = { { NULL, NULL, FALSE, FALSE } };
+
+      for (guint i = 0; i < N_AT_ONCE; i++)
+        {
+          guint capacity = (guint) g_rand_int_range (rand, 0, 3) * 20;
+          GMsgOverflow overflow = g_rand_boolean (rand) ? GMSG_OVERFLOW_BLOCK : GMSG_OVERFLOW_FAIL;
+          g_autoptr (GMsgSender) sender = new_pipe (fixture, capacity, overflow, &chaos[i].sink);
+
+          chaos[i].process = spawn (sender, G_SUBPROCESS_FLAGS_NONE, "random",
+                                    g_rand_int_range (rand, 0, G_MAXINT32));
+        }
+
+      for (int step = 0; step < 30; step++)
+        {
+          Chaos *victim = &chaos[g_rand_int_range (rand, 0, N_AT_ONCE)];
+
+          for (int j = g_rand_int_range (rand, 0, 50); j > 0; j--)
+            g_main_context_iteration (fixture->context, FALSE);
+          switch (g_rand_int_range (rand, 0, 12))
+            {
+            case 0:
+              g_subprocess_force_exit (victim->process);
+              victim->kill = TRUE;
+              break;
+            case 1:
+              gmsg_receiver_cancel (victim->sink->receiver);
+              break;
+            case 2:
+              if (!victim->closed)
+                sink_close (fixture, victim->sink);
+              victim->closed = TRUE;
+              break;
+            default:
+              break;
+            }
+        }
+
+      for (guint i = 0; i < N_AT_ONCE; i++)
+        {
+          Sink *sink = chaos[i].sink;
+
+          if (!chaos[i].closed)
+            sink_wait_finished (fixture, sink);
+          wait_for_exit (chaos[i].process);
+          iterate_all (fixture->context);
+          sink_assert_prefix (sink);
+
+          if (!chaos[i].closed)
+            {
+              if (g_subprocess_get_successful (chaos[i].process))
+                g_assert_no_error (sink->error);
+              else if (sink->error != NULL || !chaos[i].kill)
+                sink_assert_lost (sink, "*“*worker” *");
+              sink_close (fixture, sink);
+            }
+          g_assert_cmpuint (sink->n_finished, <=, 1);
+          sink_free (sink);
+          g_object_unref (chaos[i].process);
+        }
+      take_discard_warnings ();
+
+      /* Each run is one more to count. */
+      if (round % 8 == 7)
+        {
+          gmsg_router_stop (fixture->router, NULL);
+          if (round == 7)
+            {
+              n_threads = count_entries ("/proc/self/task");
+              n_fds = count_entries ("/proc/self/fd");
+            }
+          wait_until (count_entries ("/proc/self/task") <= n_threads);
+          wait_until (count_entries ("/proc/self/fd") <= n_fds);
+          gmsg_router_start (fixture->router, NULL);
+        }
+    }
+}
+
 /* Takes all descriptors that are left, up to a limit. */
 typedef struct
 {
@@ -1965,6 +2241,12 @@ main (int    argc,
   fixture_test ("/process/p19/scarce-address", test_scarce_address);
   fixture_test ("/process/p19/scarce-worker", test_scarce_worker);
   fixture_test ("/process/p20/scarce-accept", test_scarce_accept);
+  fixture_test ("/process/p18/close-blocked", test_close_blocked);
+  add_remote_ways ("p05/dropped-elsewhere", test_dropped_elsewhere);
+  fixture_test ("/process/p19/fork", test_fork);
+  fixture_test ("/process/p19/fork-in-worker", test_fork_in_worker);
+  fixture_test ("/process/p19/router-killed", test_router_killed);
+  fixture_test ("/process/p21/chaos", test_chaos);
   fixture_test ("/process/p06/stop-at-once", test_stop_at_once);
   fixture_test ("/process/p19/hand-over-racing", test_hand_over_racing);
   fixture_test ("/process/p22/closed-before-opened", test_closed_before_opened);

@@ -1393,6 +1393,64 @@ test_flood_ends (Fixture       *fixture,
     }
 }
 
+/* Thousands at once. */
+static void
+test_many (Fixture       *fixture,
+           gconstpointer  data)
+{
+  g_autoptr (GPtrArray) peers = g_ptr_array_new_with_free_func ((GDestroyNotify) peer_free);
+  struct rlimit old, limit;
+  guint n_peers;
+
+  g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &old), ==, 0);
+  limit = old;
+  limit.rlim_cur = MIN (old.rlim_max, 8192);
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &limit), ==, 0);
+  n_peers = (guint) MIN (2000, (limit.rlim_cur - 100) / 2);
+  g_test_message ("%u pipes", n_peers);
+
+  for (guint i = 0; i < n_peers; i++)
+    {
+      Peer *peer = peer_new (fixture, i % 2 == 0 ? 0 : 10, GMSG_OVERFLOW_BLOCK);
+
+      g_ptr_array_add (peers, peer);
+      peer_open (peer);
+    }
+  for (int round = 0; round < 3; round++)
+    {
+      for (guint i = 0; i < n_peers; i++)
+        {
+          Peer *peer = peers->pdata[i];
+
+          put_int32 (peer->out, round * 10000 + (int) i);
+          if (round == 2 && i % 3 != 0)
+            put_frame (peer->out, STOP, NULL, NULL, 0);
+          write_all (peer->fd, peer->out);
+          if (round == 2 && i % 3 == 0)
+            peer_hang_up (peer);
+        }
+    }
+  for (guint i = 0; i < n_peers; i++)
+    {
+      Peer *peer = peers->pdata[i];
+
+      peer_wait_finished (fixture, peer);
+      if (i % 3 == 0)
+        g_assert_error (peer->error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+      else
+        g_assert_no_error (peer->error);
+      g_assert_cmpuint (peer->n_messages, ==, 3);
+      for (guint round = 0; round < 3; round++)
+        g_assert_cmpint (g_variant_get_int32 (g_ptr_array_index (peer->messages, round)), ==,
+                         (int) (round * 10000 + i));
+      peer_close (fixture, peer);
+    }
+
+  gmsg_router_stop (fixture->router, NULL);
+  g_ptr_array_set_size (peers, 0);
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &old), ==, 0);
+}
+
 /* Strangers who say nothing take no place from who does. */
 static void
 test_strangers (Fixture       *fixture,
@@ -2174,6 +2232,7 @@ main (int    argc,
       g_test_add (path, Fixture, GUINT_TO_POINTER (i), fixture_set_up, test_flood, fixture_tear_down);
     }
   fixture_test ("/wire/p20/flood-ends", test_flood_ends);
+  fixture_test ("/wire/p12/many", test_many);
   fixture_test ("/wire/p20/strangers", test_strangers);
   fixture_test ("/wire/p20/crowd", test_crowd);
   fixture_test ("/wire/p22/cancel", test_cancel);

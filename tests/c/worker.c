@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -16,7 +17,39 @@
  * environment or the one that is given. With “wait” it waits for the standard input's end
  * before it opens it; with “scarce” it first tries so with too few descriptors. It exits with
  * what the work returns, once the standard input has ended, or with 99 where it is not let
- * in. */
+ * in.
+ *
+ * worker router CAPACITY: runs a router with one pipe, prints its address and what it
+ * receives, until it is killed. */
+
+static void
+message_cb (GMsgReceiver *receiver,
+            GVariant     *message,
+            gpointer      user_data)
+{
+  printf ("%d\n", g_variant_get_int32 (message));
+  fflush (stdout);
+}
+
+static void
+run_router (guint capacity)
+{
+  g_autoptr (GMsgRouter) router = gmsg_router_new (NULL);
+  g_autoptr (GMsgReceiver) receiver = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autofree char *address = NULL;
+
+  gmsg_router_start (router, NULL);
+  sender = capacity == 0 ? gmsg_router_pipe (router, &receiver, NULL)
+                         : gmsg_router_pipe_bounded (router, capacity, GMSG_OVERFLOW_BLOCK,
+                                                     &receiver, NULL);
+  g_signal_connect (receiver, "message", G_CALLBACK (message_cb), NULL);
+  address = gmsg_sender_dup_address (sender, NULL);
+  printf ("%s\n", address);
+  fflush (stdout);
+  while (TRUE)
+    g_main_context_iteration (NULL, TRUE);
+}
 
 static void
 wait_for_input_end (void)
@@ -88,6 +121,9 @@ main (int    argc,
       argc--;
       argv++;
     }
+
+  if (argc == 3 && g_str_equal (argv[1], "router"))
+    run_router ((guint) atoi (argv[2]));
 
   if (argc == 3 && g_str_equal (argv[1], "unopened"))
     _exit (atoi (argv[2]));
