@@ -416,11 +416,11 @@ function overrideRouter(GMsg) {
 // the last reference to a sender finishes its pipe as stop() does: to the router, a
 // worker that has thrown an exception would have ended well. With one reference more,
 // it is lost, as it should be.
-const heldSenders = new WeakSet();
+const held = Symbol('held until it is stopped');
 
 function holdUntilStopped(sender) {
     sender.ref();
-    heldSenders.add(sender);
+    sender[held] = true;
     return sender;
 }
 
@@ -446,8 +446,10 @@ function overrideSender(GMsg) {
         try {
             return stop.call(this);
         } finally {
-            if (this.get_state() === GMsg.SenderState.STOPPED && heldSenders.delete(this))
+            if (this[held] && this.get_state() === GMsg.SenderState.STOPPED) {
+                this[held] = false;
                 this.unref();
+            }
         }
     };
 }

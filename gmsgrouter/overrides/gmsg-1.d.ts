@@ -148,11 +148,14 @@ declare module 'gi://GMsg?version=1' {
             close_pipe(receiver: Receiver): boolean;
             /** Delivers until the condition is true; an exception of it ends the call. */
             route_until(timeout_usec: number, condition: () => boolean): boolean;
+            /** Chooses the socket, before the first address is made. */
             listen(address: string): boolean;
         }
 
         /** The end of a pipe that sends. */
         class Sender extends GObject.Object {
+            /** The sender of a worker process. It is kept until it is stopped: a worker that
+             *  ends before is lost. */
             static new_for_address(address: string): Sender;
             static new_from_environment(): Sender;
 
@@ -167,7 +170,9 @@ declare module 'gi://GMsg?version=1' {
             /** Sends a variant as it is, or a plain value. */
             send(value: Value): boolean;
             stop(): boolean;
+            /** Hands the sender over, to whatever process opens the address. */
             dup_address(): string;
+            /** Starts a worker process, and hands the sender over to it. */
             spawn(launcher: Gio.SubprocessLauncher | null, argv: string[]): Gio.Subprocess;
         }
 

@@ -17,6 +17,7 @@ let warnings = [];
 let exceptions = [];
 let complaints = [];
 let fixtures = [];
+let workers = [];
 
 // GJS logs an exception that it can't throw as a critical, and some tests want
 // just that: so criticals are not fatal in this process, but collected, too.
@@ -157,13 +158,20 @@ export class Fixture {
         this.receivers = [];
     }
 
-    pipe(capacity, overflow) {
+    /** A pipe whose sender is not started: for a worker process. */
+    openPipe(capacity, overflow) {
         const [sender, receiver] = capacity === undefined
             ? this.router.pipe()
             : this.router.pipe_bounded(capacity, overflow);
 
-        sender.start();
         this.receivers.push(receiver);
+        return [sender, receiver];
+    }
+
+    pipe(capacity, overflow) {
+        const [sender, receiver] = this.openPipe(capacity, overflow);
+
+        sender.start();
         return [sender, receiver];
     }
 
@@ -180,6 +188,86 @@ export class Fixture {
                 this.router.close_pipe(receiver);
         }
         this.router.stop();
+    }
+}
+
+export const WORKER = Gio.File.new_for_uri(import.meta.url).get_parent().get_child('worker.js').get_path();
+
+/** A process that runs worker.js, and ends with the test. */
+export class Worker {
+    /** Hands over the sender; with null, the arguments name an address. */
+    constructor(sender, ...args) {
+        const launcher = new Gio.SubprocessLauncher({
+            flags: Gio.SubprocessFlags.STDIN_PIPE | Gio.SubprocessFlags.STDOUT_PIPE,
+        });
+        const argv = ['gjs', '-m', WORKER, ...args.map(arg => `${arg}`)];
+
+        this.process = sender === null ? launcher.spawnv(argv) : sender.spawn(launcher, argv);
+        this.input = this.process.get_stdin_pipe();
+        this._output = this.process.get_stdout_pipe();
+        this._said = '';
+        workers.push(this);
+    }
+
+    closeInput() {
+        this.input.close(null);
+    }
+
+    expectStatus(status) {
+        this.process.wait(null);
+        assert(this.process.get_if_exited(), 'the worker was killed');
+        assertEqual(this.process.get_exit_status(), status);
+    }
+
+    expectSuccess() {
+        this.expectStatus(0);
+    }
+
+    /** Waits for the next line. */
+    readNumber() {
+        while (!this._said.includes('\n'))
+            this._takeOutput(this._output.read_bytes(4096, null));
+
+        const end = this._said.indexOf('\n');
+        const line = this._said.slice(0, end);
+
+        this._said = this._said.slice(end + 1);
+        return Number(line);
+    }
+
+    readNumberUntil(n) {
+        let found;
+
+        do
+            found = this.readNumber();
+        while (found !== n);
+        return found;
+    }
+
+    /** The last whole line that is there by now, or what is given. */
+    readLastNumber(previous) {
+        while (this._output.is_readable()) {
+            const bytes = this._output.read_bytes(4096, null);
+
+            if (bytes.get_size() === 0)
+                break;
+            this._takeOutput(bytes);
+        }
+
+        const lines = this._said.split('\n');
+
+        this._said = lines.pop();
+        return lines.length > 0 ? Number(lines.at(-1)) : previous;
+    }
+
+    finish() {
+        this.process.force_exit();
+        this.process.wait(null);
+    }
+
+    _takeOutput(bytes) {
+        assert(bytes.get_size() > 0, 'the worker has no more to say');
+        this._said += new TextDecoder().decode(bytes.toArray());
     }
 }
 
@@ -226,8 +314,9 @@ function runOne(func) {
 }
 
 function finishFixtures() {
-    const finished = fixtures;
+    const finished = [...workers, ...fixtures];
 
+    workers = [];
     fixtures = [];
     for (const fixture of finished)
         fixture.finish();

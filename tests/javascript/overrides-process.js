@@ -1,0 +1,254 @@
+/* overrides-process.js: worker processes, with the overrides of GJS
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+import GLib from 'gi://GLib';
+import Gio from 'gi://Gio';
+import GMsg from 'gi://GMsg?version=1';
+import GObject from 'gi://GObject';
+import System from 'system';
+
+import {
+    Fixture, Worker, WORKER, assert, assertEqual, assertError, assertRejects,
+    checkError, iterateUntil, run, test
+} from './harness.js';
+
+function range(n) {
+    return Array.from({length: n}, (_, i) => i);
+}
+
+/** Reads to the end; gives the values and what was thrown. */
+async function readAll(receiver) {
+    const values = [];
+
+    try {
+        for await (const message of receiver)
+            values.push(GMsg.unpack(message));
+    } catch (error) {
+        return [values, error];
+    }
+    return [values, null];
+}
+
+test('/overrides/process/worker-module', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe(4, GMsg.Overflow.BLOCK);
+    const process = sender.spawn(null, ['gjs', '-m', WORKER, 'values', '100']);
+    const [values, error] = await readAll(receiver);
+
+    assertEqual(error, null);
+    assertEqual(values.length, 100);
+    values.forEach((value, i) => {
+        assert(value.big === 2n ** 60n + BigInt(i), `${value.big}`);
+        delete value.big;
+        assertEqual(value, {i, squares: [i * i], text: `№ ${i}`, none: null});
+    });
+    process.wait_check(null);
+});
+
+test('/overrides/process/several-at-once', async () => {
+    const fixture = new Fixture();
+    const pipes = range(3).map(() => fixture.openPipe(16, GMsg.Overflow.BLOCK));
+
+    for (const [sender] of pipes)
+        sender.spawn(null, ['gjs', '-m', WORKER, 'send', '200']);
+    assertEqual(await Promise.all(pipes.map(([, receiver]) => readAll(receiver))),
+        pipes.map(() => [range(200), null]));
+});
+
+test('/overrides/process/killed', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe();
+    const worker = new Worker(sender, 'hold', 20);
+    const values = [];
+    let caught = null;
+
+    try {
+        for await (const message of receiver) {
+            values.push(GMsg.unpack(message));
+            if (values.length === 10)
+                worker.process.force_exit();
+        }
+    } catch (error) {
+        caught = error;
+    }
+    checkError(caught, GMsg.Error.PEER_LOST);
+    assert(/gjs.*(signal 9|[Kk]illed)/.test(caught.message), caught.message);
+    // What had not arrived by then is lost; at least these had.
+    assert(values.length >= 10, values.join());
+    assertEqual(values, range(values.length));
+    // It stays so.
+    await assertRejects(GMsg.Error.PEER_LOST, receiver.next_async());
+});
+
+// GJS drops the sender as it ends, which must not be taken for a stop().
+for (const [work, status] of [['throw', 1], ['exit', 3], ['exit-unstarted', 4]]) {
+    test(`/overrides/process/lost-by-${work}`, async () => {
+        const fixture = new Fixture();
+        const [sender, receiver] = fixture.openPipe();
+        const launcher = new Gio.SubprocessLauncher({flags: Gio.SubprocessFlags.STDERR_SILENCE});
+
+        sender.spawn(launcher, ['gjs', '-m', WORKER, work, '5']);
+
+        const [values, error] = await readAll(receiver);
+
+        checkError(error, GMsg.Error.PEER_LOST);
+        assert(new RegExp(`gjs.*\\b${status}$`).test(error.message), error.message);
+        assertEqual(values, range(values.length));
+    });
+}
+
+/** Opens a pipe, and its sender as a worker would; looks at the sender weakly. */
+function openWatched(fixture) {
+    const [sender] = fixture.openPipe();
+    const there = GMsg.Sender.new_for_address(sender.dup_address());
+    // JavaScript's own weak references are never cleared in GJS 1.74.
+    const group = new GObject.SignalGroup({target_type: GMsg.Sender.$gtype});
+
+    group.set_target(there);
+    return [there, group];
+}
+
+function countAlive(groups) {
+    System.gc();
+    return groups.filter(group => group.target !== null).length;
+}
+
+test('/overrides/process/held-until-it-is-stopped', () => {
+    const fixture = new Fixture();
+    const [stopped, open, unstarted] = [[], [], []];
+
+    for (let i = 0; i < 20; i++) {
+        const [sender, group] = openWatched(fixture);
+
+        sender.start();
+        sender.stop();
+        assertError(GMsg.Error.STOPPED, () => sender.stop());
+        stopped.push(group);
+    }
+    for (let i = 0; i < 5; i++) {
+        const [sender, group] = openWatched(fixture);
+
+        assertError(GMsg.Error.NOT_STARTED, () => sender.stop());
+        unstarted.push(group);
+    }
+    for (let i = 0; i < 5; i++) {
+        const [sender, group] = openWatched(fixture);
+
+        sender.start();
+        open.push(group);
+    }
+
+    // A few may still be seen on the stack.
+    iterateUntil(() => countAlive(stopped) <= 2);
+    assertEqual([countAlive(unstarted), countAlive(open)], [5, 5]);
+    for (const group of open)
+        group.target.stop();
+    iterateUntil(() => countAlive(open) <= 2);
+});
+
+test('/overrides/process/cancel-and-read-the-rest', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe(8, GMsg.Overflow.BLOCK);
+    const worker = new Worker(sender, 'poll');
+    const values = [];
+
+    for await (const message of receiver) {
+        values.push(GMsg.unpack(message));
+        if (values.length === 20)
+            receiver.cancel();
+    }
+    assertEqual(values, range(worker.readNumber()));
+    worker.expectSuccess();
+});
+
+test('/overrides/process/cancel-in-a-main-loop', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe();
+    const worker = new Worker(sender, 'loop', 3);
+    const values = [];
+
+    for await (const message of receiver) {
+        values.push(GMsg.unpack(message));
+        if (values.length === 3)
+            receiver.cancel();
+    }
+    assertEqual(values, [0, 1, 2]);
+    worker.expectSuccess();
+});
+
+test('/overrides/process/slow-reader-slows-the-worker', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe(4, GMsg.Overflow.BLOCK);
+    const worker = new Worker(sender, 'say-sent', 300);
+    let said = worker.readNumberUntil(4);
+    let received = 0;
+    let ahead = 0;
+
+    for await (const message of receiver) {
+        assertEqual(GMsg.unpack(message), received++);
+        said = worker.readLastNumber(said);
+        ahead = Math.max(ahead, said - received);
+    }
+    assertEqual(received, 300);
+    assert(ahead <= 4, `the worker was ${ahead} messages ahead`);
+});
+
+test('/overrides/process/latest-value', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.router.pipe({capacity: 1, overflow: GMsg.Overflow.DROP_OLDEST});
+
+    fixture.receivers.push(receiver);
+    new Worker(sender, 'send', 1000).expectSuccess();
+    assertEqual(await readAll(receiver), [[999], null]);
+    assertEqual(receiver.get_n_dropped(), 999);
+});
+
+test('/overrides/process/cancelled-wait-loses-nothing', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe();
+    const worker = new Worker(sender, 'prompted');
+    const cancellable = new Gio.Cancellable();
+    const waiting = receiver.next_async(cancellable);
+    let cancelled = null;
+
+    cancellable.cancel();
+    try {
+        await waiting;
+    } catch (error) {
+        cancelled = error;
+    }
+    assert(cancelled?.matches(Gio.IOErrorEnum, Gio.IOErrorEnum.CANCELLED), `${cancelled}`);
+    worker.input.write_all('ab', null);
+    worker.closeInput();
+    assertEqual(await readAll(receiver), [[0, 1], null]);
+    worker.expectSuccess();
+});
+
+test('/overrides/process/errors-match', () => {
+    const fixture = new Fixture();
+    const [sender] = fixture.openPipe();
+    const caught = [];
+
+    for (const func of [
+        () => GMsg.Sender.new_for_address('tcp:host=localhost'),
+        () => GMsg.Sender.new_from_environment(),
+        () => sender.spawn(null, ['/nonexistent/worker']),
+        () => fixture.router.listen('tcp:host=localhost'),
+    ]) {
+        try {
+            func();
+        } catch (error) {
+            caught.push(error);
+        }
+    }
+    assertEqual(caught.length, 4);
+    assert(caught[0].matches(GMsg.Error, GMsg.Error.NOT_SUPPORTED), `${caught[0]}`);
+    assert(caught[1].matches(GMsg.Error, GMsg.Error.INVALID_ADDRESS), `${caught[1]}`);
+    assert(caught[2].matches(GLib.SpawnError, GLib.SpawnError.NOENT), `${caught[2]}`);
+    assert(caught[3].matches(GMsg.Error, GMsg.Error.NOT_SUPPORTED), `${caught[3]}`);
+});
+
+run();

@@ -1,0 +1,357 @@
+/* test-process.js: promises 19 to 22, workers in processes, from GJS
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+import Gio from 'gi://Gio';
+import GLib from 'gi://GLib';
+import GMsg from 'gi://GMsg?version=1';
+
+import {
+    Fixture, Worker, WORKER, assert, assertEqual, assertError, checkError,
+    iterateUntil, number, record, run, takeWarnings, test
+} from './harness.js';
+
+function range(n) {
+    return Array.from({length: n}, (_, i) => i);
+}
+
+/** Iterates until the pipes have finished; gives the messages and the error of each. */
+function collectAll(receivers) {
+    const records = receivers.map(receiver => record(receiver));
+
+    iterateUntil(() => receivers.every(
+        receiver => receiver.get_state() === GMsg.ReceiverState.FINISHED));
+    return records.map(events => {
+        const last = events.pop();
+
+        return [events, last === 'finished' ? null : last];
+    });
+}
+
+function collect(receiver) {
+    return collectAll([receiver])[0];
+}
+
+function checkLost(error, ...patterns) {
+    checkError(error, GMsg.Error.PEER_LOST);
+    for (const pattern of patterns)
+        assert(pattern.test(error.message), error.message);
+}
+
+test('/process/p19/spawn', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe();
+    const worker = new Worker(sender, 'send', 1000);
+    const [values, error] = collect(receiver);
+
+    assert(worker.process instanceof Gio.Subprocess);
+    assertEqual(values, range(1000));
+    assertEqual(error, null);
+    assertEqual(receiver.get_n_received(), 1000);
+    worker.expectSuccess();
+});
+
+test('/process/p19/address', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe();
+    const address = sender.dup_address();
+
+    assert(/^unix:path=\/[^,]+,pipe=1,secret=[0-9a-f]{32,}$/.test(address), address);
+
+    const worker = new Worker(null, 'send', 100, address);
+    const [values, error] = collect(receiver);
+
+    assertEqual(values, range(100));
+    assertEqual(error, null);
+    worker.expectSuccess();
+});
+
+test('/process/p19/address-in-this-process', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe();
+    const there = GMsg.Sender.new_for_address(sender.dup_address());
+
+    assertEqual(sender.get_state(), GMsg.SenderState.EXPORTED);
+    assertEqual(there.get_state(), GMsg.SenderState.INITIAL);
+    assertEqual(there.get_id(), sender.get_id());
+    there.start();
+    there.send(number(1));
+    there.stop();
+    assertEqual(collect(receiver), [[1], null]);
+});
+
+test('/process/p19/works-once', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe();
+    const address = sender.dup_address();
+    const first = new Worker(null, 'hold', 1, address);
+
+    record(receiver);
+    iterateUntil(() => receiver.get_n_received() === 1);
+    new Worker(null, 'send', 1, address).expectStatus(99);
+    assertError(GMsg.Error.CONNECTION, () => GMsg.Sender.new_for_address(address));
+    assertEqual(receiver.get_n_received(), 1);
+    first.process.force_exit();
+    iterateUntil(() => receiver.get_state() === GMsg.ReceiverState.FINISHED);
+});
+
+test('/process/p19/exported', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe();
+    const worker = new Worker(sender, 'send', 1);
+
+    assertEqual(sender.get_state(), GMsg.SenderState.EXPORTED);
+    assertError(GMsg.Error.EXPORTED, () => sender.start());
+    assertError(GMsg.Error.EXPORTED, () => sender.send(number(2)));
+    assertError(GMsg.Error.EXPORTED, () => sender.stop());
+    assertError(GMsg.Error.EXPORTED, () => sender.dup_address());
+    assertError(GMsg.Error.EXPORTED, () => sender.spawn(null, ['true']));
+    assertEqual(collect(receiver), [[0], null]);
+    worker.expectSuccess();
+});
+
+test('/process/p19/not-for-export', () => {
+    const fixture = new Fixture();
+    const [started] = fixture.pipe();
+    const [closed, receiver] = fixture.router.pipe();
+
+    fixture.router.close_pipe(receiver);
+    for (const [code, sender] of [[GMsg.Error.ALREADY_STARTED, started], [GMsg.Error.CLOSED, closed]]) {
+        assertError(code, () => sender.dup_address());
+        assertError(code, () => sender.spawn(null, ['true']));
+    }
+    assertError(GMsg.Error.INVALID_ARGUMENT, () => fixture.openPipe()[0].spawn(null, []));
+});
+
+test('/process/p19/failed-spawn', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe();
+    let failure = null;
+
+    try {
+        sender.spawn(null, ['/nonexistent/worker']);
+    } catch (error) {
+        failure = error;
+    }
+    assert(failure.matches(GLib.SpawnError, GLib.SpawnError.NOENT), `${failure}`);
+    assert(failure.message.includes('/nonexistent/worker'), failure.message);
+
+    // It is as before.
+    assertEqual(sender.get_state(), GMsg.SenderState.INITIAL);
+    assertEqual(receiver.get_state(), GMsg.ReceiverState.OPEN);
+
+    const worker = new Worker(sender, 'send', 3);
+
+    assertEqual(collect(receiver), [[0, 1, 2], null]);
+    worker.expectSuccess();
+});
+
+test('/process/p19/listen', () => {
+    const directory = GLib.Dir.make_tmp('gmsg-XXXXXX');
+    const path = GLib.build_filenamev([directory, 'a socket']);
+    const router = new GMsg.Router();
+
+    assertError(GMsg.Error.NOT_RUNNING, () => router.listen(`unix:path=${path}`));
+
+    const fixture = new Fixture();
+
+    assertError(GMsg.Error.NOT_SUPPORTED, () => fixture.router.listen('tcp:host=localhost'));
+    assertError(GMsg.Error.INVALID_ADDRESS, () => fixture.router.listen('unix'));
+    fixture.router.listen(`unix:path=${GLib.uri_escape_string(path, '/', false)}`);
+    assertError(GMsg.Error.ALREADY_STARTED, () => fixture.router.listen(`unix:path=${path}2`));
+
+    const [sender, receiver] = fixture.openPipe();
+    const address = sender.dup_address();
+
+    assert(address.startsWith(`unix:path=${directory}/a%20socket,`), address);
+    new Worker(null, 'send', 2, address).expectSuccess();
+    assertEqual(collect(receiver), [[0, 1], null]);
+    fixture.finish();
+    assert(!GLib.file_test(path, GLib.FileTest.EXISTS), 'the socket is still there');
+    GLib.rmdir(directory);
+});
+
+test('/process/p19/listen-after-the-first-address', () => {
+    const fixture = new Fixture();
+
+    fixture.openPipe()[0].dup_address();
+    assertError(GMsg.Error.ALREADY_STARTED, () => fixture.router.listen('unix:path=/tmp/gmsg-late'));
+});
+
+test('/process/p19/bad-addresses', () => {
+    for (const address of ['', 'unix', 'unix:', 'unix:path=relative,pipe=1,secret=00', 'unix:path=/a,pipe=0'])
+        assertError(GMsg.Error.INVALID_ADDRESS, () => GMsg.Sender.new_for_address(address));
+    assertError(GMsg.Error.NOT_SUPPORTED, () => GMsg.Sender.new_for_address('tcp:host=localhost,port=1'));
+    // This process has no router as its parent.
+    assertError(GMsg.Error.INVALID_ADDRESS, () => GMsg.Sender.new_from_environment());
+});
+
+test('/process/p19/launcher-serves-many', () => {
+    const fixture = new Fixture();
+    const launcher = new Gio.SubprocessLauncher();
+    const pipes = [1, 2, 3].map(n => {
+        const [sender, receiver] = fixture.openPipe();
+
+        launcher.setenv('GMSG_TEST_NUMBER', `${n}`, true);
+        sender.spawn(launcher, ['gjs', '-m', WORKER, 'environment']);
+        return receiver;
+    });
+
+    assertEqual(collectAll(pipes), [[[1], null], [[2], null], [[3], null]]);
+});
+
+test('/process/p7/states', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe();
+    const worker = new Worker(sender, 'states');
+
+    assertEqual(collect(receiver), [[[
+        GMsg.SenderState.INITIAL, GMsg.Error.NOT_STARTED,
+        GMsg.SenderState.OPEN, GMsg.Error.ALREADY_STARTED,
+    ]], null]);
+    worker.expectSuccess();
+});
+
+test('/process/p12/order-of-several', () => {
+    const fixture = new Fixture();
+    const pipes = range(4).map(() => fixture.openPipe());
+    const workers = pipes.map(([sender]) => new Worker(sender, 'send', 2000));
+
+    for (const [values, error] of collectAll(pipes.map(([, receiver]) => receiver))) {
+        assert(values.length === 2000 && values.every((value, i) => value === i), values.join());
+        assertEqual(error, null);
+    }
+    workers.forEach(worker => worker.expectSuccess());
+});
+
+test('/process/p21/exit-before-it-opened-the-pipe', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe();
+
+    new Worker(sender, 'exit-unopened', 5);
+
+    const [values, error] = collect(receiver);
+
+    assertEqual(values, []);
+    checkLost(error, /gjs/, /\b5\b/);
+});
+
+test('/process/p21/killed', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe();
+    const worker = new Worker(sender, 'hold', 20);
+    const events = record(receiver);
+
+    iterateUntil(() => events.length === 20);
+    assertEqual(receiver.get_state(), GMsg.ReceiverState.OPEN);
+    worker.process.force_exit();
+    iterateUntil(() => receiver.get_state() === GMsg.ReceiverState.FINISHED);
+    checkLost(events.pop(), /gjs/, /signal 9|SIGKILL|[Kk]illed/);
+    assertEqual(events, range(20));
+    // It is not closed: that is up to the application.
+    fixture.router.close_pipe(receiver);
+});
+
+test('/process/p22/cancel-seen-by-polling', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe(16, GMsg.Overflow.BLOCK);
+    const worker = new Worker(sender, 'poll');
+    const events = record(receiver);
+
+    iterateUntil(() => events.length > 0);
+    receiver.cancel();
+    iterateUntil(() => receiver.get_state() === GMsg.ReceiverState.FINISHED);
+    assertEqual(events.pop(), 'finished');
+    // None is lost by being cancelled.
+    assertEqual(events, range(worker.readNumber()));
+    worker.expectSuccess();
+});
+
+test('/process/p22/cancel-seen-in-a-main-loop', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe();
+    const worker = new Worker(sender, 'loop', 3);
+    const events = record(receiver);
+
+    iterateUntil(() => events.length === 3);
+    receiver.cancel();
+    iterateUntil(() => events.length === 4);
+    assertEqual(events, [0, 1, 2, 'finished']);
+    worker.expectSuccess();
+});
+
+test('/process/p22/close-cancels', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe();
+    const worker = new Worker(sender, 'loop', 1);
+    const events = record(receiver);
+
+    iterateUntil(() => events.length === 1);
+    fixture.router.close_pipe(receiver);
+    worker.expectSuccess();
+    assertEqual(events, [0]);
+});
+
+test('/process/p18/block', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe(8, GMsg.Overflow.BLOCK);
+    const worker = new Worker(sender, 'say-sent', 500);
+    let received = 0;
+    let said = worker.readNumberUntil(8);
+    let ahead = 0;
+
+    receiver.connect('message', (_, message) => {
+        assertEqual(message.deepUnpack(), received++);
+        // What is sent by now, at least; the last number may be there by halves.
+        said = worker.readLastNumber(said);
+        ahead = Math.max(ahead, said - received);
+    });
+    iterateUntil(() => receiver.get_state() === GMsg.ReceiverState.FINISHED);
+    assertEqual(received, 500);
+    assert(ahead <= 8, `the worker was ${ahead} messages ahead`);
+    worker.expectSuccess();
+});
+
+test('/process/p18/drop-oldest', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe(1, GMsg.Overflow.DROP_OLDEST);
+    const worker = new Worker(sender, 'send', 5000);
+
+    // Nothing is delivered before all has been sent.
+    worker.expectSuccess();
+    assertEqual(collect(receiver), [[4999], null]);
+    assertEqual(receiver.get_n_received(), 1);
+    assertEqual(receiver.get_n_dropped(), 4999);
+});
+
+test('/process/p19/router-gone', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.router.pipe();
+    const worker = new Worker(sender, 'until-gone');
+    const events = record(receiver);
+
+    iterateUntil(() => events.length > 0);
+    fixture.router.stop();
+    worker.expectSuccess();
+
+    // How much is queued is up to chance.
+    const [unclosed, ...others] = takeWarnings();
+
+    assert(/1 unclosed pipe/.test(unclosed), unclosed);
+    assert(others.every(text => /undelivered message/.test(text)), others.join());
+});
+
+test('/process/p17/route-until', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe();
+    const worker = new Worker(sender, 'send', 100);
+    const events = record(receiver);
+
+    fixture.router.route_until(-1, () => receiver.get_state() === GMsg.ReceiverState.FINISHED);
+    assertEqual(events, [...range(100), 'finished']);
+    worker.expectSuccess();
+});
+
+run();

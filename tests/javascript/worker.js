@@ -1,0 +1,173 @@
+/* worker.js: a process that works for a test: gjs -m worker.js WORK [N [ADDRESS]]
+ *
+ * It opens the address in the environment, or the one that is given, and exits
+ * with 99 where it is not let in. It runs with and without the overrides, so it
+ * sends variants, except where the work is about plain values.
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+import Gio from 'gi://Gio';
+import GLib from 'gi://GLib';
+import GMsg from 'gi://GMsg?version=1';
+import GObject from 'gi://GObject';
+import System from 'system';
+
+// Where Gio has the class for a descriptor depends on its version.
+const input = Gio.File.new_for_path('/dev/stdin').read(null);
+
+function sendRange(sender, n, each = () => {}) {
+    for (let i = 0; i < n; i++) {
+        sender.send(new GLib.Variant('u', i));
+        each(i);
+    }
+}
+
+function waitForInputEnd() {
+    while (input.read_bytes(64, null).get_size() > 0)
+        continue;
+}
+
+function codeOf(func) {
+    try {
+        func();
+    } catch (error) {
+        return error.matches(GMsg.Error.quark(), error.code) ? error.code : -1;
+    }
+    return -1;
+}
+
+const works = {
+    send(sender, n) {
+        sender.start();
+        sendRange(sender, n);
+        sender.stop();
+    },
+
+    /* Says each message that send() has taken. */
+    'say-sent'(sender, n) {
+        sender.start();
+        sendRange(sender, n, i => print(i + 1));
+        sender.stop();
+    },
+
+    /* Promise 7: sends the state and the code of the error, in turn. */
+    states(sender) {
+        const found = [sender.get_state(), codeOf(() => sender.send(new GLib.Variant('u', 0)))];
+
+        sender.start();
+        found.push(sender.get_state(), codeOf(() => sender.start()));
+        sender.send(new GLib.Variant('au', found));
+        sender.stop();
+        if (sender.get_state() !== GMsg.SenderState.STOPPED ||
+            codeOf(() => sender.send(new GLib.Variant('u', 0))) !== GMsg.Error.STOPPED)
+            System.exit(1);
+    },
+
+    /* Sends the number in the environment that the launcher has set. */
+    environment(sender) {
+        sender.start();
+        sender.send(new GLib.Variant('u', Number(GLib.getenv('GMSG_TEST_NUMBER'))));
+        sender.stop();
+    },
+
+    /* Promise 22: runs until it is cancelled, which it sees by polling. */
+    poll(sender) {
+        const cancellable = sender.get_cancellable();
+        let n = 0;
+
+        sender.start();
+        while (!cancellable.is_cancelled())
+            sender.send(new GLib.Variant('u', n++));
+        sender.stop();
+        print(n);
+    },
+
+    /* The same, from the main loop and without another call to the sender. */
+    loop(sender, n) {
+        const loop = new GLib.MainLoop(null, false);
+
+        // Gio.Cancellable has a method of its own that is called connect().
+        GObject.signal_connect(sender.get_cancellable(), 'cancelled', () => loop.quit());
+        sender.start();
+        sendRange(sender, n);
+        loop.run();
+        sender.stop();
+    },
+
+    /* Promise 21: ends in the middle of the work. */
+    exit(sender, n) {
+        sender.start();
+        sendRange(sender, n);
+        System.exit(3);
+    },
+
+    throw(sender, n) {
+        sender.start();
+        sendRange(sender, n);
+        throw new Error('this worker fails');
+    },
+
+    'exit-unstarted'() {
+        System.exit(4);
+    },
+
+    'exit-unopened'(sender, n) {
+        System.exit(n);
+    },
+
+    /* Waits to be killed; at the latest until the test is gone. */
+    hold(sender, n) {
+        sender.start();
+        sendRange(sender, n);
+        waitForInputEnd();
+    },
+
+    /* Promise 19: sends until the router is gone. */
+    'until-gone'(sender) {
+        let n = 0;
+
+        sender.start();
+
+        const code = codeOf(() => {
+            for (;;)
+                sender.send(new GLib.Variant('u', n++));
+        });
+
+        if (code !== GMsg.Error.CONNECTION || !sender.get_cancellable().is_cancelled())
+            System.exit(1);
+    },
+
+    /* Plain values, as the overrides pack them. */
+    values(sender, n) {
+        sender.start();
+        for (let i = 0; i < n; i++)
+            sender.send({i, squares: [i * i], big: 2n ** 60n + BigInt(i), text: `№ ${i}`, none: null});
+        sender.stop();
+    },
+
+    /* Each message waits for a byte of the standard input. */
+    prompted(sender) {
+        sender.start();
+        for (let i = 0; input.read_bytes(1, null).get_size() > 0; i++)
+            sender.send(new GLib.Variant('u', i));
+        sender.stop();
+    },
+};
+
+function openSender(address) {
+    try {
+        return address === undefined
+            ? GMsg.Sender.new_from_environment() : GMsg.Sender.new_for_address(address);
+    } catch (error) {
+        printerr(error.message);
+        return System.exit(error.matches(GMsg.Error.quark(), GMsg.Error.CONNECTION) ? 99 : 98);
+    }
+}
+
+const [name, n = '0', address] = System.programArgs;
+
+if (name === 'exit-unopened')
+    works[name](null, Number(n));
+works[name](openSender(address), Number(n));
