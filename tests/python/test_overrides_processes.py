@@ -189,6 +189,22 @@ class ExecutorTest(ProcessTest):
         self.check_error(executor.submit(work_on_pickled, data).exception(DEADLINE), GMsg.Error.CONNECTION)
         self.assertEqual(len(events), 4)
 
+    def test_pipe_closed_before_the_job_runs(self):
+        """The job gets the error, and the pool goes on."""
+        executor = self.make_executor('spawn', max_workers=1)
+        busy, busy_receiver, events = self.make_pipe(capacity=1)
+        executor.submit(work_until_cancelled, busy)
+        iterate_until(lambda: events, self.context)
+        sender, receiver, _ = self.make_pipe()
+        future = executor.submit(work, sender, 1)
+        # A pool pickles one job ahead.
+        iterate_until(lambda: sender.get_state() == GMsg.SenderState.EXPORTED, self.context)
+        self.router.close_pipe(receiver)
+        busy_receiver.cancel()
+        self.iterate_until_done(future)
+        self.check_error(future.exception(), GMsg.Error.CONNECTION)
+        self.assertNotEqual(executor.submit(os.getpid).result(DEADLINE), os.getpid())
+
     def test_job_that_raises(self):
         executor = self.make_executor('spawn')
         sender, receiver, events = self.make_pipe()
@@ -377,6 +393,16 @@ class SpawnTest(ProcessTest):
         self.assertIsInstance(self.spawn(sender), Gio.Subprocess)
         self.iterate_until_finished(receiver)
         self.assertEqual(events, [*range(10), None])
+
+    def test_any_file_name(self):
+        for argument in (b'\xff.txt', '\udcff.txt', Path(os.fsdecode(b'\xff.txt'))):
+            with self.subTest(argument=argument):
+                sender, receiver, _ = self.make_pipe()
+                launcher = Gio.SubprocessLauncher.new(Gio.SubprocessFlags.STDOUT_PIPE)
+                process = sender.spawn(['echo', argument], launcher=launcher)
+                output = process.communicate(None, None)[1].get_data()
+                self.assertEqual(output, b'\xff.txt\n')
+                self.iterate_until_finished(receiver)
 
     def test_launcher(self):
         sender, receiver, events = self.make_pipe()

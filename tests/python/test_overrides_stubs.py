@@ -119,6 +119,7 @@ router.props.running = True
 router.no_such_method()
 sender.spawn(None, ["true"])
 sender.spawn([1])
+sender.spawn(b"true")
 for message in receiver: pass
 number: int = sender.get_state
 '''
