@@ -707,7 +707,12 @@ gmsg_encoder_flush (GMsgEncoder  *self,
       if (n_written < 0)
         {
           if (g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
-            return GMSG_FLUSH_BLOCKED;
+            {
+              /* More may be added each time before all has been written. */
+              g_byte_array_remove_range (self->bytes, 0, (guint) self->written);
+              self->written = 0;
+              return GMSG_FLUSH_BLOCKED;
+            }
 
           g_propagate_error (error, g_steal_pointer (&local_error));
           return GMSG_FLUSH_ERROR;
