@@ -985,12 +985,16 @@ test_grandchild_takes_over (Fixture       *fixture,
   g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
   g_autofree char *directory = g_dir_make_tmp ("gmsgrouter-test-XXXXXX", NULL);
   g_autofree char *fifo = g_build_filename (directory, "fifo", NULL);
-  const char *script = "mkfifo \"$0\" && { \"$1\" wait send 30 <\"$0\" & } && exec 3>\"$0\" && rm \"$0\"";
+  const char *script = "mkfifo \"$0\" && { \"$1\" ready send 30 <\"$0\" & } && exec 3>\"$0\" && rm \"$0\" && "
+                       "read line";
   const char *argv[] = { "sh", "-c", script, fifo, worker_path, NULL };
   g_autoptr (GSubprocess) process = NULL;
 
-  /* The shell holds the writing end of the grandchild's standard input until it ends. */
-  process = spawn_full (sender, G_SUBPROCESS_FLAGS_NONE, argv);
+  /* The shell holds the writing end of the grandchild's standard input until it ends, which
+   * is when its own does. */
+  process = spawn_full (sender, G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE, argv);
+  g_assert_cmpint (read_number (process), ==, 0);
+  close_input (process);
   sink_wait_finished (fixture, sink);
   g_assert_no_error (sink->error);
   sink_assert_range (sink, 30);

@@ -13,9 +13,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* worker [wait | scarce] NAME N [ADDRESS]: does a work of work.c, with the address in the
- * environment or the one that is given. With “wait” it waits for the standard input's end
- * before it opens it; with “scarce” it first tries so with too few descriptors. It exits with
+/* worker [wait | ready | scarce] NAME N [ADDRESS]: does a work of work.c, with the address in
+ * the environment or the one that is given. With “wait” it waits for the standard input's end
+ * before it opens it, with “ready” it says so before; with “scarce” it first tries so with too few descriptors. It exits with
  * what the work returns, once the standard input has ended, or with 99 where it is not let
  * in.
  *
@@ -108,8 +108,14 @@ main (int    argc,
 
   g_log_set_always_fatal (G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
 
-  if (argc > 2 && g_str_equal (argv[1], "wait"))
+  if (argc > 2 && (g_str_equal (argv[1], "wait") || g_str_equal (argv[1], "ready")))
     {
+      if (g_str_equal (argv[1], "ready"))
+        {
+          g_type_ensure (GMSG_TYPE_SENDER);
+          printf ("0\n");
+          fflush (stdout);
+        }
       wait_for_input_end ();
       argc--;
       argv++;
