@@ -14,7 +14,7 @@
  * is a directory that gets pictures of the window.
  *
  * Reading a file named "slow" takes until half a second after the window is
- * gone.
+ * gone, in the program and in its children.
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -42,7 +42,7 @@
 
 static struct
 {
-  const char    *scenario;
+  char          *scenario;       /* (owned) (nullable): NULL in a child */
   FILE          *report;
   GtkWindow     *window;         /* (unowned) */
   GtkWidget     *cancel_button;  /* (unowned) */
@@ -67,6 +67,32 @@ static int n_watched;
 /* Set in the main thread, read in any */
 static _Atomic gint64 window_gone_at;
 
+/* Of a child, which is not driven: it learns from the report when the window is gone. */
+static gint64
+look_up_window_gone_at (void)
+{
+  g_autofree char *text = NULL;
+  const char *line;
+
+  if (!g_file_get_contents (g_getenv ("GMSG_DRIVER_REPORT"), &text, NULL, NULL))
+    return 0;
+
+  line = strstr (text, "window-gone-at ");
+  /* It may be written in part. */
+  if (line == NULL || strchr (line, '\n') == NULL)
+    return 0;
+
+  return g_ascii_strtoll (line + strlen ("window-gone-at "), NULL, 10);
+}
+
+static gboolean
+is_window_gone (void)
+{
+  gint64 gone_at = driver.report != NULL ? window_gone_at : look_up_window_gone_at ();
+
+  return gone_at != 0 && g_get_monotonic_time () >= gone_at + SLOW_USEC;
+}
+
 ssize_t
 read (int     fd,
       void   *buffer,
@@ -80,8 +106,7 @@ read (int     fd,
   if (length > 0)
     {
       name[length] = '\0';
-      while (g_str_has_suffix (name, "/slow") &&
-             (window_gone_at == 0 || g_get_monotonic_time () < window_gone_at + SLOW_USEC))
+      while (g_str_has_suffix (name, "/slow") && !is_window_gone ())
         usleep (1000);
     }
 
@@ -411,14 +436,16 @@ poll_cb (gpointer user_data)
 __attribute__ ((constructor)) static void
 start (void)
 {
-  driver.scenario = g_getenv ("GMSG_DRIVER_SCENARIO");
+  /* The program's own children are not driven. */
+  driver.scenario = g_strdup (g_getenv ("GMSG_DRIVER_SCENARIO"));
+  if (driver.scenario == NULL)
+    return;
+  unsetenv ("GMSG_DRIVER_SCENARIO");
+
   driver.report = fopen (g_getenv ("GMSG_DRIVER_REPORT"), "w");
 
   /* Before everything else, so that what it sees is not what it delays */
   g_timeout_add_full (G_PRIORITY_HIGH, POLL_MSEC, poll_cb, NULL, NULL);
-
-  /* The program's own children are not driven. */
-  unsetenv ("LD_PRELOAD");
 }
 
 __attribute__ ((destructor)) static void
