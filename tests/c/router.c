@@ -348,6 +348,44 @@ test_stop_discarded (Fixture       *fixture,
   assert_no_warning ();
 }
 
+static void
+append_id_cb (GMsgReceiver *receiver,
+              GParamSpec   *pspec,
+              gpointer      user_data)
+{
+  GArray *ids = user_data;
+  guint64 id = gmsg_receiver_get_id (receiver);
+
+  g_assert_cmpint (gmsg_receiver_get_state (receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
+  g_array_append_val (ids, id);
+}
+
+#define N_ORDERED 50
+
+static void
+test_stop_order (Fixture       *fixture,
+                 gconstpointer  data)
+{
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (guint64));
+  GMsgReceiver *receivers[N_ORDERED];
+
+  for (guint i = 0; i < N_ORDERED; i++)
+    {
+      g_object_unref (gmsg_router_pipe (fixture->router, &receivers[i], NULL));
+      g_signal_connect (receivers[i], "notify::state", G_CALLBACK (append_id_cb), ids);
+    }
+
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
+  assert_warning ("*50 unclosed pipes");
+
+  g_assert_cmpuint (ids->len, ==, N_ORDERED);
+  for (guint i = 0; i < N_ORDERED; i++)
+    {
+      g_assert_cmpuint (g_array_index (ids, guint64, i), ==, i + 1);
+      g_object_unref (receivers[i]);
+    }
+}
+
 typedef struct
 {
   GMsgRouter   *router;
@@ -418,6 +456,90 @@ test_wrong_thread (Fixture       *fixture,
   iterate_all (fixture->context);
   record_assert_range (record, 0, 2);
   close_pipe (fixture, record);
+}
+
+typedef struct
+{
+  GMsgRouter   *router;
+  GMsgReceiver *receiver; /* of an earlier run */
+  int           n_wrong_thread; /* atomic */
+  int           n_not_running;  /* atomic */
+  int           stop;           /* atomic */
+} Intruder;
+
+/* Either the router runs, and in another thread, or it does not. */
+static void
+intruder_assert_refused (Intruder  *self,
+                         GError   **error)
+{
+  if (g_error_matches (*error, GMSG_ERROR, GMSG_ERROR_WRONG_THREAD))
+    {
+      g_atomic_int_inc (&self->n_wrong_thread);
+      g_clear_error (error);
+    }
+  else
+    {
+      assert_failed (error, GMSG_ERROR_NOT_RUNNING);
+      g_atomic_int_inc (&self->n_not_running);
+    }
+}
+
+static gpointer
+intrude (gpointer data)
+{
+  Intruder *self = data;
+  g_autoptr (GError) error = NULL;
+
+  while (!g_atomic_int_get (&self->stop))
+    {
+      GMsgReceiver *receiver = NULL;
+
+      g_assert_null (gmsg_router_pipe (self->router, &receiver, &error));
+      intruder_assert_refused (self, &error);
+      g_assert_false (gmsg_router_stop (self->router, &error));
+      intruder_assert_refused (self, &error);
+      g_assert_false (gmsg_router_close_pipe (self->router, self->receiver, &error));
+      intruder_assert_refused (self, &error);
+      g_assert_false (gmsg_router_route_until (self->router, 0, not_reached, NULL, &error));
+      intruder_assert_refused (self, &error);
+    }
+
+  return NULL;
+}
+
+/* Whatever step of start() or stop() the router's thread is at. */
+static void
+test_wrong_thread_racing (Fixture       *fixture,
+                          gconstpointer  data)
+{
+  g_autoptr (GMsgReceiver) receiver = NULL;
+  Intruder intruder = { fixture->router, NULL, 0, 0, FALSE };
+  gint64 end = g_get_monotonic_time () + 3 * G_TIME_SPAN_SECOND;
+  GThread *thread;
+  guint n_runs = 0;
+
+  g_object_unref (gmsg_router_pipe (fixture->router, &receiver, NULL));
+  g_assert_true (gmsg_router_close_pipe (fixture->router, receiver, NULL));
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
+  intruder.receiver = receiver;
+  thread = g_thread_new ("intruder", intrude, &intruder);
+
+  /* Fewer runs where they are slow, as in a build with a sanitizer. */
+  while ((n_runs < 100000 && g_get_monotonic_time () < end) ||
+         g_atomic_int_get (&intruder.n_wrong_thread) < 100 ||
+         g_atomic_int_get (&intruder.n_not_running) < 100)
+    {
+      g_autoptr (GError) error = NULL;
+
+      g_assert_true (gmsg_router_start (fixture->router, &error));
+      g_assert_no_error (error);
+      g_assert_true (gmsg_router_stop (fixture->router, &error));
+      g_assert_no_error (error);
+      n_runs++;
+    }
+
+  g_atomic_int_set (&intruder.stop, TRUE);
+  g_thread_join (thread);
 }
 
 static gpointer
@@ -689,6 +811,63 @@ test_iterated_elsewhere_rest (Fixture       *fixture,
   close_pipe (fixture, record);
 }
 
+typedef struct
+{
+  GMainContext *context;
+  int           n_iterations; /* atomic */
+  int           stop;         /* atomic */
+} Iterator;
+
+static gpointer
+iterate_without_end (gpointer data)
+{
+  Iterator *self = data;
+
+  while (!g_atomic_int_get (&self->stop))
+    {
+      g_main_context_iteration (self->context, FALSE);
+      g_atomic_int_inc (&self->n_iterations);
+    }
+
+  return NULL;
+}
+
+#define N_ROUTERS 50
+#define N_ROUNDS 40
+
+/* The other thread may be looking at the routers' sources while they are destroyed. */
+static void
+test_iterated_elsewhere_racing (Fixture       *fixture,
+                                gconstpointer  data)
+{
+  GMsgRouter *routers[N_ROUTERS];
+
+  for (guint i = 0; i < N_ROUTERS; i++)
+    routers[i] = gmsg_router_new (fixture->context);
+  fixture_release (fixture);
+
+  for (guint round = 0; round < N_ROUNDS; round++)
+    {
+      Iterator iterator = { fixture->context, 0, FALSE };
+      GThread *thread;
+
+      for (guint i = 0; i < N_ROUTERS; i++)
+        g_assert_true (gmsg_router_start (routers[i], NULL));
+
+      thread = g_thread_new ("iterator", iterate_without_end, &iterator);
+      wait_until (g_atomic_int_get (&iterator.n_iterations) > 0);
+      for (guint i = 0; i < N_ROUTERS; i++)
+        g_assert_true (gmsg_router_stop (routers[i], NULL));
+
+      g_atomic_int_set (&iterator.stop, TRUE);
+      g_thread_join (thread);
+    }
+
+  fixture_acquire (fixture);
+  for (guint i = 0; i < N_ROUTERS; i++)
+    g_assert_finalize_object (routers[i]);
+}
+
 static void
 test_unknown_receiver (Fixture       *fixture,
                        gconstpointer  data)
@@ -935,6 +1114,54 @@ test_notify_values (Fixture       *fixture,
 
   g_assert_cmpstr (seen->str, ==, "+1 +2 +1 -0 -0 +0 ");
   g_signal_handlers_disconnect_by_data (fixture->router, seen);
+}
+
+/* As a binding does to an object that others still refer to. */
+static void
+test_notify_disposed (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  g_autoptr (GString) seen = g_string_new (NULL);
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  guint n_running = 0;
+  guint n_n_pipes = 0;
+
+  sender = open_pipe (fixture, &record);
+  g_signal_connect (fixture->router, "notify", G_CALLBACK (notify_state_cb), seen);
+  g_signal_connect (fixture->router, "notify::running", G_CALLBACK (count_notify_cb), &n_running);
+  g_signal_connect (fixture->router, "notify::n-pipes", G_CALLBACK (count_notify_cb), &n_n_pipes);
+  g_object_run_dispose (G_OBJECT (fixture->router));
+
+  assert_warning ("router * was dropped while running, with 1 open pipe*");
+  assert_warning ("*1 unclosed pipe");
+  g_assert_cmpstr (seen->str, ==, "-0 -0 ");
+  g_assert_cmpuint (n_running, ==, 1);
+  g_assert_cmpuint (n_n_pipes, ==, 1);
+  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
+}
+
+static void
+test_max_message_size (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  guint n_notified = 0;
+
+  g_assert_cmpuint (gmsg_router_get_max_message_size (fixture->router), ==, 64 * 1024 * 1024);
+  g_signal_connect (fixture->router, "notify::max-message-size", G_CALLBACK (count_notify_cb),
+                    &n_notified);
+
+  /* A binding's caller may well pass 0: that is no critical. */
+  gmsg_router_set_max_message_size (fixture->router, 0);
+  g_assert_cmpuint (gmsg_router_get_max_message_size (fixture->router), ==, 1);
+  g_assert_cmpuint (n_notified, ==, 1);
+  gmsg_router_set_max_message_size (fixture->router, 1);
+  gmsg_router_set_max_message_size (fixture->router, 0);
+  g_assert_cmpuint (n_notified, ==, 1);
+
+  gmsg_router_set_max_message_size (fixture->router, G_MAXUINT64);
+  g_assert_cmpuint (gmsg_router_get_max_message_size (fixture->router), ==, G_MAXUINT64);
+  g_assert_cmpuint (n_notified, ==, 2);
 }
 
 static gboolean
@@ -1187,19 +1414,24 @@ main (int    argc,
   fixture_test ("/router/p03/plural", test_stop_plural);
   fixture_test ("/router/p03/finished", test_stop_finished);
   fixture_test ("/router/p03/discarded", test_stop_discarded);
+  fixture_test ("/router/p03/order", test_stop_order);
   fixture_test ("/router/p04/wrong-thread", test_wrong_thread);
+  fixture_test ("/router/p04/wrong-thread-racing", test_wrong_thread_racing);
   fixture_test ("/router/p04/setters", test_wrong_thread_setters);
   fixture_test ("/router/p04/getters", test_getters);
   fixture_test ("/router/p04/start-elsewhere", test_start_elsewhere);
   fixture_test ("/router/p04/iterated-elsewhere", test_iterated_elsewhere);
   fixture_test ("/router/p04/iterated-elsewhere-asleep", test_iterated_elsewhere_asleep);
   fixture_test ("/router/p04/iterated-elsewhere-rest", test_iterated_elsewhere_rest);
+  fixture_test ("/router/p04/iterated-elsewhere-racing", test_iterated_elsewhere_racing);
   fixture_test ("/router/p14/unknown-receiver", test_unknown_receiver);
   fixture_test ("/router/errors/order-of-checks", test_order_of_checks);
   fixture_test ("/router/errors/criticals", test_criticals);
   fixture_test ("/router/properties/defaults", test_defaults);
   fixture_test ("/router/properties/notify", test_notify);
   fixture_test ("/router/properties/notify-values", test_notify_values);
+  fixture_test ("/router/properties/notify-disposed", test_notify_disposed);
+  fixture_test ("/router/properties/max-message-size", test_max_message_size);
   fixture_test ("/router/properties/priority", test_priority_applies);
   fixture_test ("/router/properties/budget", test_budget_applies);
   g_test_add_func ("/router/log/debug", test_debug_log);
