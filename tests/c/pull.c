@@ -898,6 +898,47 @@ test_dropped (Fixture       *fixture,
   assert_warning ("*1 unclosed pipe");
 }
 
+static GMsgRouter *to_drop; /* (owned) (nullable) */
+
+/* Just before the context falls asleep: from here on only a wake-up ends that. */
+static int
+drop_and_poll (GPollFD *fds,
+               guint    n_fds,
+               int      timeout)
+{
+  if (timeout != 0 && to_drop != NULL)
+    g_thread_join (g_thread_new ("drop", unref_thread, g_steal_pointer (&to_drop)));
+
+  return g_poll (fds, n_fds, timeout);
+}
+
+/* Whoever waits in another context than the router's is not left asleep there. */
+static void
+test_dropped_asleep (Fixture       *fixture,
+                     gconstpointer  data)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (GSource) deadline = attach_deadline (context);
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Answer answer;
+
+  sender = open_pipe (fixture, &record);
+  g_main_context_push_thread_default (context);
+  ask (&answer, record->receiver, NULL);
+  to_drop = g_steal_pointer (&fixture->router);
+  g_main_context_set_poll_func (context, drop_and_poll);
+  sleep_until_done (context, &answer);
+  g_assert_null (to_drop);
+  answer_assert_error (&answer, GMSG_ERROR, GMSG_ERROR_CLOSED);
+  assert_warning ("router * was dropped while running, with 1 open pipe*");
+  g_source_destroy (deadline);
+  g_main_context_pop_thread_default (context);
+
+  iterate_all (fixture->context);
+  assert_warning ("*1 unclosed pipe");
+}
+
 /* The last references to the receiver are the call's and the router's. */
 static void
 test_receiver_dropped (Fixture       *fixture,
@@ -1468,6 +1509,106 @@ test_latency_from_asking (Fixture       *fixture,
   close_pipe (fixture, record);
 }
 
+typedef struct
+{
+  Fixture *fixture;
+  GArray  *values; /* (element-type gint32): in the order of the completions */
+  gboolean asked;
+} Overtaking;
+
+static void
+overtaking_cb (GObject      *source,
+               GAsyncResult *result,
+               gpointer      user_data)
+{
+  Overtaking *self = user_data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) message = NULL;
+  gint32 value;
+
+  message = gmsg_receiver_next_finish (GMSG_RECEIVER (source), result, &error);
+  g_assert_no_error (error);
+  value = g_variant_get_int32 (message);
+  g_array_append_val (self->values, value);
+}
+
+static void
+ask_and_wait_cb (GMsgReceiver *receiver,
+                 GParamSpec   *pspec,
+                 gpointer      user_data)
+{
+  Overtaking *self = user_data;
+  guint n_values = self->values->len;
+
+  if (self->asked)
+    return;
+
+  self->asked = TRUE;
+  gmsg_receiver_next_async (receiver, NULL, overtaking_cb, self);
+  iterate_until (self->fixture->context, self->values->len > n_values);
+}
+
+/* Where a handler of a notification asks, and waits for the answer, the message that is
+ * notified of has been handed out. */
+static void
+test_asked_in_notification (Fixture       *fixture,
+                            gconstpointer  data)
+{
+  g_autoptr (GArray) values = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Overtaking overtaking = { fixture, values, FALSE };
+
+  sender = open_pipe (fixture, &record);
+  g_signal_connect (record->receiver, "notify::n-received", G_CALLBACK (ask_and_wait_cb),
+                    &overtaking);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 2);
+  gmsg_receiver_next_async (record->receiver, NULL, overtaking_cb, &overtaking);
+  iterate_until (fixture->context, values->len == 2);
+
+  g_assert_cmpint (g_array_index (values, gint32, 0), ==, 0);
+  g_assert_cmpint (g_array_index (values, gint32, 1), ==, 1);
+  g_signal_handlers_disconnect_by_data (record->receiver, &overtaking);
+  close_pipe (fixture, record);
+}
+
+static const gint32 stopping_value = 7;
+
+static void
+stop_router_cb (gpointer data)
+{
+  Fixture *fixture = data;
+
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
+}
+
+/* What is discarded is told of, also where freeing it stops the router. */
+static void
+test_discards_stop (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
+  gmsg_sender_start (sender, NULL);
+  send_value (sender, 0);
+  gmsg_sender_send (sender,
+                    g_variant_new_from_data (G_VARIANT_TYPE_INT32, &stopping_value,
+                                             sizeof stopping_value, TRUE, stop_router_cb, fixture),
+                    NULL);
+  send_value (sender, 1);
+
+  close_pipe (fixture, record);
+  g_assert_false (gmsg_router_get_running (fixture->router));
+  assert_warning ("discarding 3 messages from closed pipe #1");
+  assert_no_warning ();
+  iterate_all (fixture->context);
+  assert_silent (record);
+}
+
 int
 main (int    argc,
       char **argv)
@@ -1495,6 +1636,7 @@ main (int    argc,
   fixture_test ("/pull/p23/dropped", test_dropped);
   g_test_add ("/pull/p23/dropped-elsewhere", Fixture, GINT_TO_POINTER (TRUE), fixture_set_up,
               test_dropped, fixture_tear_down);
+  fixture_test ("/pull/p23/dropped-asleep", test_dropped_asleep);
   fixture_test ("/pull/p23/receiver-dropped", test_receiver_dropped);
   fixture_test ("/pull/p23/finished", test_finished);
   fixture_test ("/pull/p23/finished-waiting", test_finished_waiting);
@@ -1505,6 +1647,8 @@ main (int    argc,
   fixture_test ("/pull/p23/manual", test_manual);
   fixture_test ("/pull/p23/manual-switch", test_manual_switch);
   fixture_test ("/pull/p23/chain", test_chain);
+  fixture_test ("/pull/p23/asked-in-notification", test_asked_in_notification);
+  fixture_test ("/pull/p13/discards-stop", test_discards_stop);
   fixture_test ("/pull/p16/latency", test_latency);
   fixture_test ("/pull/p16/latency-from-asking", test_latency_from_asking);
   fixture_test ("/pull/p04/wrong-thread", test_wrong_thread);
