@@ -725,6 +725,42 @@ test_drop_notify (Fixture       *fixture,
   close_pipe (fixture, record);
 }
 
+static void
+test_drop_notify_closed (Fixture       *fixture,
+                         gconstpointer  data)
+{
+  for (guint stop = 0; stop < 2; stop++)
+    {
+      g_autoptr (GString) notified = g_string_new (NULL);
+      g_autoptr (GMsgSender) sender = NULL;
+      g_autoptr (Record) record = NULL;
+
+      sender = open_bounded (fixture, 1, GMSG_OVERFLOW_DROP_OLDEST, &record);
+      g_signal_connect (record->receiver, "notify::n-dropped", G_CALLBACK (append_dropped_cb),
+                        notified);
+      gmsg_sender_start (sender, NULL);
+      send_range (sender, 0, 10);
+      g_assert_cmpstr (notified->str, ==, "");
+
+      if (stop)
+        {
+          gmsg_router_stop (fixture->router, NULL);
+          assert_warning ("*1 unclosed pipe");
+          assert_warning ("dropping 1 undelivered message");
+        }
+      else
+        {
+          close_pipe (fixture, record);
+          iterate_all (fixture->context);
+          assert_warning ("discarding message from closed pipe #1");
+        }
+
+      g_assert_cmpstr (notified->str, ==, "9 ");
+      g_assert_cmpuint (gmsg_receiver_get_n_dropped (record->receiver), ==, 9);
+      g_signal_handlers_disconnect_by_data (record->receiver, notified);
+    }
+}
+
 /* It counts before the closing, is discarded after, and never both. */
 static void
 test_drop_closed (Fixture       *fixture,
@@ -1022,6 +1058,7 @@ main (int    argc,
   fixture_test ("/bounded/p18/drop-places", test_drop_places);
   fixture_test ("/bounded/p18/drop-new-place", test_drop_new_place);
   fixture_test ("/bounded/p18/drop-notify", test_drop_notify);
+  fixture_test ("/bounded/p18/drop-notify-closed", test_drop_notify_closed);
   fixture_test ("/bounded/p18/drop-closed", test_drop_closed);
   fixture_test ("/bounded/p18/drop-accounting", test_drop_accounting);
   fixture_test ("/bounded/p18/latest-value", test_latest_value);

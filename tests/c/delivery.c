@@ -555,6 +555,24 @@ test_p13_discarded (Fixture       *fixture,
   record_assert_range (record, 0, 0);
 }
 
+/* A budget of 0 is for one message that is delivered. */
+static void
+test_p13_discarded_without_budget (Fixture       *fixture,
+                                   gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+
+  gmsg_router_set_budget (fixture->router, 0);
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 10000);
+  close_pipe (fixture, record);
+  iterate_all (fixture->context);
+  assert_warning ("discarding 10000 messages from closed pipe #1");
+  assert_no_warning ();
+}
+
 static void
 test_p13_after_router_stopped (Fixture       *fixture,
                                gconstpointer  data)
@@ -757,6 +775,7 @@ main (int    argc,
   fixture_test ("/delivery/p12/handler-restarts-router", test_p12_handler_restarts_router);
   fixture_test ("/delivery/p12/handler-drops-router", test_p12_handler_drops_router);
   fixture_test ("/delivery/p13/discarded", test_p13_discarded);
+  fixture_test ("/delivery/p13/discarded-without-budget", test_p13_discarded_without_budget);
   fixture_test ("/delivery/p13/after-router-stopped", test_p13_after_router_stopped);
   fixture_test ("/delivery/p13/told-at-stop", test_p13_told_at_stop);
   fixture_test ("/delivery/p14/other-handlers-still-run", test_p14_other_handlers_still_run);

@@ -317,6 +317,79 @@ test_p16_saturated_overload (Fixture       *fixture,
   g_assert_cmpuint (outcome.n_frames, >=, 12);
 }
 
+/* Takes messages in pull mode, one after the other, with a redraw that never rests. */
+typedef struct
+{
+  Redraw *redraw;
+  gint64  cost_usec;
+  guint   n_messages;
+  guint   n_taken;
+} Puller;
+
+static void
+pull_cb (GObject      *source,
+         GAsyncResult *result,
+         gpointer      user_data)
+{
+  Puller *self = user_data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) message = NULL;
+
+  message = gmsg_receiver_next_finish (GMSG_RECEIVER (source), result, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (g_variant_get_int32 (message), ==, self->n_taken);
+  self->n_taken++;
+  work (self->cost_usec);
+  if (self->n_taken < self->n_messages)
+    gmsg_receiver_next_async (GMSG_RECEIVER (source), NULL, pull_cb, self);
+}
+
+/* How many frames there are until all messages are taken. */
+static guint
+count_frames_of_pulls (Fixture *fixture,
+                       guint    n_messages,
+                       gint64   cost_usec)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GMsgReceiver) receiver = NULL;
+  Puller puller = { NULL, cost_usec, n_messages, 0 };
+  guint n_frames;
+
+  sender = gmsg_router_pipe (fixture->router, &receiver, NULL);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, n_messages);
+  puller.redraw = redraw_attach (fixture->context, 20000);
+  gmsg_receiver_next_async (receiver, NULL, pull_cb, &puller);
+  while (puller.n_taken < n_messages)
+    g_main_context_iteration (fixture->context, TRUE);
+  n_frames = puller.redraw->n_frames;
+
+  redraw_remove (puller.redraw);
+  gmsg_router_close_pipe (fixture->router, receiver, NULL);
+  return n_frames;
+}
+
+/* Once a pull is urgent, a budget's worth of pulls is, not only that one. */
+static void
+test_p16_saturated_pulls (Fixture       *fixture,
+                          gconstpointer  data)
+{
+  guint n_frames = G_MAXUINT;
+
+  for (guint i = 0; i < N_ATTEMPTS && n_frames > 10; i++)
+    n_frames = count_frames_of_pulls (fixture, 200, 0);
+
+  g_assert_cmpuint (n_frames, <=, 10);
+}
+
+/* And no more than that: of what costs 1 ms, a budget of 4 ms is for five at most. */
+static void
+test_p16_saturated_pulls_budget (Fixture       *fixture,
+                                 gconstpointer  data)
+{
+  g_assert_cmpuint (count_frames_of_pulls (fixture, 40, 1000), >=, 7);
+}
+
 static void
 test_p16_budget (Fixture       *fixture,
                  gconstpointer  data)
@@ -344,6 +417,37 @@ test_p16_budget (Fixture       *fixture,
   g_assert_true (g_main_context_iteration (fixture->context, FALSE));
   record_assert_range (record, 0, 10010);
   close_pipe (fixture, record);
+}
+
+/* Where the usual priority is the urgent one, or above it, there are no two turns. */
+static void
+test_p16_budget_at_default_priority (Fixture       *fixture,
+                                     gconstpointer  data)
+{
+  static const int priorities[] = { G_PRIORITY_DEFAULT, -20 };
+
+  gmsg_router_set_budget (fixture->router, 0);
+  gmsg_router_set_max_latency (fixture->router, 1);
+  for (guint i = 0; i < G_N_ELEMENTS (priorities); i++)
+    {
+      g_autoptr (GMsgSender) sender = NULL;
+      g_autoptr (Record) record = NULL;
+
+      gmsg_router_set_priority (fixture->router, priorities[i]);
+      sender = open_pipe (fixture, &record);
+      gmsg_sender_start (sender, NULL);
+      send_range (sender, 0, 100);
+      for (guint j = 1; j <= 100; j++)
+        {
+          gint64 now = g_get_monotonic_time ();
+
+          wait_until (g_get_monotonic_time () > now + 2);
+          g_main_context_iteration (fixture->context, FALSE);
+          g_assert_cmpuint (record->values->len, ==, j);
+        }
+
+      close_pipe (fixture, record);
+    }
 }
 
 static gboolean
@@ -450,8 +554,11 @@ main (int    argc,
   fixture_test ("/fair/p16/half-load", test_p16_half_load);
   fixture_test ("/fair/p16/saturating-animation", test_p16_saturating_animation);
   fixture_test ("/fair/p16/saturated-overload", test_p16_saturated_overload);
+  fixture_test ("/fair/p16/saturated-pulls", test_p16_saturated_pulls);
+  fixture_test ("/fair/p16/saturated-pulls-budget", test_p16_saturated_pulls_budget);
   fixture_test ("/fair/p16/no-max-latency", test_p16_no_max_latency);
   fixture_test ("/fair/p16/budget", test_p16_budget);
+  fixture_test ("/fair/p16/budget-at-default-priority", test_p16_budget_at_default_priority);
   fixture_test ("/fair/p16/priority", test_p16_priority);
   fixture_test ("/fair/p16/one-wakeup-per-burst", test_p16_one_wakeup_per_burst);
 
