@@ -611,7 +611,7 @@ gmsg_router_set_priority (GMsgRouter *self,
 {
   g_return_if_fail (GMSG_IS_ROUTER (self));
 
-  if (warn_of_wrong_thread (self, G_STRFUNC) || self->priority == priority)
+  if (warn_of_wrong_thread (self, G_STRFUNC) || gmsg_router_get_priority (self) == priority)
     return;
 
   g_atomic_int_set (&self->priority, priority);
@@ -661,7 +661,7 @@ gmsg_router_set_budget (GMsgRouter *self,
 {
   g_return_if_fail (GMSG_IS_ROUTER (self));
 
-  if (warn_of_wrong_thread (self, G_STRFUNC) || self->budget == budget)
+  if (warn_of_wrong_thread (self, G_STRFUNC) || gmsg_router_get_budget (self) == budget)
     return;
 
   g_atomic_int_set (&self->budget, budget);
@@ -708,7 +708,7 @@ gmsg_router_set_max_latency (GMsgRouter *self,
 {
   g_return_if_fail (GMSG_IS_ROUTER (self));
 
-  if (warn_of_wrong_thread (self, G_STRFUNC) || self->max_latency == max_latency)
+  if (warn_of_wrong_thread (self, G_STRFUNC) || gmsg_router_get_max_latency (self) == max_latency)
     return;
 
   g_atomic_int_set (&self->max_latency, max_latency);
@@ -825,13 +825,13 @@ start_run (GMsgRouter  *self,
 
   channel = gmsg_channel_new (self->context, g_thread_self ());
   channel->max_message_size = self->max_message_size;
-  channel->priority = self->priority;
-  channel->budget = self->budget;
-  channel->max_latency = self->max_latency;
+  channel->priority = gmsg_router_get_priority (self);
+  channel->budget = gmsg_router_get_budget (self);
+  channel->max_latency = gmsg_router_get_max_latency (self);
 
   self->table = gmsg_table_new (channel);
   self->source = gmsg_source_attach (&gmsg_table_source_funcs, self->table, self->context,
-                                     self->priority, "[gmsgrouter] router");
+                                     channel->priority, "[gmsgrouter] router");
   g_atomic_int_set (&self->running, TRUE);
   g_atomic_pointer_set (&self->thread, g_thread_ref (g_thread_self ()));
 

@@ -566,7 +566,8 @@ gmsg_sender_dup_address (GMsgSender  *self,
  * names the program and its exit status or signal. The library never kills a process; ask it
  * to end with [method@Receiver.cancel].
  *
- * The launcher may set environment, directory and streams, and serve for many calls.
+ * The launcher may set environment, directory and streams, and serve for many calls, in one
+ * thread at a time.
  *
  * May be called from any thread.
  *

@@ -36,6 +36,7 @@ typedef struct
   guint64       n_dropped;     /* that the router has been told of */
   guint         n_discarded;   /* after closing, in this round */
   gboolean      closed;        /* by the router */
+  gboolean      cancelled;     /* the sender has been told, or will be */
   gboolean      at_end;        /* END was taken */
   gboolean      done;
 } Remote;
@@ -72,9 +73,15 @@ cancel_cb (gpointer data)
 static void
 remote_cancel (Remote *self)
 {
-  g_autoptr (GSource) source = g_idle_source_new ();
+  g_autoptr (GSource) source = NULL;
 
+  if (self->cancelled)
+    return;
+
+  self->cancelled = TRUE;
   gmsg_pipe_want_cancel (self->pipe);
+
+  source = g_idle_source_new ();
 
   g_source_set_static_name (source, "[gmsgrouter] cancel");
   g_source_set_priority (source, G_PRIORITY_DEFAULT);
