@@ -6,6 +6,8 @@
 
 #include "testutil.h"
 
+#include <unistd.h>
+
 static gboolean
 is_cancelled (GMsgSender *sender)
 {
@@ -280,6 +282,54 @@ test_asked_after_drop (Fixture       *fixture,
   assert_warning ("*2 unclosed pipes");
 }
 
+typedef struct
+{
+  GMsgSender *sender;
+  guint       n_calls;
+} Hook;
+
+static gboolean
+hook_cb (GSignalInvocationHint *hint,
+         guint                  n_values,
+         const GValue          *values,
+         gpointer               user_data)
+{
+  Hook *hook = user_data;
+
+  g_assert_cmpint (gmsg_sender_get_state (hook->sender), ==, GMSG_SENDER_STATE_OPEN);
+  hook->n_calls++;
+  return TRUE;
+}
+
+/* Somebody may hear of each cancellable that is cancelled, also of one that nobody has
+ * asked for before: no lock of the library's is held. */
+static void
+test_emission_hook (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autoptr (GTypeClass) klass = g_type_class_ref (G_TYPE_CANCELLABLE);
+  guint signal_id = g_signal_lookup ("cancelled", G_TYPE_CANCELLABLE);
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Hook hook = { NULL, 0 };
+  gulong id;
+
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (sender, NULL);
+  hook.sender = sender;
+  id = g_signal_add_emission_hook (signal_id, 0, hook_cb, &hook, NULL);
+
+  /* A hang is a failure. */
+  alarm (TEST_DEADLINE / G_TIME_SPAN_SECOND);
+  gmsg_receiver_cancel (record->receiver);
+  g_assert_true (is_cancelled (sender));
+  alarm (0);
+
+  g_assert_cmpuint (hook.n_calls, ==, 1);
+  g_signal_remove_emission_hook (signal_id, id);
+  close_pipe (fixture, record);
+}
+
 /* A sender may be cancelled before it is started: it is no error to start it then. */
 static void
 test_before_start (Fixture       *fixture,
@@ -464,6 +514,7 @@ main (int    argc,
   fixture_test ("/cancel/p22/handler-does-anything", test_handler_does_anything);
   fixture_test ("/cancel/p22/asked-late", test_asked_late);
   fixture_test ("/cancel/p22/asked-after-drop", test_asked_after_drop);
+  fixture_test ("/cancel/p22/emission-hook", test_emission_hook);
   fixture_test ("/cancel/p22/before-start", test_before_start);
   fixture_test ("/cancel/p22/own-end", test_own_end);
   fixture_test ("/cancel/p22/same-object", test_same_object);

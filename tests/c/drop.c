@@ -6,6 +6,9 @@
 
 #include "testutil.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 static gpointer
 unref_in_thread (gpointer object)
 {
@@ -152,6 +155,38 @@ test_p05_context_never_iterates (void)
   assert_no_warning ();
 }
 
+/* The context is finalized instead of iterated: its clean-up can emit no signal of a
+ * receiver any more, but nobody who asks the cancellable goes on without end. */
+static void
+test_p05_context_finalized (void)
+{
+  GMainContext *context = g_main_context_new ();
+  GMsgRouter *router = gmsg_router_new (context);
+  g_autoptr (GMsgSender) early = NULL;
+  g_autoptr (GMsgSender) late = NULL;
+  GMsgReceiver *receivers[2] = { NULL, NULL };
+  GCancellable *cancellable;
+
+  gmsg_router_start (router, NULL);
+  early = gmsg_router_pipe (router, &receivers[0], NULL);
+  late = gmsg_router_pipe (router, &receivers[1], NULL);
+  cancellable = gmsg_sender_get_cancellable (early);
+  gmsg_sender_start (early, NULL);
+
+  drop_in_thread (g_steal_pointer (&router));
+  assert_warning ("router * was dropped while running, with 2 open pipes*");
+  g_assert_false (g_cancellable_is_cancelled (cancellable));
+
+  g_main_context_unref (context);
+  g_assert_true (g_cancellable_is_cancelled (cancellable));
+  g_assert_true (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (late)));
+  for (guint i = 0; i < 2; i++)
+    {
+      g_assert_cmpint (gmsg_receiver_get_state (receivers[i]), ==, GMSG_RECEIVER_STATE_CLOSED);
+      g_assert_finalize_object (receivers[i]);
+    }
+}
+
 static void
 drop_from_handler_cb (GMsgReceiver *receiver,
                       GVariant     *message,
@@ -286,6 +321,59 @@ send_until_stopped (gpointer data)
     send_value (sender, 0);
 
   return NULL;
+}
+
+#define N_FORKS 100
+
+/* In a forked child the threads that hold the locks are missing. Nothing is stopped there,
+ * so there is nothing to warn of. */
+static void
+test_p05_forked (Fixture       *fixture,
+                 gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GMsgReceiver) receiver = NULL;
+  GThread *threads[2];
+  int ending = FALSE;
+
+  sender = gmsg_router_pipe_bounded (fixture->router, 1, GMSG_OVERFLOW_DROP_OLDEST, &receiver,
+                                     NULL);
+  g_object_set_data (G_OBJECT (sender), "ending", &ending);
+  gmsg_sender_start (sender, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    threads[i] = g_thread_new ("sender", send_until_stopped, g_object_ref (sender));
+
+  wait_until (gmsg_receiver_get_n_dropped (receiver) > 0);
+  for (guint i = 0; i < N_FORKS; i++)
+    {
+      gint64 now = g_get_monotonic_time ();
+      int status;
+      pid_t child;
+
+      /* Without a call that waits for a lock: the senders may be anywhere. */
+      wait_until (g_get_monotonic_time () > now + 2000);
+      child = fork ();
+      if (child == 0)
+        {
+          /* A hang is a failure. */
+          alarm (30);
+          g_object_unref (fixture->router);
+          g_object_unref (sender);
+          g_object_unref (receiver);
+          _exit (take_warning () != NULL);
+        }
+
+      g_assert_cmpint (child, >, 0);
+      g_assert_cmpint (waitpid (child, &status, 0), ==, child);
+      g_assert_true (WIFEXITED (status));
+      g_assert_cmpint (WEXITSTATUS (status), ==, 0);
+    }
+
+  g_atomic_int_set (&ending, TRUE);
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    g_thread_join (threads[i]);
+  iterate_all (fixture->context);
+  gmsg_router_close_pipe (fixture->router, receiver, NULL);
 }
 
 static void
@@ -582,7 +670,9 @@ main (int    argc,
   fixture_test ("/drop/p05/on-another-thread-in-handler", test_p05_on_another_thread_in_handler);
   fixture_test ("/drop/p05/wakes-the-context", test_p05_wakes_the_context);
   g_test_add_func ("/drop/p05/context-never-iterates", test_p05_context_never_iterates);
+  g_test_add_func ("/drop/p05/context-finalized", test_p05_context_finalized);
   g_test_add_func ("/drop/p05/every-order", test_p05_every_order);
+  fixture_test ("/drop/p05/forked", test_p05_forked);
   g_test_add_func ("/drop/p06/nothing-outlives", test_p06_nothing_outlives);
   fixture_test ("/drop/p06/no-source-after-stop", test_p06_no_source_after_stop);
   fixture_test ("/drop/p09/ends-its-side", test_p09_ends_its_side);

@@ -780,6 +780,60 @@ test_no_more_than_queued (Fixture       *fixture,
 
 typedef struct
 {
+  GMsgReceiver *to_switch;
+  GMsgSender   *sender;
+  guint         n_calls;
+} Switch;
+
+static gboolean
+switch_and_send (gpointer data)
+{
+  Switch *self = data;
+
+  if (++self->n_calls == 2)
+    {
+      gmsg_receiver_set_pull_mode (self->to_switch, TRUE);
+      send_value (self->sender, 1);
+    }
+
+  return FALSE;
+}
+
+/* What was queued for a pipe that is then switched to pull mode has left its place, which
+ * no later message may take. */
+static void
+test_no_more_than_queued_moved (Fixture       *fixture,
+                                gconstpointer  data)
+{
+  g_autoptr (GMsgSender) pulled = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) pulled_record = NULL;
+  g_autoptr (Record) record = NULL;
+  Switch change = { NULL, NULL, 0 };
+
+  pulled = open_pipe (fixture, &pulled_record);
+  sender = open_pipe (fixture, &record);
+  gmsg_sender_start (pulled, NULL);
+  gmsg_sender_start (sender, NULL);
+  send_value (sender, 0);
+  send_value (pulled, 0);
+
+  change.to_switch = pulled_record->receiver;
+  change.sender = sender;
+  route_fails (fixture, 0, switch_and_send, &change, GMSG_ERROR_TIMED_OUT);
+  record_assert_range (record, 0, 1);
+
+  route_all (fixture);
+  record_assert_range (record, 0, 2);
+  record_assert_range (pulled_record, 0, 0);
+  close_pipe (fixture, pulled_record);
+  close_pipe (fixture, record);
+  route_all (fixture);
+  assert_warning ("discarding message from closed pipe #1");
+}
+
+typedef struct
+{
   GMsgSender *sender;
   int         n_sent; /* atomic */
   int         stop;   /* atomic */
@@ -1040,6 +1094,7 @@ main (int    argc,
   fixture_test ("/manual/p17/in-handler", test_in_handler);
   fixture_test ("/manual/p17/nested-loop", test_nested_loop);
   fixture_test ("/manual/p17/no-more-than-queued", test_no_more_than_queued);
+  fixture_test ("/manual/p17/no-more-than-queued-moved", test_no_more_than_queued_moved);
   fixture_test ("/manual/p17/flood", test_flood);
   fixture_test ("/manual/p17/interval", test_interval);
   fixture_test ("/manual/p17/woken", test_woken);
