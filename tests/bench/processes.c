@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <gio/gio.h>
 #include <gio/gunixinputstream.h>
+#include <gmsg.h>
 #include <glib-unix.h>
 #include <glib/gstdio.h>
 #include <stdlib.h>
@@ -239,6 +240,66 @@ static const ProcessTransport transport_socket =
   "floor", listen_on_socket, close_socket, write_to_socket,
 };
 
+static GMsgRouter *router;
+static GMsgReceiver *receiver;
+
+static char *
+listen_on_router (Bench               *bench,
+                  GSubprocessLauncher *launcher)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GError) error = NULL;
+  char *address;
+
+  router = gmsg_router_new (bench->context);
+  gmsg_router_start (router, &error);
+  g_assert_no_error (error);
+  sender = gmsg_router_pipe (router, &receiver, &error);
+  g_assert_no_error (error);
+  g_signal_connect (receiver, "message", G_CALLBACK (bench->handler), bench);
+  address = gmsg_sender_dup_address (sender, &error);
+  g_assert_no_error (error);
+
+  return address;
+}
+
+static void
+close_router (void)
+{
+  gmsg_router_close_pipe (router, receiver, NULL);
+  gmsg_router_stop (router, NULL);
+  g_object_unref (receiver);
+  g_object_unref (router);
+}
+
+static void
+send_to_router (const char *address)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GMsgSender) sender = gmsg_sender_new_for_address (address, &error);
+
+  g_assert_no_error (error);
+  gmsg_sender_start (sender, &error);
+  g_assert_no_error (error);
+  await_start ();
+
+  for (int i = 0; i < n_messages; i++)
+    {
+      g_autoptr (GVariant) message = make_message (i);
+
+      gmsg_sender_send (sender, message, &error);
+      g_assert_no_error (error);
+    }
+
+  gmsg_sender_stop (sender, &error);
+  g_assert_no_error (error);
+}
+
+static const ProcessTransport transport_gmsgrouter =
+{
+  "gmsgrouter", listen_on_router, close_router, send_to_router,
+};
+
 /* A connection without a bus. */
 static GDBusServer *dbus_server;
 static GDBusConnection *dbus_connection;
@@ -397,6 +458,7 @@ static const ProcessTransport transport_zeromq =
 static const ProcessTransport *const transports[] =
 {
   &transport_socket,
+  &transport_gmsgrouter,
   &transport_dbus,
 #ifdef HAVE_ZEROMQ
   &transport_zeromq,
