@@ -307,7 +307,7 @@ static void
 test_emission_hook (Fixture       *fixture,
                     gconstpointer  data)
 {
-  g_autoptr (GTypeClass) klass = g_type_class_ref (G_TYPE_CANCELLABLE);
+  g_autoptr (GTypeClass) klass G_GNUC_UNUSED = g_type_class_ref (G_TYPE_CANCELLABLE);
   guint signal_id = g_signal_lookup ("cancelled", G_TYPE_CANCELLABLE);
   g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;

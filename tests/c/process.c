@@ -463,7 +463,7 @@ test_states (Fixture       *fixture,
              gconstpointer  data)
 {
   g_autoptr (Sink) other = NULL;
-  g_autoptr (GMsgSender) first = new_pipe (fixture, 0, 0, &other);
+  g_autoptr (GMsgSender) first G_GNUC_UNUSED = new_pipe (fixture, 0, 0, &other);
   g_autoptr (Sink) sink = NULL;
   GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
   Worker *worker = worker_new (GPOINTER_TO_INT (data), sender, "states", 2);
@@ -915,7 +915,7 @@ test_exits (Fixture       *fixture,
     {
       g_autoptr (Sink) sink = NULL;
       g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
-      g_autoptr (GSubprocess) process = spawn (sender, G_SUBPROCESS_FLAGS_NONE, cases[i].name,
+      g_autoptr (GSubprocess) process G_GNUC_UNUSED = spawn (sender, G_SUBPROCESS_FLAGS_NONE, cases[i].name,
                                                cases[i].n);
 
       sink_wait_finished (fixture, sink);
@@ -933,7 +933,7 @@ test_foreign_program (Fixture       *fixture,
   g_autoptr (Sink) sink = NULL;
   g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
   const char *argv[] = { "false", NULL };
-  g_autoptr (GSubprocess) process = spawn_full (sender, G_SUBPROCESS_FLAGS_NONE, argv);
+  g_autoptr (GSubprocess) process G_GNUC_UNUSED = spawn_full (sender, G_SUBPROCESS_FLAGS_NONE, argv);
 
   sink_wait_finished (fixture, sink);
   sink_assert_lost (sink, "*lost: it did not open the pipe; “false” exited with status 1");
@@ -1262,7 +1262,7 @@ test_used_twice (Fixture       *fixture,
   g_autofree char *wrong = g_strdup (address);
   g_autoptr (GString) other_pipe = g_string_new (address);
   g_autoptr (GMsgSender) there = NULL;
-  g_autoptr (GMsgSender) again = NULL;
+  g_autoptr (GMsgSender) again G_GNUC_UNUSED = NULL;
   g_autoptr (GError) error = NULL;
 
   /* One digit of the secret. */
@@ -1602,7 +1602,7 @@ test_closed_before_opened (Fixture       *fixture,
   g_autoptr (Sink) sink = NULL;
   g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
   g_autoptr (GSubprocess) process = NULL;
-  g_autoptr (GError) error = NULL;
+  g_autoptr (GError) error G_GNUC_UNUSED = NULL;
   const char *argv[] = { worker_path, "wait", "poll", "3", NULL };
 
   process = spawn_full (sender, G_SUBPROCESS_FLAGS_STDIN_PIPE, argv);
@@ -2011,7 +2011,7 @@ test_scarce_worker (Fixture       *fixture,
   g_autoptr (Sink) sink = NULL;
   g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
   const char *argv[] = { worker_path, "scarce", "send", "10", NULL };
-  g_autoptr (GSubprocess) process = spawn_full (sender, G_SUBPROCESS_FLAGS_NONE, argv);
+  g_autoptr (GSubprocess) process G_GNUC_UNUSED = spawn_full (sender, G_SUBPROCESS_FLAGS_NONE, argv);
 
   sink_wait_finished (fixture, sink);
   g_assert_no_error (sink->error);
@@ -2030,7 +2030,7 @@ test_scarce_accept (Fixture       *fixture,
   g_autoptr (GMsgSender) late = new_pipe (fixture, 0, 0, &late_sink);
   g_autofree char *address = dup_address (late);
   g_autofree char *path = path_of_address (address);
-  g_autoptr (GSubprocess) process = spawn (sender, G_SUBPROCESS_FLAGS_NONE, "poll-send", 0);
+  g_autoptr (GSubprocess) process G_GNUC_UNUSED = spawn (sender, G_SUBPROCESS_FLAGS_NONE, "poll-send", 0);
   struct sockaddr_un native = { .sun_family = AF_UNIX };
   g_autoptr (GMsgSender) there = NULL;
   g_autoptr (GError) error = NULL;

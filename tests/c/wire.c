@@ -1871,7 +1871,7 @@ static void
 test_sender_dropped (void)
 {
   g_autoptr (Far) far = far_new_open (GMSG_OVERFLOW_DROP_OLDEST, 3);
-  g_autoptr (GByteArray) frame = g_byte_array_new ();
+  g_autoptr (GByteArray) frame G_GNUC_UNUSED = g_byte_array_new ();
   int n_messages = 0, last = -1;
   guint64 n_dropped = 0;
   guint8 bytes[32];
