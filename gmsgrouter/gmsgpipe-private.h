@@ -142,5 +142,7 @@ void          gmsg_pipe_end_pull        (GMsgPipe      *self);
 
 /* Any thread */
 void          gmsg_pipe_wake_puller     (GMsgPipe      *self);
+void          gmsg_pipe_warn_discarded  (GMsgPipe      *self,
+                                         guint          n_messages);
 
 G_END_DECLS

@@ -61,6 +61,19 @@ gmsg_pipe_unref (GMsgPipe *self)
   g_free (self);
 }
 
+/* Tells of messages that came for a closed pipe; with no lock held, since a log handler is
+ * user code. */
+void
+gmsg_pipe_warn_discarded (GMsgPipe *self,
+                          guint     n_messages)
+{
+  if (n_messages == 1)
+    g_warning ("discarding message from closed pipe #%" G_GUINT64_FORMAT, self->id);
+  else
+    g_warning ("discarding %u messages from closed pipe #%" G_GUINT64_FORMAT,
+               n_messages, self->id);
+}
+
 static gboolean
 is_closed_locked (GMsgPipe *self)
 {
@@ -328,7 +341,7 @@ do_after (GMsgPipe *self,
   if (after->wake_puller)
     gmsg_pipe_wake_puller (self);
   if (after->warn)
-    g_warning ("discarding message from closed pipe #%" G_GUINT64_FORMAT, self->id);
+    gmsg_pipe_warn_discarded (self, 1);
 
   g_clear_pointer (&after->unsent, g_variant_unref);
   g_clear_pointer (&after->dropped, g_variant_unref);

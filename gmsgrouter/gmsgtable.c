@@ -184,20 +184,14 @@ static void
 look_at_waiting (GMsgTable *self,
                  GMsgPipe  *pipe)
 {
-  g_autoptr (GMsgReceiver) receiver = NULL;
   g_autoptr (GVariant) message = NULL;
   guint n_discarded;
 
   message = gmsg_pipe_take_waiting (pipe, &n_discarded);
   discard (self, pipe, n_discarded);
 
-  if (message == NULL)
-    return;
-
-  /* A closed pipe holds none. */
-  receiver = g_object_ref (pipe->receiver);
-  self->emitted = TRUE;
-  gmsg_receiver_deliver (receiver, message);
+  if (message != NULL)
+    deliver (self, pipe, message);
 }
 
 static void
@@ -276,11 +270,7 @@ gmsg_table_tell_discards (GMsgTable *self)
       guint n_messages = pipe->n_to_tell;
 
       pipe->n_to_tell = 0;
-      if (n_messages == 1)
-        g_warning ("discarding message from closed pipe #%" G_GUINT64_FORMAT, pipe->id);
-      else
-        g_warning ("discarding %u messages from closed pipe #%" G_GUINT64_FORMAT,
-                   n_messages, pipe->id);
+      gmsg_pipe_warn_discarded (pipe, n_messages);
     }
 }
 

@@ -308,11 +308,7 @@ remote_take (Remote *self)
   if (self->n_discarded == 0)
     return;
 
-  if (self->n_discarded == 1)
-    g_warning ("discarding message from closed pipe #%" G_GUINT64_FORMAT, self->pipe->id);
-  else
-    g_warning ("discarding %u messages from closed pipe #%" G_GUINT64_FORMAT,
-               self->n_discarded, self->pipe->id);
+  gmsg_pipe_warn_discarded (self->pipe, self->n_discarded);
   self->n_discarded = 0;
 }
 
