@@ -202,6 +202,7 @@ class ExecutorTest(ProcessTest):
         self.router.close_pipe(receiver)
         busy_receiver.cancel()
         self.iterate_until_done(future)
+        self.iterate_until_finished(busy_receiver)
         self.check_error(future.exception(), GMsg.Error.CONNECTION)
         self.assertNotEqual(executor.submit(os.getpid).result(DEADLINE), os.getpid())
 
@@ -222,15 +223,14 @@ class ExecutorTest(ProcessTest):
         # The pool takes some jobs ahead of time; the last is not among them.
         others = [self.make_pipe()[:2] for _ in range(5)]
         futures = [executor.submit(work, other[0], 1) for other in others]
-        last = others[-1][1]
+        receivers = [other[1] for other in others]
         del others
         self.assertTrue(futures[-1].cancel())
         receiver.cancel()
         self.iterate_until_done(busy)
-        for future in futures[:-1]:
-            self.iterate_until_done(future)
-        self.iterate_until_finished(last)
-        self.assertEqual(last.get_n_received(), 0)
+        # A job is done before its message has arrived.
+        self.iterate_until_finished(receiver, *receivers)
+        self.assertEqual([other.get_n_received() for other in receivers], [1, 1, 1, 1, 0])
 
     def test_killed(self):
         executor = self.make_executor('spawn', max_workers=1)
