@@ -9,9 +9,9 @@
 const {Gio, GLib} = imports.gi;
 const System = imports.system;
 
-// GLib refuses a serialised value that is nested deeper than this. A message that
+// GLib takes what lies deeper for a unit tuple when it reads it back. A message that
 // could not leave the process should not be sent inside it either.
-const MAX_DEPTH = 128;
+const MAX_LEVELS = 128;
 
 const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
@@ -47,6 +47,19 @@ function getVariantType(text) {
     }
     return type;
 }
+
+// What GVariant stores as C does.
+const numberArrays = {
+    ab: Uint8Array,
+    an: Int16Array,
+    aq: Uint16Array,
+    ai: Int32Array,
+    au: Uint32Array,
+    ax: BigInt64Array,
+    at: BigUint64Array,
+    ah: Int32Array,
+    ad: Float64Array,
+};
 
 // -0 is no integer: an int64 would lose its sign.
 function isInteger(value) {
@@ -115,6 +128,14 @@ function isPlainObject(value) {
 
 /* The one type that the keys of a Map share, and how one of them is packed. */
 function findKeyType(keys, path) {
+    const refused = keys.findIndex(key =>
+        !['string', 'boolean', 'number', 'bigint'].includes(typeof key));
+
+    if (refused >= 0) {
+        const key = keys[refused];
+
+        throw new TypeError(`${pathOfKey(path, key)}: expected a string, number, BigInt or boolean, found ${describe(key)}`);
+    }
     if (keys.every(key => typeof key === 'string'))
         return ['s', GLib.Variant.new_string];
     if (keys.every(key => typeof key === 'boolean'))
@@ -133,17 +154,36 @@ function findKeyType(keys, path) {
         if (keys.every(fitsUint64))
             return ['t', GLib.Variant.new_uint64];
 
-        const key = keys.find(k => !fitsInt64(k));
+        const key = keys.find(k => !fitsInt64(k) && !fitsUint64(k)) ??
+            keys.find(k => !fitsInt64(k));
 
         throw new TypeError(`${pathOfKey(path, key)}: expected keys that one type of 64 bits has room for, found ${key}`);
     }
     if (keys.every(key => typeof key === 'number'))
         return ['d', GLib.Variant.new_double];
 
-    const odd = keys.find(key => typeof key !== typeof keys[0]) ?? keys[0];
+    const odd = keys.find(key => typeof key !== typeof keys[0]);
 
     throw new TypeError(`${pathOfKey(path, odd)}: expected only strings, only numbers or only booleans as keys, ` +
         `found ${describe(odd)}`);
+}
+
+/* Whether any bytes of its size would do. */
+function isArrayOfNumbers(variant) {
+    const type = variant.get_type_string();
+    const size = type === 'ay' ? 1 : numberArrays[type]?.BYTES_PER_ELEMENT;
+
+    return size !== undefined && type !== 'ab' && variant.get_size() % size === 0;
+}
+
+function refuseDepth(path) {
+    throw new TypeError(`${path}: it is nested too deeply`);
+}
+
+/* The last level is of the type alone, whatever is inside. */
+function checkLevels(last, path) {
+    if (last > MAX_LEVELS)
+        refuseDepth(path);
 }
 
 class Packer {
@@ -151,15 +191,13 @@ class Packer {
         this.parents = new Set();
     }
 
-    pack(value, path, depth) {
+    pack(value, path, level) {
         countWrappers(2);
-        if (value instanceof GLib.Variant)
-            return value;
-        if (depth >= MAX_DEPTH)
-            throw new TypeError(`${path}: it is nested too deeply`);
+        checkLevels(level + 1, path);
 
         switch (typeof value) {
         case 'undefined':
+            checkLevels(level + 2, path);
             return GLib.Variant.new_maybe(getVariantType('v'), null);
         case 'boolean':
             return GLib.Variant.new_boolean(value);
@@ -177,14 +215,18 @@ class Packer {
             return GLib.Variant.new_string(value);
         case 'object':
             return value === null
-                ? this.pack(undefined, path, depth) : this.packObject(value, path, depth);
+                ? this.pack(undefined, path, level) : this.packObject(value, path, level);
         default:
             return refuse(value, path);
         }
     }
 
-    packObject(value, path, depth) {
+    packObject(value, path, level) {
+        if (value instanceof GLib.Variant)
+            return this.packVariant(value, path, level);
         if (value instanceof Uint8Array || value instanceof GLib.Bytes) {
+            checkLevels(level + 2, path);
+
             const bytes = value instanceof GLib.Bytes ? value : new GLib.Bytes(value);
 
             return GLib.Variant.new_from_bytes(getVariantType('ay'), bytes, true);
@@ -195,45 +237,82 @@ class Packer {
         this.parents.add(value);
         try {
             if (Array.isArray(value))
-                return this.packArray(value, path, depth);
+                return this.packArray(value, path, level);
             if (value instanceof Map)
-                return this.packMap(value, path, depth);
+                return this.packMap(value, path, level);
             if (isPlainObject(value))
-                return this.packPlainObject(value, path, depth);
+                return this.packPlainObject(value, path, level);
         } finally {
             this.parents.delete(value);
         }
         return refuse(value, path);
     }
 
-    packBoxed(value, path, depth) {
-        return GLib.Variant.new_variant(this.pack(value, path, depth));
+    packVariant(value, path, level) {
+        if (level === 0)
+            return value;
+
+        // It takes GLib long to look at each byte of these, and they are always normal.
+        if (isArrayOfNumbers(value)) {
+            checkLevels(level + 2, path);
+            return value;
+        }
+
+        const normal = value.get_normal_form();
+
+        if (!value.is_container())
+            return normal;
+
+        // How deep it is nested only GLib knows.
+        let whole = normal;
+
+        for (let i = 0; i < level; i++)
+            whole = GLib.Variant.new_variant(whole);
+        countWrappers(level + 3);
+
+        const copy = GLib.Variant.new_from_bytes(getVariantType('v'), whole.get_data_as_bytes(), false);
+
+        if (!copy.is_normal_form())
+            refuseDepth(path);
+        return normal;
     }
 
-    packArray(value, path, depth) {
+    packBoxed(value, path, level) {
+        return GLib.Variant.new_variant(this.pack(value, path, level));
+    }
+
+    packArray(value, path, level) {
+        checkLevels(level + 2, path);
+
         // Unlike map(), this sees holes, which are undefined.
         const items = Array.from(value,
-            (item, i) => this.packBoxed(item, `${path}[${i}]`, depth + 2));
+            (item, i) => this.packBoxed(item, `${path}[${i}]`, level + 2));
 
         return GLib.Variant.new_array(getVariantType('v'), items);
     }
 
-    packMap(value, path, depth) {
-        const [keyType, packKey] = findKeyType([...value.keys()], path);
+    packMap(value, path, level) {
+        checkLevels(level + 3, path);
+
+        // A getter of an item may change it meanwhile.
+        const pairs = [...value];
+        const [keyType, packKey] = findKeyType(pairs.map(([key]) => key), path);
         const entries = [];
 
-        for (const [key, item] of value) {
+        for (const [key, item] of pairs) {
             const itemPath = pathOfKey(path, key);
 
             if (keyType === 's')
                 checkString(key, `the key of ${itemPath}`);
             entries.push(GLib.Variant.new_dict_entry(packKey(key),
-                this.packBoxed(item, itemPath, depth + 3)));
+                this.packBoxed(item, itemPath, level + 3)));
         }
         return GLib.Variant.new_array(getVariantType(`{${keyType}v}`), entries);
     }
 
-    packPlainObject(value, path, depth) {
+    packPlainObject(value, path, level) {
+        checkLevels(level + 3, path);
+
         const entries = [];
 
         for (const key of Reflect.ownKeys(value)) {
@@ -246,7 +325,7 @@ class Packer {
 
             checkString(key, `the key of ${itemPath}`);
             entries.push(GLib.Variant.new_dict_entry(GLib.Variant.new_string(key),
-                this.packBoxed(value[key], itemPath, depth + 3)));
+                this.packBoxed(value[key], itemPath, level + 3)));
         }
         return GLib.Variant.new_array(getVariantType('{sv}'), entries);
     }
@@ -255,17 +334,6 @@ class Packer {
 function packMessage(value) {
     return new Packer().pack(value, 'value', 0);
 }
-
-// What GVariant stores as C does.
-const numberArrays = {
-    an: Int16Array,
-    aq: Uint16Array,
-    ai: Int32Array,
-    au: Uint32Array,
-    ax: BigInt64Array,
-    at: BigUint64Array,
-    ad: Float64Array,
-};
 
 function shrinkInteger(big) {
     const number = Number(big);
@@ -303,8 +371,11 @@ function unpackArray(variant) {
         if (byteLength % ArrayType.BYTES_PER_ELEMENT !== 0)
             return [];
 
-        return Array.from(new ArrayType(buffer),
-            number => typeof number === 'bigint' ? shrinkInteger(number) : number);
+        return Array.from(new ArrayType(buffer), number => {
+            if (type === 'ab')
+                return number !== 0;
+            return typeof number === 'bigint' ? shrinkInteger(number) : number;
+        });
     }
 
     const children = unpackChildren(variant);

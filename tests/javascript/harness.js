@@ -56,6 +56,23 @@ export function assertEqual(actual, expected) {
     assert(found === wanted, `expected ${wanted}, found ${found}`);
 }
 
+/** Equality that knows types, -0, NaN, maps and bytes. */
+export function isSame(a, b) {
+    if (Object.is(a, b))
+        return true;
+    if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null)
+        return false;
+    if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b))
+        return false;
+    if (a instanceof Map)
+        return isSame([...a], [...b]);
+
+    const keys = Object.keys(a);
+
+    return keys.length === Object.keys(b).length &&
+        keys.every(key => Object.hasOwn(b, key) && isSame(a[key], b[key]));
+}
+
 /** The error is the library's of this code, and says why. */
 export function checkError(error, code) {
     assert(error instanceof GLib.Error, `not a GLib.Error: ${error}`);

@@ -10,9 +10,10 @@ import GMsg from 'gi://GMsg?version=1';
 import GObject from 'gi://GObject';
 import System from 'system';
 
+import {makeDeepest} from './deep.js';
 import {
     Fixture, Worker, WORKER, assert, assertEqual, assertError, assertRejects,
-    checkError, iterateUntil, run, test
+    checkError, isSame, iterateUntil, run, test
 } from './harness.js';
 
 function range(n) {
@@ -46,6 +47,19 @@ test('/overrides/process/worker-module', async () => {
         assertEqual(value, {i, squares: [i * i], text: `№ ${i}`, none: null});
     });
     process.wait_check(null);
+});
+
+test('/overrides/process/deep-values', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe();
+    const worker = new Worker(sender, 'deep-values');
+    const [values, error] = await readAll(receiver);
+    const expected = makeDeepest().map(({unpacked}) => unpacked);
+
+    assertEqual(error, null);
+    assertEqual(values.length, expected.length);
+    values.forEach((value, i) => assert(isSame(value, expected[i]), `value ${i}`));
+    worker.expectSuccess();
 });
 
 test('/overrides/process/several-at-once', async () => {

@@ -7,7 +7,8 @@
 import GLib from 'gi://GLib';
 import GMsg from 'gi://GMsg?version=1';
 
-import {Fixture, assert, assertEqual, drain, run, test} from './harness.js';
+import {makeDeepest, makeTooDeep} from './deep.js';
+import {Fixture, assert, assertEqual, drain, isSame, run, test} from './harness.js';
 
 const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
@@ -24,23 +25,6 @@ function transfer(value) {
     fixture.router.route_until(-1, () => messages.length > 0);
     fixture.finish();
     return messages[0];
-}
-
-/** Equality that knows types, -0, NaN, maps and bytes. */
-function isSame(a, b) {
-    if (Object.is(a, b))
-        return true;
-    if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null)
-        return false;
-    if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b))
-        return false;
-    if (a instanceof Map)
-        return isSame([...a], [...b]);
-
-    const keys = Object.keys(a);
-
-    return keys.length === Object.keys(b).length &&
-        keys.every(key => Object.hasOwn(b, key) && isSame(a[key], b[key]));
 }
 
 function checkTransfer(value, type, expected = value) {
@@ -173,16 +157,33 @@ test('/overrides/values/maps', () => {
     checkTransfer(new Map([[true, 1], [false, new Map([[1, 2]])]]), 'a{bv}');
 });
 
+test('/overrides/values/map-that-changes', () => {
+    const map = new Map();
+
+    map.set('a', {
+        get b() {
+            map.set(1, 'c');
+            return 2;
+        },
+    });
+    assertEqual(GMsg.unpack(transfer(map)), {a: {b: 2}});
+});
+
 test('/overrides/values/refused-keys', () => {
     checkRefused(new Map([['a', 1], [2, 1]]), 'value.get(2)', /found a number$/);
     checkRefused(new Map([[true, 1], ['a', 1]]), 'value.get("a")', /found a string/);
     checkRefused({m: new Map([[null, 1]])}, 'a key of value.m', /found null/);
     checkRefused(new Map([[{}, 1]]), 'a key of value', /found an object of Object/);
     checkRefused(new Map([[undefined, 1]]), 'a key of value', /found undefined/);
+    checkRefused(new Map([[1, 'a'], [undefined, 'b']]), 'a key of value', /found undefined/);
+    checkRefused(new Map([['a', 'a'], [null, 'b']]), 'a key of value', /found null/);
+    checkRefused(new Map([[{}, 'a'], ['b', 'b']]), 'a key of value', /found an object of Object/);
     checkRefused(new Map([[1, 'a'], [1n, 'b']]), 'value.get(1n)', /as a number and as a BigInt$/);
     checkRefused(new Map([[-1, 'a'], [UINT64_MAX, 'b']]),
         `value.get(${UINT64_MAX}n)`, /one type of 64 bits/);
     checkRefused(new Map([[UINT64_MAX + 1n, 'b']]),
+        `value.get(${UINT64_MAX + 1n}n)`, /one type of 64 bits/);
+    checkRefused(new Map([[UINT64_MAX, 'a'], [UINT64_MAX + 1n, 'b']]),
         `value.get(${UINT64_MAX + 1n}n)`, /one type of 64 bits/);
     checkRefused(new Map([[0.5, 'a'], [1n, 'b']]), 'value.get(1n)', /found a bigint/);
     checkRefused({[Symbol('s')]: 1}, 'value[Symbol(s)]', /symbol/);
@@ -229,29 +230,53 @@ test('/overrides/values/refused-cycles', () => {
     checkTransfer([twice, twice], 'av');
 });
 
-function nest(n, wrap, value = 1) {
-    for (let i = 0; i < n; i++)
-        value = wrap(value);
-    return value;
+/** What another process would read, with whatever is not as it should be. */
+function copyMessage(message) {
+    return GLib.Variant.new_from_bytes(message.get_type(), message.get_data_as_bytes(), false);
 }
 
 test('/overrides/values/depth', () => {
-    const inArray = value => [value];
-    const inObject = value => ({a: value});
+    for (const {value, unpacked} of makeDeepest()) {
+        const message = transfer(value);
+        const copy = copyMessage(message);
 
-    // All that is sent could be read from bytes again; one more could not.
-    for (const [n, wrap, levels] of [[63, inArray, 2], [42, inObject, 3]]) {
-        const message = transfer(nest(n, wrap));
-        const copy = GLib.Variant.new_from_bytes(message.get_type(),
-            message.get_data_as_bytes(), false);
-
-        assert(copy.is_normal_form() && copy.equal(message));
-        assert(isSame(GMsg.unpack(message), nest(n, wrap)));
-        assert(n * levels < 128 && (n + 1) * levels >= 128);
+        assert(copy.is_normal_form() && copy.equal(message), message.print(true));
+        assert(isSame(GMsg.unpack(message), unpacked), message.print(true));
+        assert(isSame(GMsg.unpack(copy), unpacked), message.print(true));
+        // One level more could not be read.
+        assert(!copyMessage(GLib.Variant.new_variant(message)).is_normal_form(),
+            message.print(true));
     }
-    checkRefused(nest(64, inArray), `value${'[0]'.repeat(64)}`, /too deep/);
-    checkRefused(nest(43, inObject), `value${'.a'.repeat(43)}`, /too deep/);
-    checkRefused(nest(100000, inArray), `value${'[0]'.repeat(64)}`, /too deep/);
+});
+
+test('/overrides/values/refused-depth', () => {
+    for (const {value, part} of makeTooDeep())
+        checkRefused(value, part, /nested too deeply$/);
+
+    let bottomless = 1;
+
+    for (let i = 0; i < 100000; i++)
+        bottomless = [bottomless];
+    checkRefused(bottomless, `value${'[0]'.repeat(64)}`, /nested too deeply$/);
+});
+
+test('/overrides/values/depth-of-a-variant', () => {
+    let variant = new GLib.Variant('u', 1);
+
+    for (let level = 1; level < 127; level++)
+        variant = GLib.Variant.new_variant(variant);
+    checkRefused([variant], 'value[0]', /nested too deeply$/);
+    checkRefused({a: [1, variant]}, 'value.a[1]', /nested too deeply$/);
+    checkRefused([GLib.Variant.new_variant(variant)], 'value[0]', /nested too deeply$/);
+
+    const fitting = variant.get_variant();
+
+    assert(transfer([fitting]).equal(GLib.Variant.new_array(null, [GLib.Variant.new_variant(fitting)])));
+    // The type takes all levels that there are, whatever is inside.
+    checkRefused([new GLib.Variant(`${'a'.repeat(126)}s`, [])], 'value[0]', /nested too deeply$/);
+    assertEqual(GMsg.unpack(transfer([new GLib.Variant(`${'a'.repeat(125)}s`, [])])), [[]]);
+    // As the whole message it is sent as it is.
+    assert(transfer(variant).equal(variant));
 });
 
 test('/overrides/values/variant-as-it-is', () => {
@@ -261,6 +286,22 @@ test('/overrides/values/variant-as-it-is', () => {
     assertEqual(transfer([new GLib.Variant('y', 7)]).print(true), '[<byte 0x07>]');
     assertEqual(transfer({a: new GLib.Variant('v', new GLib.Variant('u', 7))}).print(true),
         "{'a': <<uint32 7>>}");
+});
+
+test('/overrides/values/variant-as-a-part-becomes-normal', () => {
+    // A router refuses what is not in normal form, when it comes from another process.
+    for (const [type, bytes] of [['u', [1]], ['s', [0xff, 0]], ['ab', [2]], ['ad', [1, 2]],
+        ['as', [7]], ['(yu)', [1, 2, 3]], ['v', [1]]]) {
+        const odd = GLib.Variant.new_from_bytes(new GLib.VariantType(type),
+            new GLib.Bytes(new Uint8Array(bytes)), false);
+
+        assert(!odd.is_normal_form(), type);
+
+        const message = transfer([odd]);
+
+        assert(copyMessage(message).is_normal_form(), type);
+        assert(message.get_child_value(0).get_variant().equal(odd.get_normal_form()), type);
+    }
 });
 
 test('/overrides/values/unpack-any-variant', () => {
@@ -283,6 +324,8 @@ test('/overrides/values/unpack-any-variant', () => {
         [`@at [5, ${UINT64_MAX}]`, [5, UINT64_MAX]],
         ['(byte 1, [1.5], byte 2, [uint32 3])', [1, [1.5], 2, [3]]],
         ['[true, false]', [true, false]],
+        ['[handle 1, -1]', [1, -1]],
+        ['@ab []', []],
         ["{'a', 1}", ['a', 1]],
         ["{objectpath '/a': 1}", {'/a': 1}],
         ["{byte 1: 'a', 2: 'b'}", new Map([[1, 'a'], [2, 'b']])],

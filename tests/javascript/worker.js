@@ -14,6 +14,8 @@ import GMsg from 'gi://GMsg?version=1';
 import GObject from 'gi://GObject';
 import System from 'system';
 
+import {makeDeepest, makeTooDeep} from './deep.js';
+
 // Where Gio has the class for a descriptor depends on its version.
 const input = Gio.File.new_for_path('/dev/stdin').read(null);
 
@@ -144,6 +146,23 @@ const works = {
         sender.start();
         for (let i = 0; i < n; i++)
             sender.send({i, squares: [i * i], big: 2n ** 60n + BigInt(i), text: `№ ${i}`, none: null});
+        sender.stop();
+    },
+
+    /* Those that have all the levels that there are, and none that has one more. */
+    'deep-values'(sender) {
+        sender.start();
+        for (const {value} of makeTooDeep()) {
+            try {
+                sender.send(value);
+            } catch (error) {
+                if (error instanceof TypeError)
+                    continue;
+            }
+            System.exit(1);
+        }
+        for (const {value} of makeDeepest())
+            sender.send(value);
         sender.stop();
     },
 
