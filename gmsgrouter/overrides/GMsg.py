@@ -9,6 +9,7 @@ import functools
 import math
 import os
 import reprlib
+import struct
 
 import gi
 from gi.module import get_introspection_module
@@ -154,12 +155,31 @@ def find_key_type(keys):
     return KEY_LETTERS[kind], PACKERS[kind][0]
 
 
+# The arrays of numbers, with the letters of struct and memoryview.
+NUMBER_CODES = {'ab': '?', 'an': 'h', 'aq': 'H', 'ai': 'i', 'au': 'I',
+                'ax': 'q', 'at': 'Q', 'ah': 'i', 'ad': 'd'}
+# Those of which any bytes would do, if there are enough for the last item.
+ALWAYS_NORMAL = {string: struct.calcsize(code)
+                 for string, code in (*NUMBER_CODES.items(), ('ay', 'B'))
+                 if string != 'ab'}
+
+
 def pack_variant(value, level):
-    if level == 0 or not value.is_container():
+    if level == 0:
+        return value
+
+    # GLib looks at each of their bytes, which may be many.
+    size = ALWAYS_NORMAL.get(value.get_type_string())
+    if size is not None and value.get_size() % size == 0:
+        if level + 2 > MAX_LEVELS:
+            raise Unsuitable(TOO_DEEP)
+        return value
+
+    value = value.get_normal_form()
+    if not value.is_container():
         return value
 
     # How deep it is nested only GLib knows.
-    value = value.get_normal_form()
     whole = value
     for _ in range(level):
         whole = new_variant(whole)
@@ -215,10 +235,6 @@ def pack(value):
         return pack_part(value, 0, None)
     except Unsuitable as error:
         raise error.as_type_error() from None
-
-
-NUMBER_CODES = {'ab': '?', 'an': 'h', 'aq': 'H', 'ai': 'i', 'au': 'I',
-                'ax': 'q', 'at': 'Q', 'ah': 'i', 'ad': 'd'}
 
 
 def unpack_children(variant):

@@ -374,7 +374,7 @@ class ValuesTest(TestCase):
             'variant': lambda value, message: [GLib.Variant('v', message)],
         }
         # What is innermost has levels of its own, also where it is empty.
-        cores = (1, None, b'x', [], {}, (), GLib.Variant('aas', []))
+        cores = (1, None, b'x', [], {}, (), GLib.Variant('aas', []), GLib.Variant('ay', b'x'), GLib.Variant('x', 1))
         for (name, wrap), core in itertools.product(wraps.items(), cores):
             with self.subTest(name=name, core=core):
                 value = core
@@ -397,6 +397,16 @@ class ValuesTest(TestCase):
                     value = wrap(value, message)
                 self.assertGreater(depth, 20)
                 self.assertLess(depth, 130)
+
+    def test_variant_as_a_part_becomes_normal(self):
+        """A router refuses what is not, when it comes from another process."""
+        for string, data in (('s', b'\xff\0'), ('b', b'\2'), ('as', b'\7'), ('ax', b'1234567'), ('ab', b'\2')):
+            with self.subTest(type=string):
+                odd = GLib.Variant.new_from_bytes(GLib.VariantType(string), GLib.Bytes.new(data), False)
+                self.assertFalse(odd.is_normal_form())
+                message = self.carry([odd])
+                self.assertTrue(message.is_normal_form())
+                self.assertTrue(message.get_child_value(0).get_variant().equal(odd.get_normal_form()))
 
     def test_nothing_is_sent_after_an_error(self):
         received = self.receiver.get_n_received()
