@@ -154,11 +154,10 @@ test_fail (Fixture       *fixture,
 {
   for (guint capacity = 1; capacity <= 4; capacity++)
     {
-      g_autoptr (GMsgSender) sender = NULL;
       g_autoptr (Record) record = NULL;
+      g_autoptr (GMsgSender) sender = start_bounded (fixture, capacity, GMSG_OVERFLOW_FAIL,
+                                                     &record);
 
-      sender = open_bounded (fixture, capacity, GMSG_OVERFLOW_FAIL, &record);
-      gmsg_sender_start (sender, NULL);
       for (guint round = 0; round < 3; round++)
         {
           send_range (sender, (gint32) (round * capacity), capacity);
@@ -185,12 +184,10 @@ static void
 test_fail_order (Fixture       *fixture,
                  gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_bounded (fixture, 1, GMSG_OVERFLOW_FAIL, &record);
   g_autoptr (GError) error = NULL;
 
-  sender = open_bounded (fixture, 1, GMSG_OVERFLOW_FAIL, &record);
-  gmsg_sender_start (sender, NULL);
   send_value (sender, 0);
   gmsg_sender_stop (sender, NULL);
   g_assert_false (gmsg_sender_send (sender, g_variant_new_int32 (1), &error));
@@ -211,8 +208,7 @@ test_fail_closed (Fixture       *fixture,
 
   /* One dispatch, however slow the machine: one line. */
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
-  sender = open_bounded (fixture, 1, GMSG_OVERFLOW_FAIL, &record);
-  gmsg_sender_start (sender, NULL);
+  sender = start_bounded (fixture, 1, GMSG_OVERFLOW_FAIL, &record);
   send_value (sender, 0);
   assert_full (sender);
   close_pipe (fixture, record);
@@ -244,12 +240,10 @@ test_room_in_handler (Fixture       *fixture,
 
   for (guint i = 0; i < G_N_ELEMENTS (policies); i++)
     {
-      g_autoptr (GMsgSender) sender = NULL;
       g_autoptr (Record) record = NULL;
+      g_autoptr (GMsgSender) sender = start_bounded (fixture, 1, policies[i], &record);
 
-      sender = open_bounded (fixture, 1, policies[i], &record);
       g_signal_connect (record->receiver, "message", G_CALLBACK (fill_in_handler_cb), sender);
-      gmsg_sender_start (sender, NULL);
       send_value (sender, 0);
       iterate_until (fixture->context, record->values->len == 51);
       record_assert_range (record, 0, 51);
@@ -261,11 +255,9 @@ static void
 test_block_own_thread (Fixture       *fixture,
                        gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_bounded (fixture, 2, GMSG_OVERFLOW_BLOCK, &record);
 
-  sender = open_bounded (fixture, 2, GMSG_OVERFLOW_BLOCK, &record);
-  gmsg_sender_start (sender, NULL);
   send_range (sender, 0, 2);
   assert_full (sender);
   iterate_all (fixture->context);
@@ -285,8 +277,7 @@ test_block (Fixture       *fixture,
   Worker worker = { 0, };
 
   gmsg_router_set_budget (fixture->router, 0);
-  sender = open_bounded (fixture, 3, GMSG_OVERFLOW_BLOCK, &record);
-  gmsg_sender_start (sender, NULL);
+  sender = start_bounded (fixture, 3, GMSG_OVERFLOW_BLOCK, &record);
   worker_start (&worker, sender, 0, 10);
 
   /* Each message that is delivered makes room for one. */
@@ -311,12 +302,11 @@ test_block_many (Fixture       *fixture,
 {
   for (guint capacity = 1; capacity <= 4; capacity++)
     {
-      g_autoptr (GMsgSender) sender = NULL;
       g_autoptr (Record) record = NULL;
+      g_autoptr (GMsgSender) sender = start_bounded (fixture, capacity, GMSG_OVERFLOW_BLOCK,
+                                                     &record);
       Worker worker = { 0, };
 
-      sender = open_bounded (fixture, capacity, GMSG_OVERFLOW_BLOCK, &record);
-      gmsg_sender_start (sender, NULL);
       worker_start (&worker, sender, 0, 1000);
       iterate_until (fixture->context, record->values->len == 1000);
       worker_join (&worker);
@@ -338,13 +328,11 @@ static void
 test_block_manual (Fixture       *fixture,
                    gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_bounded (fixture, 1, GMSG_OVERFLOW_BLOCK, &record);
   g_autoptr (GError) error = NULL;
   Worker worker = { 0, };
 
-  sender = open_bounded (fixture, 1, GMSG_OVERFLOW_BLOCK, &record);
-  gmsg_sender_start (sender, NULL);
   worker_start (&worker, sender, 0, 1000);
   g_assert_true (gmsg_router_route_until (fixture->router, -1, has_1000_values, record, &error));
   g_assert_no_error (error);
@@ -377,14 +365,13 @@ test_block_several (Fixture       *fixture,
 {
   for (guint capacity = 1; capacity <= 3; capacity++)
     {
-      g_autoptr (GMsgSender) sender = NULL;
       g_autoptr (Record) record = NULL;
+      g_autoptr (GMsgSender) sender = start_bounded (fixture, capacity, GMSG_OVERFLOW_BLOCK,
+                                                     &record);
       Worker workers[N_WORKERS] = { { 0, }, };
       guint next[N_WORKERS] = { 0, };
       guint n_sent = 0;
 
-      sender = open_bounded (fixture, capacity, GMSG_OVERFLOW_BLOCK, &record);
-      gmsg_sender_start (sender, NULL);
       for (guint i = 0; i < N_WORKERS; i++)
         worker_start (&workers[i], sender, (gint32) (i * 250), 250);
 
@@ -414,8 +401,7 @@ start_blocked (Fixture     *fixture,
                GMsgSender **sender,
                Record     **record)
 {
-  *sender = open_bounded (fixture, 2, GMSG_OVERFLOW_BLOCK, record);
-  gmsg_sender_start (*sender, NULL);
+  *sender = start_bounded (fixture, 2, GMSG_OVERFLOW_BLOCK, record);
   send_range (*sender, -2, 2);
   for (guint i = 0; i < N_WORKERS; i++)
     worker_start (&workers[i], *sender, 0, 1);
@@ -523,13 +509,6 @@ test_block_router_stopped (Fixture       *fixture,
   assert_warnings_of_end (3);
 }
 
-static gpointer
-unref_thread (gpointer data)
-{
-  g_object_unref (data);
-  return NULL;
-}
-
 static void
 test_block_router_dropped (Fixture       *fixture,
                            gconstpointer  data)
@@ -540,7 +519,7 @@ test_block_router_dropped (Fixture       *fixture,
 
   start_blocked (fixture, workers, &sender, &record);
   if (GPOINTER_TO_INT (data))
-    g_thread_join (g_thread_new ("drop", unref_thread, g_steal_pointer (&fixture->router)));
+    drop_in_thread (g_steal_pointer (&fixture->router));
   else
     g_clear_object (&fixture->router);
   assert_all_sent (workers);
@@ -575,14 +554,13 @@ test_room_at_emission (Fixture       *fixture,
 {
   for (guint capacity = 1; capacity <= 3; capacity++)
     {
-      g_autoptr (GMsgSender) sender = NULL;
       g_autoptr (Record) record = NULL;
+      g_autoptr (GMsgSender) sender = start_bounded (fixture, capacity, GMSG_OVERFLOW_BLOCK,
+                                                     &record);
       Worker worker = { 0, };
       RoomData room = { &worker, capacity };
 
-      sender = open_bounded (fixture, capacity, GMSG_OVERFLOW_BLOCK, &record);
       g_signal_connect (record->receiver, "message", G_CALLBACK (await_room_cb), &room);
-      gmsg_sender_start (sender, NULL);
       worker_start (&worker, sender, 0, 100);
       iterate_until (fixture->context, record->values->len == 100);
       worker_join (&worker);
@@ -607,13 +585,11 @@ test_drop_places (Fixture       *fixture,
                   gconstpointer  data)
 {
   g_autoptr (GString) order = g_string_new (NULL);
-  g_autoptr (GMsgSender) drop = NULL;
-  g_autoptr (GMsgSender) other = NULL;
   g_autoptr (Record) drop_record = NULL;
+  g_autoptr (GMsgSender) drop = open_bounded (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST, &drop_record);
   g_autoptr (Record) other_record = NULL;
+  g_autoptr (GMsgSender) other = open_pipe (fixture, &other_record);
 
-  drop = open_bounded (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST, &drop_record);
-  other = open_pipe (fixture, &other_record);
   g_signal_connect (drop_record->receiver, "message", G_CALLBACK (append_cb), order);
   g_signal_connect (other_record->receiver, "message", G_CALLBACK (append_cb), order);
   gmsg_sender_start (drop, NULL);
@@ -695,13 +671,11 @@ test_drop_notify (Fixture       *fixture,
                   gconstpointer  data)
 {
   g_autoptr (GString) notified = g_string_new (NULL);
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_bounded (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST, &record);
 
-  sender = open_bounded (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST, &record);
   g_signal_connect (record->receiver, "notify::n-dropped", G_CALLBACK (append_dropped_cb),
                     notified);
-  gmsg_sender_start (sender, NULL);
 
   send_range (sender, 0, 2);
   iterate_all (fixture->context);
@@ -732,13 +706,12 @@ test_drop_notify_closed (Fixture       *fixture,
   for (guint stop = 0; stop < 2; stop++)
     {
       g_autoptr (GString) notified = g_string_new (NULL);
-      g_autoptr (GMsgSender) sender = NULL;
       g_autoptr (Record) record = NULL;
+      g_autoptr (GMsgSender) sender = start_bounded (fixture, 1, GMSG_OVERFLOW_DROP_OLDEST,
+                                                     &record);
 
-      sender = open_bounded (fixture, 1, GMSG_OVERFLOW_DROP_OLDEST, &record);
       g_signal_connect (record->receiver, "notify::n-dropped", G_CALLBACK (append_dropped_cb),
                         notified);
-      gmsg_sender_start (sender, NULL);
       send_range (sender, 0, 10);
       g_assert_cmpstr (notified->str, ==, "");
 
@@ -766,15 +739,13 @@ static void
 test_drop_closed (Fixture       *fixture,
                   gconstpointer  data)
 {
-  g_autoptr (GMsgSender) first = NULL;
-  g_autoptr (GMsgSender) second = NULL;
   g_autoptr (Record) first_record = NULL;
+  g_autoptr (GMsgSender) first = start_bounded (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST,
+                                                &first_record);
   g_autoptr (Record) second_record = NULL;
+  g_autoptr (GMsgSender) second = start_bounded (fixture, 3, GMSG_OVERFLOW_DROP_OLDEST,
+                                                 &second_record);
 
-  first = open_bounded (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST, &first_record);
-  second = open_bounded (fixture, 3, GMSG_OVERFLOW_DROP_OLDEST, &second_record);
-  gmsg_sender_start (first, NULL);
-  gmsg_sender_start (second, NULL);
   send_range (first, 0, 5);
   send_range (second, 0, 5);
   close_pipe (fixture, first_record);
@@ -887,14 +858,13 @@ test_drop_accounting (Fixture       *fixture,
 {
   for (guint capacity = 1; capacity <= 3; capacity++)
     {
-      g_autoptr (GMsgSender) sender = NULL;
       g_autoptr (Record) record = NULL;
+      g_autoptr (GMsgSender) sender = start_bounded (fixture, capacity, GMSG_OVERFLOW_DROP_OLDEST,
+                                                     &record);
       Worker workers[N_WORKERS] = { { 0, }, };
       guint last[N_WORKERS] = { 0, };
       guint n_ended = 0;
 
-      sender = open_bounded (fixture, capacity, GMSG_OVERFLOW_DROP_OLDEST, &record);
-      gmsg_sender_start (sender, NULL);
       for (guint i = 0; i < N_WORKERS; i++)
         worker_start (&workers[i], sender, (gint32) (i * 5000), 5000);
       while (n_ended < N_WORKERS)
@@ -966,12 +936,10 @@ test_freed_unlocked (Fixture       *fixture,
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
   for (guint i = 0; i < G_N_ELEMENTS (policies); i++)
     {
-      g_autoptr (GMsgSender) sender = NULL;
       g_autoptr (Record) record = NULL;
+      g_autoptr (GMsgSender) sender = start_bounded (fixture, 1, policies[i], &record);
       Freed freed = { 0, };
 
-      sender = open_bounded (fixture, 1, policies[i], &record);
-      gmsg_sender_start (sender, NULL);
       freed.sender = sender;
       freed.receiver = record->receiver;
       for (guint j = 0; j < 3; j++)
@@ -1007,8 +975,7 @@ test_block_close_race (Fixture       *fixture,
       Worker workers[N_WORKERS] = { { 0, }, };
 
       gmsg_router_set_budget (fixture->router, 0);
-      sender = open_bounded (fixture, 1, GMSG_OVERFLOW_BLOCK, &record);
-      gmsg_sender_start (sender, NULL);
+      sender = start_bounded (fixture, 1, GMSG_OVERFLOW_BLOCK, &record);
       for (guint i = 0; i < N_WORKERS; i++)
         worker_start (&workers[i], sender, 0, 50);
       iterate_until (fixture->context, record->values->len == round + 1);
@@ -1053,8 +1020,8 @@ main (int    argc,
   fixture_test ("/bounded/p18/block-sender-stopped", test_block_sender_stopped);
   fixture_test ("/bounded/p18/block-router-stopped", test_block_router_stopped);
   fixture_test ("/bounded/p18/block-router-dropped", test_block_router_dropped);
-  g_test_add ("/bounded/p18/block-router-dropped-elsewhere", Fixture, GINT_TO_POINTER (TRUE),
-              fixture_set_up, test_block_router_dropped, fixture_tear_down);
+  fixture_test_with ("/bounded/p18/block-router-dropped-elsewhere", GINT_TO_POINTER (TRUE),
+                     test_block_router_dropped);
   fixture_test ("/bounded/p18/drop-places", test_drop_places);
   fixture_test ("/bounded/p18/drop-new-place", test_drop_new_place);
   fixture_test ("/bounded/p18/drop-notify", test_drop_notify);

@@ -18,14 +18,11 @@ static void
 test_cancel (Fixture       *fixture,
              gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (GMsgSender) other = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   g_autoptr (Record) other_record = NULL;
+  g_autoptr (GMsgSender) other = open_pipe (fixture, &other_record);
 
-  sender = open_pipe (fixture, &record);
-  other = open_pipe (fixture, &other_record);
-  gmsg_sender_start (sender, NULL);
   g_assert_false (is_cancelled (sender));
   send_range (sender, 0, 3);
 
@@ -84,8 +81,7 @@ test_polling (Fixture       *fixture,
 
   for (guint i = 0; i < 4; i++)
     {
-      workers[i].sender = open_bounded (fixture, 4, GMSG_OVERFLOW_BLOCK, &records[i]);
-      gmsg_sender_start (workers[i].sender, NULL);
+      workers[i].sender = start_bounded (fixture, 4, GMSG_OVERFLOW_BLOCK, &records[i]);
       threads[i] = g_thread_new ("worker", polling_thread, &workers[i]);
     }
 
@@ -151,17 +147,14 @@ static void
 test_handlers (Fixture       *fixture,
                gconstpointer  data)
 {
-  g_autoptr (GMsgSender) first = NULL;
-  g_autoptr (GMsgSender) second = NULL;
-  g_autoptr (GMsgSender) third = NULL;
   g_autoptr (Record) first_record = NULL;
+  g_autoptr (GMsgSender) first = open_pipe (fixture, &first_record);
   g_autoptr (Record) second_record = NULL;
+  g_autoptr (GMsgSender) second = open_pipe (fixture, &second_record);
   g_autoptr (Record) third_record = NULL;
+  g_autoptr (GMsgSender) third = open_pipe (fixture, &third_record);
   Cancelled cancelled[3];
 
-  first = open_pipe (fixture, &first_record);
-  second = open_pipe (fixture, &second_record);
-  third = open_pipe (fixture, &third_record);
   watch (first, &cancelled[0]);
   watch (second, &cancelled[1]);
   watch (third, &cancelled[2]);
@@ -217,12 +210,10 @@ static void
 test_handler_does_anything (Fixture       *fixture,
                             gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   Busy busy = { 0, };
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   busy.fixture = fixture;
   busy.sender = sender;
   busy.record = record;
@@ -239,16 +230,12 @@ static void
 test_asked_late (Fixture       *fixture,
                  gconstpointer  data)
 {
-  g_autoptr (GMsgSender) cancelled = NULL;
-  g_autoptr (GMsgSender) closed = NULL;
-  g_autoptr (GMsgSender) stopped = NULL;
   g_autoptr (Record) cancelled_record = NULL;
+  g_autoptr (GMsgSender) cancelled = open_pipe (fixture, &cancelled_record);
   g_autoptr (Record) closed_record = NULL;
+  g_autoptr (GMsgSender) closed = open_pipe (fixture, &closed_record);
   g_autoptr (Record) stopped_record = NULL;
-
-  cancelled = open_pipe (fixture, &cancelled_record);
-  closed = open_pipe (fixture, &closed_record);
-  stopped = open_pipe (fixture, &stopped_record);
+  g_autoptr (GMsgSender) stopped = open_pipe (fixture, &stopped_record);
 
   gmsg_receiver_cancel (cancelled_record->receiver);
   g_assert_true (is_cancelled (cancelled));
@@ -266,14 +253,12 @@ static void
 test_asked_after_drop (Fixture       *fixture,
                        gconstpointer  data)
 {
-  g_autoptr (GMsgSender) early = NULL;
-  g_autoptr (GMsgSender) late = NULL;
   g_autoptr (Record) early_record = NULL;
+  g_autoptr (GMsgSender) early = open_pipe (fixture, &early_record);
   g_autoptr (Record) late_record = NULL;
+  g_autoptr (GMsgSender) late = open_pipe (fixture, &late_record);
   Cancelled cancelled;
 
-  early = open_pipe (fixture, &early_record);
-  late = open_pipe (fixture, &late_record);
   watch (early, &cancelled);
   g_clear_object (&fixture->router);
   g_assert_cmpuint (cancelled.n_cancelled, ==, 1);
@@ -309,13 +294,11 @@ test_emission_hook (Fixture       *fixture,
 {
   g_autoptr (GTypeClass) klass G_GNUC_UNUSED = g_type_class_ref (G_TYPE_CANCELLABLE);
   guint signal_id = g_signal_lookup ("cancelled", G_TYPE_CANCELLABLE);
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   Hook hook = { NULL, 0 };
   gulong id;
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   hook.sender = sender;
   id = g_signal_add_emission_hook (signal_id, 0, hook_cb, &hook, NULL);
 
@@ -335,10 +318,9 @@ static void
 test_before_start (Fixture       *fixture,
                    gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
   gmsg_receiver_cancel (record->receiver);
   g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_INITIAL);
   g_assert_true (gmsg_sender_start (sender, NULL));
@@ -356,13 +338,11 @@ test_own_end (Fixture       *fixture,
               gconstpointer  data)
 {
   g_autoptr (GCancellable) dropped_cancellable = NULL;
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   g_autoptr (Record) dropped_record = NULL;
   GMsgSender *dropped;
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   gmsg_sender_stop (sender, NULL);
   iterate_until (fixture->context, record->n_finished == 1);
   g_assert_false (is_cancelled (sender));
@@ -407,15 +387,14 @@ test_same_object (Fixture       *fixture,
 {
   for (guint round = 0; round < 10; round++)
     {
-      g_autoptr (GMsgSender) sender = NULL;
       g_autoptr (Record) record = NULL;
+      g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
       Asker askers[8];
       GThread *threads[8];
       GCancellable *cancellable;
       int n_waiting = 0;
       int go = FALSE;
 
-      sender = open_pipe (fixture, &record);
       for (guint i = 0; i < G_N_ELEMENTS (askers); i++)
         {
           askers[i] = (Asker) { sender, NULL, &n_waiting, &go };
@@ -450,11 +429,10 @@ static void
 test_wrong_thread (Fixture       *fixture,
                    gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
   Cancelled cancelled;
 
-  sender = open_pipe (fixture, &record);
   watch (sender, &cancelled);
   g_thread_join (g_thread_new ("other", cancel_thread, record->receiver));
   assert_warning ("gmsg_receiver_cancel must be called in the router's thread*pipe #1*");
@@ -485,12 +463,10 @@ static void
 test_pull (Fixture       *fixture,
            gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   g_autoptr (GVariant) message = NULL;
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   gmsg_receiver_next_async (record->receiver, NULL, next_cb, &message);
   iterate_all (fixture->context);
   gmsg_receiver_cancel (record->receiver);

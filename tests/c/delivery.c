@@ -59,8 +59,7 @@ pair_init (Pair    *pair,
 
   for (guint i = 0; i < 2; i++)
     {
-      pair->senders[i] = open_pipe (fixture, &pair->records[i]);
-      gmsg_sender_start (pair->senders[i], NULL);
+      pair->senders[i] = start_pipe (fixture, &pair->records[i]);
       g_signal_connect (pair->records[i]->receiver, "message", G_CALLBACK (order_cb), pair);
     }
 }
@@ -112,11 +111,10 @@ static void
 test_p11_in_router_thread (Fixture       *fixture,
                            gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
   GThread *thread;
 
-  sender = open_pipe (fixture, &record);
   thread = g_thread_new ("sender", send_from_thread, sender);
 
   /* The record asserts the thread of each emission. */
@@ -142,12 +140,10 @@ static void
 test_p11_from_the_context (Fixture       *fixture,
                            gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
   g_signal_connect (record->receiver, "message", G_CALLBACK (assert_depth_cb), fixture->context);
-  gmsg_sender_start (sender, NULL);
   send_range (sender, 0, 3);
 
   /* Neither sending nor another context delivers. */
@@ -533,8 +529,7 @@ test_p13_discarded (Fixture       *fixture,
   g_autoptr (Record) record = NULL;
 
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
+  sender = start_pipe (fixture, &record);
 
   /* Sent before, and after. */
   send_range (sender, 0, 2);
@@ -564,8 +559,7 @@ test_p13_discarded_without_budget (Fixture       *fixture,
   g_autoptr (Record) record = NULL;
 
   gmsg_router_set_budget (fixture->router, 0);
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
+  sender = start_pipe (fixture, &record);
   send_range (sender, 0, 10000);
   close_pipe (fixture, record);
   iterate_all (fixture->context);
@@ -577,14 +571,11 @@ static void
 test_p13_after_router_stopped (Fixture       *fixture,
                                gconstpointer  data)
 {
-  g_autoptr (GMsgSender) first = NULL;
-  g_autoptr (GMsgSender) second = NULL;
   g_autoptr (Record) first_record = NULL;
+  g_autoptr (GMsgSender) first = start_pipe (fixture, &first_record);
   g_autoptr (Record) second_record = NULL;
+  g_autoptr (GMsgSender) second = open_pipe (fixture, &second_record);
 
-  first = open_pipe (fixture, &first_record);
-  second = open_pipe (fixture, &second_record);
-  gmsg_sender_start (first, NULL);
   gmsg_router_stop (fixture->router, NULL);
   assert_warning ("*2 unclosed pipes*");
 
@@ -604,15 +595,11 @@ static void
 test_p13_told_at_stop (Fixture       *fixture,
                        gconstpointer  data)
 {
-  g_autoptr (GMsgSender) closed = NULL;
-  g_autoptr (GMsgSender) open = NULL;
   g_autoptr (Record) closed_record = NULL;
+  g_autoptr (GMsgSender) closed = start_pipe (fixture, &closed_record);
   g_autoptr (Record) open_record = NULL;
+  g_autoptr (GMsgSender) open = start_pipe (fixture, &open_record);
 
-  closed = open_pipe (fixture, &closed_record);
-  open = open_pipe (fixture, &open_record);
-  gmsg_sender_start (closed, NULL);
-  gmsg_sender_start (open, NULL);
   send_range (closed, 0, 2);
   send_range (open, 0, 5);
   close_pipe (fixture, closed_record);
@@ -714,11 +701,9 @@ static void
 test_p15_finished_once (Fixture       *fixture,
                         gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   send_range (sender, 0, 1000);
   gmsg_sender_stop (sender, NULL);
   g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
@@ -742,11 +727,9 @@ static void
 test_p15_not_after_close (Fixture       *fixture,
                           gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   gmsg_sender_stop (sender, NULL);
   close_pipe (fixture, record);
   iterate_all (fixture->context);

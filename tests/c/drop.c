@@ -9,29 +9,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static gpointer
-unref_in_thread (gpointer object)
-{
-  g_object_unref (object);
-  return NULL;
-}
-
-/* Drops a reference on a thread of its own, and waits for that thread. */
-static void
-drop_in_thread (gpointer object)
-{
-  g_thread_join (g_thread_new ("dropper", unref_in_thread, object));
-}
-
 static void
 test_p05_in_own_thread (Fixture       *fixture,
                         gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   send_range (sender, 0, 3);
 
   g_assert_finalize_object (g_steal_pointer (&fixture->router));
@@ -55,9 +39,9 @@ typedef struct
 } Calls;
 
 static void
-count_notify_cb (GObject    *object,
-                 GParamSpec *pspec,
-                 gpointer    user_data)
+call_notify_cb (GObject    *object,
+                GParamSpec *pspec,
+                gpointer    user_data)
 {
   Calls *calls = user_data;
 
@@ -66,30 +50,28 @@ count_notify_cb (GObject    *object,
 }
 
 static void
-count_cancelled_cb (GCancellable *cancellable,
-                    gpointer      user_data)
+call_cancelled_cb (GCancellable *cancellable,
+                   gpointer      user_data)
 {
-  count_notify_cb (NULL, NULL, user_data);
+  call_notify_cb (NULL, NULL, user_data);
 }
 
 static void
 test_p05_on_another_thread (Fixture       *fixture,
                             gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   Calls router = { g_thread_self (), 0 };
   Calls receiver = { g_thread_self (), 0 };
   Calls cancelled = { g_thread_self (), 0 };
   GCancellable *cancellable;
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   send_range (sender, 0, 3);
   cancellable = gmsg_sender_get_cancellable (sender);
-  g_signal_connect (fixture->router, "notify", G_CALLBACK (count_notify_cb), &router);
-  g_signal_connect (record->receiver, "notify", G_CALLBACK (count_notify_cb), &receiver);
-  g_signal_connect (cancellable, "cancelled", G_CALLBACK (count_cancelled_cb), &cancelled);
+  g_signal_connect (fixture->router, "notify", G_CALLBACK (call_notify_cb), &router);
+  g_signal_connect (record->receiver, "notify", G_CALLBACK (call_notify_cb), &receiver);
+  g_signal_connect (cancellable, "cancelled", G_CALLBACK (call_cancelled_cb), &cancelled);
 
   drop_in_thread (g_steal_pointer (&fixture->router));
   assert_warning ("router * was dropped while running, with 1 open pipe*");
@@ -114,12 +96,11 @@ static void
 test_p05_wakes_the_context (Fixture       *fixture,
                             gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
   GThread *thread;
 
-  sender = open_pipe (fixture, &record);
-  thread = g_thread_new ("dropper", unref_in_thread, g_steal_pointer (&fixture->router));
+  thread = g_thread_new ("dropper", unref_thread, g_steal_pointer (&fixture->router));
 
   /* Without a tick: the drop itself has to end the sleep. */
   while (!g_cancellable_is_cancelled (gmsg_sender_get_cancellable (sender)))
@@ -202,12 +183,10 @@ static void
 test_p05_on_another_thread_in_handler (Fixture       *fixture,
                                        gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
   g_signal_connect (record->receiver, "message", G_CALLBACK (drop_from_handler_cb), fixture);
-  gmsg_sender_start (sender, NULL);
   send_range (sender, 0, 1000);
   iterate_all (fixture->context);
 
@@ -256,7 +235,6 @@ drop_in_order (const End *order,
   GMsgSender *sender;
   gpointer ends[N_ENDS];
   GObject *weak[N_ENDS];
-  char *warning;
 
   gmsg_router_start (router, NULL);
   sender = gmsg_router_pipe (router, &receiver, NULL);
@@ -291,8 +269,7 @@ drop_in_order (const End *order,
     g_assert_null (weak[i]);
 
   /* Which warnings there are, other tests say. */
-  while ((warning = take_warning ()) != NULL)
-    g_free (warning);
+  forget_warnings ();
 }
 
 static void
@@ -402,7 +379,6 @@ test_p09_sources_of_others (void)
       GMsgSender *sender;
       GThread *thread;
       int ending = FALSE;
-      char *warning;
 
       g_source_set_callback (source, unreached_cb, g_thread_self (), assert_thread_and_free);
       g_source_attach (source, context);
@@ -422,8 +398,7 @@ test_p09_sources_of_others (void)
       g_thread_join (thread);
       g_object_unref (sender);
 
-      while ((warning = take_warning ()) != NULL)
-        g_free (warning);
+      forget_warnings ();
     }
 }
 
@@ -456,7 +431,6 @@ test_p08_stop_races_with_last_unref (Fixture       *fixture,
       Drop drops[2];
       GThread *threads[2];
       int go = FALSE;
-      char *warning;
 
       if (!gmsg_router_get_running (fixture->router))
         gmsg_router_start (fixture->router, NULL);
@@ -481,8 +455,7 @@ test_p08_stop_races_with_last_unref (Fixture       *fixture,
 
       for (guint j = 0; j < 2; j++)
         assert_warning ("discarding 3 messages from closed pipe #*");
-      warning = take_warning ();
-      g_assert_null (warning);
+      assert_no_warning ();
     }
 }
 
@@ -546,11 +519,9 @@ test_p06_no_source_after_stop (Fixture       *fixture,
                                gconstpointer  data)
 {
   int timeout = 0, priority = 0;
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   send_range (sender, 0, 1);
   close_pipe (fixture, record);
   gmsg_router_stop (fixture->router, NULL);
@@ -594,12 +565,10 @@ static void
 test_p09_disposed_by_a_binding (Fixture       *fixture,
                                 gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   g_autoptr (GError) error = NULL;
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   g_object_run_dispose (G_OBJECT (sender));
   g_object_run_dispose (G_OBJECT (sender));
 

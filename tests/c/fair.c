@@ -394,11 +394,8 @@ static void
 test_p16_budget (Fixture       *fixture,
                  gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
-
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
   /* One message a dispatch, and one dispatch an iteration. */
   gmsg_router_set_budget (fixture->router, 0);
@@ -434,8 +431,7 @@ test_p16_budget_at_default_priority (Fixture       *fixture,
       g_autoptr (Record) record = NULL;
 
       gmsg_router_set_priority (fixture->router, priorities[i]);
-      sender = open_pipe (fixture, &record);
-      gmsg_sender_start (sender, NULL);
+      sender = start_pipe (fixture, &record);
       send_range (sender, 0, 100);
       for (guint j = 1; j <= 100; j++)
         {
@@ -464,12 +460,10 @@ test_p16_priority (Fixture       *fixture,
                    gconstpointer  data)
 {
   g_autoptr (GSource) idle = g_idle_source_new ();
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   guint n_calls = 0;
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   gmsg_router_set_max_latency (fixture->router, 0);
   g_source_set_priority (idle, 50);
   g_source_set_callback (idle, count_cb, &n_calls, NULL);
@@ -520,11 +514,9 @@ static void
 test_p16_one_wakeup_per_burst (Fixture       *fixture,
                                gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   iterate_all (fixture->context);
   take_n_wakeups (fixture->context);
 

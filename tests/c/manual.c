@@ -77,11 +77,9 @@ test_true_on_entry (Fixture       *fixture,
                     gconstpointer  data)
 {
   static const gint64 timeouts[] = { 0, 1, -1, G_MININT64, G_MAXINT64 };
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   send_range (sender, 0, 3);
 
   for (guint i = 0; i < G_N_ELEMENTS (timeouts); i++)
@@ -103,11 +101,9 @@ static void
 test_timeout_zero (Fixture       *fixture,
                    gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   route_all (fixture);
   record_assert_range (record, 0, 0);
 
@@ -128,11 +124,9 @@ static void
 test_timeout_tiny (Fixture       *fixture,
                    gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   send_range (sender, 0, 2000);
   route_fails (fixture, 1, never, NULL, GMSG_ERROR_TIMED_OUT);
   record_assert_range (record, 0, 2000);
@@ -197,14 +191,12 @@ test_no_time_limit (Fixture       *fixture,
 
   for (guint i = 0; i < G_N_ELEMENTS (timeouts); i++)
     {
-      g_autoptr (GMsgSender) sender = NULL;
       g_autoptr (Record) record = NULL;
+      g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
       WorkerCondition condition;
       Worker worker = { 0, };
       GThread *thread;
 
-      sender = open_pipe (fixture, &record);
-      gmsg_sender_start (sender, NULL);
       worker.sender = sender;
       worker.n_values = 1000;
       condition.worker = &worker;
@@ -222,12 +214,10 @@ static void
 test_again (Fixture       *fixture,
             gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   Expectation expectation = { 0, };
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   send_range (sender, 0, 10);
   expectation.record = record;
 
@@ -261,11 +251,9 @@ static void
 test_context_is_silent (Fixture       *fixture,
                         gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   send_value (sender, 0);
   iterate_all (fixture->context);
   record_assert_range (record, 0, 1);
@@ -308,8 +296,7 @@ test_no_other_source (Fixture       *fixture,
   g_source_set_callback (timeout, set_flag_cb, &timeout_ran, NULL);
   g_source_attach (timeout, fixture->context);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
+  sender = start_pipe (fixture, &record);
   send_range (sender, 0, 10);
   route_fails (fixture, 60 * G_TIME_SPAN_MILLISECOND, never, NULL, GMSG_ERROR_TIMED_OUT);
   record_assert_range (record, 0, 10);
@@ -348,12 +335,10 @@ static void
 test_condition_sends (Fixture       *fixture,
                       gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   Condition condition = { 0, };
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   condition.sender = sender;
   condition.record = record;
 
@@ -388,16 +373,12 @@ static void
 test_condition_closes (Fixture       *fixture,
                        gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (GMsgSender) other = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   g_autoptr (Record) other_record = NULL;
+  g_autoptr (GMsgSender) other = start_pipe (fixture, &other_record);
   Condition condition = { 0, };
 
-  sender = open_pipe (fixture, &record);
-  other = open_pipe (fixture, &other_record);
-  gmsg_sender_start (sender, NULL);
-  gmsg_sender_start (other, NULL);
   condition.fixture = fixture;
   condition.record = record;
   for (gint32 i = 0; i < 5; i++)
@@ -432,12 +413,10 @@ test_condition_stops (Fixture       *fixture,
 {
   for (gint32 true_at = -1; true_at <= 0; true_at++)
     {
-      g_autoptr (GMsgSender) sender = NULL;
       g_autoptr (Record) record = NULL;
+      g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
       Condition condition = { 0, };
 
-      sender = open_pipe (fixture, &record);
-      gmsg_sender_start (sender, NULL);
       send_range (sender, 0, 5);
       condition.fixture = fixture;
       condition.record = record;
@@ -471,13 +450,11 @@ static void
 test_handler_stops (Fixture       *fixture,
                     gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   Expectation expectation = { 0, };
 
-  sender = open_pipe (fixture, &record);
   g_signal_connect (record->receiver, "message", G_CALLBACK (stop_cb), fixture);
-  gmsg_sender_start (sender, NULL);
   send_range (sender, 0, 3);
   expectation.record = record;
   expectation.n_values = 1;
@@ -516,8 +493,7 @@ test_condition_restarts (Fixture       *fixture,
   g_assert_cmpint (condition.n_calls, ==, 1);
 
   /* The new run was not routed, and is in event-loop mode. */
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
+  sender = start_pipe (fixture, &record);
   send_range (sender, 0, 3);
   iterate_all (fixture->context);
   record_assert_range (record, 0, 3);
@@ -539,13 +515,11 @@ static void
 test_condition_drops (Fixture       *fixture,
                       gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   g_autoptr (GError) error = NULL;
   Condition condition = { 0, };
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   send_range (sender, 0, 6);
   condition.fixture = fixture;
   condition.record = record;
@@ -575,13 +549,11 @@ static void
 test_handler_drops (Fixture       *fixture,
                     gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   g_autoptr (GError) error = NULL;
 
-  sender = open_pipe (fixture, &record);
   g_signal_connect (record->receiver, "message", G_CALLBACK (drop_cb), fixture);
-  gmsg_sender_start (sender, NULL);
   send_value (sender, 0);
   g_assert_false (gmsg_router_route_until (fixture->router, 0, never, NULL, &error));
   g_assert_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT);
@@ -616,12 +588,10 @@ static void
 test_reentrant (Fixture       *fixture,
                 gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   Condition condition = { 0, };
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   condition.fixture = fixture;
   condition.record = record;
   g_signal_connect (record->receiver, "message", G_CALLBACK (route_nested_cb), &condition);
@@ -653,12 +623,10 @@ static void
 test_condition_routes (Fixture       *fixture,
                        gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   Condition condition = { 0, };
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   condition.fixture = fixture;
   condition.record = record;
   send_range (sender, 0, 10);
@@ -689,12 +657,10 @@ static void
 test_in_handler (Fixture       *fixture,
                  gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   Condition condition = { 0, };
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   condition.fixture = fixture;
   condition.record = record;
   g_signal_connect (record->receiver, "message", G_CALLBACK (route_once_cb), &condition);
@@ -728,12 +694,10 @@ static void
 test_nested_loop (Fixture       *fixture,
                   gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   Condition condition = { 0, };
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   condition.fixture = fixture;
   condition.record = record;
   g_signal_connect (record->receiver, "message", G_CALLBACK (iterate_cb), &condition);
@@ -758,11 +722,9 @@ static void
 test_no_more_than_queued (Fixture       *fixture,
                           gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   g_signal_connect (record->receiver, "message", G_CALLBACK (echo_cb), sender);
   send_range (sender, 0, 5);
 
@@ -805,16 +767,12 @@ static void
 test_no_more_than_queued_moved (Fixture       *fixture,
                                 gconstpointer  data)
 {
-  g_autoptr (GMsgSender) pulled = NULL;
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) pulled_record = NULL;
+  g_autoptr (GMsgSender) pulled = start_pipe (fixture, &pulled_record);
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   Switch change = { NULL, NULL, 0 };
 
-  pulled = open_pipe (fixture, &pulled_record);
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (pulled, NULL);
-  gmsg_sender_start (sender, NULL);
   send_value (sender, 0);
   send_value (pulled, 0);
 
@@ -868,8 +826,7 @@ test_flood (Fixture       *fixture,
 
   for (guint i = 0; i < 2; i++)
     {
-      floods[i].sender = open_bounded (fixture, 500, GMSG_OVERFLOW_BLOCK, &records[i]);
-      gmsg_sender_start (floods[i].sender, NULL);
+      floods[i].sender = start_bounded (fixture, 500, GMSG_OVERFLOW_BLOCK, &records[i]);
       threads[i] = g_thread_new ("flood", flood_thread, &floods[i]);
     }
   for (guint i = 0; i < 2; i++)
@@ -990,14 +947,12 @@ static void
 test_woken (Fixture       *fixture,
             gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   PingPong ping = { 0, };
   GThread *thread;
   gint64 start;
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   g_signal_connect (record->receiver, "message", G_CALLBACK (pong_cb), &ping);
   ping.sender = sender;
   start = g_get_monotonic_time ();
@@ -1014,11 +969,9 @@ static void
 test_discards (Fixture       *fixture,
                gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   route_all (fixture);
   send_range (sender, 0, 2);
   close_pipe (fixture, record);
@@ -1056,12 +1009,10 @@ static void
 test_discards_while_waiting (Fixture       *fixture,
                              gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   Condition condition = { 0, };
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   close_pipe (fixture, record);
   condition.sender = sender;
   route (fixture, TEST_DEADLINE, condition_awaits_warning, &condition);

@@ -27,51 +27,6 @@
 
 static const char *worker_path;
 
-/* What the library refuses is logged as messages. */
-static GMutex refusals_lock;
-static GQueue refusals = G_QUEUE_INIT; /* (element-type utf8); refusals_lock */
-
-static void
-refusal_cb (const char     *domain,
-            GLogLevelFlags  level,
-            const char     *message,
-            gpointer        user_data)
-{
-  g_mutex_lock (&refusals_lock);
-  g_queue_push_tail (&refusals, g_strdup (message));
-  g_mutex_unlock (&refusals_lock);
-}
-
-static char *
-take_refusal (void)
-{
-  char *message;
-
-  g_mutex_lock (&refusals_lock);
-  message = g_queue_pop_head (&refusals);
-  g_mutex_unlock (&refusals_lock);
-  return message;
-}
-
-static void
-assert_refusal (const char *pattern)
-{
-  g_autofree char *message = NULL;
-
-  wait_until ((message = take_refusal ()) != NULL);
-  if (!g_pattern_match_simple (pattern, message))
-    g_error ("expected the message “%s”, found “%s”", pattern, message);
-}
-
-static void
-assert_no_refusal (void)
-{
-  g_autofree char *message = take_refusal ();
-
-  if (message != NULL)
-    g_error ("expected no message, found “%s”", message);
-}
-
 static guint
 count_entries (const char *path)
 {
@@ -168,15 +123,9 @@ new_pipe (Fixture       *fixture,
           GMsgOverflow   overflow,
           Sink         **sink)
 {
-  g_autoptr (GError) error = NULL;
-  GMsgReceiver *receiver = NULL;
-  GMsgSender *sender;
+  GMsgReceiver *receiver;
+  GMsgSender *sender = open_receiver (fixture, capacity, overflow, &receiver);
 
-  if (capacity == 0)
-    sender = gmsg_router_pipe (fixture->router, &receiver, &error);
-  else
-    sender = gmsg_router_pipe_bounded (fixture->router, capacity, overflow, &receiver, &error);
-  g_assert_no_error (error);
   *sink = sink_new (receiver);
   return sender;
 }
@@ -185,10 +134,7 @@ static void
 sink_close (Fixture *fixture,
             Sink    *sink)
 {
-  g_autoptr (GError) error = NULL;
-
-  gmsg_router_close_pipe (fixture->router, sink->receiver, &error);
-  g_assert_no_error (error);
+  close_receiver (fixture, sink->receiver);
 }
 
 /* That exactly the first @n have arrived, in order. */
@@ -1668,13 +1614,6 @@ test_close_blocked (Fixture       *fixture,
   take_discard_warnings ();
 }
 
-static gpointer
-drop_thread (gpointer data)
-{
-  g_object_unref (data);
-  return NULL;
-}
-
 /* Promise 5: a router that is dropped on another thread, with workers. */
 static void
 test_dropped_elsewhere (Fixture       *fixture,
@@ -1683,10 +1622,9 @@ test_dropped_elsewhere (Fixture       *fixture,
   g_autoptr (Sink) sink = NULL;
   GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
   Worker *worker = worker_new (GPOINTER_TO_INT (data), sender, "until-gone", 100);
-  char *message;
 
   iterate_until (fixture->context, sink->values->len >= 100);
-  g_thread_join (g_thread_new ("collector", drop_thread, g_steal_pointer (&fixture->router)));
+  drop_in_thread (g_steal_pointer (&fixture->router));
   /* Once the context next iterates. */
   iterate_all (fixture->context);
   g_assert_cmpint (gmsg_receiver_get_state (sink->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
@@ -1694,8 +1632,7 @@ test_dropped_elsewhere (Fixture       *fixture,
   sink_assert_prefix (sink);
 
   assert_warning ("router * was dropped while running, with 1 open pipe: stopping it");
-  while ((message = take_warning ()) != NULL)
-    g_free (message);
+  forget_warnings ();
 }
 
 /* A child of fork() can use nothing, and does no harm. */
@@ -2176,7 +2113,7 @@ add_ways (const char *name,
     {
       g_autofree char *path = g_strdup_printf ("/process/%s/%s", name, ways[i]);
 
-      g_test_add (path, Fixture, GUINT_TO_POINTER (i), fixture_set_up, function, fixture_tear_down);
+      fixture_test_with (path, GUINT_TO_POINTER (i), function);
     }
 }
 
@@ -2190,7 +2127,7 @@ add_remote_ways (const char *name,
     {
       g_autofree char *path = g_strdup_printf ("/process/%s/%s", name, ways[i]);
 
-      g_test_add (path, Fixture, GUINT_TO_POINTER (i), fixture_set_up, function, fixture_tear_down);
+      fixture_test_with (path, GUINT_TO_POINTER (i), function);
     }
 }
 
@@ -2199,7 +2136,7 @@ main (int    argc,
       char **argv)
 {
   test_init (&argc, &argv);
-  g_log_set_handler ("GMsgRouter", G_LOG_LEVEL_MESSAGE, refusal_cb, NULL);
+  capture_refusals ();
   worker_path = g_getenv ("GMSG_TEST_WORKER");
   g_assert_nonnull (worker_path);
 

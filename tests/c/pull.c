@@ -118,24 +118,13 @@ assert_silent (Record *record)
 }
 
 static void
-count_notify_cb (GObject    *object,
-                 GParamSpec *pspec,
-                 gpointer    user_data)
-{
-  guint *n_notified = user_data;
-
-  (*n_notified)++;
-}
-
-static void
 test_one_by_one (Fixture       *fixture,
                  gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
   guint n_notified = 0;
 
-  sender = open_pipe (fixture, &record);
   g_signal_connect (record->receiver, "notify::n-received", G_CALLBACK (count_notify_cb),
                     &n_notified);
   gmsg_receiver_set_pull_mode (record->receiver, TRUE);
@@ -163,15 +152,14 @@ static void
 test_property (Fixture       *fixture,
                gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (GMsgSender) other = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
+  g_autoptr (GMsgSender) other = NULL;
   g_autoptr (Record) other_record = NULL;
   guint n_notified = 0;
   gboolean pull_mode;
   Answer answer;
 
-  sender = open_pipe (fixture, &record);
   g_signal_connect (record->receiver, "notify::pull-mode", G_CALLBACK (count_notify_cb),
                     &n_notified);
   g_assert_false (gmsg_receiver_get_pull_mode (record->receiver));
@@ -321,11 +309,9 @@ static void
 test_woken (Fixture       *fixture,
             gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   take_in_lockstep (fixture->context, sender, record);
   iterate_until (fixture->context, record->n_finished == 1);
   assert_silent (record);
@@ -338,14 +324,12 @@ test_woken_racing (Fixture       *fixture,
             gconstpointer  data)
 {
   g_autoptr (GSource) deadline = attach_deadline (fixture->context);
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   Worker worker = { 0, };
   GThread *thread;
   Answer answer;
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   worker.sender = sender;
   worker.n_values = 2000;
   ask (&answer, record->receiver, NULL);
@@ -379,10 +363,8 @@ test_switch_queued (Fixture       *fixture,
   g_autoptr (Record) other_record = NULL;
 
   gmsg_router_set_budget (fixture->router, 0);
-  sender = open_pipe (fixture, &record);
-  other = open_pipe (fixture, &other_record);
-  gmsg_sender_start (sender, NULL);
-  gmsg_sender_start (other, NULL);
+  sender = start_pipe (fixture, &record);
+  other = start_pipe (fixture, &other_record);
   for (gint32 i = 0; i < 1000; i++)
     {
       send_value (sender, i);
@@ -433,10 +415,8 @@ test_switch_in_handler (Fixture       *fixture,
   Switch own = { 0, };
 
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
-  sender = open_pipe (fixture, &record);
-  other = open_pipe (fixture, &other_record);
-  gmsg_sender_start (sender, NULL);
-  gmsg_sender_start (other, NULL);
+  sender = start_pipe (fixture, &record);
+  other = start_pipe (fixture, &other_record);
   own.receiver = record->receiver;
   own.at = 3;
   g_signal_connect (record->receiver, "message", G_CALLBACK (switch_cb), &own);
@@ -467,11 +447,9 @@ static void
 test_switch_finished (Fixture       *fixture,
                       gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   send_range (sender, 0, 3);
   gmsg_sender_stop (sender, NULL);
   iterate_until (fixture->context, record->n_finished == 1);
@@ -489,12 +467,11 @@ static void
 test_bounded_block (Fixture       *fixture,
                     gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = open_bounded (fixture, 3, GMSG_OVERFLOW_BLOCK, &record);
   Worker worker = { 0, };
   GThread *thread;
 
-  sender = open_bounded (fixture, 3, GMSG_OVERFLOW_BLOCK, &record);
   gmsg_receiver_set_pull_mode (record->receiver, TRUE);
   gmsg_sender_start (sender, NULL);
   worker.sender = sender;
@@ -534,12 +511,9 @@ test_bounded_fail (Fixture       *fixture,
 
   for (guint i = 0; i < G_N_ELEMENTS (policies); i++)
     {
-      g_autoptr (GMsgSender) sender = NULL;
       g_autoptr (Record) record = NULL;
+      g_autoptr (GMsgSender) sender = start_bounded (fixture, 2, policies[i], &record);
       Answer answer;
-
-      sender = open_bounded (fixture, 2, policies[i], &record);
-      gmsg_sender_start (sender, NULL);
 
       /* Sent before the switch: it goes on counting. */
       send_range (sender, 0, 2);
@@ -570,14 +544,12 @@ static void
 test_drop_oldest (Fixture       *fixture,
                   gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_bounded (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST, &record);
   guint n_notified = 0;
 
-  sender = open_bounded (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST, &record);
   g_signal_connect (record->receiver, "notify::n-dropped", G_CALLBACK (count_notify_cb),
                     &n_notified);
-  gmsg_sender_start (sender, NULL);
 
   /* Three before the switch, of which one is dropped, and three after it. */
   send_range (sender, 0, 3);
@@ -608,12 +580,10 @@ test_cancelled_before (Fixture       *fixture,
                        gconstpointer  data)
 {
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   Answer answer;
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   send_range (sender, 0, 3);
   g_cancellable_cancel (cancellable);
 
@@ -632,12 +602,10 @@ test_cancelled_waiting (Fixture       *fixture,
                         gconstpointer  data)
 {
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   Answer answer;
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   ask (&answer, record->receiver, cancellable);
   iterate_all (fixture->context);
   g_assert_cmpint (answer.n_done, ==, 0);
@@ -669,12 +637,9 @@ static void
 test_cancelled_after_message (Fixture       *fixture,
                               gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   gint32 n_taken = 0;
-
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
 
   for (gint32 i = 0; i < 20; i++)
     {
@@ -719,16 +684,14 @@ static void
 test_cancelled_racing (Fixture       *fixture,
                        gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_bounded (fixture, 4, GMSG_OVERFLOW_BLOCK, &record);
   Worker worker = { 0, };
   gint32 n_taken = 0;
   int n_rounds = 0;
   gboolean ended = FALSE;
   GThread *thread;
 
-  sender = open_bounded (fixture, 4, GMSG_OVERFLOW_BLOCK, &record);
-  gmsg_sender_start (sender, NULL);
   worker.sender = sender;
   worker.n_values = 100;
   thread = g_thread_new ("worker", worker_thread, &worker);
@@ -770,11 +733,10 @@ static void
 test_closed (Fixture       *fixture,
              gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_pipe (fixture, &record);
   Answer answer;
 
-  sender = open_pipe (fixture, &record);
   ask (&answer, record->receiver, NULL);
   iterate_all (fixture->context);
   close_pipe (fixture, record);
@@ -791,11 +753,9 @@ static void
 test_closed_finished (Fixture       *fixture,
                       gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   send_value (sender, 0);
   gmsg_sender_stop (sender, NULL);
   take_values (fixture, record->receiver, 0, 1);
@@ -814,8 +774,7 @@ test_closed_discards (Fixture       *fixture,
 
   /* One dispatch, however slow the machine: one line. */
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
+  sender = start_pipe (fixture, &record);
   gmsg_receiver_set_pull_mode (record->receiver, TRUE);
   send_range (sender, 0, 4);
   take_values (fixture, record->receiver, 0, 1);
@@ -837,19 +796,14 @@ static void
 test_stopped (Fixture       *fixture,
               gconstpointer  data)
 {
-  g_autoptr (GMsgSender) empty = NULL;
-  g_autoptr (GMsgSender) full = NULL;
-  g_autoptr (GMsgSender) ended = NULL;
   g_autoptr (Record) empty_record = NULL;
+  g_autoptr (GMsgSender) empty G_GNUC_UNUSED = open_pipe (fixture, &empty_record);
   g_autoptr (Record) full_record = NULL;
+  g_autoptr (GMsgSender) full = start_pipe (fixture, &full_record);
   g_autoptr (Record) ended_record = NULL;
+  g_autoptr (GMsgSender) ended = start_bounded (fixture, 5, GMSG_OVERFLOW_BLOCK, &ended_record);
   Answer answers[2];
 
-  empty = open_pipe (fixture, &empty_record);
-  full = open_pipe (fixture, &full_record);
-  ended = open_bounded (fixture, 5, GMSG_OVERFLOW_BLOCK, &ended_record);
-  gmsg_sender_start (full, NULL);
-  gmsg_sender_start (ended, NULL);
   gmsg_receiver_set_pull_mode (full_record->receiver, TRUE);
   gmsg_receiver_set_pull_mode (ended_record->receiver, TRUE);
   send_range (full, 0, 3);
@@ -869,26 +823,18 @@ test_stopped (Fixture       *fixture,
   g_assert_cmpuint (ended_record->n_finished, ==, 0);
 }
 
-static gpointer
-unref_thread (gpointer data)
-{
-  g_object_unref (data);
-  return NULL;
-}
-
 static void
 test_dropped (Fixture       *fixture,
               gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_pipe (fixture, &record);
   Answer answer;
 
-  sender = open_pipe (fixture, &record);
   ask (&answer, record->receiver, NULL);
   iterate_all (fixture->context);
   if (GPOINTER_TO_INT (data))
-    g_thread_join (g_thread_new ("drop", unref_thread, g_steal_pointer (&fixture->router)));
+    drop_in_thread (g_steal_pointer (&fixture->router));
   else
     g_clear_object (&fixture->router);
   iterate_until (fixture->context, answer.n_done == 1);
@@ -907,7 +853,7 @@ drop_and_poll (GPollFD *fds,
                int      timeout)
 {
   if (timeout != 0 && to_drop != NULL)
-    g_thread_join (g_thread_new ("drop", unref_thread, g_steal_pointer (&to_drop)));
+    drop_in_thread (g_steal_pointer (&to_drop));
 
   return g_poll (fds, n_fds, timeout);
 }
@@ -919,11 +865,10 @@ test_dropped_asleep (Fixture       *fixture,
 {
   g_autoptr (GMainContext) context = g_main_context_new ();
   g_autoptr (GSource) deadline = attach_deadline (context);
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_pipe (fixture, &record);
   Answer answer;
 
-  sender = open_pipe (fixture, &record);
   g_main_context_push_thread_default (context);
   ask (&answer, record->receiver, NULL);
   to_drop = g_steal_pointer (&fixture->router);
@@ -966,10 +911,9 @@ static void
 test_finished (Fixture       *fixture,
                gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
   gmsg_receiver_set_pull_mode (record->receiver, TRUE);
   gmsg_sender_start (sender, NULL);
   send_range (sender, 0, 3);
@@ -1002,12 +946,11 @@ test_finished_waiting (Fixture       *fixture,
 {
   for (guint drop = FALSE; drop <= TRUE; drop++)
     {
-      g_autoptr (GMsgSender) sender = NULL;
       g_autoptr (Record) record = NULL;
+      g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
       guint n_notified = 0;
       Answer answer;
 
-      sender = open_pipe (fixture, &record);
       g_signal_connect (record->receiver, "notify::state", G_CALLBACK (count_notify_cb),
                         &n_notified);
       ask (&answer, record->receiver, NULL);
@@ -1037,10 +980,9 @@ static void
 test_finished_unasked (Fixture       *fixture,
                        gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
   gmsg_receiver_set_pull_mode (record->receiver, TRUE);
   gmsg_sender_start (sender, NULL);
   gmsg_sender_stop (sender, NULL);
@@ -1067,12 +1009,9 @@ static void
 test_pending (Fixture       *fixture,
               gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   Answer first, second;
-
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
 
   ask (&first, record->receiver, NULL);
   ask (&second, record->receiver, NULL);
@@ -1118,14 +1057,12 @@ static void
 test_wrong_thread (Fixture       *fixture,
                    gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   guint n_notified = 0;
   Answer answer;
 
-  sender = open_pipe (fixture, &record);
   g_signal_connect (record->receiver, "notify", G_CALLBACK (count_notify_cb), &n_notified);
-  gmsg_sender_start (sender, NULL);
   send_value (sender, 0);
   g_thread_join (g_thread_new ("other", ask_elsewhere, record->receiver));
   g_assert_false (gmsg_receiver_get_pull_mode (record->receiver));
@@ -1157,11 +1094,9 @@ static void
 test_wrong_thread_setter (Fixture       *fixture,
                           gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   send_value (sender, 0);
   g_thread_join (g_thread_new ("other", set_elsewhere, record->receiver));
   assert_warning ("*set_pull_mode must be called in the router's thread*pipe #1*");
@@ -1177,11 +1112,10 @@ test_private_context (Fixture       *fixture,
                       gconstpointer  data)
 {
   g_autoptr (GMainContext) context = g_main_context_new ();
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
   Answer answer;
 
-  sender = open_pipe (fixture, &record);
   gmsg_receiver_set_pull_mode (record->receiver, TRUE);
   gmsg_sender_start (sender, NULL);
   send_value (sender, 0);
@@ -1210,11 +1144,10 @@ test_private_context_closed (Fixture       *fixture,
                              gconstpointer  data)
 {
   GMainContext *context = g_main_context_new ();
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_pipe (fixture, &record);
   Answer answer;
 
-  sender = open_pipe (fixture, &record);
   g_main_context_push_thread_default (context);
   ask (&answer, record->receiver, NULL);
   g_main_context_pop_thread_default (context);
@@ -1247,18 +1180,13 @@ static void
 test_manual (Fixture       *fixture,
              gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (GMsgSender) other = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   g_autoptr (Record) other_record = NULL;
+  g_autoptr (GMsgSender) other = start_pipe (fixture, &other_record);
   g_autoptr (GError) error = NULL;
   guint n_notified = 0;
   Answer answer;
-
-  sender = open_pipe (fixture, &record);
-  other = open_pipe (fixture, &other_record);
-  gmsg_sender_start (sender, NULL);
-  gmsg_sender_start (other, NULL);
 
   /* Asked before route_until(), which dispatches no source and so completes no call. */
   ask (&answer, record->receiver, NULL);
@@ -1321,16 +1249,12 @@ static void
 test_manual_switch (Fixture       *fixture,
                     gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (GMsgSender) other = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   g_autoptr (Record) other_record = NULL;
+  g_autoptr (GMsgSender) other = start_pipe (fixture, &other_record);
   Switch other_switch = { 0, };
 
-  sender = open_pipe (fixture, &record);
-  other = open_pipe (fixture, &other_record);
-  gmsg_sender_start (sender, NULL);
-  gmsg_sender_start (other, NULL);
   other_switch.receiver = other_record->receiver;
   other_switch.at = 10;
   g_signal_connect (record->receiver, "message", G_CALLBACK (ask_in_handler_cb), &other_switch);
@@ -1454,8 +1378,7 @@ test_latency (Fixture       *fixture,
   g_source_attach (busy, fixture->context);
 
   gmsg_router_set_max_latency (fixture->router, 1000);
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
+  sender = start_pipe (fixture, &record);
   send_range (sender, 0, 10);
   take_values (fixture, record->receiver, 0, 10);
   g_assert_cmpuint (n_busy, >, 0);
@@ -1555,14 +1478,12 @@ test_asked_in_notification (Fixture       *fixture,
                             gconstpointer  data)
 {
   g_autoptr (GArray) values = g_array_new (FALSE, FALSE, sizeof (gint32));
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   Overtaking overtaking = { fixture, values, FALSE };
 
-  sender = open_pipe (fixture, &record);
   g_signal_connect (record->receiver, "notify::n-received", G_CALLBACK (ask_and_wait_cb),
                     &overtaking);
-  gmsg_sender_start (sender, NULL);
   send_range (sender, 0, 2);
   gmsg_receiver_next_async (record->receiver, NULL, overtaking_cb, &overtaking);
   iterate_until (fixture->context, values->len == 2);
@@ -1588,10 +1509,9 @@ static void
 test_discards_stop (Fixture       *fixture,
                     gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
   gmsg_receiver_set_pull_mode (record->receiver, TRUE);
   gmsg_sender_start (sender, NULL);
   send_value (sender, 0);
@@ -1634,8 +1554,7 @@ main (int    argc,
   fixture_test ("/pull/p23/closed-discards", test_closed_discards);
   fixture_test ("/pull/p23/stopped", test_stopped);
   fixture_test ("/pull/p23/dropped", test_dropped);
-  g_test_add ("/pull/p23/dropped-elsewhere", Fixture, GINT_TO_POINTER (TRUE), fixture_set_up,
-              test_dropped, fixture_tear_down);
+  fixture_test_with ("/pull/p23/dropped-elsewhere", GINT_TO_POINTER (TRUE), test_dropped);
   fixture_test ("/pull/p23/dropped-asleep", test_dropped_asleep);
   fixture_test ("/pull/p23/receiver-dropped", test_receiver_dropped);
   fixture_test ("/pull/p23/finished", test_finished);

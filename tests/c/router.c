@@ -31,16 +31,6 @@ not_reached (gpointer data)
   return TRUE;
 }
 
-static void
-count_notify_cb (GObject    *object,
-                 GParamSpec *pspec,
-                 gpointer    user_data)
-{
-  guint *n_notified = user_data;
-
-  (*n_notified)++;
-}
-
 static guint
 n_warnings (void)
 {
@@ -61,11 +51,9 @@ test_start_twice (Fixture       *fixture,
                   gconstpointer  data)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   send_value (sender, 0);
 
   g_assert_false (gmsg_router_start (fixture->router, &error));
@@ -114,11 +102,10 @@ static void
 test_not_started (Fixture       *fixture,
                   gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_pipe (fixture, &record);
   GMsgRouter *router = gmsg_router_new (fixture->context);
 
-  sender = open_pipe (fixture, &record);
   assert_does_not_run (router, record->receiver);
   g_assert_finalize_object (router);
 
@@ -131,10 +118,9 @@ test_stopped (Fixture       *fixture,
               gconstpointer  data)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
   close_pipe (fixture, record);
   g_assert_true (gmsg_router_stop (fixture->router, &error));
   g_assert_no_error (error);
@@ -147,15 +133,13 @@ test_restart (Fixture       *fixture,
               gconstpointer  data)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (GMsgSender) first = NULL;
-  g_autoptr (GMsgSender) second = NULL;
-  g_autoptr (GMsgSender) third = NULL;
   g_autoptr (Record) first_record = NULL;
+  g_autoptr (GMsgSender) first = open_pipe (fixture, &first_record);
   g_autoptr (Record) second_record = NULL;
+  g_autoptr (GMsgSender) second = open_pipe (fixture, &second_record);
+  g_autoptr (GMsgSender) third = NULL;
   g_autoptr (Record) third_record = NULL;
 
-  first = open_pipe (fixture, &first_record);
-  second = open_pipe (fixture, &second_record);
   g_assert_cmpuint (gmsg_sender_get_id (first), ==, 1);
   g_assert_cmpuint (gmsg_sender_get_id (second), ==, 2);
   gmsg_sender_start (first, NULL);
@@ -204,14 +188,12 @@ static void
 test_restart_in_handler (Fixture       *fixture,
                          gconstpointer  data)
 {
-  g_autoptr (GMsgSender) old = NULL;
-  g_autoptr (GMsgSender) new = NULL;
   g_autoptr (Record) old_record = NULL;
+  g_autoptr (GMsgSender) old = start_pipe (fixture, &old_record);
+  g_autoptr (GMsgSender) new = NULL;
   g_autoptr (Record) new_record = NULL;
 
-  old = open_pipe (fixture, &old_record);
   g_signal_connect (old_record->receiver, "message", G_CALLBACK (restart_cb), fixture);
-  gmsg_sender_start (old, NULL);
   send_range (old, 0, 4);
   iterate_all (fixture->context);
   record_assert_range (old_record, 0, 1);
@@ -219,8 +201,7 @@ test_restart_in_handler (Fixture       *fixture,
   assert_warning ("dropping 3 undelivered messages");
   assert_no_warning ();
 
-  new = open_pipe (fixture, &new_record);
-  gmsg_sender_start (new, NULL);
+  new = start_pipe (fixture, &new_record);
   send_range (new, 0, 4);
   iterate_all (fixture->context);
   record_assert_range (new_record, 0, 4);
@@ -231,11 +212,9 @@ static void
 test_stop_silent (Fixture       *fixture,
                   gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   send_range (sender, 0, 3);
   gmsg_sender_stop (sender, NULL);
   iterate_until (fixture->context, record->n_finished == 1);
@@ -249,11 +228,9 @@ static void
 test_stop_singular (Fixture       *fixture,
                     gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   send_value (sender, 0);
 
   g_assert_true (gmsg_router_stop (fixture->router, NULL));
@@ -270,14 +247,12 @@ static void
 test_stop_plural (Fixture       *fixture,
                   gconstpointer  data)
 {
-  g_autoptr (GMsgSender) first = NULL;
-  g_autoptr (GMsgSender) second = NULL;
   g_autoptr (Record) first_record = NULL;
+  g_autoptr (GMsgSender) first = open_pipe (fixture, &first_record);
   g_autoptr (Record) second_record = NULL;
+  g_autoptr (GMsgSender) second = open_bounded (fixture, 8, GMSG_OVERFLOW_BLOCK, &second_record);
   GCancellable *cancellable;
 
-  first = open_pipe (fixture, &first_record);
-  second = open_bounded (fixture, 8, GMSG_OVERFLOW_BLOCK, &second_record);
   cancellable = gmsg_sender_get_cancellable (first);
   gmsg_sender_start (first, NULL);
   gmsg_sender_start (second, NULL);
@@ -303,14 +278,11 @@ static void
 test_stop_finished (Fixture       *fixture,
                     gconstpointer  data)
 {
-  g_autoptr (GMsgSender) first = NULL;
-  g_autoptr (GMsgSender) second = NULL;
   g_autoptr (Record) first_record = NULL;
+  g_autoptr (GMsgSender) first = start_pipe (fixture, &first_record);
   g_autoptr (Record) second_record = NULL;
+  g_autoptr (GMsgSender) second = open_pipe (fixture, &second_record);
 
-  first = open_pipe (fixture, &first_record);
-  second = open_pipe (fixture, &second_record);
-  gmsg_sender_start (first, NULL);
   gmsg_sender_stop (first, NULL);
   iterate_until (fixture->context, first_record->n_finished == 1);
   g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 2);
@@ -327,15 +299,11 @@ static void
 test_stop_discarded (Fixture       *fixture,
                      gconstpointer  data)
 {
-  g_autoptr (GMsgSender) closed = NULL;
-  g_autoptr (GMsgSender) open = NULL;
   g_autoptr (Record) closed_record = NULL;
+  g_autoptr (GMsgSender) closed = start_pipe (fixture, &closed_record);
   g_autoptr (Record) open_record = NULL;
+  g_autoptr (GMsgSender) open = start_pipe (fixture, &open_record);
 
-  closed = open_pipe (fixture, &closed_record);
-  open = open_pipe (fixture, &open_record);
-  gmsg_sender_start (closed, NULL);
-  gmsg_sender_start (open, NULL);
   send_range (closed, 0, 3);
   send_range (open, 0, 4);
   close_pipe (fixture, closed_record);
@@ -430,13 +398,11 @@ static void
 test_wrong_thread (Fixture       *fixture,
                    gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   ThreadData thread_data;
   guint n_notified = 0;
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   send_range (sender, 0, 2);
   g_signal_connect (fixture->router, "notify", G_CALLBACK (count_notify_cb), &n_notified);
   g_signal_connect (record->receiver, "notify", G_CALLBACK (count_notify_cb), &n_notified);
@@ -622,13 +588,11 @@ static void
 test_getters (Fixture       *fixture,
               gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   ReaderData reader = { 0, };
   GThread *thread;
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   reader.router = fixture->router;
   reader.receiver = record->receiver;
   thread = g_thread_new ("reader", read_everything, &reader);
@@ -636,10 +600,9 @@ test_getters (Fixture       *fixture,
 
   for (guint i = 0; i < 100; i++)
     {
-      g_autoptr (GMsgSender) other = NULL;
       g_autoptr (Record) other_record = NULL;
+      g_autoptr (GMsgSender) other G_GNUC_UNUSED = open_pipe (fixture, &other_record);
 
-      other = open_pipe (fixture, &other_record);
       send_value (sender, (gint32) i);
       gmsg_router_set_budget (fixture->router, 4000 + i);
       iterate_all (fixture->context);
@@ -732,11 +695,9 @@ static void
 test_iterated_elsewhere (Fixture       *fixture,
                          gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   iterate_elsewhere (fixture);
   assert_no_warning ();
 
@@ -763,12 +724,10 @@ test_iterated_elsewhere_asleep (Fixture       *fixture,
                                 gconstpointer  data)
 {
   g_autoptr (GMainLoop) loop = g_main_loop_new (fixture->context, FALSE);
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   GThread *thread;
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   fixture_release (fixture);
   thread = g_thread_new ("loop", run_loop, loop);
   wait_until (g_main_loop_is_running (loop));
@@ -795,8 +754,7 @@ test_iterated_elsewhere_rest (Fixture       *fixture,
   g_autoptr (Record) record = NULL;
 
   gmsg_router_set_budget (fixture->router, 0);
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
+  sender = start_pipe (fixture, &record);
   send_range (sender, 0, 3);
   g_main_context_iteration (fixture->context, FALSE);
   record_assert_range (record, 0, 1);
@@ -920,13 +878,12 @@ static void
 test_order_of_checks (Fixture       *fixture,
                       gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_pipe (fixture, &record);
   g_autoptr (GError) error = NULL;
   GMsgReceiver *receiver;
   ThreadData thread_data;
 
-  sender = open_pipe (fixture, &record);
   close_pipe (fixture, record);
   thread_data.router = fixture->router;
   thread_data.receiver = record->receiver;
@@ -1122,12 +1079,11 @@ test_notify_disposed (Fixture       *fixture,
                       gconstpointer  data)
 {
   g_autoptr (GString) seen = g_string_new (NULL);
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_pipe (fixture, &record);
   guint n_running = 0;
   guint n_n_pipes = 0;
 
-  sender = open_pipe (fixture, &record);
   g_signal_connect (fixture->router, "notify", G_CALLBACK (notify_state_cb), seen);
   g_signal_connect (fixture->router, "notify::running", G_CALLBACK (count_notify_cb), &n_running);
   g_signal_connect (fixture->router, "notify::n-pipes", G_CALLBACK (count_notify_cb), &n_n_pipes);
@@ -1204,8 +1160,7 @@ test_priority_applies (Fixture       *fixture,
   g_autoptr (Record) later_record = NULL;
 
   gmsg_router_set_max_latency (fixture->router, 0);
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
+  sender = start_pipe (fixture, &record);
   g_assert_cmpuint (n_before_idle (fixture, sender, record), ==, 0);
   gmsg_router_set_priority (fixture->router, 50);
   g_assert_cmpuint (n_before_idle (fixture, sender, record), ==, 1);
@@ -1216,8 +1171,7 @@ test_priority_applies (Fixture       *fixture,
   gmsg_router_stop (fixture->router, NULL);
   gmsg_router_set_priority (fixture->router, -20);
   gmsg_router_start (fixture->router, NULL);
-  later = open_pipe (fixture, &later_record);
-  gmsg_sender_start (later, NULL);
+  later = start_pipe (fixture, &later_record);
   g_assert_cmpuint (n_before_idle (fixture, later, later_record), ==, 1);
   close_pipe (fixture, later_record);
 }
@@ -1230,8 +1184,7 @@ test_budget_applies (Fixture       *fixture,
   g_autoptr (Record) record = NULL;
 
   gmsg_router_set_budget (fixture->router, 0);
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
+  sender = start_pipe (fixture, &record);
   send_range (sender, 0, 10);
   for (guint i = 1; i <= 5; i++)
     {
@@ -1317,14 +1270,12 @@ static void
 test_criticals (Fixture       *fixture,
                 gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
   g_autoptr (GError) error = NULL;
   g_autoptr (GError) set = g_error_new_literal (GMSG_ERROR, GMSG_ERROR_FULL, "set before");
   gpointer wrong = fixture->router;
   GMsgReceiver *receiver;
-
-  sender = open_pipe (fixture, &record);
 
   assert_critical ("*GMSG_IS_ROUTER*", g_assert_null (gmsg_router_get_context (NULL)));
   assert_critical ("*GMSG_IS_ROUTER*", g_assert_false (gmsg_router_get_running (NULL)));

@@ -56,11 +56,9 @@ static void
 test_life (Fixture       *fixture,
            gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
   g_autoptr (GError) error = NULL;
-
-  sender = open_pipe (fixture, &record);
 
   assert_state (sender, GMSG_SENDER_STATE_INITIAL);
   assert_send_fails (sender, GMSG_ERROR_NOT_STARTED);
@@ -96,10 +94,9 @@ static void
 test_life_closed (Fixture       *fixture,
                   gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
   close_pipe (fixture, record);
 
   assert_send_fails (sender, GMSG_ERROR_NOT_STARTED);
@@ -124,11 +121,10 @@ test_id (Fixture       *fixture,
 {
   for (guint64 id = 1; id <= 5; id++)
     {
-      g_autoptr (GMsgSender) sender = NULL;
       g_autoptr (Record) record = NULL;
+      g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
       guint64 read;
 
-      sender = open_pipe (fixture, &record);
       g_assert_cmpuint (gmsg_sender_get_id (sender), ==, id);
       g_assert_cmpuint (gmsg_receiver_get_id (record->receiver), ==, id);
       g_object_get (sender, "id", &read, NULL);
@@ -197,12 +193,10 @@ test_race (Fixture       *fixture,
 {
   for (guint i = 0; i < 20; i++)
     {
-      g_autoptr (GMsgSender) sender = NULL;
       g_autoptr (Record) record = NULL;
+      g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
       Race start = { 0, };
       Race stop = { 0, };
-
-      sender = open_pipe (fixture, &record);
 
       start.sender = sender;
       start.function = gmsg_sender_start;
@@ -250,13 +244,11 @@ static void
 test_send_and_stop (Fixture       *fixture,
                     gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   GThread *threads[4];
   Flood flood = { 0, };
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   flood.sender = sender;
   for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
     threads[i] = g_thread_new ("flood", flood_thread, &flood);
@@ -275,11 +267,9 @@ static void
 test_own_thread (Fixture       *fixture,
                  gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
 
-  sender = open_pipe (fixture, &record);
-  gmsg_sender_start (sender, NULL);
   send_range (sender, 0, 1000);
   record_assert_range (record, 0, 0);
   gmsg_sender_stop (sender, NULL);
@@ -330,16 +320,12 @@ static void
 test_own_thread_in_handler (Fixture       *fixture,
                             gconstpointer  data)
 {
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (GMsgSender) other = NULL;
   g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   g_autoptr (Record) other_record = NULL;
+  g_autoptr (GMsgSender) other = start_pipe (fixture, &other_record);
   Echo echo = { 0, };
 
-  sender = open_pipe (fixture, &record);
-  other = open_pipe (fixture, &other_record);
-  gmsg_sender_start (sender, NULL);
-  gmsg_sender_start (other, NULL);
   echo.sender = sender;
   echo.other = other;
   echo.other_record = other_record;
@@ -471,15 +457,14 @@ static void
 test_not_floating (Fixture       *fixture,
                    gconstpointer  data)
 {
-  g_autoptr (GMsgSender) first = NULL;
-  g_autoptr (GMsgSender) second = NULL;
   g_autoptr (Record) first_record = NULL;
+  g_autoptr (GMsgSender) first = open_pipe (fixture, &first_record);
   g_autoptr (Record) second_record = NULL;
+  g_autoptr (GMsgSender) second = open_bounded (fixture, 1, GMSG_OVERFLOW_DROP_OLDEST,
+                                                &second_record);
   GVariant *message;
   int n_freed = 0;
 
-  first = open_pipe (fixture, &first_record);
-  second = open_bounded (fixture, 1, GMSG_OVERFLOW_DROP_OLDEST, &second_record);
   message = g_variant_ref_sink (counted_message (&n_freed));
   g_signal_connect (first_record->receiver, "message", G_CALLBACK (same_message_cb), message);
   g_signal_connect (second_record->receiver, "message", G_CALLBACK (same_message_cb), message);
@@ -566,19 +551,16 @@ static void
 test_after_router (Fixture       *fixture,
                    gconstpointer  data)
 {
-  g_autoptr (GMsgSender) first = NULL;
-  g_autoptr (GMsgSender) second = NULL;
-  g_autoptr (GMsgSender) third = NULL;
-  g_autoptr (GMsgSender) unused = NULL;
   g_autoptr (Record) first_record = NULL;
+  g_autoptr (GMsgSender) first = open_pipe (fixture, &first_record);
   g_autoptr (Record) second_record = NULL;
+  g_autoptr (GMsgSender) second = open_bounded (fixture, 1, GMSG_OVERFLOW_BLOCK, &second_record);
   g_autoptr (Record) third_record = NULL;
+  g_autoptr (GMsgSender) third = open_bounded (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST,
+                                               &third_record);
   g_autoptr (Record) unused_record = NULL;
+  g_autoptr (GMsgSender) unused = open_pipe (fixture, &unused_record);
 
-  first = open_pipe (fixture, &first_record);
-  second = open_bounded (fixture, 1, GMSG_OVERFLOW_BLOCK, &second_record);
-  third = open_bounded (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST, &third_record);
-  unused = open_pipe (fixture, &unused_record);
   gmsg_router_stop (fixture->router, NULL);
   assert_warning ("*4 unclosed pipes");
 

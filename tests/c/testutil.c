@@ -6,18 +6,40 @@
 
 #include "testutil.h"
 
-static GMutex warnings_lock;
-static GQueue warnings = G_QUEUE_INIT; /* (element-type utf8); warnings_lock */
+/* What the library has logged at one level. */
+typedef struct
+{
+  GMutex lock;
+  GQueue messages; /* (element-type utf8); protected by lock */
+} Capture;
 
+static Capture warnings = { .messages = G_QUEUE_INIT };
+static Capture refusals = { .messages = G_QUEUE_INIT };
+
+/* Runs in the thread that logs. */
 static void
 capture_cb (const char     *domain,
             GLogLevelFlags  level,
             const char     *message,
             gpointer        user_data)
 {
-  g_mutex_lock (&warnings_lock);
-  g_queue_push_tail (&warnings, g_strdup (message));
-  g_mutex_unlock (&warnings_lock);
+  Capture *capture = user_data;
+
+  g_mutex_lock (&capture->lock);
+  g_queue_push_tail (&capture->messages, g_strdup (message));
+  g_mutex_unlock (&capture->lock);
+}
+
+static char *
+capture_take (Capture *capture)
+{
+  char *message;
+
+  g_mutex_lock (&capture->lock);
+  message = g_queue_pop_head (&capture->messages);
+  g_mutex_unlock (&capture->lock);
+
+  return message;
 }
 
 void
@@ -28,19 +50,13 @@ test_init (int    *argc,
 
   /* GTest makes warnings fatal; here they are part of what is promised. */
   g_log_set_always_fatal (G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
-  g_log_set_handler ("GMsgRouter", G_LOG_LEVEL_WARNING, capture_cb, NULL);
+  g_log_set_handler ("GMsgRouter", G_LOG_LEVEL_WARNING, capture_cb, &warnings);
 }
 
 char *
 take_warning (void)
 {
-  char *message;
-
-  g_mutex_lock (&warnings_lock);
-  message = g_queue_pop_head (&warnings);
-  g_mutex_unlock (&warnings_lock);
-
-  return message;
+  return capture_take (&warnings);
 }
 
 void
@@ -61,6 +77,40 @@ assert_no_warning (void)
 
   if (message != NULL)
     g_error ("expected no warning, found “%s”", message);
+}
+
+void
+forget_warnings (void)
+{
+  char *message;
+
+  while ((message = take_warning ()) != NULL)
+    g_free (message);
+}
+
+void
+capture_refusals (void)
+{
+  g_log_set_handler ("GMsgRouter", G_LOG_LEVEL_MESSAGE, capture_cb, &refusals);
+}
+
+void
+assert_refusal (const char *pattern)
+{
+  g_autofree char *message = NULL;
+
+  wait_until ((message = capture_take (&refusals)) != NULL);
+  if (!g_pattern_match_simple (pattern, message))
+    g_error ("expected the message “%s”, found “%s”", pattern, message);
+}
+
+void
+assert_no_refusal (void)
+{
+  g_autofree char *message = capture_take (&refusals);
+
+  if (message != NULL)
+    g_error ("expected no message, found “%s”", message);
 }
 
 void
@@ -155,15 +205,42 @@ record_assert_range (Record *record,
 }
 
 GMsgSender *
+open_receiver (Fixture       *fixture,
+               guint          capacity,
+               GMsgOverflow   overflow,
+               GMsgReceiver **receiver)
+{
+  g_autoptr (GError) error = NULL;
+  GMsgSender *sender;
+
+  *receiver = NULL;
+  if (capacity == 0)
+    sender = gmsg_router_pipe (fixture->router, receiver, &error);
+  else
+    sender = gmsg_router_pipe_bounded (fixture->router, capacity, overflow, receiver, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (sender);
+
+  return sender;
+}
+
+void
+close_receiver (Fixture      *fixture,
+                GMsgReceiver *receiver)
+{
+  g_autoptr (GError) error = NULL;
+
+  gmsg_router_close_pipe (fixture->router, receiver, &error);
+  g_assert_no_error (error);
+}
+
+GMsgSender *
 open_pipe (Fixture  *fixture,
            Record  **record)
 {
-  g_autoptr (GError) error = NULL;
-  GMsgReceiver *receiver = NULL;
-  GMsgSender *sender = gmsg_router_pipe (fixture->router, &receiver, &error);
+  GMsgReceiver *receiver;
+  GMsgSender *sender = open_receiver (fixture, 0, 0, &receiver);
 
-  g_assert_no_error (error);
-  g_assert_nonnull (sender);
   *record = record_new (fixture, receiver);
 
   return sender;
@@ -175,14 +252,45 @@ open_bounded (Fixture       *fixture,
               GMsgOverflow   overflow,
               Record       **record)
 {
-  g_autoptr (GError) error = NULL;
-  GMsgReceiver *receiver = NULL;
-  GMsgSender *sender = gmsg_router_pipe_bounded (fixture->router, capacity, overflow,
-                                                 &receiver, &error);
+  GMsgReceiver *receiver;
+  GMsgSender *sender;
 
-  g_assert_no_error (error);
-  g_assert_nonnull (sender);
+  g_assert_cmpuint (capacity, >, 0);
+  sender = open_receiver (fixture, capacity, overflow, &receiver);
   *record = record_new (fixture, receiver);
+
+  return sender;
+}
+
+static void
+start (GMsgSender *sender)
+{
+  g_autoptr (GError) error = NULL;
+
+  gmsg_sender_start (sender, &error);
+  g_assert_no_error (error);
+}
+
+GMsgSender *
+start_pipe (Fixture  *fixture,
+            Record  **record)
+{
+  GMsgSender *sender = open_pipe (fixture, record);
+
+  start (sender);
+
+  return sender;
+}
+
+GMsgSender *
+start_bounded (Fixture       *fixture,
+               guint          capacity,
+               GMsgOverflow   overflow,
+               Record       **record)
+{
+  GMsgSender *sender = open_bounded (fixture, capacity, overflow, record);
+
+  start (sender);
 
   return sender;
 }
@@ -191,10 +299,7 @@ void
 close_pipe (Fixture *fixture,
             Record  *record)
 {
-  g_autoptr (GError) error = NULL;
-
-  gmsg_router_close_pipe (fixture->router, record->receiver, &error);
-  g_assert_no_error (error);
+  close_receiver (fixture, record->receiver);
 }
 
 void
@@ -215,6 +320,30 @@ send_range (GMsgSender *sender,
 {
   for (guint i = 0; i < n_values; i++)
     send_value (sender, first + (gint32) i);
+}
+
+gpointer
+unref_thread (gpointer object)
+{
+  g_object_unref (object);
+
+  return NULL;
+}
+
+void
+drop_in_thread (gpointer object)
+{
+  g_thread_join (g_thread_new ("drop", unref_thread, object));
+}
+
+void
+count_notify_cb (GObject    *object,
+                 GParamSpec *pspec,
+                 gpointer    user_data)
+{
+  guint *n_notified = user_data;
+
+  (*n_notified)++;
 }
 
 void

@@ -27,15 +27,24 @@ void      fixture_set_up          (Fixture      *fixture,
 void      fixture_tear_down       (Fixture      *fixture,
                                    gconstpointer data);
 
-/* The name is the test's path; @function takes a Fixture and nothing. */
+/* The name is the test's path; @function takes a Fixture and nothing, or one datum. */
 #define fixture_test(path, function)                                           \
-  g_test_add (path, Fixture, NULL, fixture_set_up, function, fixture_tear_down)
+  fixture_test_with (path, NULL, function)
+#define fixture_test_with(path, datum, function)                               \
+  g_test_add (path, Fixture, datum, fixture_set_up, function, fixture_tear_down)
 
 /* Warnings of the library are captured, from every thread. A test names each that it
  * expects; at its end there must be none left. */
 void      assert_warning          (const char   *pattern);
 void      assert_no_warning       (void);
 char     *take_warning            (void);
+void      forget_warnings         (void);
+
+/* What the library refuses is logged as messages. A program that says so here captures
+ * them, from every thread; assert_refusal() waits for the next. */
+void      capture_refusals        (void);
+void      assert_refusal          (const char   *pattern);
+void      assert_no_refusal       (void);
 
 /* What a receiver has emitted. */
 typedef struct
@@ -56,12 +65,30 @@ void      record_assert_range     (Record       *record,
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Record, record_free)
 
+/* For a test that connects handlers of its own. A capacity of 0: unbounded. */
+GMsgSender *open_receiver         (Fixture      *fixture,
+                                   guint         capacity,
+                                   GMsgOverflow  overflow,
+                                   GMsgReceiver **receiver);
+void      close_receiver          (Fixture      *fixture,
+                                   GMsgReceiver *receiver);
+
+/* The sender is yet to be started ... */
 GMsgSender *open_pipe             (Fixture      *fixture,
                                    Record      **record);
 GMsgSender *open_bounded          (Fixture      *fixture,
                                    guint         capacity,
                                    GMsgOverflow  overflow,
                                    Record      **record);
+
+/* ... and is open. */
+GMsgSender *start_pipe            (Fixture      *fixture,
+                                   Record      **record);
+GMsgSender *start_bounded         (Fixture      *fixture,
+                                   guint         capacity,
+                                   GMsgOverflow  overflow,
+                                   Record      **record);
+
 void      close_pipe              (Fixture      *fixture,
                                    Record       *record);
 
@@ -71,6 +98,15 @@ void      send_value              (GMsgSender   *sender,
 void      send_range              (GMsgSender   *sender,
                                    gint32        first,
                                    guint         n_values);
+
+/* Drops a reference on a thread of its own, and waits for that thread. */
+void      drop_in_thread          (gpointer      object);
+gpointer  unref_thread            (gpointer      object);
+
+/* A handler of notifications; @user_data is a guint. */
+void      count_notify_cb         (GObject      *object,
+                                   GParamSpec   *pspec,
+                                   gpointer      user_data);
 
 /* Iterates while anything is ready. */
 void      iterate_all             (GMainContext *context);

@@ -34,41 +34,6 @@ enum
 
 #define SECRET "00112233445566778899aabbccddeeff"
 
-static GMutex refusals_lock;
-static GQueue refusals = G_QUEUE_INIT; /* (element-type utf8); refusals_lock */
-
-static void
-refusal_cb (const char     *domain,
-            GLogLevelFlags  level,
-            const char     *message,
-            gpointer        user_data)
-{
-  g_mutex_lock (&refusals_lock);
-  g_queue_push_tail (&refusals, g_strdup (message));
-  g_mutex_unlock (&refusals_lock);
-}
-
-static char *
-take_refusal (void)
-{
-  char *message;
-
-  g_mutex_lock (&refusals_lock);
-  message = g_queue_pop_head (&refusals);
-  g_mutex_unlock (&refusals_lock);
-  return message;
-}
-
-static void
-assert_refusal (const char *pattern)
-{
-  g_autofree char *message = NULL;
-
-  wait_until ((message = take_refusal ()) != NULL);
-  if (!g_pattern_match_simple (pattern, message))
-    g_error ("expected the message “%s”, found “%s”", pattern, message);
-}
-
 /* Bytes, put together by hand: nothing of the library is used. */
 
 static void
@@ -370,15 +335,11 @@ peer_new (Fixture      *fixture,
           GMsgOverflow  overflow)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autofree char *address = NULL;
   Peer *peer = g_new0 (Peer, 1);
+  g_autoptr (GMsgSender) sender = open_receiver (fixture, capacity, overflow, &peer->receiver);
+  g_autofree char *address = NULL;
   const char *path, *pipe;
 
-  sender = capacity == 0 ? gmsg_router_pipe (fixture->router, &peer->receiver, &error)
-                         : gmsg_router_pipe_bounded (fixture->router, capacity, overflow,
-                                                     &peer->receiver, &error);
-  g_assert_no_error (error);
   address = gmsg_sender_dup_address (sender, &error);
   g_assert_no_error (error);
 
@@ -450,10 +411,7 @@ static void
 peer_close (Fixture *fixture,
             Peer    *peer)
 {
-  g_autoptr (GError) error = NULL;
-
-  gmsg_router_close_pipe (fixture->router, peer->receiver, &error);
-  g_assert_no_error (error);
+  close_receiver (fixture, peer->receiver);
 }
 
 /* Sends and receives one message: the pipe is as it should be. */
@@ -964,7 +922,7 @@ test_hang_up_early (Fixture       *fixture,
   peer_open (peer);
   peer_assert_works (fixture, peer);
   peer_close (fixture, peer);
-  g_assert_null (take_refusal ());
+  assert_no_refusal ();
 }
 
 /* Promise 19: else what arrives is a prefix, and then PEER_LOST: cut at every byte. */
@@ -2205,7 +2163,7 @@ main (int    argc,
   static const char *floods[] = { "numbers", "empty", "large", "types" };
 
   test_init (&argc, &argv);
-  g_log_set_handler ("GMsgRouter", G_LOG_LEVEL_MESSAGE, refusal_cb, NULL);
+  capture_refusals ();
 
   fixture_test ("/wire/p19/by-hand", test_by_hand);
   fixture_test ("/wire/p19/slowly", test_slowly);
@@ -2213,7 +2171,7 @@ main (int    argc,
     {
       g_autofree char *path = g_strdup_printf ("/wire/p20/bad-frame/%s", bad_frames[i].name);
 
-      g_test_add (path, Fixture, GUINT_TO_POINTER (i), fixture_set_up, test_bad_frame, fixture_tear_down);
+      fixture_test_with (path, GUINT_TO_POINTER (i), test_bad_frame);
     }
   fixture_test ("/wire/p20/bad-hello", test_bad_hello);
   fixture_test ("/wire/p20/hang-up-early", test_hang_up_early);
@@ -2229,7 +2187,7 @@ main (int    argc,
     {
       g_autofree char *path = g_strdup_printf ("/wire/p20/flood/%s", floods[i]);
 
-      g_test_add (path, Fixture, GUINT_TO_POINTER (i), fixture_set_up, test_flood, fixture_tear_down);
+      fixture_test_with (path, GUINT_TO_POINTER (i), test_flood);
     }
   fixture_test ("/wire/p20/flood-ends", test_flood_ends);
   fixture_test ("/wire/p12/many", test_many);

@@ -68,8 +68,7 @@ say (int n)
   expect (write (STDOUT_FILENO, line, strlen (line)) > 0);
 }
 
-/* Waits until the standard input ends. */
-static void
+void
 wait_for_input_end (void)
 {
   char buffer[64];

@@ -21,8 +21,11 @@ typedef enum
 
 /* Does the work called @name, and owns @sender; returns what the work is to find out, or 0.
  * Messages are int32. */
-int work_run (GMsgSender *sender,
-              const char *name,
-              int         n);
+int  work_run           (GMsgSender *sender,
+                         const char *name,
+                         int         n);
+
+/* Waits until the standard input ends. */
+void wait_for_input_end (void);
 
 G_END_DECLS

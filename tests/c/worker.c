@@ -6,7 +6,6 @@
 
 #include "work.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,17 +48,6 @@ run_router (guint capacity)
   fflush (stdout);
   while (TRUE)
     g_main_context_iteration (NULL, TRUE);
-}
-
-static void
-wait_for_input_end (void)
-{
-  char buffer[64];
-  gssize n_read;
-
-  do
-    n_read = read (STDIN_FILENO, buffer, sizeof buffer);
-  while (n_read > 0 || (n_read < 0 && errno == EINTR));
 }
 
 /* Opens the pipe with one descriptor more at each try. */
