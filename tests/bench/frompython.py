@@ -12,7 +12,7 @@ import threading
 import time
 
 import gi
-from gi.repository import GLib, GObject
+from gi.repository import Gio, GLib, GObject
 
 
 class Emitter(GObject.Object):
@@ -31,6 +31,18 @@ class Counter:
         self.n_left -= 1
         if self.n_left == 0:
             self.end()
+
+
+class Floor:
+    """One call from Python to C, and one emission from C to Python, with neither a queue nor a loop between them."""
+
+    def __init__(self, n):
+        self.action = Gio.SimpleAction.new("message", GLib.VariantType("x"))
+        self.action.connect("activate", Counter(n, lambda: None).message_cb)
+        self.send = self.action.activate
+
+    def run(self):
+        pass
 
 
 class IdleAdd:
@@ -83,7 +95,7 @@ class Router:
         self.router.stop()
 
 
-VARIANTS = {"GLib.idle_add": IdleAdd, "call_soon_threadsafe": Asyncio, "gmsgrouter": Router}
+VARIANTS = {"floor": Floor, "GLib.idle_add": IdleAdd, "call_soon_threadsafe": Asyncio, "gmsgrouter": Router}
 
 
 def main():
@@ -92,6 +104,8 @@ def main():
     parser.add_argument("--messages", type=int, default=20000)
     parser.add_argument("--thread", action="store_true", help="send from a thread, while the loop runs")
     options = parser.parse_args()
+    if options.thread and options.variant == "floor":
+        parser.error("the floor has one thread")
 
     way = VARIANTS[options.variant](options.messages)
     messages = [GLib.Variant.new_int64(i) for i in range(options.messages)]
@@ -112,8 +126,10 @@ def main():
         send_all()
         sent = time.perf_counter()
         way.run()
-        result = {"send_us": 1e6 * (sent - start) / options.messages,
-                  "deliver_us": 1e6 * (time.perf_counter() - sent) / options.messages}
+        result = {}
+        if options.variant != "floor":
+            result = {"send_us": 1e6 * (sent - start) / options.messages,
+                      "deliver_us": 1e6 * (time.perf_counter() - sent) / options.messages}
     result["us"] = 1e6 * (time.perf_counter() - start) / options.messages
     print(json.dumps(result))
 

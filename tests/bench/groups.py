@@ -42,7 +42,7 @@ def alternatives(build_dir):
 
 
 def throughput(build_dir, quick):
-    n = 50000 if quick else 200000
+    n = 50000 if quick else 500000
     cases = [("floor", "1", *message_command(build_dir, "throughput", "floor", messages=n))]
     for senders in SENDERS:
         for variant in ["gmsgrouter", *alternatives(build_dir)]:
@@ -54,7 +54,7 @@ def throughput(build_dir, quick):
 
 
 def bounded(build_dir, quick):
-    n = 50000 if quick else 200000
+    n = 50000 if quick else 500000
     cases = [("floor", "", *message_command(build_dir, "throughput", "floor", messages=n)),
              ("gmsgrouter", "unbounded", *message_command(build_dir, "throughput", "gmsgrouter", messages=n))]
     for variant in ["gmsgrouter", *(name for name in others(build_dir) if name == "ZeroMQ")]:
@@ -126,9 +126,10 @@ def python(build_dir, quick):
     if overrides.exists():
         variants.append(("gmsgrouter with overrides", "gmsgrouter",
                          binding_environment(build_dir, PYTHONPATH=str(overrides))))
-    return [(label, point, [*script, variant, *arguments], environment)
-            for label, variant, environment in variants
-            for point, arguments in (("one thread", []), ("from a thread", ["--thread"]))]
+    return [("floor", "one thread", [*script, "floor"], raw),
+            *((label, point, [*script, variant, *arguments], environment)
+              for label, variant, environment in variants
+              for point, arguments in (("one thread", []), ("from a thread", ["--thread"])))]
 
 
 def javascript(build_dir, quick):

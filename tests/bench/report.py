@@ -95,15 +95,19 @@ def throughput_table(group):
                         table(["wake-ups per 1,000 messages", *headings[1:]], wakes)])
 
 
-def list_table(columns, point_heading=None):
-    """Rows of variants, or of variants at points; columns of metrics."""
+def list_table(columns, point_heading=None, floor=None):
+    """Rows of variants, or of variants at points; columns of metrics, and what the last is of the floor's."""
     def make(group):
         rows = []
-        for variant, point in sorted(group.rounds[0], key=lambda key: ORDER.index(key[0])):
+        for case in sorted(group.rounds[0], key=lambda key: ORDER.index(key[0])):
+            variant, point = case
             cells = [show_quartiles(group.values(variant, point, metric))
-                     if metric in group.rounds[0][variant, point] else "" for metric, _ in columns]
+                     if metric in group.rounds[0][case] else "" for metric, _ in columns]
+            if floor is not None:
+                cells.append(show_quartiles(group.ratios(case, floor, columns[-1][0])) if case != floor else "")
             rows.append([label(variant), *([point] if point_heading else []), *cells])
-        return table(["", *([point_heading] if point_heading else []), *(heading for _, heading in columns)], rows)
+        headings = [heading for _, heading in columns] + (["times the floor"] if floor is not None else [])
+        return table(["", *([point_heading] if point_heading else []), *headings], rows)
     return make
 
 
@@ -165,7 +169,7 @@ TABLES = {
     "payload": ("Larger messages, one sender", floor_table),
     "processes": ("From another process", floor_table),
     "python": ("From Python", list_table([("send_us", "µs to send"), ("deliver_us", "µs to deliver"),
-                                          ("us", "µs in all")], "where it is sent")),
+                                          ("us", "µs in all")], "where it is sent", ("floor", "one thread"))),
     "javascript": ("From JavaScript", list_table([("send_us", "µs to send"), ("deliver_us", "µs to deliver"),
                                                   ("us", "µs in all")])),
     "frames": ("Frames", frames_table),
