@@ -105,8 +105,7 @@ assert_full (GMsgSender *sender)
   g_autoptr (GError) error = NULL;
 
   g_assert_false (gmsg_sender_send (sender, g_variant_new_int32 (-1), &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_FULL);
-  g_assert_cmpuint (strlen (error->message), >, 10);
+  assert_failed (&error, GMSG_ERROR_FULL);
 }
 
 static void
@@ -119,8 +118,7 @@ assert_invalid (Fixture      *fixture,
 
   g_assert_null (gmsg_router_pipe_bounded (fixture->router, capacity, overflow, &receiver,
                                            &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT);
-  g_assert_cmpuint (strlen (error->message), >, 10);
+  assert_failed (&error, GMSG_ERROR_INVALID_ARGUMENT);
   g_assert_null (receiver);
   g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 0);
 }

@@ -162,6 +162,15 @@ sink_wait_finished (Fixture *fixture,
   iterate_until (fixture->context, sink->n_finished > 0);
 }
 
+/* Waits for finished, which comes without an error. */
+static void
+sink_wait_clean_end (Fixture *fixture,
+                     Sink    *sink)
+{
+  sink_wait_finished (fixture, sink);
+  g_assert_no_error (sink->error);
+}
+
 static void
 sink_assert_lost (Sink       *sink,
                   const char *pattern)
@@ -395,8 +404,7 @@ test_clean (Fixture       *fixture,
   GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
   Worker *worker = worker_new (GPOINTER_TO_INT (data), sender, "send", 5000);
 
-  sink_wait_finished (fixture, sink);
-  g_assert_no_error (sink->error);
+  sink_wait_clean_end (fixture, sink);
   sink_assert_range (sink, 5000);
   g_assert_cmpuint (gmsg_receiver_get_n_dropped (sink->receiver), ==, 0);
   g_assert_cmpint (worker_join (worker), ==, 0);
@@ -414,8 +422,7 @@ test_states (Fixture       *fixture,
   GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
   Worker *worker = worker_new (GPOINTER_TO_INT (data), sender, "states", 2);
 
-  sink_wait_finished (fixture, sink);
-  g_assert_no_error (sink->error);
+  sink_wait_clean_end (fixture, sink);
   sink_assert_range (sink, 0);
   g_assert_cmpint (worker_join (worker), ==, 0);
   sink_close (fixture, sink);
@@ -434,8 +441,7 @@ test_dropped (Fixture       *fixture,
       GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
       Worker *worker = worker_new (GPOINTER_TO_INT (data), sender, names[i], 3000);
 
-      sink_wait_finished (fixture, sink);
-      g_assert_no_error (sink->error);
+      sink_wait_clean_end (fixture, sink);
       sink_assert_range (sink, i == 0 ? 3000 : 0);
       g_assert_cmpint (worker_join (worker), ==, 0);
       sink_close (fixture, sink);
@@ -452,8 +458,7 @@ test_threads (Fixture       *fixture,
   Worker *worker = worker_new (GPOINTER_TO_INT (data), sender, "threads", 500);
   int next[4] = { 0 };
 
-  sink_wait_finished (fixture, sink);
-  g_assert_no_error (sink->error);
+  sink_wait_clean_end (fixture, sink);
   g_assert_cmpuint (sink->values->len, ==, 2000);
   for (guint i = 0; i < sink->values->len; i++)
     {
@@ -476,8 +481,7 @@ test_block (Fixture       *fixture,
       GMsgSender *sender = new_pipe (fixture, capacity, GMSG_OVERFLOW_BLOCK, &sink);
       Worker *worker = worker_new (GPOINTER_TO_INT (data), sender, "send", 1000);
 
-      sink_wait_finished (fixture, sink);
-      g_assert_no_error (sink->error);
+      sink_wait_clean_end (fixture, sink);
       sink_assert_range (sink, 1000);
       g_assert_cmpint (worker_join (worker), ==, 0);
       sink_close (fixture, sink);
@@ -497,8 +501,7 @@ test_fail (Fixture       *fixture,
       /* The router does not deliver meanwhile, so that the number is exact. */
       g_assert_cmpint (worker_join (worker), ==, capacity);
       g_assert_cmpuint (sink->values->len, ==, 0);
-      sink_wait_finished (fixture, sink);
-      g_assert_no_error (sink->error);
+      sink_wait_clean_end (fixture, sink);
       sink_assert_range (sink, capacity);
       sink_close (fixture, sink);
     }
@@ -516,8 +519,7 @@ test_drop_oldest (Fixture       *fixture,
       gint32 last = -1;
 
       g_assert_cmpint (worker_join (worker), ==, 0);
-      sink_wait_finished (fixture, sink);
-      g_assert_no_error (sink->error);
+      sink_wait_clean_end (fixture, sink);
 
       /* The newest survive, in order, and the others are counted, wherever they went. */
       g_assert_cmpuint (sink->values->len, >=, capacity);
@@ -543,8 +545,7 @@ test_stop_blocked (Fixture       *fixture,
   Worker *worker = worker_new (GPOINTER_TO_INT (data), sender, "stop-blocked", 5);
 
   g_assert_cmpint (worker_join (worker), ==, 5);
-  sink_wait_finished (fixture, sink);
-  g_assert_no_error (sink->error);
+  sink_wait_clean_end (fixture, sink);
   sink_assert_range (sink, 5);
   sink_close (fixture, sink);
 }
@@ -574,8 +575,7 @@ test_cancel (Fixture       *fixture,
       worker = worker_new (GPOINTER_TO_INT (data), sender, names[i], 20);
       iterate_until (fixture->context, sink->values->len >= 20);
       gmsg_receiver_cancel (sink->receiver);
-      sink_wait_finished (fixture, sink);
-      g_assert_no_error (sink->error);
+      sink_wait_clean_end (fixture, sink);
       sink_assert_prefix (sink);
       g_assert_cmpint (worker_join (worker), ==, 0);
       sink_close (fixture, sink);
@@ -597,8 +597,7 @@ test_cancel_early (Fixture       *fixture,
 
       gmsg_receiver_cancel (sink->receiver);
       worker = worker_new (GPOINTER_TO_INT (data), sender, names[i], 0);
-      sink_wait_finished (fixture, sink);
-      g_assert_no_error (sink->error);
+      sink_wait_clean_end (fixture, sink);
       sink_assert_prefix (sink);
       g_assert_cmpint (worker_join (worker), ==, 0);
       sink_close (fixture, sink);
@@ -697,8 +696,7 @@ test_large (Fixture       *fixture,
       GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
       Worker *worker = worker_new (GPOINTER_TO_INT (data), sender, "large", sizes[i]);
 
-      sink_wait_finished (fixture, sink);
-      g_assert_no_error (sink->error);
+      sink_wait_clean_end (fixture, sink);
       g_assert_cmpuint (gmsg_receiver_get_n_received (sink->receiver), ==, 1);
       g_assert_cmpuint (sink->n_bytes, ==, (gsize) sizes[i]);
       g_assert_cmpint (worker_join (worker), ==, 0);
@@ -716,8 +714,7 @@ test_too_large (Fixture       *fixture,
 
   gmsg_router_set_max_message_size (fixture->router, 20000);
   worker = worker_new (GPOINTER_TO_INT (data), sender, "too-large", 20000);
-  sink_wait_finished (fixture, sink);
-  g_assert_no_error (sink->error);
+  sink_wait_clean_end (fixture, sink);
   sink_assert_range (sink, 1);
   g_assert_cmpint (worker_join (worker), ==, 0);
   sink_close (fixture, sink);
@@ -760,8 +757,7 @@ test_pull (Fixture       *fixture,
         g_assert_cmpint (g_variant_get_int32 (message), ==, i);
     }
   g_assert_cmpint (worker_join (worker), ==, 0);
-  sink_wait_finished (fixture, sink);
-  g_assert_no_error (sink->error);
+  sink_wait_clean_end (fixture, sink);
   sink_close (fixture, sink);
 }
 
@@ -787,8 +783,7 @@ test_blocks_worker (Fixture       *fixture,
       g_assert_cmpint (read_number (process), ==, i);
     }
 
-  sink_wait_finished (fixture, sink);
-  g_assert_no_error (sink->error);
+  sink_wait_clean_end (fixture, sink);
   sink_assert_range (sink, 10);
   sink_close (fixture, sink);
 }
@@ -909,8 +904,7 @@ test_grandchild_holds (Fixture       *fixture,
 
   /* The exit would have been waited for in vain by then. */
   g_assert_false (gmsg_router_route_until (fixture->router, 300 * 1000, never, NULL, &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT);
-  g_clear_error (&error);
+  assert_failed (&error, GMSG_ERROR_TIMED_OUT);
   g_assert_cmpuint (sink->n_finished, ==, 0);
 
   gmsg_receiver_cancel (sink->receiver);
@@ -941,8 +935,7 @@ test_grandchild_takes_over (Fixture       *fixture,
   process = spawn_full (sender, G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE, argv);
   g_assert_cmpint (read_number (process), ==, 0);
   close_input (process);
-  sink_wait_finished (fixture, sink);
-  g_assert_no_error (sink->error);
+  sink_wait_clean_end (fixture, sink);
   sink_assert_range (sink, 30);
   sink_close (fixture, sink);
   g_assert_cmpint (g_rmdir (directory), ==, 0);
@@ -970,15 +963,13 @@ test_spawn_fails (Fixture       *fixture,
     }
 
   g_assert_null (gmsg_sender_spawn (sender, NULL, nothing, &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT);
-  g_clear_error (&error);
+  assert_failed (&error, GMSG_ERROR_INVALID_ARGUMENT);
 
   /* Still good for this process. */
   g_assert_true (gmsg_sender_start (sender, &error));
   send_range (sender, 0, 3);
   g_assert_true (gmsg_sender_stop (sender, &error));
-  sink_wait_finished (fixture, sink);
-  g_assert_no_error (sink->error);
+  sink_wait_clean_end (fixture, sink);
   sink_assert_range (sink, 3);
   sink_close (fixture, sink);
 }
@@ -995,8 +986,7 @@ test_spawn_fails_then_works (Fixture       *fixture,
 
   g_assert_null (gmsg_sender_spawn (sender, NULL, nowhere, NULL));
   process = spawn (sender, G_SUBPROCESS_FLAGS_NONE, "send", 30);
-  sink_wait_finished (fixture, sink);
-  g_assert_no_error (sink->error);
+  sink_wait_clean_end (fixture, sink);
   sink_assert_range (sink, 30);
   sink_close (fixture, sink);
 }
@@ -1012,8 +1002,7 @@ test_spawn_fails_then_dropped (Fixture       *fixture,
 
   g_assert_null (gmsg_sender_spawn (sender, NULL, nowhere, NULL));
   g_clear_object (&sender);
-  sink_wait_finished (fixture, sink);
-  g_assert_no_error (sink->error);
+  sink_wait_clean_end (fixture, sink);
   sink_close (fixture, sink);
 }
 
@@ -1038,8 +1027,7 @@ test_launcher (Fixture       *fixture,
       g_assert_no_error (error);
       g_assert_cmpstr (g_subprocess_launcher_getenv (launcher, "GMSG_ADDRESS"), ==,
                        i < 3 ? NULL : "mine");
-      sink_wait_finished (fixture, sink);
-      g_assert_no_error (sink->error);
+      sink_wait_clean_end (fixture, sink);
       sink_assert_range (sink, 10);
       sink_close (fixture, sink);
     }
@@ -1083,20 +1071,15 @@ test_exported (Fixture       *fixture,
   const char *argv[] = { worker_path, "send", "10", NULL };
 
   g_assert_false (gmsg_sender_start (sender, &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_EXPORTED);
-  g_clear_error (&error);
+  assert_failed (&error, GMSG_ERROR_EXPORTED);
   g_assert_false (gmsg_sender_send (sender, g_variant_new_int32 (1), &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_EXPORTED);
-  g_clear_error (&error);
+  assert_failed (&error, GMSG_ERROR_EXPORTED);
   g_assert_false (gmsg_sender_stop (sender, &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_EXPORTED);
-  g_clear_error (&error);
+  assert_failed (&error, GMSG_ERROR_EXPORTED);
   g_assert_null (gmsg_sender_dup_address (sender, &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_EXPORTED);
-  g_clear_error (&error);
+  assert_failed (&error, GMSG_ERROR_EXPORTED);
   g_assert_null (gmsg_sender_spawn (sender, NULL, argv, &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_EXPORTED);
-  g_clear_error (&error);
+  assert_failed (&error, GMSG_ERROR_EXPORTED);
   g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_EXPORTED);
 
   /* Dropping it changes nothing. */
@@ -1109,20 +1092,16 @@ test_exported (Fixture       *fixture,
   g_assert_no_error (error);
   g_assert_cmpuint (gmsg_sender_get_id (there), ==, 1);
   g_assert_null (gmsg_sender_dup_address (there, &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED);
-  g_clear_error (&error);
+  assert_failed (&error, GMSG_ERROR_NOT_SUPPORTED);
   g_assert_null (gmsg_sender_spawn (there, NULL, argv, &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED);
-  g_clear_error (&error);
+  assert_failed (&error, GMSG_ERROR_NOT_SUPPORTED);
 
   g_assert_true (gmsg_sender_start (there, &error));
   g_assert_null (gmsg_sender_dup_address (there, &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED);
-  g_clear_error (&error);
+  assert_failed (&error, GMSG_ERROR_ALREADY_STARTED);
   send_range (there, 0, 5);
   g_assert_true (gmsg_sender_stop (there, &error));
-  sink_wait_finished (fixture, sink);
-  g_assert_no_error (sink->error);
+  sink_wait_clean_end (fixture, sink);
   sink_assert_range (sink, 5);
   sink_close (fixture, sink);
 }
@@ -1221,8 +1200,7 @@ test_used_twice (Fixture       *fixture,
 
   g_string_replace (other_pipe, "pipe=1", "pipe=2", 1);
   g_assert_null (gmsg_sender_new_for_address (other_pipe->str, &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
-  g_clear_error (&error);
+  assert_failed (&error, GMSG_ERROR_CONNECTION);
   assert_refusal ("refusing a connection: *wrong, used or late*");
 
   /* That has not used it up. */
@@ -1231,8 +1209,7 @@ test_used_twice (Fixture       *fixture,
   for (int i = 0; i < 2; i++)
     {
       g_assert_null (gmsg_sender_new_for_address (address, &error));
-      g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
-      g_clear_error (&error);
+      assert_failed (&error, GMSG_ERROR_CONNECTION);
       assert_refusal ("refusing a connection: *wrong, used or late*");
 
       if (i == 0)
@@ -1376,8 +1353,7 @@ test_listen (Fixture       *fixture,
 
   gmsg_router_stop (fixture->router, NULL);
   g_assert_false (gmsg_router_listen (fixture->router, listen_address, &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING);
-  g_clear_error (&error);
+  assert_failed (&error, GMSG_ERROR_NOT_RUNNING);
 
   for (int i = 0; i < 2; i++)
     {
@@ -1388,16 +1364,14 @@ test_listen (Fixture       *fixture,
       assert_mode (path, S_IFSOCK | 0600);
 
       g_assert_false (gmsg_router_listen (fixture->router, listen_address, &error));
-      g_assert_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED);
-      g_clear_error (&error);
+      assert_failed (&error, GMSG_ERROR_ALREADY_STARTED);
       if (i == 0)
         gmsg_router_stop (fixture->router, NULL);
     }
 
   sender = new_pipe (fixture, 0, 0, &sink);
   process = spawn (sender, G_SUBPROCESS_FLAGS_NONE, "send", 4);
-  sink_wait_finished (fixture, sink);
-  g_assert_no_error (sink->error);
+  sink_wait_clean_end (fixture, sink);
   sink_assert_range (sink, 4);
   sink_close (fixture, sink);
   g_clear_object (&sender);
@@ -1692,8 +1666,7 @@ test_fork (Fixture       *fixture,
   g_clear_object (&there);
   sink_wait_finished (fixture, sink);
   sink_assert_range (sink, 3);
-  sink_wait_finished (fixture, other);
-  g_assert_no_error (other->error);
+  sink_wait_clean_end (fixture, other);
   sink_close (fixture, sink);
   sink_close (fixture, other);
 }
@@ -1707,8 +1680,7 @@ test_fork_in_worker (Fixture       *fixture,
   GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
   Worker *worker = worker_new (WAY_SPAWN, sender, "fork", 10);
 
-  sink_wait_finished (fixture, sink);
-  g_assert_no_error (sink->error);
+  sink_wait_clean_end (fixture, sink);
   sink_assert_range (sink, 20);
   g_assert_cmpint (worker_join (worker), ==, 0);
   sink_close (fixture, sink);
@@ -1950,8 +1922,7 @@ test_scarce_worker (Fixture       *fixture,
   const char *argv[] = { worker_path, "scarce", "send", "10", NULL };
   g_autoptr (GSubprocess) process G_GNUC_UNUSED = spawn_full (sender, G_SUBPROCESS_FLAGS_NONE, argv);
 
-  sink_wait_finished (fixture, sink);
-  g_assert_no_error (sink->error);
+  sink_wait_clean_end (fixture, sink);
   sink_assert_range (sink, 10);
   sink_close (fixture, sink);
 }
@@ -1998,14 +1969,12 @@ test_scarce_accept (Fixture       *fixture,
   g_assert_true (gmsg_sender_start (there, &error));
   send_range (there, 0, 10);
   g_assert_true (gmsg_sender_stop (there, &error));
-  sink_wait_finished (fixture, late_sink);
-  g_assert_no_error (late_sink->error);
+  sink_wait_clean_end (fixture, late_sink);
   sink_assert_range (late_sink, 10);
   close (fd);
 
   gmsg_receiver_cancel (sink->receiver);
-  sink_wait_finished (fixture, sink);
-  g_assert_no_error (sink->error);
+  sink_wait_clean_end (fixture, sink);
   sink_close (fixture, sink);
   sink_close (fixture, late_sink);
 }

@@ -6,17 +6,6 @@
 
 #include "testutil.h"
 
-/* Asserts that a call failed with @code and says why, and forgets it. */
-static void
-assert_failed (GError    **error,
-               GMsgError   code)
-{
-  g_assert_error (*error, GMSG_ERROR, (int) code);
-  g_assert_cmpuint (strlen ((*error)->message), >, 10);
-  g_assert_false (g_str_has_suffix ((*error)->message, "."));
-  g_clear_error (error);
-}
-
 static void
 run_in_thread (GThreadFunc function,
                gpointer    data)

@@ -114,6 +114,16 @@ assert_no_refusal (void)
 }
 
 void
+assert_failed (GError    **error,
+               GMsgError   code)
+{
+  g_assert_error (*error, GMSG_ERROR, (int) code);
+  g_assert_cmpuint (strlen ((*error)->message), >, 10);
+  g_assert_false (g_str_has_suffix ((*error)->message, "."));
+  g_clear_error (error);
+}
+
+void
 fixture_set_up (Fixture       *fixture,
                 gconstpointer  data)
 {

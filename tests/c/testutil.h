@@ -40,6 +40,10 @@ void      assert_no_warning       (void);
 char     *take_warning            (void);
 void      forget_warnings         (void);
 
+/* Asserts that a call failed with @code and says why, and forgets it. */
+void      assert_failed           (GError      **error,
+                                   GMsgError     code);
+
 /* What the library refuses is logged as messages. A program that says so here captures
  * them, from every thread; assert_refusal() waits for the next. */
 void      capture_refusals        (void);
