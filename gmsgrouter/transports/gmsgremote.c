@@ -7,6 +7,7 @@
 #include "gmsgremote-private.h"
 
 #include "gmsgaddress-private.h"
+#include "gmsgattach-private.h"
 #include "gmsgcontext-private.h"
 #include "gmsgframe-private.h"
 
@@ -44,12 +45,8 @@ typedef struct
 static void
 remote_free (Remote *self)
 {
-  if (self->input != NULL)
-    g_source_destroy (self->input);
-  g_clear_pointer (&self->input, g_source_unref);
-  if (self->output != NULL)
-    g_source_destroy (self->output);
-  g_clear_pointer (&self->output, g_source_unref);
+  gmsg_clear_source (&self->input);
+  gmsg_clear_source (&self->output);
 
   gmsg_decoder_free (self->decoder);
   gmsg_encoder_free (self->encoder);
@@ -334,10 +331,10 @@ remote_write (Remote *self)
 
         case GMSG_FLUSH_BLOCKED:
           gmsg_pipe_set_progress (self->pipe, FALSE);
-          self->output = g_socket_create_source (self->socket, G_IO_OUT, NULL);
-          g_source_set_static_name (self->output, "[gmsgrouter] router's output");
-          g_source_set_callback (self->output, G_SOURCE_FUNC (remote_write_cb), self, NULL);
-          g_source_attach (self->output, self->context);
+          self->output = gmsg_attach_source (self->context,
+                                             g_socket_create_source (self->socket, G_IO_OUT, NULL),
+                                             G_SOURCE_FUNC (remote_write_cb), self,
+                                             "[gmsgrouter] router's output");
           return;
 
         case GMSG_FLUSH_ERROR:
@@ -377,10 +374,10 @@ remote_run (gpointer data)
   Remote *self = data;
   g_autoptr (GError) error = NULL;
 
-  self->input = g_socket_create_source (self->socket, G_IO_IN, NULL);
-  g_source_set_static_name (self->input, "[gmsgrouter] router's input");
-  g_source_set_callback (self->input, G_SOURCE_FUNC (remote_read_cb), self, NULL);
-  g_source_attach (self->input, self->context);
+  self->input = gmsg_attach_source (self->context,
+                                    g_socket_create_source (self->socket, G_IO_IN, NULL),
+                                    G_SOURCE_FUNC (remote_read_cb), self,
+                                    "[gmsgrouter] router's input");
 
   /* What came together with the welcome. */
   if (!remote_handle_all (self, &error))
