@@ -44,8 +44,8 @@ void      forget_warnings         (void);
 void      assert_failed           (GError      **error,
                                    GMsgError     code);
 
-/* What the library refuses is logged as messages. A program that says so here captures
- * them, from every thread; assert_refusal() waits for the next. */
+/* What the library refuses is logged as messages. A program that calls the first of these
+ * captures them, from every thread; assert_refusal() waits for the next. */
 void      capture_refusals        (void);
 void      assert_refusal          (const char   *pattern);
 void      assert_no_refusal       (void);
@@ -70,9 +70,9 @@ void      record_assert_range     (Record       *record,
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Record, record_free)
 
 /* For a test that connects handlers of its own. A capacity of 0: unbounded. */
-GMsgSender *open_receiver         (Fixture      *fixture,
-                                   guint         capacity,
-                                   GMsgOverflow  overflow,
+GMsgSender *open_receiver         (Fixture       *fixture,
+                                   guint          capacity,
+                                   GMsgOverflow   overflow,
                                    GMsgReceiver **receiver);
 void      close_receiver          (Fixture      *fixture,
                                    GMsgReceiver *receiver);
