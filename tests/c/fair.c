@@ -14,7 +14,7 @@
 
 /* Machines are shared: what is measured in time may be disturbed, and is tried again. A
  * defect disturbs every attempt. */
-#define N_ATTEMPTS 10
+#define N_ATTEMPTS 40
 
 static void
 work (gint64 usec)

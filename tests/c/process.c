@@ -171,13 +171,22 @@ sink_wait_clean_end (Fixture *fixture,
   g_assert_no_error (sink->error);
 }
 
+/* How often a worker was lost, and how often its exit status was not known 100 ms later, as
+ * may happen on a busy machine. */
+static guint n_lost, n_without_status;
+
 static void
 sink_assert_lost (Sink       *sink,
                   const char *pattern)
 {
   g_assert_cmpuint (sink->n_finished, ==, 1);
   g_assert_error (sink->error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
-  if (!g_pattern_match_simple (pattern, sink->error->message))
+
+  n_lost++;
+  if (g_pattern_match_simple ("*lost: its connection ended *", sink->error->message) &&
+      strstr (sink->error->message, "; ") == NULL)
+    n_without_status++;
+  else if (!g_pattern_match_simple (pattern, sink->error->message))
     g_error ("expected “%s”, found “%s”", pattern, sink->error->message);
 }
 
@@ -2104,11 +2113,17 @@ int
 main (int    argc,
       char **argv)
 {
+  int result;
+
   test_init (&argc, &argv);
   capture_refusals ();
   worker_path = g_getenv ("GMSG_TEST_WORKER");
   g_assert_nonnull (worker_path);
 
+  /* First: a worker of an earlier test whose exit is yet to be seen gives a descriptor back
+   * at any time. */
+  fixture_test ("/process/p19/scarce-address", test_scarce_address);
+  fixture_test ("/process/p20/scarce-accept", test_scarce_accept);
   add_ways ("p15/clean", test_clean);
   add_ways ("p07/states", test_states);
   add_ways ("p09/dropped", test_dropped);
@@ -2148,9 +2163,7 @@ main (int    argc,
   fixture_test ("/process/p19/addresses", test_addresses);
   fixture_test ("/process/p20/used-twice", test_used_twice);
   fixture_test ("/process/p20/secrets", test_secrets);
-  fixture_test ("/process/p19/scarce-address", test_scarce_address);
   fixture_test ("/process/p19/scarce-worker", test_scarce_worker);
-  fixture_test ("/process/p20/scarce-accept", test_scarce_accept);
   fixture_test ("/process/p18/close-blocked", test_close_blocked);
   add_remote_ways ("p05/dropped-elsewhere", test_dropped_elsewhere);
   fixture_test ("/process/p19/fork", test_fork);
@@ -2161,5 +2174,7 @@ main (int    argc,
   fixture_test ("/process/p19/hand-over-racing", test_hand_over_racing);
   fixture_test ("/process/p22/closed-before-opened", test_closed_before_opened);
 
-  return g_test_run ();
+  result = g_test_run ();
+  g_assert_cmpuint (n_without_status, <=, n_lost / 2);
+  return result;
 }
