@@ -1131,6 +1131,7 @@ route_table_until (GMsgRouter         *self,
 
   while (!condition (user_data))
     {
+      g_autoptr (GMsgReceiver) held = NULL;
       gint64 left;
 
       /* The condition, or a handler, may have stopped the router. */
@@ -1150,7 +1151,7 @@ route_table_until (GMsgRouter         *self,
           limit = gmsg_channel_get_n_pushed (table->channel);
         }
 
-      if (gmsg_channel_get_n_taken (table->channel) < limit && gmsg_table_route_next (table))
+      if (gmsg_channel_get_n_taken (table->channel) < limit && gmsg_table_route_next (table, &held))
         continue;
 
       if (expired)

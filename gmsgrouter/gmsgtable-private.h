@@ -39,24 +39,25 @@ typedef struct
 
 extern const GMsgSourceFuncs gmsg_table_source_funcs;
 
-GMsgTable *gmsg_table_new           (GMsgChannel  *channel);
-GMsgTable *gmsg_table_ref           (GMsgTable    *self);
-void       gmsg_table_unref         (GMsgTable    *self);
+GMsgTable *gmsg_table_new           (GMsgChannel   *channel);
+GMsgTable *gmsg_table_ref           (GMsgTable     *self);
+void       gmsg_table_unref         (GMsgTable     *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgTable, gmsg_table_unref)
 
 /* The router's thread */
-void       gmsg_table_add           (GMsgTable    *self,
-                                     GMsgReceiver *receiver);
-gboolean   gmsg_table_contains      (GMsgTable    *self,
-                                     GMsgReceiver *receiver);
-void       gmsg_table_remove        (GMsgTable    *self,
-                                     GMsgReceiver *receiver);
-gboolean   gmsg_table_route_next    (GMsgTable    *self);
-void       gmsg_table_tell_discards (GMsgTable    *self);
-void       gmsg_table_close         (GMsgTable    *self);
+void       gmsg_table_add           (GMsgTable     *self,
+                                     GMsgReceiver  *receiver);
+gboolean   gmsg_table_contains      (GMsgTable     *self,
+                                     GMsgReceiver  *receiver);
+void       gmsg_table_remove        (GMsgTable     *self,
+                                     GMsgReceiver  *receiver);
+gboolean   gmsg_table_route_next    (GMsgTable     *self,
+                                     GMsgReceiver **held);
+void       gmsg_table_tell_discards (GMsgTable     *self);
+void       gmsg_table_close         (GMsgTable     *self);
 
 /* Any other thread */
-void       gmsg_table_abandon       (GMsgTable    *self);
+void       gmsg_table_abandon       (GMsgTable     *self);
 
 G_END_DECLS

@@ -161,13 +161,13 @@ gmsg_table_remove (GMsgTable    *self,
   close_receiver (self, owned);
 }
 
+/* Of @held, see gmsg_table_route_next(). */
 static void
-deliver (GMsgTable *self,
-         GMsgPipe  *pipe,
-         GVariant  *message)
+deliver (GMsgTable     *self,
+         GMsgPipe      *pipe,
+         GVariant      *message,
+         GMsgReceiver **held)
 {
-  g_autoptr (GMsgReceiver) receiver = NULL;
-
   if (pipe->receiver == NULL)
     {
       discard (self, pipe, 1);
@@ -175,14 +175,15 @@ deliver (GMsgTable *self,
     }
 
   /* The handler may close the pipe, and drop the receiver. */
-  receiver = g_object_ref (pipe->receiver);
+  g_set_object (held, pipe->receiver);
   self->emitted = TRUE;
-  gmsg_receiver_deliver (receiver, message);
+  gmsg_receiver_deliver (*held, message);
 }
 
 static void
-look_at_waiting (GMsgTable *self,
-                 GMsgPipe  *pipe)
+look_at_waiting (GMsgTable     *self,
+                 GMsgPipe      *pipe,
+                 GMsgReceiver **held)
 {
   g_autoptr (GVariant) message = NULL;
   guint n_discarded;
@@ -191,7 +192,7 @@ look_at_waiting (GMsgTable *self,
   discard (self, pipe, n_discarded);
 
   if (message != NULL)
-    deliver (self, pipe, message);
+    deliver (self, pipe, message, held);
 }
 
 static void
@@ -213,11 +214,21 @@ finish (GMsgPipe *pipe)
 
 /* Takes one entry from the channel and does what it asks for; FALSE if there is
  * none. Every emission happens below here, with no state of this file in use
- * across it: handlers may route, close and stop as they like. */
+ * across it: handlers may route, close and stop as they like.
+ *
+ * @held (inout) (owned) (nullable) is the receiver of the last message: kept by the caller
+ * from one call to the next, it spares each message a reference of its own. */
 gboolean
-gmsg_table_route_next (GMsgTable *self)
+gmsg_table_route_next (GMsgTable     *self,
+                       GMsgReceiver **held)
 {
   GMsgEntry entry;
+
+  /* Here, and not when its successor is known: this may be the last reference to a receiver
+   * that a handler has closed, and what runs then may close others, or route. The table
+   * holds those that are open. */
+  if (*held != NULL && gmsg_receiver_get_pipe (*held)->receiver == NULL)
+    g_clear_object (held);
 
   if (!gmsg_channel_take (self->channel, &entry))
     return FALSE;
@@ -229,12 +240,12 @@ gmsg_table_route_next (GMsgTable *self)
         g_autoptr (GVariant) message = entry.message;
 
         gmsg_pipe_release_room (entry.pipe, message);
-        deliver (self, entry.pipe, message);
+        deliver (self, entry.pipe, message, held);
       }
       break;
 
     case GMSG_ENTRY_TICKET:
-      look_at_waiting (self, entry.pipe);
+      look_at_waiting (self, entry.pipe, held);
       break;
 
     case GMSG_ENTRY_END:
@@ -381,6 +392,7 @@ table_is_ready (gpointer  data,
 static gboolean
 table_dispatch (gpointer data)
 {
+  g_autoptr (GMsgReceiver) held = NULL;
   GMsgTable *self = data;
   gint64 start, budget;
 
@@ -400,7 +412,7 @@ table_dispatch (gpointer data)
   while (!self->closed &&
          !g_atomic_int_get (&self->manual) &&
          !g_atomic_int_get (&self->abandoned) &&
-         gmsg_table_route_next (self))
+         gmsg_table_route_next (self, &held))
     {
       self->delivered_at = g_get_monotonic_time ();
       /* A budget of 0 is for one message that is delivered, however many are discarded
