@@ -10,6 +10,9 @@
 
 G_BEGIN_DECLS
 
+/* In bytes, of the processors that most have. */
+#define GMSG_CACHE_LINE 64
+
 typedef struct _GMsgBurst GMsgBurst;
 typedef struct _GMsgChannel GMsgChannel;
 typedef struct _GMsgPipe GMsgPipe;
@@ -49,46 +52,55 @@ typedef struct
  * one run, from start() to stop(). */
 struct _GMsgChannel
 {
-  gatomicrefcount  ref_count;
-  GThread         *thread; /* (owned) (nullable); immutable: the router's thread; NULL where a
-                            * thread of the library takes the entries */
-  GAsyncQueue     *queue;  /* (owned) (element-type GMsgBurst); immutable. Senders
-                            * push; only the router's thread pops, and waits here
-                            * in manual mode */
-
+  /* What each send() uses, in one cache line, and what the router's thread does, in
+   * others: between two messages the processor may have forgotten all of it. */
   GMutex           lock;
   GMsgBurst       *filling;    /* (unowned) (nullable); lock: the last burst of
                                 * @queue, if it still takes entries */
   GMsgBurst       *spare;      /* (owned) (nullable); lock: to be filled next */
+  GPtrArray       *spent;      /* (owned) (nullable) (element-type GVariant); lock: what
+                                * was delivered, for the senders to free */
   guint64          n_pushed;   /* lock: entries so far */
   gboolean         closed;     /* lock: once TRUE, stays TRUE, and no entry comes but an END */
   gboolean         drained;    /* lock: no entry comes at all */
   gboolean         needs_wake; /* lock: the context may sleep, and has seen nothing */
-  GQueue           blocked;    /* lock (element-type GCond): where senders wait for room */
-
-  GMutex           server_lock; /* never taken while another is held */
-  GMsgServer      *server;       /* (owned) (nullable); server_lock: listens for workers */
-  gboolean         server_ended; /* server_lock: there will be none any more */
+  gatomicrefcount  ref_count;
+  GAsyncQueue     *queue;      /* (owned) (element-type GMsgBurst); immutable. Senders
+                                * push; only the router's thread pops, and waits here
+                                * in manual mode */
 
   GMutex           wake_lock;  /* may be taken while @lock is held, not vice versa */
   GMainContext    *context;    /* (owned) (nullable); wake_lock: NULL once closed */
   GQueue           pulling;    /* wake_lock (element-type GMainContext): where next_async()
                                 * waits; in pipes */
+  GQueue           blocked;    /* lock (element-type GCond): where senders wait for room */
 
-  GMsgBurst       *taken;      /* (owned) (nullable); router's thread only: what is
-                                * being dispatched, shared by nested dispatches */
+  /* Router's thread only, unless it says otherwise */
+  GThread         *thread;     /* (owned) (nullable); immutable, for any thread: the router's;
+                                * NULL where a thread of the library takes the entries */
+  GMsgBurst       *taken;      /* (owned) (nullable): what is being dispatched, shared by
+                                * nested dispatches */
   _Atomic guint64  n_taken;    /* atomic: entries so far; written in the router's thread */
-
-  guint64          max_message_size; /* lock: bytes, of what comes from outside */
-
-  gint64           pull_until; /* router's thread only, monotonic µs: pulls are urgent, until
-                                * a budget is spent */
+  GPtrArray       *delivered;  /* (owned) (nullable) (element-type GVariant): to become
+                                * @spent */
+  gboolean         backlogged; /* at its last look, more was waiting than it can take at
+                                * once */
+  gboolean         gave_back;  /* @spent may hold something */
+  gint64           pull_until; /* monotonic µs: pulls are urgent, until a budget is spent */
 
   /* Fair dispatch; atomic: set in the router's thread */
   int              priority;
   guint            budget;      /* µs */
   guint            max_latency; /* µs */
+
+  guint64          max_message_size; /* lock: bytes, of what comes from outside */
+
+  GMutex           server_lock;  /* never taken while another is held */
+  GMsgServer      *server;       /* (owned) (nullable); server_lock: listens for workers */
+  gboolean         server_ended; /* server_lock: there will be none any more */
 };
+
+G_STATIC_ASSERT (G_STRUCT_OFFSET (struct _GMsgChannel, wake_lock) <= GMSG_CACHE_LINE);
 
 GMsgChannel *gmsg_channel_new             (GMainContext  *context,
                                            GThread       *thread);
@@ -102,6 +114,7 @@ gboolean     gmsg_channel_push_locked     (GMsgChannel   *self,
                                            GMsgEntryKind  kind,
                                            GMsgPipe      *pipe,
                                            GVariant      *message) G_GNUC_WARN_UNUSED_RESULT;
+GVariant    *gmsg_channel_reclaim_locked  (GMsgChannel   *self) G_GNUC_WARN_UNUSED_RESULT;
 void         gmsg_channel_wake            (GMsgChannel   *self);
 void         gmsg_channel_close           (GMsgChannel   *self);
 
@@ -111,6 +124,9 @@ gboolean     gmsg_channel_has_next        (GMsgChannel   *self,
                                            gint64        *since);
 gboolean     gmsg_channel_take            (GMsgChannel   *self,
                                            GMsgEntry     *entry);
+void         gmsg_channel_give_back       (GMsgChannel   *self,
+                                           GVariant      *message);
+void         gmsg_channel_settle          (GMsgChannel   *self);
 gboolean     gmsg_channel_drain           (GMsgChannel   *self,
                                            GMsgEntry     *entry);
 void         gmsg_channel_wait            (GMsgChannel   *self,

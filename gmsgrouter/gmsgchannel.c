@@ -27,7 +27,7 @@ GMsgChannel *
 gmsg_channel_new (GMainContext *context,
                   GThread      *thread)
 {
-  GMsgChannel *self = g_new0 (GMsgChannel, 1);
+  GMsgChannel *self = g_aligned_alloc0 (1, sizeof (GMsgChannel), GMSG_CACHE_LINE);
 
   g_atomic_ref_count_init (&self->ref_count);
   self->thread = thread != NULL ? g_thread_ref (thread) : NULL;
@@ -61,6 +61,7 @@ gmsg_channel_unref (GMsgChannel *self)
   g_assert (g_async_queue_length (self->queue) == 0);
   g_assert (self->context == NULL);
   g_assert (self->server == NULL);
+  g_assert (self->spent == NULL && self->delivered == NULL);
 
   g_free (self->taken);
   g_free (self->spare);
@@ -69,7 +70,7 @@ gmsg_channel_unref (GMsgChannel *self)
   g_mutex_clear (&self->server_lock);
   g_mutex_clear (&self->lock);
   g_clear_pointer (&self->thread, g_thread_unref);
-  g_free (self);
+  g_aligned_free (self);
 }
 
 /* Returns TRUE where the caller must call gmsg_channel_wake() after it has
@@ -104,6 +105,17 @@ gmsg_channel_push_locked (GMsgChannel   *self,
    * looked again it will not sleep, so that no later entry needs to. */
   self->needs_wake = FALSE;
   return wake;
+}
+
+/* Returns (transfer full) (nullable) a delivered message, which a sender frees with each
+ * that it sends, once it has released the lock. */
+GVariant *
+gmsg_channel_reclaim_locked (GMsgChannel *self)
+{
+  if (self->spent == NULL || self->spent->len == 0)
+    return NULL;
+
+  return g_ptr_array_steal_index_fast (self->spent, self->spent->len - 1);
 }
 
 /* Outside of @lock, so that the thread that is woken does not run into it.
@@ -163,6 +175,12 @@ gmsg_channel_in_thread (GMsgChannel *self)
   return self->thread == g_thread_self ();
 }
 
+static gboolean
+is_backlogged_locked (GMsgChannel *self)
+{
+  return self->n_pushed - gmsg_channel_get_n_taken (self) >= BURST_SIZE;
+}
+
 /* Makes @burst, just popped, the one that is being dispatched. */
 static void
 take_burst_locked (GMsgChannel *self,
@@ -177,6 +195,16 @@ take_burst_locked (GMsgChannel *self,
     g_free (self->taken);
 
   self->taken = burst;
+
+  self->backlogged = is_backlogged_locked (self);
+  if (self->backlogged && (self->spent == NULL || self->spent->len == 0))
+    {
+      GPtrArray *empty = self->spent;
+
+      self->spent = self->delivered;
+      self->delivered = empty;
+      self->gave_back = TRUE;
+    }
 }
 
 static gboolean
@@ -249,6 +277,51 @@ gmsg_channel_take (GMsgChannel *self,
   atomic_store_explicit (&self->n_taken, gmsg_channel_get_n_taken (self) + 1,
                          memory_order_relaxed);
   return TRUE;
+}
+
+/* Takes @message (transfer full), which was delivered.
+ *
+ * While the router's thread can't keep up, the senders free what it has delivered, one
+ * message with each that they send. Their threads have the time that its thread, which has
+ * frames to draw, lacks; and memory is freed where it was allocated and will be used again,
+ * without a way between two processors' caches. */
+void
+gmsg_channel_give_back (GMsgChannel *self,
+                        GVariant    *message)
+{
+  if (self->backlogged && self->delivered == NULL)
+    self->delivered = g_ptr_array_new_full (BURST_SIZE, (GDestroyNotify) g_variant_unref);
+
+  if (self->backlogged && self->delivered->len < BURST_SIZE)
+    g_ptr_array_add (self->delivered, message);
+  else
+    g_variant_unref (message);
+}
+
+/* Frees what was given back, unless so much is waiting that it is taken next anyway. To be
+ * called before the router's thread turns to other things: so no message outlives its
+ * delivery for longer. Never more than two bursts are kept. */
+void
+gmsg_channel_settle (GMsgChannel *self)
+{
+  g_autoptr (GPtrArray) delivered = NULL;
+  g_autoptr (GPtrArray) spent = NULL;
+
+  if (self->delivered == NULL && !self->gave_back)
+    return;
+
+  g_mutex_lock (&self->lock);
+  self->backlogged = is_backlogged_locked (self);
+  if (!self->backlogged)
+    spent = g_steal_pointer (&self->spent);
+  g_mutex_unlock (&self->lock);
+
+  if (self->backlogged)
+    return;
+
+  /* A message may carry a destroy notify, which may come back to here. */
+  delivered = g_steal_pointer (&self->delivered);
+  self->gave_back = FALSE;
 }
 
 /* As gmsg_channel_take(), on a closed channel. FALSE is the last word: nothing comes

@@ -17,25 +17,34 @@ G_BEGIN_DECLS
 
 struct _GMsgPipe
 {
+  /* What each message uses comes first, close together */
   gatomicrefcount    ref_count;
-  GMsgChannel       *channel;  /* (owned); immutable */
-  guint64            id;       /* immutable */
-  guint              capacity; /* immutable; 0: unbounded */
-  GMsgOverflow       overflow; /* immutable; of a bounded pipe */
+  gboolean           remote;         /* immutable: the router is in another process */
+  GMsgChannel       *channel;        /* (owned); immutable */
+  guint              capacity;       /* immutable; 0: unbounded */
+  GMsgOverflow       overflow;       /* immutable; of a bounded pipe */
+  GMsgSenderState    sender_state;   /* channel's lock */
+  GMsgReceiverState  receiver_state; /* channel's lock */
+  gboolean           pull_mode;      /* channel's lock */
+  guint              n_queued;       /* channel's lock: undelivered, of a bounded pipe */
+  GMsgLink          *link;           /* (owned) (nullable); channel's lock: to the worker, if
+                                      * the sender is in another process */
+  gboolean           exported;       /* atomic: the sender is in another process; set under the
+                                      * channel's lock, before the first message */
+  GMsgReceiver      *receiver;       /* (unowned) (nullable); router's thread only: owned by the
+                                      * routing table until closed, then NULL */
+
+  guint64            id;             /* immutable */
 
   /* All guarded by the channel's lock */
-  GMsgSenderState    sender_state;
-  GMsgReceiverState  receiver_state;
   gboolean           cancelled;
   GCancellable      *cancellable;   /* (owned) (nullable): made when asked for */
-  gboolean           pull_mode;
   gboolean           end_deferred;  /* END was seen, and its reference kept, while
                                      * messages wait to be pulled */
   GQueue             waiting;       /* (element-type GVariant): what the channel does
                                      * not carry itself: of a drop-oldest pipe, or
                                      * in pull mode */
   gint64             waiting_since; /* monotonic µs: when @waiting was last empty */
-  guint              n_queued;      /* undelivered, of a bounded pipe */
   guint              n_discarded;   /* after closing, not told of yet */
   guint64            n_dropped;
   guint64            n_late;        /* discarded after the end of the run */
@@ -48,22 +57,17 @@ struct _GMsgPipe
                                      * immutable once set */
 
   /* Of a pipe whose sender is in another process: the router's end */
-  GMsgLink          *link;          /* (owned) (nullable): to the worker */
   guint64            n_bytes;       /* that undelivered messages take */
   guint              n_released;    /* places that the worker has not been told of */
   gboolean           paused;        /* nothing is read from the worker until @n_bytes is
                                      * small again */
 
   /* Of a pipe whose router is in another process: the worker's end */
-  gboolean           remote;        /* immutable */
   guint64            max_message_size; /* immutable: bytes, that the router takes */
   gboolean           cancel_wanted; /* to be carried out in the sender's next call, or in
                                      * its main context */
   gboolean           flushed;       /* all has been handed to the kernel */
   gint64             progress_at;   /* monotonic µs: when something last was */
-
-  /* Atomic: set under the channel's lock, before the first message */
-  gboolean           exported;      /* the sender is in another process */
 
   /* Guarded by the channel's wake_lock */
   GMainContext      *pull_context;  /* (owned) (nullable): where next_async() waits; also
@@ -71,8 +75,6 @@ struct _GMsgPipe
   GList              pulling_link;  /* in the channel's @pulling meanwhile */
 
   /* Router's thread only */
-  GMsgReceiver      *receiver;      /* (unowned) (nullable): owned by the routing table
-                                     * until closed, then NULL */
   guint              n_to_tell;     /* discarded in the dispatch under way */
 };
 
@@ -100,6 +102,7 @@ GCancellable *gmsg_pipe_get_cancellable (GMsgPipe      *self);
 gboolean      gmsg_pipe_export          (GMsgPipe      *self,
                                          GError       **error);
 void          gmsg_pipe_unexport        (GMsgPipe      *self);
+gboolean      gmsg_pipe_is_exported     (GMsgPipe      *self);
 
 /* For the link to a worker: the server's thread */
 gboolean      gmsg_pipe_receive         (GMsgPipe      *self,

@@ -259,6 +259,7 @@ typedef struct
   GVariant *unsent;  /* (owned) (nullable): to be freed: a message may carry a destroy
                       * notify, which is user code */
   GVariant *dropped; /* (owned) (nullable): likewise */
+  GVariant *spent;   /* (owned) (nullable): likewise, of those that were delivered */
   gboolean  wake;
   gboolean  wake_puller;
   gboolean  warn;
@@ -296,6 +297,7 @@ put_locked (GMsgPipe *self,
     }
 
   message = g_steal_pointer (&after->unsent);
+  after->spent = gmsg_channel_reclaim_locked (self->channel);
   count_bytes_locked (self, message, 1);
 
   if (is_full_locked (self))
@@ -345,6 +347,7 @@ do_after (GMsgPipe *self,
 
   g_clear_pointer (&after->unsent, g_variant_unref);
   g_clear_pointer (&after->dropped, g_variant_unref);
+  g_clear_pointer (&after->spent, g_variant_unref);
 }
 
 /* What the router would refuse is not sent. */
@@ -452,6 +455,12 @@ gmsg_pipe_export (GMsgPipe  *self,
   self->sender_state = GMSG_SENDER_STATE_EXPORTED;
   g_atomic_int_set (&self->exported, TRUE);
   return TRUE;
+}
+
+gboolean
+gmsg_pipe_is_exported (GMsgPipe *self)
+{
+  return g_atomic_int_get (&self->exported);
 }
 
 /* Where handing it over has failed. */
@@ -621,7 +630,7 @@ gmsg_pipe_release_room (GMsgPipe *self,
   g_autoptr (GMutexLocker) locker = NULL;
 
   /* What is sent here through an unbounded pipe is not counted. */
-  if (self->capacity == 0 && !g_atomic_int_get (&self->exported))
+  if (self->capacity == 0 && !gmsg_pipe_is_exported (self))
     return;
 
   locker = g_mutex_locker_new (&self->channel->lock);

@@ -1163,7 +1163,7 @@ route_table_until (GMsgRouter         *self,
           return FALSE;
         }
 
-      gmsg_table_tell_discards (table);
+      gmsg_table_settle (table);
       gmsg_channel_wait (table->channel, MIN (left, CONDITION_INTERVAL));
     }
 
@@ -1222,7 +1222,7 @@ gmsg_router_route_until (GMsgRouter         *self,
   g_atomic_int_set (&table->manual, TRUE);
 
   success = route_table_until (self, table, timeout_usec, condition, user_data, error);
-  gmsg_table_tell_discards (table);
+  gmsg_table_settle (table);
 
   return success;
 }

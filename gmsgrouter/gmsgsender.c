@@ -335,6 +335,11 @@ gmsg_sender_start (GMsgSender  *self,
  * when there is room, when the pipe is closed, and when the sender is stopped. In
  * the router's own thread it would never end, and fails instead.
  *
+ * While the router can't keep up, the call also frees a message that was delivered before,
+ * of whatever sender, which spares the main loop the time. So a destroy notify, as of
+ * [ctor@GLib.Variant.new_from_data], may run in any thread that sends; it must not take a
+ * lock that is held around this call.
+ *
  * Sending to a pipe that was closed is no error: the message is discarded, with a
  * warning in the log. So a log handler that sends must not go on when its pipe is
  * closed: GLib does not let a log handler log.

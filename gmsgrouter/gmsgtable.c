@@ -101,6 +101,7 @@ gmsg_table_unref (GMsgTable *self)
    * end. */
   gmsg_server_shutdown (self->channel);
   drain (self);
+  gmsg_channel_settle (self->channel);
   g_hash_table_iter_init (&iter, self->receivers);
   while (g_hash_table_iter_next (&iter, &receiver, NULL))
     {
@@ -237,10 +238,16 @@ gmsg_table_route_next (GMsgTable     *self,
     {
     case GMSG_ENTRY_MESSAGE:
       {
-        g_autoptr (GVariant) message = entry.message;
+        /* What a worker sends must not take more memory than it may. (A handler may free
+         * the pipe.) */
+        gboolean local = !gmsg_pipe_is_exported (entry.pipe);
 
-        gmsg_pipe_release_room (entry.pipe, message);
-        deliver (self, entry.pipe, message, held);
+        gmsg_pipe_release_room (entry.pipe, entry.message);
+        deliver (self, entry.pipe, entry.message, held);
+        if (local)
+          gmsg_channel_give_back (self->channel, entry.message);
+        else
+          g_variant_unref (entry.message);
       }
       break;
 
@@ -262,10 +269,14 @@ gmsg_table_route_next (GMsgTable     *self,
   return TRUE;
 }
 
+/* To be called before the router's thread turns to other things: frees what was delivered,
+ * and tells of what was discarded. */
 void
-gmsg_table_tell_discards (GMsgTable *self)
+gmsg_table_settle (GMsgTable *self)
 {
   g_autoptr (GPtrArray) pipes = NULL;
+
+  gmsg_channel_settle (self->channel);
 
   if (self->to_tell->len == 0)
     return;
@@ -337,7 +348,7 @@ gmsg_table_close (GMsgTable *self)
     g_warning (n_undelivered == 1 ? "dropping %u undelivered message"
                                   : "dropping %u undelivered messages",
                n_undelivered);
-  gmsg_table_tell_discards (self);
+  gmsg_table_settle (self);
   g_queue_clear_full (&undelivered, (GDestroyNotify) g_variant_unref);
 
   for (GList *item = receivers; item != NULL; item = item->next)
@@ -421,7 +432,7 @@ table_dispatch (gpointer data)
         break;
     }
 
-  gmsg_table_tell_discards (self);
+  gmsg_table_settle (self);
   return G_SOURCE_CONTINUE;
 }
 
