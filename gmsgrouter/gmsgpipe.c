@@ -297,7 +297,6 @@ put_locked (GMsgPipe *self,
     }
 
   message = g_steal_pointer (&after->unsent);
-  after->spent = gmsg_channel_reclaim_locked (self->channel);
   count_bytes_locked (self, message, 1);
 
   if (is_full_locked (self))
@@ -386,7 +385,10 @@ gmsg_pipe_send (GMsgPipe  *self,
             (!is_full_locked (self) || is_closed_locked (self) || drops_oldest (self) ||
              wait_for_room_locked (self, error));
   if (success)
-    put_locked (self, &after);
+    {
+      put_locked (self, &after);
+      after.spent = gmsg_channel_reclaim_locked (self->channel);
+    }
   g_mutex_unlock (&self->channel->lock);
 
   do_after (self, &after);

@@ -75,7 +75,9 @@ source_dispatch (GSource     *source,
                  GSourceFunc  callback,
                  gpointer     user_data)
 {
-  return callback (user_data);
+  Half *half = (Half *) source;
+
+  return half->funcs->dispatch (half->data);
 }
 
 static void
@@ -112,7 +114,6 @@ attach_half (const GMsgSourceFuncs *funcs,
   g_source_set_static_name (source, name);
   g_source_set_priority (source, priority);
   g_source_set_can_recurse (source, TRUE);
-  g_source_set_callback (source, funcs->dispatch, data, NULL);
   g_source_attach (source, context);
 
   return source;
