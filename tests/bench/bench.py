@@ -146,17 +146,20 @@ def main():
     parser.add_argument("--quick", action="store_true", help="a few short rounds, disturbed or not: to see whether it works, not how fast")
     parser.add_argument("--docs", action="store_true",
                         help="write what was printed, and the plots, into docs/, too")
+    parser.add_argument("--keep", action="store_true", help="keep the results of the last time for what is not named")
     parser.add_argument("--build-dir", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     unknown = set(options.names) - set(groups.GROUPS)
     if unknown:
         parser.error(f"there is no such benchmark: {', '.join(sorted(unknown))}")
-    if options.docs and options.names:
-        parser.error("--docs takes all benchmarks")
+    if options.docs and options.names and not options.keep:
+        parser.error("--docs takes all benchmarks, or what was kept of the others")
 
     n_rounds = options.rounds or (3 if options.quick else 15)
     root = Path(__file__).resolve().parent.parent.parent
-    results = {"machine": describe_machine(options.build_dir), "groups": {}}
+    path = options.build_dir / "results.json"
+    kept = json.loads(path.read_text())["groups"] if options.keep and path.exists() else {}
+    results = {"machine": describe_machine(options.build_dir), "groups": kept}
     for name in options.names or groups.GROUPS:
         if name == "frames":
             start_display()
@@ -164,14 +167,15 @@ def main():
         results["groups"][name] = run_group(name, cases, groups.ROUNDS.get(name, lambda n: n)(n_rounds),
                                             patient=not options.quick)
 
+    results["groups"] = {name: results["groups"][name] for name in groups.GROUPS if name in results["groups"]}
     results["bars"] = [vars(bar) for bar in report.all_bars(results)]
-    (options.build_dir / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    path.write_text(json.dumps(results, indent=1) + "\n")
     text = report.tables(results)
     print(text)
     report.plots(results, options.build_dir)
     if options.docs:
         report.write_docs(results, text, root / "docs")
-    print(f"The results are in {os.path.relpath(options.build_dir / 'results.json')}, the plots beside it.")
+    print(f"The results are in {os.path.relpath(path)}, the plots beside it.")
     sys.exit(0 if report.all_pass(results) else 1)
 
 

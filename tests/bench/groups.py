@@ -43,7 +43,7 @@ def alternatives(build_dir):
 
 def throughput(build_dir, quick):
     n = 50000 if quick else 500000
-    cases = [("floor", "1", *message_command(build_dir, "throughput", "floor", messages=n))]
+    cases = [("floor", "1", *message_command(build_dir, "throughput", "floor", messages=4 * n))]
     for senders in SENDERS:
         for variant in ["gmsgrouter", *alternatives(build_dir)]:
             # Now and then its messages take milliseconds, with more than one sender.
@@ -55,7 +55,7 @@ def throughput(build_dir, quick):
 
 def bounded(build_dir, quick):
     n = 50000 if quick else 500000
-    cases = [("floor", "", *message_command(build_dir, "throughput", "floor", messages=n)),
+    cases = [("floor", "", *message_command(build_dir, "throughput", "floor", messages=4 * n)),
              ("gmsgrouter", "unbounded", *message_command(build_dir, "throughput", "gmsgrouter", messages=n))]
     for variant in ["gmsgrouter", *(name for name in others(build_dir) if name == "ZeroMQ")]:
         cases.append((variant, "1,024",
@@ -132,6 +132,12 @@ def python(build_dir, quick):
               for point, arguments in (("one thread", []), ("from a thread", ["--thread"])))]
 
 
+def instructions(build_dir, quick):
+    script = ["/usr/bin/python3", HERE / "shares.py", "/usr/bin/python3", HERE / "frompython.py"]
+    return [(variant, "", [*script, variant], binding_environment(build_dir))
+            for variant in ("floor", "gmsgrouter", "GLib.idle_add")]
+
+
 def javascript(build_dir, quick):
     raw = binding_environment(build_dir)
     variants = [("GLib.idle_add", "GLib.idle_add", raw), ("Promise", "Promise", raw), ("gmsgrouter", "gmsgrouter", raw)]
@@ -167,12 +173,14 @@ GROUPS = {
     "payload": payload,
     "processes": processes,
     "python": python,
+    "instructions": instructions,
     "javascript": javascript,
     "frames": frames,
 }
 
 # Where fewer rounds do: what is counted hardly varies, and frames take long.
 ROUNDS = {
+    "instructions": lambda n: 1,
     "syscalls": lambda n: max(n // 3, 1),
     "memory": lambda n: max(n // 3, 1),
     "frames": lambda n: max(n // 3, 1),

@@ -187,15 +187,31 @@ measure_throughput (const BenchTransport *transport)
   g_aligned_free (producers);
 }
 
-/* One message at a time, for a loop that sleeps. */
-static gint64 *delays;
+/* One message at a time, for a loop that sleeps: the whole delay, and of it what is not the
+ * kernel's, in send() and after the poll. All in ns. */
+static gint64 *delays, *sends, *handlings;
+static gint64 polled_at;
+
+static int
+poll_and_note (GPollFD *fds,
+               guint    n_fds,
+               int      timeout)
+{
+  int n_ready = g_poll (fds, n_fds, timeout);
+
+  polled_at = bench_clock_ns ();
+  return n_ready;
+}
 
 static void
 delayed_cb (GObject  *instance,
             GVariant *message,
             Bench    *bench)
 {
-  delays[bench->n_received] = bench_clock_ns () - g_variant_get_int64 (message);
+  gint64 now = bench_clock_ns ();
+
+  delays[bench->n_received] = now - g_variant_get_int64 (message);
+  handlings[bench->n_received] = now - polled_at;
   if (++bench->n_received == bench->n_expected)
     bench_quit (bench);
 }
@@ -212,7 +228,9 @@ slow_producer_thread (gpointer data)
     {
       /* Long enough for the loop to fall asleep again. */
       bench_sleep_ns (200000);
-      transport->send (producer->sender, g_variant_new_int64 (bench_clock_ns ()));
+      sends[i] = bench_clock_ns ();
+      transport->send (producer->sender, g_variant_new_int64 (sends[i]));
+      sends[i] = bench_clock_ns () - sends[i];
     }
 
   transport->close_sender (producer->sender);
@@ -227,6 +245,9 @@ measure_latency (const BenchTransport *transport)
   Producer producer = { .bench = bench };
 
   delays = g_new (gint64, n_messages);
+  sends = g_new (gint64, n_messages);
+  handlings = g_new (gint64, n_messages);
+  g_main_context_set_poll_func (bench->context, poll_and_note);
   bench->n_expected = (guint64) n_messages;
   producer.n = (guint) n_messages;
   producer.sender = transport->open_sender (bench->opened);
@@ -236,9 +257,18 @@ measure_latency (const BenchTransport *transport)
   g_thread_join (producer.thread);
 
   qsort (delays, (gsize) n_messages, sizeof (gint64), bench_compare_ns);
-  g_print ("{\"p50_us\": %.2f, \"p99_us\": %.2f}\n",
+  qsort (sends, (gsize) n_messages, sizeof (gint64), bench_compare_ns);
+  qsort (handlings, (gsize) n_messages, sizeof (gint64), bench_compare_ns);
+  g_print ("{\"p50_us\": %.2f, \"p99_us\": %.2f, \"send_us\": %.2f",
            (double) delays[n_messages / 2] / 1000,
-           (double) delays[n_messages - 1 - n_messages / 100] / 1000);
+           (double) delays[n_messages - 1 - n_messages / 100] / 1000,
+           (double) sends[n_messages / 2] / 1000);
+  /* Not every loop is GLib's. */
+  if (polled_at != 0)
+    g_print (", \"handling_us\": %.2f", (double) handlings[n_messages / 2] / 1000);
+  g_print ("}\n");
+  g_free (handlings);
+  g_free (sends);
   g_free (delays);
 }
 
