@@ -83,9 +83,9 @@ struct _GMsgChannel
   _Atomic guint64  n_taken;    /* atomic: entries so far; written in the router's thread */
   GPtrArray       *delivered;  /* (owned) (nullable) (element-type GVariant): to become
                                 * @spent */
-  gboolean         backlogged; /* at its last look, more was waiting than it can take at
-                                * once */
-  gboolean         gave_back;  /* @spent may hold something */
+  gboolean         backlogged; /* a burst or more waits behind @taken, and the senders free
+                                * what they are given back */
+  gboolean         handed_over; /* @spent may hold something */
   gint64           pull_until; /* monotonic µs: pulls are urgent, until a budget is spent */
 
   /* Fair dispatch; atomic: set in the router's thread */
@@ -126,7 +126,8 @@ gboolean     gmsg_channel_take            (GMsgChannel   *self,
                                            GMsgEntry     *entry);
 void         gmsg_channel_give_back       (GMsgChannel   *self,
                                            GVariant      *message);
-void         gmsg_channel_settle          (GMsgChannel   *self);
+gboolean     gmsg_channel_free_one        (GMsgChannel   *self);
+void         gmsg_channel_free_kept       (GMsgChannel   *self);
 gboolean     gmsg_channel_drain           (GMsgChannel   *self,
                                            GMsgEntry     *entry);
 void         gmsg_channel_wait            (GMsgChannel   *self,

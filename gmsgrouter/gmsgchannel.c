@@ -14,6 +14,10 @@
 /* In entries: far enough ahead for a message to come from another processor's cache while
  * those before it are delivered, near enough not to be evicted again. */
 #define PREFETCH_DISTANCE 4
+/* In messages: enough for the lock that hands them over not to count, few enough to be
+ * freed at once. */
+#define KEPT_SIZE 64
+G_STATIC_ASSERT (2 * KEPT_SIZE < BURST_SIZE);
 
 struct _GMsgBurst
 {
@@ -61,8 +65,11 @@ gmsg_channel_unref (GMsgChannel *self)
   g_assert (g_async_queue_length (self->queue) == 0);
   g_assert (self->context == NULL);
   g_assert (self->server == NULL);
-  g_assert (self->spent == NULL && self->delivered == NULL);
+  g_assert (self->spent == NULL || self->spent->len == 0);
+  g_assert (self->delivered == NULL || self->delivered->len == 0);
 
+  g_clear_pointer (&self->delivered, g_ptr_array_unref);
+  g_clear_pointer (&self->spent, g_ptr_array_unref);
   g_free (self->taken);
   g_free (self->spare);
   g_async_queue_unref (self->queue);
@@ -107,8 +114,8 @@ gmsg_channel_push_locked (GMsgChannel   *self,
   return wake;
 }
 
-/* Returns (transfer full) (nullable) a delivered message, which a sender frees with each
- * that it sends, once it has released the lock. */
+/* Returns (transfer full) (nullable) a delivered message, to be freed once the lock has been
+ * released. */
 GVariant *
 gmsg_channel_reclaim_locked (GMsgChannel *self)
 {
@@ -175,12 +182,6 @@ gmsg_channel_in_thread (GMsgChannel *self)
   return self->thread == g_thread_self ();
 }
 
-static gboolean
-is_backlogged_locked (GMsgChannel *self)
-{
-  return self->n_pushed - gmsg_channel_get_n_taken (self) >= BURST_SIZE;
-}
-
 /* Makes @burst, just popped, the one that is being dispatched. */
 static void
 take_burst_locked (GMsgChannel *self,
@@ -196,15 +197,8 @@ take_burst_locked (GMsgChannel *self,
 
   self->taken = burst;
 
-  self->backlogged = is_backlogged_locked (self);
-  if (self->backlogged && (self->spent == NULL || self->spent->len == 0))
-    {
-      GPtrArray *empty = self->spent;
-
-      self->spent = self->delivered;
-      self->delivered = empty;
-      self->gave_back = TRUE;
-    }
+  /* Behind this burst. */
+  self->backlogged = self->n_pushed - gmsg_channel_get_n_taken (self) >= burst->n_entries + BURST_SIZE;
 }
 
 static gboolean
@@ -279,49 +273,84 @@ gmsg_channel_take (GMsgChannel *self,
   return TRUE;
 }
 
+/* Hands what was delivered over to the senders, if they have freed what they had. */
+static gboolean
+hand_over (GMsgChannel *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
+  GPtrArray *empty = self->spent;
+
+  if (empty != NULL && empty->len > 0)
+    return FALSE;
+
+  self->spent = self->delivered;
+  self->delivered = empty;
+  self->handed_over = TRUE;
+  return TRUE;
+}
+
 /* Takes @message (transfer full), which was delivered.
  *
  * While the router's thread can't keep up, the senders free what it has delivered, one
  * message with each that they send. Their threads have the time that its thread, which has
  * frames to draw, lacks; and memory is freed where it was allocated and will be used again,
- * without a way between two processors' caches. */
+ * without a way between two processors' caches.
+ *
+ * At most two times KEPT_SIZE messages are kept for that. Where the senders don't come for
+ * them, each entry that keeps no message frees one. So none is left when the last has been
+ * taken: what is kept is less than what waited behind it. */
 void
 gmsg_channel_give_back (GMsgChannel *self,
                         GVariant    *message)
 {
-  if (self->backlogged && self->delivered == NULL)
-    self->delivered = g_ptr_array_new_full (BURST_SIZE, (GDestroyNotify) g_variant_unref);
+  if (self->backlogged && self->delivered != NULL && self->delivered->len == KEPT_SIZE)
+    self->backlogged = hand_over (self);
 
-  if (self->backlogged && self->delivered->len < BURST_SIZE)
-    g_ptr_array_add (self->delivered, message);
-  else
-    g_variant_unref (message);
+  if (!self->backlogged)
+    {
+      g_variant_unref (message);
+      gmsg_channel_free_one (self);
+      return;
+    }
+
+  if (self->delivered == NULL)
+    self->delivered = g_ptr_array_new_full (KEPT_SIZE, (GDestroyNotify) g_variant_unref);
+  g_ptr_array_add (self->delivered, message);
 }
 
-/* Frees what was given back, unless so much is waiting that it is taken next anyway. To be
- * called before the router's thread turns to other things: so no message outlives its
- * delivery for longer. Never more than two bursts are kept. */
-void
-gmsg_channel_settle (GMsgChannel *self)
+/* Frees one of those that are kept; FALSE if there was none. */
+gboolean
+gmsg_channel_free_one (GMsgChannel *self)
 {
-  g_autoptr (GPtrArray) delivered = NULL;
-  g_autoptr (GPtrArray) spent = NULL;
+  GVariant *message = NULL;
 
-  if (self->delivered == NULL && !self->gave_back)
-    return;
+  if (self->delivered != NULL && self->delivered->len > 0)
+    {
+      message = g_ptr_array_steal_index_fast (self->delivered, self->delivered->len - 1);
+    }
+  else if (self->handed_over)
+    {
+      g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
 
-  g_mutex_lock (&self->lock);
-  self->backlogged = is_backlogged_locked (self);
-  if (!self->backlogged)
-    spent = g_steal_pointer (&self->spent);
-  g_mutex_unlock (&self->lock);
+      message = gmsg_channel_reclaim_locked (self);
+      self->handed_over = message != NULL;
+    }
 
-  if (self->backlogged)
-    return;
+  if (message == NULL)
+    return FALSE;
 
-  /* A message may carry a destroy notify, which may come back to here. */
-  delivered = g_steal_pointer (&self->delivered);
-  self->gave_back = FALSE;
+  /* Its destroy notify may come back to here. */
+  g_variant_unref (message);
+  return TRUE;
+}
+
+/* Frees all that are kept: for when a pipe has ended, which its user may take for the end
+ * of all that came through it. */
+void
+gmsg_channel_free_kept (GMsgChannel *self)
+{
+  while (gmsg_channel_free_one (self))
+    continue;
 }
 
 /* As gmsg_channel_take(), on a closed channel. FALSE is the last word: nothing comes

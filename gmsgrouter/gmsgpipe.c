@@ -259,7 +259,6 @@ typedef struct
   GVariant *unsent;  /* (owned) (nullable): to be freed: a message may carry a destroy
                       * notify, which is user code */
   GVariant *dropped; /* (owned) (nullable): likewise */
-  GVariant *spent;   /* (owned) (nullable): likewise, of those that were delivered */
   gboolean  wake;
   gboolean  wake_puller;
   gboolean  warn;
@@ -346,7 +345,6 @@ do_after (GMsgPipe *self,
 
   g_clear_pointer (&after->unsent, g_variant_unref);
   g_clear_pointer (&after->dropped, g_variant_unref);
-  g_clear_pointer (&after->spent, g_variant_unref);
 }
 
 /* What the router would refuse is not sent. */
@@ -372,12 +370,24 @@ check_size (GMsgPipe  *self,
   return FALSE;
 }
 
+/* A destroy notify that sends frees nothing more: the next might, too, and so on. */
+static _Thread_local gboolean frees_spent;
+
+static void
+free_spent (GVariant *message)
+{
+  frees_spent = TRUE;
+  g_variant_unref (message);
+  frees_spent = FALSE;
+}
+
 gboolean
 gmsg_pipe_send (GMsgPipe  *self,
                 GVariant  *message,
                 GError   **error)
 {
   After after = { .unsent = g_variant_ref_sink (message) };
+  GVariant *spent = NULL;
   gboolean success;
 
   g_mutex_lock (&self->channel->lock);
@@ -385,13 +395,14 @@ gmsg_pipe_send (GMsgPipe  *self,
             (!is_full_locked (self) || is_closed_locked (self) || drops_oldest (self) ||
              wait_for_room_locked (self, error));
   if (success)
-    {
-      put_locked (self, &after);
-      after.spent = gmsg_channel_reclaim_locked (self->channel);
-    }
+    put_locked (self, &after);
+  if (!frees_spent)
+    spent = gmsg_channel_reclaim_locked (self->channel);
   g_mutex_unlock (&self->channel->lock);
 
   do_after (self, &after);
+  if (spent != NULL)
+    free_spent (spent);
   return success;
 }
 

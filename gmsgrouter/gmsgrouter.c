@@ -1163,7 +1163,7 @@ route_table_until (GMsgRouter         *self,
           return FALSE;
         }
 
-      gmsg_table_settle (table);
+      gmsg_table_tell_discards (table);
       gmsg_channel_wait (table->channel, MIN (left, CONDITION_INTERVAL));
     }
 
@@ -1220,9 +1220,10 @@ gmsg_router_route_until (GMsgRouter         *self,
   owned = g_object_ref (self);
   table = gmsg_table_ref (self->table);
   g_atomic_int_set (&table->manual, TRUE);
+  gmsg_channel_free_kept (table->channel);
 
   success = route_table_until (self, table, timeout_usec, condition, user_data, error);
-  gmsg_table_settle (table);
+  gmsg_table_tell_discards (table);
 
   return success;
 }

@@ -54,7 +54,7 @@ void       gmsg_table_remove        (GMsgTable     *self,
                                      GMsgReceiver  *receiver);
 gboolean   gmsg_table_route_next    (GMsgTable     *self,
                                      GMsgReceiver **held);
-void       gmsg_table_settle        (GMsgTable     *self);
+void       gmsg_table_tell_discards (GMsgTable     *self);
 void       gmsg_table_close         (GMsgTable     *self);
 
 /* Any other thread */

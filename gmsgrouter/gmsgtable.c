@@ -101,7 +101,7 @@ gmsg_table_unref (GMsgTable *self)
    * end. */
   gmsg_server_shutdown (self->channel);
   drain (self);
-  gmsg_channel_settle (self->channel);
+  gmsg_channel_free_kept (self->channel);
   g_hash_table_iter_init (&iter, self->receivers);
   while (g_hash_table_iter_next (&iter, &receiver, NULL))
     {
@@ -160,6 +160,7 @@ gmsg_table_remove (GMsgTable    *self,
 
   g_hash_table_remove (self->receivers, receiver);
   close_receiver (self, owned);
+  gmsg_channel_free_kept (self->channel);
 }
 
 /* Of @held, see gmsg_table_route_next(). */
@@ -217,19 +218,14 @@ finish (GMsgPipe *pipe)
  * none. Every emission happens below here, with no state of this file in use
  * across it: handlers may route, close and stop as they like.
  *
- * @held (inout) (owned) (nullable) is the receiver of the last message: kept by the caller
- * from one call to the next, it spares each message a reference of its own. */
+ * @held (inout) (owned) (nullable) is the receiver of the last message, if it is still open:
+ * kept by the caller from one call to the next, it spares each message a reference of its
+ * own. */
 gboolean
 gmsg_table_route_next (GMsgTable     *self,
                        GMsgReceiver **held)
 {
   GMsgEntry entry;
-
-  /* Here, and not when its successor is known: this may be the last reference to a receiver
-   * that a handler has closed, and what runs then may close others, or route. The table
-   * holds those that are open. */
-  if (*held != NULL && gmsg_receiver_get_pipe (*held)->receiver == NULL)
-    g_clear_object (held);
 
   if (!gmsg_channel_take (self->channel, &entry))
     return FALSE;
@@ -244,39 +240,50 @@ gmsg_table_route_next (GMsgTable     *self,
 
         gmsg_pipe_release_room (entry.pipe, entry.message);
         deliver (self, entry.pipe, entry.message, held);
-        if (local)
-          gmsg_channel_give_back (self->channel, entry.message);
+        if (local && !g_atomic_int_get (&self->manual))
+          {
+            gmsg_channel_give_back (self->channel, entry.message);
+          }
         else
-          g_variant_unref (entry.message);
+          {
+            g_variant_unref (entry.message);
+            gmsg_channel_free_one (self->channel);
+          }
       }
       break;
 
     case GMSG_ENTRY_TICKET:
       look_at_waiting (self, entry.pipe, held);
+      gmsg_channel_free_one (self->channel);
       break;
 
     case GMSG_ENTRY_END:
+      gmsg_channel_free_kept (self->channel);
+      g_clear_object (held);
       finish (entry.pipe);
       break;
 
     case GMSG_ENTRY_MOVED:
+      gmsg_channel_free_one (self->channel);
       break;
 
     default:
       g_assert_not_reached ();
     }
 
+  /* Here, and not when its successor is known: where its handler, or the destroy notify of
+   * the message, has closed the receiver, this may be the last reference, and what runs then
+   * may close others, or route. The table holds those that are open. */
+  if (*held != NULL && gmsg_receiver_get_pipe (*held)->receiver == NULL)
+    g_clear_object (held);
+
   return TRUE;
 }
 
-/* To be called before the router's thread turns to other things: frees what was delivered,
- * and tells of what was discarded. */
 void
-gmsg_table_settle (GMsgTable *self)
+gmsg_table_tell_discards (GMsgTable *self)
 {
   g_autoptr (GPtrArray) pipes = NULL;
-
-  gmsg_channel_settle (self->channel);
 
   if (self->to_tell->len == 0)
     return;
@@ -348,7 +355,8 @@ gmsg_table_close (GMsgTable *self)
     g_warning (n_undelivered == 1 ? "dropping %u undelivered message"
                                   : "dropping %u undelivered messages",
                n_undelivered);
-  gmsg_table_settle (self);
+  gmsg_table_tell_discards (self);
+  gmsg_channel_free_kept (self->channel);
   g_queue_clear_full (&undelivered, (GDestroyNotify) g_variant_unref);
 
   for (GList *item = receivers; item != NULL; item = item->next)
@@ -432,7 +440,9 @@ table_dispatch (gpointer data)
         break;
     }
 
-  gmsg_table_settle (self);
+  /* Before a log handler, which may take its time. */
+  g_clear_object (&held);
+  gmsg_table_tell_discards (self);
   return G_SOURCE_CONTINUE;
 }
 
