@@ -85,7 +85,9 @@ struct _GMsgChannel
                                 * @spent */
   gboolean         backlogged; /* a burst or more waits behind @taken, and the senders free
                                 * what they are given back */
-  gboolean         handed_over; /* @spent may hold something */
+  guint            n_spent;    /* of @spent, at the last look: no more are left */
+  guint            n_refused;  /* messages for which @delivered had no room, since it last
+                                * became @spent */
   gint64           pull_until; /* monotonic µs: pulls are urgent, until a budget is spent */
 
   /* Fair dispatch; atomic: set in the router's thread */

@@ -15,8 +15,9 @@
  * those before it are delivered, near enough not to be evicted again. */
 #define PREFETCH_DISTANCE 4
 /* In messages: enough for the lock that hands them over not to count, few enough to be
- * freed at once. */
+ * freed at once; and after how many to look again where the senders have not freed theirs. */
 #define KEPT_SIZE 64
+#define LOOK_INTERVAL 16
 G_STATIC_ASSERT (2 * KEPT_SIZE < BURST_SIZE);
 
 struct _GMsgBurst
@@ -273,20 +274,31 @@ gmsg_channel_take (GMsgChannel *self,
   return TRUE;
 }
 
-/* Hands what was delivered over to the senders, if they have freed what they had. */
+/* Hands what was delivered over to the senders, once they have freed what they had. FALSE:
+ * none of them has come for it since the last look. */
 static gboolean
 hand_over (GMsgChannel *self)
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
-  GPtrArray *empty = self->spent;
+  GPtrArray *spent = self->spent;
+  guint n_left = spent != NULL ? spent->len : 0;
+  gboolean coming = n_left < self->n_spent;
 
-  if (empty != NULL && empty->len > 0)
-    return FALSE;
+  self->n_spent = n_left;
+  if (n_left > 0)
+    return coming;
 
   self->spent = self->delivered;
-  self->delivered = empty;
-  self->handed_over = TRUE;
+  self->delivered = spent;
+  self->n_spent = KEPT_SIZE;
+  self->n_refused = 0;
   return TRUE;
+}
+
+static gboolean
+has_room (GMsgChannel *self)
+{
+  return self->delivered == NULL || self->delivered->len < KEPT_SIZE;
 }
 
 /* Takes @message (transfer full), which was delivered.
@@ -296,20 +308,27 @@ hand_over (GMsgChannel *self)
  * frames to draw, lacks; and memory is freed where it was allocated and will be used again,
  * without a way between two processors' caches.
  *
- * At most two times KEPT_SIZE messages are kept for that. Where the senders don't come for
- * them, each entry that keeps no message frees one. So none is left when the last has been
+ * At most two times KEPT_SIZE messages are kept for that. Once less is waiting, or the
+ * senders don't come for them, each entry frees one. So none is left when the last has been
  * taken: what is kept is less than what waited behind it. */
 void
 gmsg_channel_give_back (GMsgChannel *self,
                         GVariant    *message)
 {
-  if (self->backlogged && self->delivered != NULL && self->delivered->len == KEPT_SIZE)
+  /* Not with each message: the senders need the lock, too. */
+  if (self->backlogged && !has_room (self) && self->n_refused++ % LOOK_INTERVAL == 0)
     self->backlogged = hand_over (self);
 
   if (!self->backlogged)
     {
       g_variant_unref (message);
       gmsg_channel_free_one (self);
+      return;
+    }
+
+  if (!has_room (self))
+    {
+      g_variant_unref (message);
       return;
     }
 
@@ -328,12 +347,12 @@ gmsg_channel_free_one (GMsgChannel *self)
     {
       message = g_ptr_array_steal_index_fast (self->delivered, self->delivered->len - 1);
     }
-  else if (self->handed_over)
+  else if (self->n_spent > 0)
     {
       g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
 
       message = gmsg_channel_reclaim_locked (self);
-      self->handed_over = message != NULL;
+      self->n_spent = message != NULL ? self->spent->len : 0;
     }
 
   if (message == NULL)

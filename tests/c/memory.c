@@ -293,8 +293,8 @@ assert_old_ones_freed_cb (GMsgReceiver *receiver,
 {
   Flood *self = user_data;
 
-  if (self->n_delivered > BURST)
-    g_assert_cmpuint (self->states[self->n_delivered - BURST - 1], ==, FREED);
+  if (self->n_delivered > 2 * BURST)
+    g_assert_cmpuint (self->states[self->n_delivered - 2 * BURST - 1], ==, FREED);
 }
 
 static void
