@@ -47,7 +47,7 @@ def throughput(build_dir, quick):
     for senders in SENDERS:
         for variant in ["gmsgrouter", *alternatives(build_dir)]:
             # Now and then its messages take milliseconds, with more than one sender.
-            few = n // 10 if variant == "GstBus" else n
+            few = n // 100 if variant == "GstBus" else n
             cases.append((variant, str(senders),
                           *message_command(build_dir, "throughput", variant, messages=few, senders=senders)))
     return cases
