@@ -319,22 +319,17 @@ gmsg_channel_give_back (GMsgChannel *self,
   if (self->backlogged && !has_room (self) && self->n_refused++ % LOOK_INTERVAL == 0)
     self->backlogged = hand_over (self);
 
+  if (self->backlogged && has_room (self))
+    {
+      if (self->delivered == NULL)
+        self->delivered = g_ptr_array_new_full (KEPT_SIZE, (GDestroyNotify) g_variant_unref);
+      g_ptr_array_add (self->delivered, message);
+      return;
+    }
+
+  g_variant_unref (message);
   if (!self->backlogged)
-    {
-      g_variant_unref (message);
-      gmsg_channel_free_one (self);
-      return;
-    }
-
-  if (!has_room (self))
-    {
-      g_variant_unref (message);
-      return;
-    }
-
-  if (self->delivered == NULL)
-    self->delivered = g_ptr_array_new_full (KEPT_SIZE, (GDestroyNotify) g_variant_unref);
-  g_ptr_array_add (self->delivered, message);
+    gmsg_channel_free_one (self);
 }
 
 /* Frees one of those that are kept; FALSE if there was none. */
