@@ -17,7 +17,8 @@ FEW, MANY = 2000, 12000
 OWNERS = [("libgmsgrouter", "gmsgrouter"), ("libgirepository", "PyGObject"), ("libffi", "PyGObject"),
           ("/gi/", "PyGObject"), ("libglib", "GLib"), ("libgobject", "GLib"), ("libgio", "GLib"),
           ("python", "Python"), ("", "others")]
-OBJECT = re.compile(r"^ob=\((\d+)\)(?: (.*))?$")
+# Each has a name where it is first mentioned, as that of a function or of one that is called.
+OBJECT = re.compile(r"^(c?)ob=\((\d+)\)(?: (.*))?$")
 COST = re.compile(r"^[-+*\d]\S* (\d+)$")
 
 
@@ -28,19 +29,16 @@ def count(command):
         subprocess.run(["valgrind", "--tool=callgrind", f"--callgrind-out-file={file.name}", *command],
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
         for line in file:
-            match = OBJECT.match(line)
-            if match:
-                names.setdefault(match[1], match[2])
-                owner = next(name for part, name in OWNERS if part in names[match[1]])
-            elif line.startswith("cob="):
-                match = OBJECT.match(line[1:])
-                names.setdefault(match[1], match[2])
+            if match := OBJECT.match(line):
+                names.setdefault(match[2], match[3])
+                if not match[1]:
+                    owner = next(name for part, name in OWNERS if part in names[match[2]])
             elif line.startswith("calls="):
                 called = True
-            elif COST.match(line):
+            elif match := COST.match(line):
                 # What follows a call is the cost of the callee, which has lines of its own.
                 if not called:
-                    counts[owner] += int(COST.match(line)[1])
+                    counts[owner] += int(match[1])
                 called = False
     return counts
 
