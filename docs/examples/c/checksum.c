@@ -110,7 +110,6 @@ walk_cb (const char *path,
   return gmsg_sender_send (sender, message, NULL);
 }
 
-/* When a thread returns it drops its sender, which finishes the pipe. */
 static gpointer
 walk_thread (gpointer user_data)
 {
@@ -118,6 +117,7 @@ walk_thread (gpointer user_data)
 
   for (guint i = 0; task->roots[i] != NULL; i++)
     files_walk (task->roots[i], walk_cb, task->sender);
+  gmsg_sender_stop (task->sender, NULL);
 
   return NULL;
 }
@@ -171,17 +171,20 @@ worker_thread (gpointer user_data)
       g_autoptr (GError) error = NULL;
 
       if (g_str_equal (path, ""))
-        return NULL;
+        break;
 
       if (compute_sum (task->sender, path, buffer, &error))
         continue;
       if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-        return NULL;
+        break;
 
       gmsg_sender_send (task->sender,
                         g_variant_new ("(s^ays)", "problem", path, error->message),
                         NULL);
     }
+
+  gmsg_sender_stop (task->sender, NULL);
+  return NULL;
 }
 
 /* In the main thread: */

@@ -73,6 +73,15 @@ walk_cb (const char *path,
                            NULL);
 }
 
+/* The progress first, so that whoever has seen the end of the results has seen its last
+ * value. */
+static void
+stop (ChecksumTask *self)
+{
+  gmsg_sender_stop (self->progress, NULL);
+  gmsg_sender_stop (self->results, NULL);
+}
+
 gpointer
 checksum_task_walk (gpointer data)
 {
@@ -85,7 +94,7 @@ checksum_task_walk (gpointer data)
   for (guint i = 0; i < task->n_workers; i++)
     push_file (task, "", 0);
 
-  /* Dropping the task drops its senders, which finishes their pipes. */
+  stop (task);
   return NULL;
 }
 
@@ -145,13 +154,16 @@ checksum_task_work (gpointer data)
 
       g_variant_get (file, "(^&ayt)", &path, &size);
       if (g_str_equal (path, ""))
-        return NULL;
+        break;
 
       if (compute_sum (task, path, size, buffer, &n_bytes, &error))
         continue;
       if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-        return NULL;
+        break;
 
       send_result (task, path, 0, FALSE, error->message, NULL);
     }
+
+  stop (task);
+  return NULL;
 }

@@ -112,8 +112,8 @@ walk_message_cb (GMsgReceiver *receiver,
   g_variant_get (message, "(tt)", &self->progress.n_found, &self->progress.bytes_found);
 }
 
-/* Of its progress, whose sender is dropped before that of its results: so the
- * last pipe to finish finds this done. */
+/* The walk stops its progress before its results, so the last pipe to finish finds this
+ * done. */
 static void
 walk_finished_cb (GMsgReceiver *receiver,
                   GError       *error,
