@@ -252,7 +252,7 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
    *
    * In the router's thread, from its main context or from
    * [method@Router.route_until]. The handler may do anything: send, open and close
-   * pipes, run a nested main loop, route, stop the router, drop it.
+   * pipes, run a nested main loop, route, stop the router, drop it, keep the message.
    *
    * Since: 1.0
    */
@@ -264,7 +264,7 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
                   NULL, NULL,
                   g_cclosure_marshal_VOID__VARIANT,
                   G_TYPE_NONE,
-                  1, G_TYPE_VARIANT | G_SIGNAL_TYPE_STATIC_SCOPE);
+                  1, G_TYPE_VARIANT);
   g_signal_set_va_marshaller (signals[SIGNAL_MESSAGE],
                               G_TYPE_FROM_CLASS (klass),
                               g_cclosure_marshal_VOID__VARIANTv);
@@ -293,7 +293,7 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
                   NULL, NULL,
                   g_cclosure_marshal_VOID__BOXED,
                   G_TYPE_NONE,
-                  1, G_TYPE_ERROR | G_SIGNAL_TYPE_STATIC_SCOPE);
+                  1, G_TYPE_ERROR);
   g_signal_set_va_marshaller (signals[SIGNAL_FINISHED],
                               G_TYPE_FROM_CLASS (klass),
                               g_cclosure_marshal_VOID__BOXEDv);

@@ -40,7 +40,7 @@ bench_sink_class_init (BenchSinkClass *klass)
                   NULL, NULL,
                   g_cclosure_marshal_VOID__VARIANT,
                   G_TYPE_NONE,
-                  1, G_TYPE_VARIANT | G_SIGNAL_TYPE_STATIC_SCOPE);
+                  1, G_TYPE_VARIANT);
   g_signal_set_va_marshaller (message_signal,
                               G_TYPE_FROM_CLASS (klass),
                               g_cclosure_marshal_VOID__VARIANTv);

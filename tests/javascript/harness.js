@@ -166,6 +166,21 @@ export function record(receiver, events = []) {
     return events;
 }
 
+/** Collects, and uses again what memory is free. */
+export function reuseMemory() {
+    for (let round = 0; round < 2; round++) {
+        System.gc();
+        Array.from({length: 2000}, (_, i) => new GLib.Variant('s', `another value ${i}`));
+    }
+    System.gc();
+}
+
+/** The values that were kept are still what these are. */
+export function assertKept(kept, expected) {
+    reuseMemory();
+    assertEqual(kept.map(variant => variant.print(true)), expected.map(variant => variant.print(true)));
+}
+
 /** A running router that ends with the test, without a warning. */
 export class Fixture {
     constructor() {
