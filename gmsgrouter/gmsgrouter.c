@@ -46,10 +46,10 @@
  *
  * End a run by closing the pipes with [method@Router.close_pipe], when they have
  * finished, and by [method@Router.stop]. Dropping the last reference to a router that
- * still runs stops it, with a warning. On another thread than the router's, such as a
- * collector's, nothing more is delivered from then on, and no signal is emitted there: the
- * receivers are closed, and the senders' cancellables cancelled, when the context is
- * iterated the next time, by whatever thread does that.
+ * still runs ends its run, too, on any thread, such as a collector's. Nothing more is
+ * delivered from then on; but warnings are logged, signals emitted and the senders'
+ * cancellables cancelled only when the context is next iterated, by whatever thread does
+ * that. If the context is finalized first, no signal is emitted.
  *
  * After `fork()` without `exec()` all calls fail with
  * [GMSG_ERROR_NOT_SUPPORTED][error@Error] in the child.
@@ -193,8 +193,7 @@ end_run (GMsgRouter *self)
   g_debug ("router %p: stopped", self);
 }
 
-/* The sources stay, and hold the table: the thread that iterates the context ends the
- * run. */
+/* The sources stay, and hold the table: whoever iterates the context next ends the run. */
 static void
 abandon_run (GMsgRouter *self)
 {
@@ -207,25 +206,16 @@ abandon_run (GMsgRouter *self)
   g_main_context_wakeup (self->context);
 }
 
-/* May run on any thread, such as a collector's. */
+/* May run on any thread, such as a collector's, and in the middle of a collection, when no
+ * code of a script can run: so nothing is logged or emitted here, not even in the router's
+ * own thread. */
 static void
 gmsg_router_dispose (GObject *object)
 {
   GMsgRouter *self = GMSG_ROUTER (object);
 
   if (g_atomic_int_get (&self->running) && !gmsg_fork_happened ())
-    {
-      gboolean in_thread = g_atomic_pointer_get (&self->thread) == g_thread_self ();
-      guint n_pipes = g_atomic_int_get (&self->n_pipes);
-
-      g_warning ("router %p was dropped while running, with %u open %s: stopping it",
-                 self, n_pipes, n_pipes == 1 ? "pipe" : "pipes");
-
-      if (!in_thread)
-        abandon_run (self);
-      else if (self->table != NULL) /* or the log handler has stopped it */
-        end_run (self);
-    }
+    abandon_run (self);
 
   G_OBJECT_CLASS (gmsg_router_parent_class)->dispose (object);
 }
@@ -236,7 +226,7 @@ gmsg_router_finalize (GObject *object)
   GMsgRouter *self = GMSG_ROUTER (object);
 
   if (!gmsg_fork_happened ())
-    g_clear_pointer (&self->context, g_main_context_unref);
+    gmsg_table_unref_context (g_steal_pointer (&self->context));
 
   G_OBJECT_CLASS (gmsg_router_parent_class)->finalize (object);
 }

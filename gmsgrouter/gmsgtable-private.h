@@ -14,9 +14,9 @@ G_BEGIN_DECLS
 /* What the router's thread has of one run, from start() to stop(): it takes the
  * entries from the channel and hands them to the receivers.
  *
- * The sources hold it, not the router: so a router that is dropped on another
- * thread leaves its receivers to the context's thread, and a router that is
- * dropped in a handler is not missed by the dispatch under way. */
+ * The sources hold it, not the router: so a router that is dropped leaves its
+ * receivers to the thread that iterates the context next, and is not missed by a
+ * dispatch under way. */
 typedef struct
 {
   gatomicrefcount  ref_count;
@@ -24,7 +24,7 @@ typedef struct
 
   /* Atomic */
   gboolean         manual;        /* set in the router's thread, for good */
-  gboolean         abandoned;     /* the router was dropped on another thread */
+  gboolean         abandoned;     /* the router was dropped */
   gboolean         warned_thread; /* of another thread that iterates the context */
 
   /* Router's thread only */
@@ -57,7 +57,8 @@ gboolean   gmsg_table_route_next    (GMsgTable     *self,
 void       gmsg_table_tell_discards (GMsgTable     *self);
 void       gmsg_table_close         (GMsgTable     *self);
 
-/* Any other thread */
+/* Any thread, for a router that is dropped */
 void       gmsg_table_abandon       (GMsgTable     *self);
+void       gmsg_table_unref_context (GMainContext  *context);
 
 G_END_DECLS

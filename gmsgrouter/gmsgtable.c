@@ -88,39 +88,6 @@ drain (GMsgTable *self)
 }
 
 void
-gmsg_table_unref (GMsgTable *self)
-{
-  GHashTableIter iter;
-  gpointer receiver;
-
-  if (!g_atomic_ref_count_dec (&self->ref_count))
-    return;
-
-  /* Where the context was finalized before it could end an abandoned run, there is no
-   * thread left to emit signals in. But a worker that was never told to end would never
-   * end. */
-  gmsg_server_shutdown (self->channel);
-  drain (self);
-  gmsg_channel_free_kept (self->channel);
-  g_hash_table_iter_init (&iter, self->receivers);
-  while (g_hash_table_iter_next (&iter, &receiver, NULL))
-    {
-      GMsgPipe *pipe = gmsg_receiver_get_pipe (receiver);
-      GQueue waiting;
-
-      gmsg_pipe_close (pipe, &waiting);
-      g_queue_clear_full (&waiting, (GDestroyNotify) g_variant_unref);
-      gmsg_pipe_cancel (pipe);
-    }
-
-  g_ptr_array_set_free_func (self->to_tell, (GDestroyNotify) gmsg_pipe_unref);
-  g_ptr_array_unref (self->to_tell);
-  g_hash_table_unref (self->receivers);
-  gmsg_channel_unref (self->channel);
-  g_free (self);
-}
-
-void
 gmsg_table_add (GMsgTable    *self,
                 GMsgReceiver *receiver)
 {
@@ -136,10 +103,12 @@ gmsg_table_contains (GMsgTable    *self,
 }
 
 /* Closes @receiver's pipe and lets go of it. From the first step on nothing reaches
- * the receiver; then handlers run, which may do anything. */
+ * the receiver; then handlers run, which may do anything. With @emits unset, there is no
+ * thread in which the receiver could emit. */
 static void
 close_receiver (GMsgTable    *self,
-                GMsgReceiver *receiver)
+                GMsgReceiver *receiver,
+                gboolean      emits)
 {
   GMsgPipe *pipe = gmsg_receiver_get_pipe (receiver);
   GQueue waiting;
@@ -149,7 +118,8 @@ close_receiver (GMsgTable    *self,
   discard (self, pipe, waiting.length);
   g_queue_clear_full (&waiting, (GDestroyNotify) g_variant_unref);
   gmsg_pipe_cancel (pipe);
-  gmsg_receiver_closed (receiver);
+  if (emits)
+    gmsg_receiver_closed (receiver);
 }
 
 void
@@ -159,7 +129,7 @@ gmsg_table_remove (GMsgTable    *self,
   g_autoptr (GMsgReceiver) owned = g_object_ref (receiver);
 
   g_hash_table_remove (self->receivers, receiver);
-  close_receiver (self, owned);
+  close_receiver (self, owned, TRUE);
   gmsg_channel_free_kept (self->channel);
 }
 
@@ -313,15 +283,39 @@ compare_ids (gconstpointer a,
   return (id_a > id_b) - (id_a < id_b);
 }
 
-/* Ends the run: what is queued is counted, told of and freed, the pipes are closed, in
- * the order in which they were opened. Does nothing the second time. Handlers run last,
- * when all is in order. */
-void
-gmsg_table_close (GMsgTable *self)
+static _Thread_local gboolean is_silent;
+
+static void
+tell_of_end (GMsgTable *self,
+             guint      n_unclosed,
+             guint      n_undelivered)
+{
+  if (is_silent)
+    return;
+
+  if (g_atomic_int_get (&self->abandoned))
+    g_warning (n_unclosed == 1 ? "a router was dropped while running: %u unclosed pipe"
+                               : "a router was dropped while running: %u unclosed pipes",
+               n_unclosed);
+  else if (n_unclosed > 0)
+    g_warning (n_unclosed == 1 ? "stopping a router with unclosed pipes: %u unclosed pipe"
+                               : "stopping a router with unclosed pipes: %u unclosed pipes",
+               n_unclosed);
+  if (n_undelivered > 0)
+    g_warning (n_undelivered == 1 ? "dropping %u undelivered message"
+                                  : "dropping %u undelivered messages",
+               n_undelivered);
+  gmsg_table_tell_discards (self);
+}
+
+/* Handlers run last, when all is in order. */
+static void
+close_table (GMsgTable *self,
+             gboolean   emits)
 {
   g_autolist (GMsgReceiver) receivers = NULL;
   GQueue undelivered = G_QUEUE_INIT;
-  guint n_unclosed, n_undelivered;
+  guint n_undelivered;
 
   if (self->closed)
     return;
@@ -331,7 +325,6 @@ gmsg_table_close (GMsgTable *self)
   gmsg_server_shutdown (self->channel);
   gmsg_channel_close (self->channel);
 
-  n_unclosed = g_hash_table_size (self->receivers);
   receivers = g_list_sort (g_hash_table_get_keys (self->receivers), compare_ids);
   g_hash_table_steal_all (self->receivers);
 
@@ -347,30 +340,60 @@ gmsg_table_close (GMsgTable *self)
         g_queue_push_tail_link (&undelivered, link);
     }
 
-  if (n_unclosed > 0)
-    g_warning (n_unclosed == 1 ? "stopping a router with unclosed pipes: %u unclosed pipe"
-                               : "stopping a router with unclosed pipes: %u unclosed pipes",
-               n_unclosed);
-  if (n_undelivered > 0)
-    g_warning (n_undelivered == 1 ? "dropping %u undelivered message"
-                                  : "dropping %u undelivered messages",
-               n_undelivered);
-  gmsg_table_tell_discards (self);
+  tell_of_end (self, g_list_length (receivers), n_undelivered);
   gmsg_channel_free_kept (self->channel);
   g_queue_clear_full (&undelivered, (GDestroyNotify) g_variant_unref);
 
   for (GList *item = receivers; item != NULL; item = item->next)
-    close_receiver (self, item->data);
+    close_receiver (self, item->data, emits);
 }
 
-/* For a router that is dropped on another thread than its own. Nothing is delivered
- * from now on, but for what a dispatch under way has taken; the receivers are left
- * to the context's thread, which closes them when it next iterates. */
+/* Ends the run: what is queued is counted, told of and freed, the pipes are closed, in
+ * the order in which they were opened. Does nothing the second time. */
+void
+gmsg_table_close (GMsgTable *self)
+{
+  close_table (self, TRUE);
+}
+
+void
+gmsg_table_unref (GMsgTable *self)
+{
+  if (!g_atomic_ref_count_dec (&self->ref_count))
+    return;
+
+  /* If the context was finalized before it could end an abandoned run, there is no thread
+   * left to emit signals in. But a worker that was never told to end would never end. */
+  close_table (self, FALSE);
+
+  g_ptr_array_set_free_func (self->to_tell, (GDestroyNotify) gmsg_pipe_unref);
+  g_ptr_array_unref (self->to_tell);
+  g_hash_table_unref (self->receivers);
+  gmsg_channel_unref (self->channel);
+  g_free (self);
+}
+
+/* For a router that is dropped, on any thread. Nothing is delivered from now on, but for
+ * what a dispatch under way has taken; the receivers are left to the thread that iterates
+ * the context next, which closes them. */
 void
 gmsg_table_abandon (GMsgTable *self)
 {
   g_atomic_int_set (&self->abandoned, TRUE);
   gmsg_channel_close (self->channel);
+}
+
+/* Drops a finalized router's reference to its context. If it was the last, the tables that
+ * are left in the context end here, in the middle of a collection: without a word, since
+ * no log writer of a script can run. */
+void
+gmsg_table_unref_context (GMainContext *context)
+{
+  gboolean was_silent = is_silent;
+
+  is_silent = TRUE;
+  g_main_context_unref (context);
+  is_silent = was_silent;
 }
 
 static gboolean

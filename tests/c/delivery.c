@@ -515,8 +515,7 @@ test_p12_handler_drops_router (Fixture       *fixture,
   iterate_all (fixture->context);
 
   pair_assert_order (&pair, 1);
-  assert_warning ("router * was dropped while running*");
-  assert_warning ("*2 unclosed pipes*");
+  assert_warning ("a router was dropped while running: 2 unclosed pipes");
   assert_warning ("*dropping 999 undelivered messages*");
   pair_clear (&pair);
 }

@@ -528,8 +528,8 @@ test_condition_drops (Fixture       *fixture,
 
   g_assert_null (fixture->router);
   record_assert_range (record, 0, 4);
-  assert_warning ("router * was dropped while running, with 1 open pipe*");
-  assert_warning ("*1 unclosed pipe");
+  iterate_all (fixture->context);
+  assert_warning ("a router was dropped while running: 1 unclosed pipe");
   assert_warning ("dropping 2 undelivered messages");
   g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
 }
@@ -559,8 +559,8 @@ test_handler_drops (Fixture       *fixture,
 
   g_assert_null (fixture->router);
   record_assert_range (record, 0, 1);
-  assert_warning ("router * was dropped while running, with 1 open pipe*");
-  assert_warning ("*1 unclosed pipe");
+  iterate_all (fixture->context);
+  assert_warning ("a router was dropped while running: 1 unclosed pipe");
   assert_no_warning ();
 }
 

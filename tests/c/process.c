@@ -1337,8 +1337,8 @@ test_directory (Fixture       *fixture,
       else
         {
           g_assert_finalize_object (g_steal_pointer (&fixture->router));
-          assert_warning ("router * was dropped while running, with 1 open pipe: stopping it");
-          assert_warning ("*1 unclosed pipe");
+          iterate_all (fixture->context);
+          assert_warning ("a router was dropped while running: 1 unclosed pipe");
         }
       g_assert_false (g_file_test (directory, G_FILE_TEST_EXISTS));
       g_assert_cmpint (g_rmdir (runtime_dir), ==, 0);
@@ -1605,6 +1605,8 @@ test_dropped_elsewhere (Fixture       *fixture,
   g_autoptr (Sink) sink = NULL;
   GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
   Worker *worker = worker_new (GPOINTER_TO_INT (data), sender, "until-gone", 100);
+  guint n_told = 0;
+  char *warning;
 
   iterate_until (fixture->context, sink->values->len >= 100);
   drop_in_thread (g_steal_pointer (&fixture->router));
@@ -1614,8 +1616,12 @@ test_dropped_elsewhere (Fixture       *fixture,
   g_assert_cmpint (worker_join (worker), ==, 0);
   sink_assert_prefix (sink);
 
-  assert_warning ("router * was dropped while running, with 1 open pipe: stopping it");
-  forget_warnings ();
+  while ((warning = take_warning ()) != NULL)
+    {
+      n_told += g_str_equal (warning, "a router was dropped while running: 1 unclosed pipe");
+      g_free (warning);
+    }
+  g_assert_cmpuint (n_told, ==, 1);
 }
 
 /* A child of fork() can use nothing, and does no harm. */

@@ -840,8 +840,7 @@ test_dropped (Fixture       *fixture,
   iterate_until (fixture->context, answer.n_done == 1);
   answer_assert_error (&answer, GMSG_ERROR, GMSG_ERROR_CLOSED);
   iterate_all (fixture->context);
-  assert_warning ("router * was dropped while running, with 1 open pipe*");
-  assert_warning ("*1 unclosed pipe");
+  assert_warning ("a router was dropped while running: 1 unclosed pipe");
 }
 
 static GMsgRouter *to_drop; /* (owned) (nullable) */
@@ -876,12 +875,12 @@ test_dropped_asleep (Fixture       *fixture,
   sleep_until_done (context, &answer);
   g_assert_null (to_drop);
   answer_assert_error (&answer, GMSG_ERROR, GMSG_ERROR_CLOSED);
-  assert_warning ("router * was dropped while running, with 1 open pipe*");
+  assert_no_warning ();
   g_source_destroy (deadline);
   g_main_context_pop_thread_default (context);
 
   iterate_all (fixture->context);
-  assert_warning ("*1 unclosed pipe");
+  assert_warning ("a router was dropped while running: 1 unclosed pipe");
 }
 
 /* The last references to the receiver are the call's and the router's. */

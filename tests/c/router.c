@@ -1062,7 +1062,8 @@ test_notify_values (Fixture       *fixture,
   g_signal_handlers_disconnect_by_data (fixture->router, seen);
 }
 
-/* As a binding does to an object that others still refer to. */
+/* As a binding does to an object that others still refer to. The router can't know of them,
+ * and tells of nothing, as when it is dropped. */
 static void
 test_notify_disposed (Fixture       *fixture,
                       gconstpointer  data)
@@ -1070,19 +1071,15 @@ test_notify_disposed (Fixture       *fixture,
   g_autoptr (GString) seen = g_string_new (NULL);
   g_autoptr (Record) record = NULL;
   g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_pipe (fixture, &record);
-  guint n_running = 0;
-  guint n_n_pipes = 0;
 
   g_signal_connect (fixture->router, "notify", G_CALLBACK (notify_state_cb), seen);
-  g_signal_connect (fixture->router, "notify::running", G_CALLBACK (count_notify_cb), &n_running);
-  g_signal_connect (fixture->router, "notify::n-pipes", G_CALLBACK (count_notify_cb), &n_n_pipes);
   g_object_run_dispose (G_OBJECT (fixture->router));
+  g_assert_false (gmsg_router_get_running (fixture->router));
+  g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 0);
 
-  assert_warning ("router * was dropped while running, with 1 open pipe*");
-  assert_warning ("*1 unclosed pipe");
-  g_assert_cmpstr (seen->str, ==, "-0 -0 ");
-  g_assert_cmpuint (n_running, ==, 1);
-  g_assert_cmpuint (n_n_pipes, ==, 1);
+  iterate_all (fixture->context);
+  assert_warning ("a router was dropped while running: 1 unclosed pipe");
+  g_assert_cmpstr (seen->str, ==, "");
   g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
 }
 
