@@ -6,7 +6,7 @@
 
 /* exported _init */
 
-const {Gio, GLib} = imports.gi;
+const {Gio, GLib, GObject} = imports.gi;
 const System = imports.system;
 
 // GLib takes what lies deeper for a unit tuple when it reads it back. A message that
@@ -483,16 +483,24 @@ function overrideRouter(GMsg) {
     };
 }
 
-// The senders of a worker that have not been stopped. GJS frees them as it ends, and
-// the last reference to a sender finishes its pipe as stop() does: to the router, a
-// worker that has thrown an exception would have ended well. With one reference more,
-// it is lost, as it should be.
-const held = Symbol('held until it is stopped');
+// The senders of a worker that have not been stopped. GJS drops all its objects as it
+// ends, and the last reference to a sender finishes its pipe as stop() does: to the
+// router, a worker that has thrown an exception would have ended well. A list that is in
+// itself outlives GJS, with what else is in it, and so the worker is lost, as it should be.
+const unstopped = new Gio.ListStore({item_type: GObject.TYPE_OBJECT});
+
+unstopped.append(unstopped);
 
 function holdUntilStopped(sender) {
-    sender.ref();
-    sender[held] = true;
+    unstopped.append(sender);
     return sender;
+}
+
+function release(sender) {
+    const [found, position] = unstopped.find(sender);
+
+    if (found)
+        unstopped.remove(position);
 }
 
 function overrideSender(GMsg) {
@@ -517,10 +525,8 @@ function overrideSender(GMsg) {
         try {
             return stop.call(this);
         } finally {
-            if (this[held] && this.get_state() === GMsg.SenderState.STOPPED) {
-                this[held] = false;
-                this.unref();
-            }
+            if (this.get_state() === GMsg.SenderState.STOPPED)
+                release(this);
         }
     };
 }
