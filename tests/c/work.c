@@ -79,12 +79,32 @@ wait_for_input_end (void)
   while (n_read > 0 || (n_read < 0 && errno == EINTR));
 }
 
+GVariant *
+make_row (int i)
+{
+  g_autofree char *text = g_strdup_printf ("row %d", i);
+
+  return g_variant_new ("(is)", i, text);
+}
+
 static int
 work_send (GMsgSender *sender,
            int         n)
 {
   start (sender);
   send_range (sender, 0, n);
+  stop (sender);
+  return 0;
+}
+
+/* Messages of make_row(). */
+static int
+work_send_rows (GMsgSender *sender,
+                int         n)
+{
+  start (sender);
+  for (int i = 0; i < n; i++)
+    expect (gmsg_sender_send (sender, make_row (i), NULL));
   stop (sender);
   return 0;
 }
@@ -512,6 +532,7 @@ static const struct
 } works[] =
 {
   { "send", work_send },
+  { "send-rows", work_send_rows },
   { "drop", work_drop },
   { "drop-unstarted", work_drop_unstarted },
   { "states", work_states },

@@ -20,12 +20,15 @@ typedef enum
 } Way;
 
 /* Does the work called @name, and owns @sender; returns what the work is to find out, or 0.
- * Messages are int32. */
-int  work_run           (GMsgSender *sender,
-                         const char *name,
-                         int         n);
+ * Messages are int32, but for those of “send-rows”. */
+int       work_run           (GMsgSender *sender,
+                              const char *name,
+                              int         n);
+
+/* (transfer floating): the message of “send-rows” with this number. */
+GVariant *make_row           (int         i);
 
 /* Waits until the standard input ends. */
-void wait_for_input_end (void);
+void      wait_for_input_end (void);
 
 G_END_DECLS

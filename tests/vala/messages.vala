@@ -164,6 +164,128 @@ test_values () throws GLib.Error
     end ((owned) router, (owned) receiver);
 }
 
+Variant
+make_row (int i)
+{
+    return new Variant ("(is)", i, "row %d".printf (i));
+}
+
+void
+assert_rows (GenericArray<Variant> rows, int n)
+{
+    assert_cmpint ((int) rows.length, CompareOperator.EQ, n);
+    for (int i = 0; i < n; i++)
+        assert_cmpstr (rows[i].print (true), CompareOperator.EQ, make_row (i).print (true));
+}
+
+/* The worker of the tests in C, whose messages are those of make_row(). */
+Subprocess
+spawn_worker (GMsg.Sender sender, string work, int n) throws GLib.Error
+{
+    var launcher = new SubprocessLauncher (SubprocessFlags.STDIN_PIPE);
+
+    return sender.spawn (launcher, {Environment.get_variable ("GMSG_TEST_WORKER"), work, n.to_string ()});
+}
+
+void
+test_kept_from_thread () throws GLib.Error
+{
+    var router = new GMsg.Router ();
+    var kept = new GenericArray<Variant> ();
+    GMsg.Receiver receiver;
+
+    router.start ();
+    var sender = router.pipe (out receiver);
+    receiver.message.connect ((message) => kept.add (message));
+
+    var thread = new Thread<bool> ("worker", () => {
+        try {
+            sender.start ();
+            for (int i = 0; i < 300; i++)
+                sender.send (make_row (i));
+            sender.stop ();
+        } catch (GMsg.Error e) {
+            error ("the worker failed: %s", e.message);
+        }
+
+        return true;
+    });
+
+    route_to_end (router, receiver);
+    thread.join ();
+    sender = null;
+    end ((owned) router, (owned) receiver);
+    assert_rows (kept, 300);
+}
+
+void
+test_kept_from_process () throws GLib.Error
+{
+    var router = new GMsg.Router ();
+    var kept = new GenericArray<Variant> ();
+    GMsg.Receiver receiver;
+
+    router.start ();
+    var process = spawn_worker (router.pipe (out receiver), "send-rows", 300);
+    receiver.message.connect ((message) => kept.add (message));
+    route_to_end (router, receiver);
+    process = null;
+    end ((owned) router, (owned) receiver);
+    assert_rows (kept, 300);
+}
+
+async GenericArray<Variant>
+pull_all (GMsg.Receiver receiver) throws GLib.Error
+{
+    var kept = new GenericArray<Variant> ();
+    Variant? message;
+
+    while ((message = yield receiver.next_async ()) != null)
+        kept.add (message);
+
+    return kept;
+}
+
+void
+test_kept_pulled () throws GLib.Error
+{
+    var loop = new MainLoop ();
+    var router = new GMsg.Router ();
+    GMsg.Receiver receiver;
+    GenericArray<Variant>? kept = null;
+
+    router.start ();
+    var process = spawn_worker (router.pipe_bounded (8, GMsg.Overflow.BLOCK, out receiver), "send-rows", 300);
+    pull_all.begin (receiver, (object, result) => {
+        try {
+            kept = pull_all.end (result);
+        } catch (GLib.Error e) {
+            error ("%s", e.message);
+        }
+        loop.quit ();
+    });
+    loop.run ();
+    process = null;
+    end ((owned) router, (owned) receiver);
+    assert_rows (kept, 300);
+}
+
+void
+test_kept_error () throws GLib.Error
+{
+    var router = new GMsg.Router ();
+    GMsg.Receiver receiver;
+    GLib.Error? kept = null;
+
+    router.start ();
+    spawn_worker (router.pipe (out receiver), "exit", 0);
+    receiver.finished.connect ((error) => kept = error);
+    route_to_end (router, receiver);
+    end ((owned) router, (owned) receiver);
+    assert_true (kept is GMsg.Error.PEER_LOST);
+    assert_true (kept.message.contains ("pipe #1"));
+}
+
 void
 test_errors () throws GLib.Error
 {
@@ -493,6 +615,10 @@ main (string[] args)
     add_test ("/vala/event-loop", test_event_loop);
     add_test ("/vala/properties", test_properties);
     add_test ("/vala/values", test_values);
+    add_test ("/vala/kept-from-thread", test_kept_from_thread);
+    add_test ("/vala/kept-from-process", test_kept_from_process);
+    add_test ("/vala/kept-pulled", test_kept_pulled);
+    add_test ("/vala/kept-error", test_kept_error);
     add_test ("/vala/errors", test_errors);
     add_test ("/vala/wrong-thread", test_wrong_thread);
     add_test ("/vala/overflow-block", test_overflow_block);
