@@ -13,7 +13,7 @@ import System from 'system';
 import {makeDeepest} from './deep.js';
 import {
     Fixture, Worker, WORKER, assert, assertEqual, assertError, assertRejects,
-    checkError, isSame, iterateUntil, run, test
+    checkError, isSame, iterateUntil, reuseMemory, row, run, test
 } from './harness.js';
 
 function range(n) {
@@ -47,6 +47,19 @@ test('/overrides/process/worker-module', async () => {
         assertEqual(value, {i, squares: [i * i], text: `№ ${i}`, none: null});
     });
     process.wait_check(null);
+});
+
+test('/overrides/process/kept-messages', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe(8, GMsg.Overflow.BLOCK);
+    const kept = [];
+
+    new Worker(sender, 'send-rows', 300);
+    for await (const message of receiver)
+        kept.push(message);
+    fixture.finish();
+    reuseMemory();
+    assertEqual(kept.map(message => message.print(true)), range(300).map(i => row(i).print(true)));
 });
 
 test('/overrides/process/deep-values', async () => {

@@ -9,7 +9,7 @@ import GLib from 'gi://GLib';
 import GMsg from 'gi://GMsg?version=1';
 
 import {
-    Fixture, Worker, WORKER, assert, assertEqual, assertError, assertKept, checkError,
+    Fixture, Worker, WORKER, assert, assertEqual, assertError, checkError,
     iterateUntil, number, record, run, takeWarnings, test
 } from './harness.js';
 
@@ -212,23 +212,6 @@ test('/process/p7/states', () => {
         GMsg.SenderState.OPEN, GMsg.Error.ALREADY_STARTED,
     ]], null]);
     worker.expectSuccess();
-});
-
-test('/process/p11/kept-messages-and-error', () => {
-    const fixture = new Fixture();
-    const [sender, receiver] = fixture.openPipe();
-    const kept = [];
-    const errors = [];
-
-    const worker = new Worker(sender, 'hold', 500);
-
-    receiver.connect('message', (_, message) => kept.push(message));
-    receiver.connect('finished', (_, error) => errors.push(error));
-    iterateUntil(() => kept.length === 500);
-    worker.process.force_exit();
-    iterateUntil(() => errors.length === 1);
-    assertKept(kept, range(500).map(number));
-    checkLost(errors[0], /gjs/, /signal 9|SIGKILL|[Kk]illed/);
 });
 
 test('/process/p12/order-of-several', () => {

@@ -47,6 +47,14 @@ const works = {
         sender.stop();
     },
 
+    /* Sends what row() in harness.js makes. */
+    'send-rows'(sender, n) {
+        sender.start();
+        for (let i = 0; i < n; i++)
+            sender.send(new GLib.Variant('(us)', [i, `row ${i}`]));
+        sender.stop();
+    },
+
     /* Says each message that send() has taken. */
     'say-sent'(sender, n) {
         sender.start();
