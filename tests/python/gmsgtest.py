@@ -231,3 +231,8 @@ class TestCase(unittest.TestCase):
 def number(value):
     """A message that carries one number."""
     return GLib.Variant('u', value)
+
+
+def row(i):
+    """A message that has more than a number in it."""
+    return GLib.Variant('(us)', (i, f'row {i}'))

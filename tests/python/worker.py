@@ -9,7 +9,7 @@
 import os
 import sys
 
-from gmsgtest import GLib, GMsg, number
+from gmsgtest import GLib, GMsg, number, row
 
 
 def count(sender, n):
@@ -26,6 +26,14 @@ def flood(sender, n):
     sender.start()
     for value in range(n):
         sender.send(number(value))
+    sender.stop()
+
+
+def rows(sender, n):
+    """Sends what row() makes."""
+    sender.start()
+    for i in range(n):
+        sender.send(row(i))
     sender.stop()
 
 
@@ -60,7 +68,7 @@ def load(sender, n):
     sender.stop()
 
 
-WORKS = {work.__name__: work for work in (count, flood, hang, leave, obey, load)}
+WORKS = {work.__name__: work for work in (count, flood, rows, hang, leave, obey, load)}
 
 
 def main():

@@ -1,0 +1,162 @@
+#!/usr/bin/python3
+# test_kept.py: promise 11, what a program keeps stays as it was, from Python
+#
+# Copyright 2026 The gmsgrouter authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import gc
+
+import tap
+from gmsgtest import GLib, GMsg, TestCase, Thread, iterate_until, row
+from test_processes import ProcessTest
+
+N_ROWS = 500
+
+
+def reuse_memory():
+    """Collects, and uses again what memory is free."""
+    for _ in range(2):
+        gc.collect()
+        [row(i + 1) for i in range(2000)]
+    gc.collect()
+
+
+class Kept:
+    """The variants and the error themselves, by the signals or by asking."""
+
+    def __init__(self, receiver, pulls):
+        self.messages = []
+        self.error = None
+        self.ended = False
+        if pulls:
+            receiver.next_async(None, self.next_cb)
+        else:
+            receiver.connect('message', self.message_cb)
+            receiver.connect('finished', self.finished_cb)
+
+    def message_cb(self, receiver, message):
+        self.messages.append(message)
+
+    def finished_cb(self, receiver, error):
+        self.error = error
+        self.ended = True
+
+    def next_cb(self, receiver, result):
+        try:
+            message = receiver.next_finish(result)
+        except GLib.Error as error:
+            self.error = error
+            message = None
+        if message is None:
+            self.ended = True
+            return
+        self.messages.append(message)
+        receiver.next_async(None, self.next_cb)
+
+
+class KeptTest(ProcessTest):
+
+    def send_in_thread(self, sender):
+        def work():
+            sender.start()
+            for i in range(N_ROWS):
+                sender.send(row(i))
+            sender.stop()
+
+        self.addCleanup(Thread(work).result)
+
+    def send_in_process(self, sender):
+        self.spawn(sender, 'rows', N_ROWS)
+
+    def check_messages(self, send, pulls=False, **bounds):
+        sender, receiver = self.make_pipe(**bounds)
+        kept = Kept(receiver, pulls)
+        send(sender)
+        del sender
+        iterate_until(lambda: kept.ended, self.context)
+        self.assertIsNone(kept.error)
+        self.router.close_pipe(receiver)
+        self.router.stop()
+        self._receivers.clear()
+        del receiver
+
+        reuse_memory()
+        self.assertEqual([message.print_(True) for message in kept.messages],
+                         [row(i).print_(True) for i in range(N_ROWS)])
+
+    def check_each_kind(self, send):
+        for pulls in (False, True):
+            for bounds in ({}, {'capacity': 8},
+                           {'capacity': N_ROWS, 'overflow': GMsg.Overflow.DROP_OLDEST}):
+                with self.subTest(pulls=pulls, **bounds):
+                    if not self.router.get_running():
+                        self.router.start()
+                    self.check_messages(send, pulls, **bounds)
+
+    def test_p11_messages_from_threads(self):
+        self.check_each_kind(self.send_in_thread)
+
+    def test_p11_messages_from_processes(self):
+        self.check_each_kind(self.send_in_process)
+
+    def check_error_kept(self, pulls):
+        sender, receiver = self.make_pipe()
+        kept = Kept(receiver, pulls)
+        self.spawn(sender, 'unopened', 5)
+        iterate_until(lambda: kept.ended, self.context)
+        self.router.close_pipe(receiver)
+        self.router.stop()
+        self._receivers.clear()
+        del sender, receiver
+
+        reuse_memory()
+        self.check_lost(kept.error, r'pipe #1\b.*\b5\b')
+
+    def test_p21_error(self):
+        self.check_error_kept(False)
+
+    def test_p21_error_pulled(self):
+        self.check_error_kept(True)
+
+
+class ObjectsTest(TestCase):
+
+    def keep_objects(self):
+        """What handlers are given, and what calls hand out, but nothing else."""
+        router = GMsg.Router.new(self.context)
+        router.start()
+        sender, receiver = router.pipe()
+        objects = {'cancellable': sender.get_cancellable(),
+                   'context': router.get_context()}
+
+        def notify_cb(router, pspec):
+            objects.update(router=router, pspec=pspec)
+
+        def message_cb(receiver, message):
+            objects['receiver'] = receiver
+
+        router.connect('notify', notify_cb)
+        receiver.connect('message', message_cb)
+        sender.start()
+        sender.send(row(1))
+        sender.stop()
+        iterate_until(lambda: receiver.get_state() == GMsg.ReceiverState.FINISHED,
+                      self.context)
+        router.close_pipe(receiver)
+        router.stop()
+        return objects
+
+    def test_p11_objects(self):
+        objects = self.keep_objects()
+        reuse_memory()
+        self.assertTrue(objects['cancellable'].is_cancelled())
+        self.assertEqual(objects['context'], self.context)
+        self.assertFalse(objects['router'].get_running())
+        self.assertEqual(objects['pspec'].name, 'running')
+        receiver = objects['receiver']
+        self.assertEqual((receiver.get_id(), receiver.get_n_received()), (1, 1))
+        self.assertEqual(receiver.get_state(), GMsg.ReceiverState.CLOSED)
+
+
+if __name__ == '__main__':
+    tap.main()
