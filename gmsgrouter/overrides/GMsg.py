@@ -495,7 +495,7 @@ def get_context(loop):
             raise RuntimeError(
                 'receiver.next() needs an asyncio loop that runs the GLib main '
                 f'loop, found {type(loop).__module__}.{type(loop).__name__}: set '
-                'the policy of gi.events (PyGObject 3.50 or newer), or of gbulb')
+                'the policy of gi.events, or of gbulb before PyGObject 3.50')
     for owner in (loop, selector):
         context = getattr(owner, '_context', None)
         if isinstance(context, GLib.MainContext):

@@ -386,6 +386,7 @@ class SpawnTest(ProcessTest):
     def spawn(self, sender, **keywords):
         process = sender.spawn([sys.executable, HERE / 'worker.py', 'flood', '10'], **keywords)
         self.addCleanup(process.wait, None)
+        self.addCleanup(process.force_exit)
         return process
 
     def test_spawn(self):
