@@ -319,13 +319,26 @@ class Window(Gtk.ApplicationWindow):
         return f", {seconds // 60}:{seconds % 60:02} left"
 
     def choose(self, _action, _parameter):
+        if hasattr(Gtk, "FileDialog"):
+            dialog = Gtk.FileDialog(title="Choose Folders")
+            dialog.select_multiple_folders(self, None, self.choose_done)
+            return
+
+        # Before GTK 4.10
         self.dialog = Gtk.FileChooserNative(
             title="Choose Folders", action=Gtk.FileChooserAction.SELECT_FOLDER,
             transient_for=self, modal=True, select_multiple=True)
-        self.dialog.connect("response", self.choose_done)
+        self.dialog.connect("response", self.choose_response)
         self.dialog.show()
 
-    def choose_done(self, dialog, response):
+    def choose_done(self, dialog, result):
+        try:
+            folders = dialog.select_multiple_folders_finish(result)
+        except GLib.Error:  # Nothing was chosen.
+            return
+        self.start(list(folders))
+
+    def choose_response(self, dialog, response):
         if response == Gtk.ResponseType.ACCEPT:
             self.start(list(dialog.get_files()))
         self.dialog = None
