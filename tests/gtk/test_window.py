@@ -106,7 +106,7 @@ class Run:
         return self.ended_at - int(self.report[start]) / 1e6
 
 
-class WindowTest(unittest.TestCase):
+class WindowTestCase(unittest.TestCase):
     def setUp(self):
         self.directory = os.fsencode(tempfile.mkdtemp(prefix='gmsgrouter-'))
         self.addCleanup(shutil.rmtree, self.directory)
@@ -176,6 +176,8 @@ class WindowTest(unittest.TestCase):
                 return
         self.fail(f'not once in {len(found)} attempts: {found}')
 
+
+class WindowTest(WindowTestCase):
     def test_same_as_sha256sum(self):
         for number, name in enumerate(NAMES):
             make_file(self.path(name), b'content %d' % number)
@@ -214,27 +216,6 @@ class WindowTest(unittest.TestCase):
         self.assertIn('Input/output error', run.results.pop(b'/proc/self/mem'))
         self.assertEqual(run.results, sha256sum(self.tree))
         self.assertRegex(run.report['problem'], r'\ACould not read /proc/self/mem: .*Input/output error\Z')
-
-    @unittest.skipUnless(HAS_PROCESSES, 'its workers are threads')
-    def test_killed_worker(self):
-        endless = self.path(b'endless')
-        make_sparse_file(endless, ENDLESS)
-        self.make_many_files(200)
-
-        def kill_reader():
-            deadline = time.monotonic() + DEADLINE_S
-            while (pid := find_reader(endless)) is None and time.monotonic() < deadline:
-                time.sleep(0.01)
-            os.kill(pid, signal.SIGKILL)
-
-        killer = threading.Thread(target=kill_reader)
-        killer.start()
-        run = self.run_window('finish', self.tree)
-        killer.join()
-        self.assertRegex(run.results.pop(endless), r'gjs.*(signal 9|[Kk]illed)')
-        os.remove(endless)
-        self.assertEqual(run.results, sha256sum(self.tree))
-        self.assertIn('Could not read ', run.report['problem'])
 
     def test_frames_keep_coming(self):
         self.make_many_files(40 * MIN_RATE)
@@ -316,6 +297,29 @@ class WindowTest(unittest.TestCase):
             self.assertEqual(picture[:8], b'\x89PNG\r\n\x1a\n')
             # Blank, it would be smaller.
             self.assertGreater(len(picture), 10_000)
+
+
+if HAS_PROCESSES:
+    class ProcessesTest(WindowTestCase):
+        def test_killed_worker(self):
+            endless = self.path(b'endless')
+            make_sparse_file(endless, ENDLESS)
+            self.make_many_files(200)
+
+            def kill_reader():
+                deadline = time.monotonic() + DEADLINE_S
+                while (pid := find_reader(endless)) is None and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                os.kill(pid, signal.SIGKILL)
+
+            killer = threading.Thread(target=kill_reader)
+            killer.start()
+            run = self.run_window('finish', self.tree)
+            killer.join()
+            self.assertRegex(run.results.pop(endless), r'gjs.*(signal 9|[Kk]illed)')
+            os.remove(endless)
+            self.assertEqual(run.results, sha256sum(self.tree))
+            self.assertIn('Could not read ', run.report['problem'])
 
 
 if __name__ == '__main__':
