@@ -13,7 +13,7 @@
 static void
 assert_no_static_scope (GType type)
 {
-  g_autoptr (GTypeClass) klass = g_type_class_ref (type);
+  g_autoptr (GTypeClass) klass G_GNUC_UNUSED = g_type_class_ref (type);
   g_autofree guint *ids = NULL;
   guint n_ids;
 

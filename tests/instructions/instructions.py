@@ -5,9 +5,9 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Times vary, instructions hardly do. What is recorded is how often they are those of a message that goes through
-a GAsyncQueue into an emission in one thread, counted in the same run, so that another compiler or GLib, which
-changes both, does not matter much.
+"""Times vary, instructions hardly do. What is recorded is not their number, but its ratio to that of the calls of
+GLib that no library gets around, made in the same run: so one record serves every GLib and compiler. Most of a
+message's instructions are GLib's, and from GLib 2.74 to 2.84 their number has halved; the ratios differ by 7 %.
 
 With --record, writes what it has counted beside this script."""
 
@@ -23,7 +23,8 @@ from tap import Tap  # noqa: E402
 
 RECORD = Path(__file__).resolve().parent / "recorded.ini"
 SECTION = "times the floor"
-MAX_GROWTH = 1.10
+# Half of it is what compilers and versions of GLib make of the same code.
+MAX_GROWTH = 1.15
 # N_BURSTS * BURST_SIZE of instructions.c.
 N_MESSAGES = 20000
 
@@ -45,29 +46,30 @@ def count(valgrind, program, function):
 def main():
     record = "--record" in sys.argv
     valgrind, program = [word for word in sys.argv[1:] if not word.startswith("--")]
-    floor = count(valgrind, program, "count_floor")
-    counts = {"send": count(valgrind, program, "count_send"), "deliver": count(valgrind, program, "count_deliver")}
+    floors = {name: count(valgrind, program, f"floor_{name}") for name in ("send", "deliver")}
+    counts = {name: count(valgrind, program, f"count_{name}") for name in floors}
 
     recorded = configparser.ConfigParser()
     if record:
-        recorded[SECTION] = {name: f"{n / floor:.3f}" for name, n in counts.items()}
+        recorded[SECTION] = {name: f"{n / floors[name]:.3f}" for name, n in counts.items()}
         with RECORD.open("w") as file:
             file.write("# SPDX-License-Identifier: LGPL-2.1-or-later\n#\n"
-                       "# What instructions.py --record wrote: instructions of a message, as a share of what a\n"
-                       "# GAsyncQueue and an emission take in one thread.\n\n")
+                       "# What instructions.py --record wrote: instructions of a message, as a share of what the\n"
+                       "# calls of GLib take that no library gets around.\n\n")
             file.write("\n".join([f"[{SECTION}]", *(f"{key} = {value}" for key, value in recorded[SECTION].items())]))
             file.write("\n")
     recorded.read(RECORD, encoding="utf-8")
 
     tap = Tap()
-    tap.point(floor > 100, "something is counted", f"{floor:.1f} instructions a message")
     for name, n in counts.items():
+        floor = floors[name]
+        tap.point(floor > 100, f"{name}: something is counted", f"{floor:.1f} instructions a message")
         limit = float(recorded[SECTION][name])
         text = f"{n:.0f} instructions a message, {n / floor:.3f} times the floor's {floor:.0f}; recorded: {limit:.3f}"
         print(f"# {name}: {text}")
         if n / floor < limit / MAX_GROWTH:
             print(f"# {name}: less than recorded; run {Path(sys.argv[0]).name} with --record")
-        tap.point(n / floor <= limit * MAX_GROWTH, f"{name} takes no more than 10 % more than recorded", text)
+        tap.point(n / floor <= limit * MAX_GROWTH, f"{name} takes no more than 15 % more than recorded", text)
     tap.finish()
 
 
