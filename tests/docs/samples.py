@@ -211,9 +211,8 @@ def build_vala(sample, options, directory):
     with open(source, "w", encoding="utf-8") as stream:
         stream.write(sample.text)
 
-    # Beside an installed vapi is a file that names Gio; beside this one there
-    # is none. The C code of the compiler is not ours to judge.
-    command = [*shlex.split(options.valac), "-g", "--fatal-warnings", "--vapidir", options.vapi_dir, "--pkg", "gio-2.0",
+    # The C code of the compiler is not ours to judge.
+    command = [*shlex.split(options.valac), "-g", "--fatal-warnings", "--vapidir", options.vapi_dir,
                "-X", "-w", "--cc", options.compiler, source, "-o", program]
     for package in packages:
         command += ["--pkg", package]
