@@ -11,7 +11,7 @@ A fenced block marked "c", "python", "vala" or "js" is a whole program; in the
 documentation comments of a C source it may also be functions without a main(),
 which are built only. If the next fenced block is marked "text", it is what the
 program prints. Blocks in the languages of SHOWN are not run; any other mark is a
-mistake in the document.
+mistake in the document. A block marked "sh" may stand between the two.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
+from documents import DocumentError, is_c, read_blocks  # noqa: E402
 from tap import Tap  # noqa: E402
 
 SHOWN = ("sh", "meson", "ini", "json")
@@ -47,24 +48,22 @@ RUN_SECONDS = 30
 
 
 class Failed(Exception):
-    """The sample or its document is wrong."""
+    """The sample is wrong."""
 
 
 class Skipped(Exception):
     """This machine lacks what the sample needs."""
 
 
-class Block:
-    def __init__(self, document, line, language):
-        self.name = f"{os.path.basename(document)}:{line} {language}"
-        self.language = language
-        self.whole = True
-        self.lines = []
-        self.expected = None
+class Sample:
+    """A block that is built or run."""
 
-    @property
-    def text(self):
-        return "".join(line + "\n" for line in self.lines)
+    def __init__(self, block):
+        self.name = block.name
+        self.language = block.language
+        self.text = block.text
+        self.whole = not is_c(block.document) or "\nmain (" in block.text
+        self.expected = None
 
     @property
     def extras(self):
@@ -78,48 +77,6 @@ class Block:
         return "gtk4" in self.extras
 
 
-def is_c(document):
-    return document.endswith((".c", ".h"))
-
-
-def read_lines(document):
-    """The lines of Markdown; of a C source those of its documentation comments."""
-    with open(document, encoding="utf-8") as stream:
-        lines = stream.read().splitlines()
-    if not is_c(document):
-        return lines
-
-    inside = False
-    for index, line in enumerate(lines):
-        inside = (inside or line == "/**") and line != " */"
-        lines[index] = re.sub(r"^ \* ?", "", line) if inside else ""
-    return lines
-
-
-def read_blocks(document):
-    blocks = []
-    current = None
-
-    for number, line in enumerate(read_lines(document), start=1):
-        fence = re.fullmatch(r"(\s*)(```+|~~~+)(.*)", line)
-        if current is not None:
-            if line == "```":
-                current = None
-            else:
-                current.lines.append(line)
-        elif fence is not None:
-            indent, marks, language = fence.groups()
-            if indent or marks != "```":
-                raise Failed(f"{document}:{number}: this fence would be overlooked")
-            current = Block(document, number, language)
-            blocks.append(current)
-
-    if current is not None:
-        raise Failed(f"{current.name}: this block has no end")
-
-    return blocks
-
-
 def find_samples(document):
     samples = []
     previous = None
@@ -127,20 +84,20 @@ def find_samples(document):
     for block in read_blocks(document):
         if block.language == "text":
             if previous is None:
-                raise Failed(f"{block.name}: this output follows no sample")
+                raise DocumentError(f"{block.name}: this output follows no sample")
             previous.expected = block.text
             previous = None
         elif block.language in ("c", "python", "vala", "js"):
-            block.whole = not is_c(document) or "\nmain (" in block.text
-            samples.append(block)
-            previous = block if block.whole else None
-        elif block.language in SHOWN:
+            sample = Sample(block)
+            samples.append(sample)
+            previous = sample if sample.whole else None
+        elif block.language not in SHOWN:
+            raise DocumentError(f"{block.name}: this language is not known")
+        elif block.language != "sh":  # which tells how the sample is run
             previous = None
-        else:
-            raise Failed(f"{block.name}: this language is not known")
 
     if not samples and not is_c(document):
-        raise Failed(f"{document}: there is no sample")
+        raise DocumentError(f"{document}: there is no sample")
 
     return samples
 
@@ -331,14 +288,14 @@ def main():
     parser.add_argument("--valac", help="the Vala compiler: there is a vapi")
     parser.add_argument("--vapi-dir")
     parser.add_argument("--gjs", help="the JavaScript interpreter: there is a typelib")
-    parser.add_argument("documents", nargs="+")
+    parser.add_argument("documents", type=Path, nargs="+")
     options = parser.parse_args()
 
     tap = Tap()
     for document in options.documents:
         try:
             samples = find_samples(document)
-        except Failed as reason:
+        except DocumentError as reason:
             tap.point(False, document, reason)
             continue
         for sample in samples:
