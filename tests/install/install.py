@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # install.py: installs the library, into a DESTDIR and for real into a prefix of
-# its own, and builds and runs programs that know only what was installed
+# its own, and builds and runs programs that know only what "meson install" says
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -16,37 +16,19 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
+from firstprograms import ENVIRONMENT, read_steps, type_commands  # noqa: E402
 from tap import Tap  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 HEADERS = ("gmsg.h", "gmsgerror.h", "gmsgreceiver.h", "gmsgrouter.h", "gmsgsender.h", "gmsgversion.h")
 
-OVERRIDDEN = """
-import gi
-gi.require_version("GMsg", "1")
-from gi.repository import GMsg
-with GMsg.Router() as router:
-    sender, receiver = router.pipe(capacity=1)
-    receiver.connect("message", lambda receiver, message: print(GMsg.unpack(message)))
-    with sender:
-        sender.send({"n": [1, b"2"]})
-    router.route_until(lambda: receiver.get_state() == GMsg.ReceiverState.FINISHED, timeout=30)
-    router.close_pipe(receiver)
-"""
-
-OVERRIDDEN_JS = """
-import GMsg from 'gi://GMsg?version=1';
-const router = new GMsg.Router();
-router.start();
-const [sender, receiver] = router.pipe({capacity: 1});
-receiver.connect('message', (_, message) => print(JSON.stringify(GMsg.unpack(message))));
-sender.start();
-sender.send({n: [1, 'two']});
-sender.stop();
-router.route_until(-1, () => receiver.get_state() === GMsg.ReceiverState.FINISHED);
-router.close_pipe(receiver);
-router.stop();
-"""
+# What part of the build each needs, and what program.
+LANGUAGES = {
+    "c": (None, "cc"),
+    "python": ("introspection", "/usr/bin/python3"),
+    "javascript": ("introspection", "gjs"),
+    "vala": ("vapi", "valac"),
+}
 
 
 def read_options(meson, build):
@@ -71,6 +53,11 @@ def expected_files(options, built):
     return files
 
 
+def list_commands(output):
+    """What "meson install" says is needed: commands for a shell."""
+    return [line for line in output.splitlines() if line.startswith(("export ", "ldconfig", "sudo ldconfig"))]
+
+
 def check_files(tap, what, root, files):
     missing = [os.fspath(path) for path in files if not (root / path).exists()]
     tap.point(not missing, f"{what}: everything is there", "missing: " + ", ".join(missing))
@@ -84,8 +71,9 @@ def check_destdir(tap, arguments, directory):
     destdir = directory / "destdir"
     root = destdir / options["prefix"].lstrip("/")
 
-    tap.run("destdir: meson install", [arguments.meson, "install", "-C", arguments.build, "--no-rebuild",
-                                       "--quiet", "--destdir", destdir])
+    status, output = type_commands(f"{arguments.meson} install -C {arguments.build} --no-rebuild --destdir {destdir}",
+                                   directory)
+    tap.point(status == 0 and not list_commands(output), "destdir: meson install, which has nothing to say", output)
     check_files(tap, "destdir", root, expected_files(options, arguments.built))
 
     outside = [os.fspath(path) for path in destdir.glob("**/*") if not path.is_dir() and root not in path.parents]
@@ -99,68 +87,103 @@ def check_destdir(tap, arguments, directory):
     tap.point(not traces, "destdir: no file names the directories of the build", "\n".join(traces))
 
 
-def check_overrides(tap, prefix, env):
+def read_guides(tap, arguments):
+    """The first program of each language that the build, and this machine, can run."""
+    guides = []
+    for language, (part, program) in LANGUAGES.items():
+        if part is not None and part not in arguments.built:
+            tap.skip(f"the guide for {language}", f"built without {part}")
+        elif shutil.which(program) is None:
+            tap.skip(f"the guide for {language}", f"there is no {program}")
+        else:
+            guides.append(read_steps(arguments.source / "docs" / "guides" / f"getting-started-{language}.md"))
+    return guides
+
+
+def run_guide(steps, directory, *commands):
+    """Whether the guide's own commands, after others, print what it says."""
+    status, output = type_commands("\n".join([*commands, steps.run]), directory)
+    return status == 0 and output == steps.output, output
+
+
+def check_guides(tap, guides, directory, commands):
+    """With all that "meson install" says each first program runs, and with less not all do."""
+    for steps in guides:
+        steps.save(directory)
+        passed, output = run_guide(steps, directory, *commands)
+        tap.point(passed, f"prefix: the first program of {steps.name}", output)
+    if len(guides) < len(LANGUAGES):
+        tap.skip("prefix: all of it is needed", "not every guide can be tried")
+        return
+    for command in commands:
+        others = [other for other in commands if other != command]
+        tap.point(not all(run_guide(steps, directory, *others)[0] for steps in guides),
+                  f"prefix: it is needed to {command.partition('=')[0]}")
+
+
+def check_packages(tap, prefix):
     """PyGObject takes its overrides from any directory where Python finds packages."""
     overrides = sorted(prefix.glob("lib/**/gi/overrides/GMsg.py"))
     stubs = sorted(prefix.glob("lib/**/gi-stubs/repository/GMsg.pyi"))
     if tap.point(len(overrides) == len(stubs) == 1, "prefix: the overrides of PyGObject and the stubs are there",
                  f"found: {overrides + stubs}"):
-        packages = overrides[0].parent.parent.parent
-        tap.same({packages}, {stubs[0].parent.parent.parent}, "prefix: they are in one directory of packages")
-        tap.run("prefix: PyGObject finds the overrides", ["/usr/bin/python3", "-c", OVERRIDDEN], "{'n': [1, b'2']}\n",
-                env=dict(env, PYTHONPATH=os.fspath(packages)))
+        tap.same({overrides[0].parents[2]}, {stubs[0].parents[2]}, "prefix: they are in one directory of packages")
 
 
-def check_javascript(tap, prefix, directory, env):
-    """GJS takes its overrides from any directory for data."""
-    if shutil.which("gjs") is None:
-        tap.skip("prefix: GJS finds the overrides", "there is no gjs")
-        return
+def check_pkg_config(tap, arguments, prefix, commands):
+    variables = {"girdir": ("introspection", "GMsg-1.gir"), "typelibdir": ("introspection", "GMsg-1.typelib"),
+                 "vapidir": ("vapi", "gmsgrouter-1.vapi")}
 
-    script = directory / "overridden.js"
-    script.write_text(OVERRIDDEN_JS)
-    data_dirs = f"{prefix / 'share'}:/usr/local/share:/usr/share"
-    tap.run("prefix: GJS finds the overrides", ["gjs", "-m", script], '{"n":[1,"two"]}\n',
-            env=dict(env, XDG_DATA_DIRS=data_dirs))
+    def ask(what):
+        return type_commands("\n".join([*commands, f"pkg-config {what} gmsgrouter-1"]), prefix)[1].strip()
+
+    tap.point(ask("--modversion") == arguments.version, "prefix: the version that pkg-config sees", ask("--modversion"))
+    for variable, (part, name) in variables.items():
+        directory = ask(f"--variable={variable}")
+        tap.point((Path(directory) / name).is_file() if part in arguments.built else directory == "",
+                  f"prefix: pkg-config knows {variable}", directory)
 
 
-def check_prefix(tap, arguments, directory):
+def check_prefix(tap, arguments, guides, directory):
     prefix = directory / "prefix"
     build = directory / "build"
-    features = [f"-D{feature}={'enabled' if feature in arguments.built else 'disabled'}"
-                for feature in ("introspection", "vapi", "docs")]
+    # The reference would be built for its files alone, and a DESTDIR has shown these.
+    built = set(arguments.built) - {"docs"}
+    features = [f"-D{feature}={'enabled' if feature in built else 'disabled'}" for feature in ("introspection", "vapi")]
 
-    if not (tap.run("prefix: meson setup", [arguments.meson, "setup", build, arguments.source, "--prefix", prefix,
-                                            "-Dtests=disabled", "-Dexamples=disabled", *features]) and
-            tap.run("prefix: meson install", [arguments.meson, "install", "-C", build])):
+    if not tap.run("prefix: meson setup", [arguments.meson, "setup", build, arguments.source, "--prefix", prefix,
+                                           *features]):
+        return
+    install = f"{arguments.meson} install -C {build}"
+    status, output = type_commands(install, directory)
+    if not tap.point(status == 0 and output.isascii(), "prefix: meson install", output):
         return
 
     options = read_options(arguments.meson, build)
-    libdir = prefix / options["libdir"]
-    check_files(tap, "prefix", prefix, expected_files(options, arguments.built))
+    check_files(tap, "prefix", prefix, expected_files(options, built))
 
-    env = dict(os.environ, LD_LIBRARY_PATH=os.fspath(libdir), PKG_CONFIG_PATH=os.fspath(libdir / "pkgconfig"),
-               GI_TYPELIB_PATH=os.fspath(libdir / "girepository-1.0"))
-    output = f"hello\nGMsg {arguments.version}\n"
+    commands = list_commands(output)
+    tap.point(commands, "prefix: meson install says what is needed", output)
+    check_pkg_config(tap, arguments, prefix, commands)
+    consumer = [f"{shlex.join(arguments.cc)} -std=c11 -Wall -Wextra -Werror -Wno-unused-parameter "
+                f"{HERE / 'consumer.c'} -o consumer $(pkg-config --cflags --libs gmsgrouter-1)", "./consumer"]
+    _, output = type_commands("\n".join([*commands, *consumer]), directory)
+    tap.point(output == f"hello\nGMsg {arguments.version}\n", "prefix: a C program is built, and runs", output)
+    if "introspection" in arguments.built:
+        check_packages(tap, prefix)
+    check_guides(tap, guides, directory, commands)
 
-    tap.run("prefix: the version that pkg-config sees", ["pkg-config", "--modversion", "gmsgrouter-1"],
-            f"{arguments.version}\n", env=env)
-    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "gmsgrouter-1"], env=env,
-                           stdout=subprocess.PIPE, text=True).stdout
-    program = directory / "consumer"
-    if tap.run("prefix: a C program is built", [*arguments.cc, "-std=c11", "-Wall", "-Wextra", "-Werror",
-                                                "-Wno-unused-parameter", HERE / "consumer.c", "-o", program,
-                                                *shlex.split(flags)], env=env):
-        tap.run("prefix: the C program runs", [program], output, env=env)
+    _, output = type_commands("\n".join([*commands, install]), directory)
+    tap.point(not list_commands(output), "prefix: meson install says nothing where nothing is needed", output)
 
-    if "introspection" not in arguments.built:
-        tap.skip("prefix: the Python program runs", "built without introspection")
-    elif subprocess.run(["/usr/bin/python3", "-c", "import gi"], stderr=subprocess.DEVNULL).returncode != 0:
-        tap.skip("prefix: the Python program runs", "there is no PyGObject")
-    else:
-        tap.run("prefix: the Python program runs", ["/usr/bin/python3", HERE / "consumer.py"], output, env=env)
-        check_overrides(tap, prefix, env)
-        check_javascript(tap, prefix, directory, env)
+
+def check_devenv(tap, arguments, guides, directory):
+    """Before anything is installed."""
+    for steps in guides:
+        steps.save(directory)
+        (directory / "commands").write_text(f"cd {directory}\n{steps.run}", encoding="utf-8")
+        tap.run(f"devenv: {steps.name}", [arguments.meson, "devenv", "-C", arguments.build, "sh", "-e",
+                                          directory / "commands"], steps.output, env=ENVIRONMENT)
 
 
 def main():
@@ -180,9 +203,11 @@ def main():
     os.environ["CC"] = shlex.join(arguments.cc)
 
     tap = Tap()
+    guides = read_guides(tap, arguments)
     with tempfile.TemporaryDirectory(prefix="gmsgrouter-install-") as directory:
+        check_devenv(tap, arguments, guides, Path(directory))
         check_destdir(tap, arguments, Path(directory))
-        check_prefix(tap, arguments, Path(directory))
+        check_prefix(tap, arguments, guides, Path(directory))
     tap.finish()
 
 

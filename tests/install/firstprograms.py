@@ -1,0 +1,147 @@
+#!/usr/bin/python3
+# firstprograms.py: types what README and the guides tell their readers to type, up
+# to the first program, on a machine that may be thrown away
+#
+# Copyright 2026 The gmsgrouter authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""Installs the library as each document says, saves and runs its first program, and
+compares what that prints with what the document says; prints TAP.
+
+The commands run as they are written, in one shell, with the environment of a login
+and nothing else. They install packages, and the library into /usr/local, so this is
+skipped unless GMSG_THROWAWAY_MACHINE=1 says that nobody will miss the machine.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
+from documents import DocumentError, read_blocks  # noqa: E402
+from tap import Tap  # noqa: E402
+
+# Where a document tells how to get to its first program.
+SECTIONS = ("How to depend on it", "Install", "The first program")
+SUFFIXES = {"c": "c", "js": "js", "python": "py", "vala": "vala"}
+
+# Nothing that finds a library, and the locale of a machine that has none.
+ENVIRONMENT = {"HOME": os.environ.get("HOME", "/"), "PATH": os.environ["PATH"], "TERM": "dumb"}
+
+# Between what the installation prints and what the program prints.
+MARK = "-- from here on the program --"
+
+
+@dataclass
+class Steps:
+    name: str
+    programs: dict  # by the name of the file
+    install: str
+    run: str
+    output: str
+
+    def save(self, directory):
+        for name, text in self.programs.items():
+            (directory / name).write_text(text, encoding="utf-8")
+
+
+def read_steps(document):
+    programs, commands, outputs = {}, [], []
+
+    for block in read_blocks(document):
+        if block.language in SUFFIXES:
+            programs.setdefault(f"hello.{SUFFIXES[block.language]}", block.text)
+        elif block.language == "text" and len(outputs) < len(programs):
+            outputs.append(block.text)
+        elif block.language == "sh" and block.section in SECTIONS:
+            commands.append(block.text)
+
+    install = [text for text in commands if "meson install" in text]
+    run = [text for text in commands if text not in install]
+    if len(install) != 1 or not run or len(outputs) != len(programs):
+        raise DocumentError(f"{document} does not lead to a program and what it prints")
+
+    return Steps(document.stem, programs, install[0], "".join(run), "".join(outputs))
+
+
+def type_commands(commands, directory):
+    process = subprocess.run(["bash", "-ec", commands], cwd=directory, env=ENVIRONMENT, text=True, errors="replace",
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return process.returncode, process.stdout
+
+
+def list_needs(text):
+    """What has to be done, of commands: "ldconfig", and the names of variables."""
+    words = [line.removeprefix("sudo ").removeprefix("export ") for line in text.splitlines()
+             if line.startswith(("sudo ldconfig", "ldconfig", "export "))]
+    return {word.partition("=")[0] for word in words}
+
+
+def copy_sources(source, directory):
+    shutil.copytree(source, directory, symlinks=True, ignore=shutil.ignore_patterns(".git", "build*", "_build*"))
+
+
+def check_installing(tap, steps, source, directory):
+    tree = directory / "gmsgrouter"
+    copy_sources(source, tree)
+    steps.save(tree)
+
+    status, output = type_commands(f"{steps.install}echo '{MARK}'\n{steps.run}", tree)
+    installation, _, printed = output.partition(f"{MARK}\n")
+    # Meson tells of typelibs also who does not use them.
+    told = list_needs(steps.install)
+    tap.point(told <= list_needs(installation), f"{steps.name}: meson install tells what the document tells",
+              f"the document: {told}\n{installation}")
+    tap.point(status == 0 and printed == steps.output, f"{steps.name}: the first program",
+              f"{output}\nexit status {status}\nexpected: {steps.output!r}")
+
+    # The next document starts without it.
+    tap.run(f"{steps.name}: uninstall", ["sh", "-ec", "ninja -C build uninstall && ldconfig"], cwd=tree, env=ENVIRONMENT)
+
+
+def check_installed(tap, steps, directory):
+    steps.save(directory)
+    status, output = type_commands(steps.run, directory)
+    tap.point(status == 0 and output == steps.output, f"{steps.name}: the first program",
+              f"{output}\nexit status {status}\nexpected: {steps.output!r}")
+
+
+def prepare_machine(tap):
+    """A user of Debian has sudo and lists of packages, and says yes to apt."""
+    Path("/etc/apt/apt.conf.d/90assume-yes").write_text('APT::Get::Assume-Yes "true";\n', encoding="ascii")
+    tap.run("the machine has sudo", ["sh", "-ec", "apt-get update && apt-get install sudo"],
+            env={**ENVIRONMENT, "DEBIAN_FRONTEND": "noninteractive"})
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", type=Path, default=Path(__file__).resolve().parent.parent.parent)
+    parser.add_argument("--installed", action="store_true", help="it is installed, by a package: only run the programs")
+    parser.add_argument("documents", type=Path, nargs="+")
+    arguments = parser.parse_args()
+
+    if not arguments.installed and os.environ.get("GMSG_THROWAWAY_MACHINE") != "1":
+        print("1..0 # SKIP it installs packages, and into /usr/local: "
+              "only on a machine that may be thrown away (GMSG_THROWAWAY_MACHINE=1)")
+        return
+
+    tap = Tap()
+    if not arguments.installed:
+        prepare_machine(tap)
+    for document in arguments.documents:
+        steps = read_steps(document)
+        with tempfile.TemporaryDirectory(prefix="gmsgrouter-first-") as directory:
+            if arguments.installed:
+                check_installed(tap, steps, Path(directory))
+            else:
+                check_installing(tap, steps, arguments.source, Path(directory))
+    tap.finish()
+
+
+if __name__ == "__main__":
+    main()
