@@ -140,6 +140,17 @@ class ChecksumTest(unittest.TestCase):
         process = self.run_checksum(self.tree, env={**ENVIRONMENT, 'LC_ALL': 'C'})
         self.assertEqual(process.stdout, sha256sum(self.tree))
 
+    def test_nothing_lost_in_c_locale(self):
+        make_file(self.path(b'good'), b'good')
+        environment = {**ENVIRONMENT, 'LC_ALL': 'C'}
+        for arguments, status in ((['good', 'gr\u00fc\u00dfe \u263a'.encode()], 1), (['--help'], 0),
+                                  (['--jobs', 'many', '.'], 2)):
+            with self.subTest(arguments=arguments):
+                process = self.run_checksum(*arguments, cwd=self.tree, env=environment, status=status)
+                output = (process.stdout + process.stderr).decode('ascii')
+                self.assertIn('checksum', output)
+                self.assertNotIn('?', output)
+
     def test_sha256sum_accepts_the_list(self):
         self.make_hard_tree()
         sums = self.run_checksum(b'.', cwd=self.tree).stdout

@@ -18,9 +18,9 @@
 #include <errno.h>
 #include <glib-unix.h>
 #include <gmsg.h>
-#include <locale.h>
 #include <signal.h>
 
+#include "console.h"
 #include "files.h"
 #include "progress.h"
 
@@ -398,7 +398,7 @@ main (int   argc,
     G_OPTION_ENTRY_NULL
   };
 
-  setlocale (LC_CTYPE, "");
+  console_init ();
 
   g_option_context_set_summary (context,
                                 "Prints the SHA-256 of every file at or under PATH, as sha256sum does.");

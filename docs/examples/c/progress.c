@@ -8,9 +8,10 @@
 
 #include "progress.h"
 
-#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "console.h"
 
 #define BAR_INTERVAL_MS 100
 #define LINE_INTERVAL_MS 1000
@@ -142,27 +143,12 @@ progress_stop (Progress *self)
     g_printerr (CLEAR_LINE);
 }
 
-/* A name may be in any encoding, and may try to steer the terminal. */
-static char *
-get_printable (const char *path)
-{
-  char *name = g_filename_display_name (path);
-
-  for (char *c = name; *c != '\0'; c = g_utf8_next_char (c))
-    {
-      if (g_unichar_iscntrl (g_utf8_get_char (c)))
-        memset (c, '?', g_utf8_next_char (c) - c);
-    }
-
-  return name;
-}
-
 void
 progress_problem (Progress   *self,
                   const char *path,
                   const char *problem)
 {
-  g_autofree char *name = get_printable (path);
+  g_autofree char *name = console_escape_name (path);
 
   self->n_failed++;
   g_printerr ("%s%s: %s: %s\n", self->terminal ? CLEAR_LINE : "", g_get_prgname (), name, problem);

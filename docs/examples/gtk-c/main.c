@@ -5,12 +5,15 @@
  */
 
 #include "checksum-application.h"
+#include "console.h"
 
 int
 main (int   argc,
       char *argv[])
 {
   g_autoptr (GtkApplication) application = checksum_application_new ();
+
+  console_init ();
 
   return g_application_run (G_APPLICATION (application), argc, argv);
 }
