@@ -24,6 +24,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 import tap  # noqa: E402
 
 CHECKSUM = os.environ['CHECKSUM']
+SOURCE_ROOT = os.environ['SOURCE_ROOT']
 STUCK_READ = os.environ['STUCK_READ']
 
 # Far more than anything here takes on a machine that does nothing else
@@ -34,6 +35,10 @@ ENDLESS = 1 << 40
 
 # Any warning ends the program with a signal, and so fails the test.
 ENVIRONMENT = {**os.environ, 'G_DEBUG': 'fatal-warnings', 'LC_ALL': 'C.UTF-8'}
+
+# What is said before the sums
+EXPLANATION = (r'Senders: 1 thread that finds the files, (?P<n_workers>\d+) that computes? checksums\n'
+               r'Main loop: took (?P<n_messages>\d+) messages in \d+\.\d s, \d+ a second\n')
 
 NAMES = [
     b'plain',
@@ -166,6 +171,50 @@ class ChecksumTest(unittest.TestCase):
         process = self.run_checksum(self.tree)
         self.assertEqual(process.stdout, sha256sum(self.tree))
         self.assertIn(b'4000 of 4000 files', process.stderr)
+
+    def test_explanation(self):
+        for number in range(10):
+            make_file(self.path(b'%d' % number), b'%d' % number)
+        stderr = self.run_checksum('--jobs=3', self.tree).stderr.decode()
+        match = re.fullmatch(EXPLANATION + r'Done: 10 of 10 files, .*\n', stderr)
+        self.assertEqual(match['n_workers'], '3')
+        # Each was found, read in one block, and summed.
+        self.assertEqual(match['n_messages'], '30')
+
+    def run_script(self, *arguments):
+        """Runs docs/examples/run, with the example that is built, as if it had built it."""
+        for name in (b'.ci/packages.sh', b'docs/examples/run'):
+            os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
+            shutil.copy(os.path.join(os.fsencode(SOURCE_ROOT), name), self.path(name))
+        build = self.path(b'_build', b'examples')
+        os.makedirs(os.path.join(build, b'docs', b'examples'))
+        make_file(os.path.join(build, b'build.ninja'), b'')
+        os.symlink(CHECKSUM, os.path.join(build, b'docs', b'examples', b'checksum'))
+        os.mkdir(self.path(b'bin'))
+        os.symlink('/bin/true', self.path(b'bin', b'meson'))
+        path = os.fsdecode(self.path(b'bin')) + os.pathsep + os.environ['PATH']
+        return subprocess.run([self.path(b'docs', b'examples', b'run'), *arguments], cwd='/', timeout=DEADLINE_S,
+                              env={**ENVIRONMENT, 'PATH': path}, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def test_run_writes_its_sums_to_a_file(self):
+        process = self.run_script('--jobs=2')
+        self.assertEqual(process.stdout, b'')
+        self.assertRegex(process.stderr.decode(), EXPLANATION)
+        sums = re.search(rb'\nThe sums are in (.*), which sha256sum --check takes\n\Z', process.stderr)[1]
+        subprocess.run(['sha256sum', '--check', '--strict', '--quiet', sums], check=True)
+        with open(sums, 'rb') as stream:
+            self.assertEqual(stream.read(), sha256sum('/usr/share/doc'))
+
+    def test_run_writes_no_empty_file(self):
+        process = self.run_script('--jobs=0')
+        self.assertEqual(process.returncode, 2)
+        self.assertEqual(os.listdir(self.path(b'_build')), [b'examples'])
+
+    def test_run_prints_the_sums_of_paths(self):
+        make_file(self.path(b'good'), b'good')
+        process = self.run_script(self.path(b'good'))
+        self.assertEqual(process.stdout, sha256sum(self.path(b'good')))
 
     def test_files_and_directories(self):
         self.make_hard_tree()
@@ -356,9 +405,10 @@ class ChecksumTest(unittest.TestCase):
         lengths = [len(full) for full in re.findall(r'\[(#*)-*\] ', text)]
         self.assertEqual(lengths, sorted(lengths))
         self.assertGreater(len(set(lengths)), 5)
-        sums, summary = text.rsplit('\x1b[K', 1)[1].replace('\r\n', '\n').split('Done: ')
-        self.assertEqual(sums.encode(), sha256sum(self.tree))
-        self.assertRegex(summary, r'\A4 of 4 files, 629\.1\sMB of 629\.1\sMB, ')
+        rest = text.rsplit('\x1b[K', 1)[1].replace('\r\n', '\n')
+        match = re.fullmatch(EXPLANATION + r'(.*\n)Done: 4 of 4 files, 629\.1\sMB of 629\.1\sMB, .*\n', rest, re.DOTALL)
+        self.assertEqual(match['n_workers'], '1')
+        self.assertEqual(match[match.re.groups].encode(), sha256sum(self.tree))
 
     def test_bar_in_a_narrow_terminal(self):
         make_sparse_file(self.path(b'endless'), ENDLESS)

@@ -349,6 +349,17 @@ cancel_threads (App     *app,
   return gmsg_router_route_until (app->router, -1, all_finished_cb, app, error);
 }
 
+static guint64
+count_messages (App *app)
+{
+  guint64 n_messages = 0;
+
+  for (guint i = 0; i < app->receivers->len; i++)
+    n_messages += gmsg_receiver_get_n_received (g_ptr_array_index (app->receivers, i));
+
+  return n_messages;
+}
+
 static gboolean
 run (App     *app,
      GError **error)
@@ -435,6 +446,7 @@ main (int   argc,
       return STATUS_INTERRUPTED;
     }
 
+  progress_messages (&app.progress, app.n_workers, count_messages (&app));
   if (!file_sums_print (app.sums, stdout))
     {
       g_printerr ("%s: cannot write: %s\n", g_get_prgname (), g_strerror (errno));

@@ -171,6 +171,21 @@ progress_summarize (Progress   *self,
   return summary;
 }
 
+/* What an example of this library is to show: who sent, and what the main loop took,
+ * while it also drew the progress */
+void
+progress_messages (Progress *self,
+                   guint     n_workers,
+                   guint64   n_messages)
+{
+  double seconds = get_seconds (self);
+
+  g_printerr ("Senders: 1 thread that finds the files, %u that compute%s checksums\n",
+              n_workers, n_workers == 1 ? "s" : "");
+  g_printerr ("Main loop: took %" G_GUINT64_FORMAT " messages in %.1f s, %.0f a second\n",
+              n_messages, seconds, n_messages / seconds);
+}
+
 void
 progress_summary (Progress   *self,
                   const char *state)

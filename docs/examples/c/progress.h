@@ -38,5 +38,8 @@ void     progress_stop             (Progress   *self);
 void     progress_problem          (Progress   *self,
                                     const char *path,
                                     const char *problem);
+void     progress_messages         (Progress   *self,
+                                    guint       n_workers,
+                                    guint64     n_messages);
 void     progress_summary          (Progress   *self,
                                     const char *state);
