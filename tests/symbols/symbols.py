@@ -5,8 +5,7 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Usage: symbols.py NM LIBRARY GIR|- HEADER...
-
+# Usage: symbols.py NM LIBRARY GIR|- DEBIAN_SYMBOLS HEADER...
 
 import os
 import re
@@ -56,12 +55,17 @@ def documented_symbols(gir):
     return names
 
 
+def packaged_symbols(path):
+    return set(re.findall(r"^ (\w+)@", Path(path).read_text(encoding="utf-8"), re.MULTILINE))
+
+
 def main():
-    nm, library, gir, *headers = sys.argv[1:]
+    nm, library, gir, debian_symbols, *headers = sys.argv[1:]
     tap = Tap()
 
     exported = exported_symbols(nm, library)
     tap.same(exported, declared_symbols(headers), "exported is what the headers declare")
+    tap.same(exported, packaged_symbols(debian_symbols), "exported is what the Debian package lists")
     if gir == "-":
         tap.skip("exported is what the reference documents", "built without introspection")
     else:
