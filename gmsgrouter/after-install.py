@@ -156,7 +156,7 @@ def list_needs(arguments):
 
 
 def report(prefix, needs, output_is_kept):
-    text = f"\ngmsgrouter is installed below {prefix}, where not everything is looked for. Run this:\n\n"
+    text = f"\ngmsgrouter is installed below {prefix}. Not every program looks there by itself; run this:\n\n"
     text += "".join(f"# for {who}\n{command}\n" for who, command in needs)
     if any(command.startswith("export ") for _, command in needs):
         text += "\nKeep the exports in a file such as ~/.profile.\n"
