@@ -21,14 +21,14 @@ from pathlib import Path
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
 from documents import read_blocks  # noqa: E402
-from firstprograms import ENVIRONMENT, copy_sources, is_throwaway, prepare_machine, type_commands  # noqa: E402
+from firstprograms import ENVIRONMENT, copy_sources, get_end, is_throwaway, prepare_machine, type_commands  # noqa: E402
 from tap import Tap  # noqa: E402
 
 
 def check_packages(tap, tree):
     commands = [block.text for block in read_blocks(tree / "docs" / "packaging" / "README.md") if block.language == "sh"]
     status, output = type_commands("".join(commands), tree)
-    if not tap.point(commands and status == 0, "the packages are built and installed", output):
+    if not tap.point(commands and status == 0, "the packages are built and installed", get_end(output)):
         return
 
     packages = tree / "_build" / "debian"
@@ -37,7 +37,7 @@ def check_packages(tap, tree):
 
     status, output = type_commands("apt-get install autopkgtest && autopkgtest *.changes -- null", packages)
     results = re.findall(r"^(first-program-\S+)\s+(\w+)", output.partition(" summary\n")[2], re.MULTILINE)
-    tap.point(status == 0 and results, "autopkgtest", output)
+    tap.point(status == 0 and results, "autopkgtest", get_end(output))
     for name, result in results:
         tap.point(result == "PASS", name, result)
 
