@@ -23,7 +23,11 @@ child_cb (void)
   happened = TRUE;
 }
 
-/* To be called before there is anything that a child could take for its own. */
+/* To be called before the first thread, lock or pipe that a child could take for its own:
+ * where a router is started, and where a sender is opened by its address. Classes and
+ * objects alone do no harm, so a daemon that has looked at them, and the workers of a
+ * forkserver that has made a router while it preloaded a module, are as any other
+ * process. */
 void
 gmsg_fork_watch (void)
 {
@@ -50,7 +54,9 @@ gmsg_fork_check (GError **error)
 
   g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
                        "Neither router nor sender can be used in a forked process that did not "
-                       "call exec(): start the process with gmsg_sender_spawn() or GSubprocess, "
-                       "or, in Python, with multiprocessing's “spawn” or “forkserver” context");
+                       "call exec(), as its parent had used one before: use the first after the "
+                       "fork (in Python, in no module that a forkserver preloads), or start the "
+                       "process with gmsg_sender_spawn() or GSubprocess, or, in Python, with "
+                       "multiprocessing's “spawn” or “forkserver” context");
   return FALSE;
 }

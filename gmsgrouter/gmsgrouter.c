@@ -51,7 +51,7 @@
  * cancellables cancelled only when the context is next iterated, by whatever thread does
  * that. If the context is finalized first, no signal is emitted.
  *
- * After `fork()` without `exec()` all calls fail with
+ * Once a router was started, `fork()` without `exec()` makes all calls fail with
  * [GMSG_ERROR_NOT_SUPPORTED][error@Error] in the child.
  *
  * ```c
@@ -317,8 +317,6 @@ static void
 gmsg_router_class_init (GMsgRouterClass *klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
-
-  gmsg_fork_watch ();
 
   object_class->constructed = gmsg_router_constructed;
   object_class->dispose = gmsg_router_dispose;
@@ -858,6 +856,7 @@ gmsg_router_start (GMsgRouter  *self,
 
   if (!gmsg_fork_check (error))
     return FALSE;
+  gmsg_fork_watch ();
 
   /* Holding the context also keeps two threads from starting the router at once. */
   if (!g_main_context_acquire (self->context))

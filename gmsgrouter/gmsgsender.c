@@ -132,8 +132,6 @@ gmsg_sender_class_init (GMsgSenderClass *klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
 
-  gmsg_fork_watch ();
-
   object_class->dispose = gmsg_sender_dispose;
   object_class->finalize = gmsg_sender_finalize;
   object_class->get_property = gmsg_sender_get_property;
@@ -244,6 +242,7 @@ gmsg_sender_new_for_address (const char  *address,
   self = g_object_new (GMSG_TYPE_SENDER, NULL);
   if (!gmsg_fork_check (error))
     return NULL;
+  gmsg_fork_watch ();
 
   self->pipe = gmsg_remote_open (address, error);
   if (self->pipe == NULL)

@@ -49,6 +49,78 @@ if __name__ == '__main__':
         router.close_pipe(receiver)
 '''
 
+# A forkserver imports this module once, before it forks the workers.
+PRELOADED = '''
+import gi
+gi.require_version('GMsg', '1')
+from gi.repository import GLib, GMsg
+
+router = GMsg.Router(context=GLib.MainContext.new())
+sender = GMsg.Sender()
+{more}
+
+
+def work(sender):
+    with sender:
+        sender.send('from a worker')
+'''
+PRELOADING_MAIN = '''
+import concurrent.futures
+import multiprocessing
+
+if __name__ == '__main__':
+    import preloaded
+    from preloaded import GMsg
+
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(['preloaded'])
+    with (concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as executor,
+          GMsg.Router(context=preloaded.GLib.MainContext.new()) as router):
+        for number in range(2):
+            sender, receiver = router.pipe()
+            receiver.connect('message', lambda _, message: print(GMsg.unpack(message)))
+            future = executor.submit(preloaded.work, sender)
+            router.route_until(lambda: future.done() and (
+                future.exception() or receiver.get_state() == GMsg.ReceiverState.FINISHED), timeout=60)
+            if future.exception():
+                print(future.exception().message)
+            router.close_pipe(receiver)
+'''
+
+# What a program may do before it goes into the background, and what it does there.
+BEFORE_A_FORK = (
+    '[getattr(kind, name) for kind in (GMsg.Router, GMsg.Sender, GMsg.Receiver) for name in dir(kind)]',
+    'GObject.list_properties(GMsg.Router)',
+    'GMsg.Sender()',
+    'GMsg.Router(context=GLib.MainContext.new())',
+)
+DAEMON = '''
+import os
+import gi
+gi.require_version('GMsg', '1')
+from gi.repository import GLib, GMsg, GObject
+
+{before}
+pid = os.fork()
+if pid != 0:
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+with GMsg.Router(context=GLib.MainContext.new()) as router:
+    sender, receiver = router.pipe()
+    receiver.connect('message', lambda _, message: print(GMsg.unpack(message), flush=True))
+    receiver.connect('finished', lambda _, error: print(error and error.message, flush=True))
+    sender.start()
+    sender.send('from the daemon')
+    sender.stop()
+    worker, other = router.pipe()
+    other.connect('finished', lambda _, error: print('status 1' in error.message, flush=True))
+    worker.spawn(['false'])
+    router.route_until(lambda: {{receiver.get_state(), other.get_state()}} == {{GMsg.ReceiverState.FINISHED}}, 60)
+    router.close_pipe(receiver)
+    router.close_pipe(other)
+os._exit(0)
+'''
+
 
 class Trouble(Exception):
     pass
@@ -330,6 +402,42 @@ class MultiprocessingTest(ProcessTest):
                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.assertEqual(process.stderr, '')
         self.assertEqual(process.stdout, '0\n1\n2\n')
+
+
+class ForkedTest(ProcessTest):
+    """Processes forked from one that has not used a router yet are as any other."""
+
+    def run_program(self, text, **modules):
+        with tempfile.TemporaryDirectory() as directory:
+            for name, module in modules.items():
+                (Path(directory) / f'{name}.py').write_text(module, encoding='utf-8')
+            main = Path(directory) / 'main.py'
+            main.write_text(text, encoding='utf-8')
+            # A forkserver looks nowhere else for what it preloads, and is silent where it finds nothing.
+            path = os.pathsep.join(filter(None, [directory, os.environ.get('PYTHONPATH')]))
+            process = subprocess.run([sys.executable, main], text=True, timeout=DEADLINE,
+                                     env={**os.environ, 'PYTHONPATH': path},
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(process.stderr, '')
+        self.assertEqual(process.returncode, 0)
+        return process.stdout
+
+    def test_forkserver_that_has_made_a_router(self):
+        output = self.run_program(PRELOADING_MAIN, preloaded=PRELOADED.format(more=''))
+        self.assertEqual(output, 'from a worker\n' * 2)
+
+    def test_forkserver_that_has_started_a_router(self):
+        """The error says what to do: not what this program does."""
+        more = "if __name__ == 'preloaded' and 'forkserver' in ' '.join(sys.orig_argv): router.start() and router.stop()"
+        output = self.run_program(PRELOADING_MAIN, preloaded='import sys\n' + PRELOADED.format(more=more))
+        self.assertEqual(len(output.splitlines()), 2)
+        for line in output.splitlines():
+            self.assertRegex(line, 'in no module that a forkserver preloads')
+
+    def test_daemon(self):
+        for before in BEFORE_A_FORK:
+            with self.subTest(before=before):
+                self.assertEqual(self.run_program(DAEMON.format(before=before)), 'from the daemon\nNone\nTrue\n')
 
 
 class PickleTest(ProcessTest):
