@@ -10,6 +10,7 @@ import math
 import os
 import reprlib
 import struct
+import sys
 
 import gi
 from gi.module import get_introspection_module
@@ -32,6 +33,17 @@ __all__ = []
 Variant = GLib.Variant
 
 
+class Temporary(Variant):
+    """A variant that these overrides make and drop themselves.
+
+    Variant.__del__() runs Python, so also the handlers of signals that have come
+    meanwhile. What one raises there, as KeyboardInterrupt, is printed and lost.
+    This one runs none: it is given the class as soon as it is made.
+    """
+
+    __del__ = Variant.unref
+
+
 # Values and variants
 
 # GLib takes what lies deeper for a unit tuple when it reads it back.
@@ -50,7 +62,12 @@ new_array = Variant.new_array
 new_dict_entry = Variant.new_dict_entry
 new_int64 = Variant.new_int64
 new_uint64 = Variant.new_uint64
-new_variant = Variant.new_variant
+
+
+def new_variant(child):
+    variant = Variant.new_variant(child)
+    variant.__class__ = Temporary
+    return variant
 
 
 class Unsuitable(Exception):
@@ -128,8 +145,9 @@ def pack_dict(value, level):
             error.path.append(f'[{reprlib.repr(name)}]')
             error.reason = 'in the key: ' + error.reason
             raise
-        boxed = new_variant(pack_part(item, level + 3, name))
-        entries.append(new_dict_entry(key, boxed))
+        entry = new_dict_entry(key, new_variant(pack_part(item, level + 3, name)))
+        key.__class__ = entry.__class__ = Temporary
+        entries.append(entry)
     return new_array(ENTRIES[letter], entries)
 
 
@@ -176,6 +194,7 @@ def pack_variant(value, level):
         return value
 
     value = value.get_normal_form()
+    value.__class__ = Temporary
     if not value.is_container():
         return value
 
@@ -184,6 +203,7 @@ def pack_variant(value, level):
     for _ in range(level):
         whole = new_variant(whole)
     copy = Variant.new_from_bytes(VARIANT, whole.get_data_as_bytes(), False)
+    copy.__class__ = Temporary
     if not copy.is_normal_form():
         raise Unsuitable(TOO_DEEP)
     return value
@@ -222,7 +242,10 @@ def pack_part(value, level, step):
         pack, levels = packer
         if level + levels > MAX_LEVELS:
             raise Unsuitable(TOO_DEEP)
-        return pack(value, level)
+        variant = pack(value, level)
+        if variant is not value:
+            variant.__class__ = Temporary
+        return variant
     except Unsuitable as error:
         if level:
             error.path.append(f'[{reprlib.repr(step)}]')
@@ -238,8 +261,16 @@ def pack(value):
 
 
 def unpack_children(variant):
-    return map(unpack_part, map(variant.get_child_value,
-                                range(variant.n_children())))
+    for index in range(variant.n_children()):
+        child = variant.get_child_value(index)
+        child.__class__ = Temporary
+        yield unpack_part(child)
+
+
+def unpack_boxed(variant):
+    child = variant.get_variant()
+    child.__class__ = Temporary
+    return unpack_part(child)
 
 
 def unpack_array(variant):
@@ -249,7 +280,9 @@ def unpack_array(variant):
     code = NUMBER_CODES.get(string)
     if code is None:
         return [*unpack_children(variant)]
-    data = variant.get_normal_form().get_data_as_bytes().get_data()
+    normal = variant.get_normal_form()
+    normal.__class__ = Temporary
+    data = normal.get_data_as_bytes().get_data()
     return memoryview(data).cast(code).tolist()
 
 
@@ -268,7 +301,7 @@ UNPACKERS = {
     's': Variant.get_string,
     'o': Variant.get_string,
     'g': Variant.get_string,
-    'v': lambda variant: unpack_part(variant.get_variant()),
+    'v': unpack_boxed,
     'm': lambda variant: next(unpack_children(variant), None),
     '(': lambda variant: tuple(unpack_children(variant)),
     '{': lambda variant: tuple(unpack_children(variant)),
@@ -437,8 +470,15 @@ class Sender(GMsg.Sender):
 
         A value that can't raises TypeError, and nothing is sent.
         """
-        return send_variant(self, value if type(value) is Variant
-                            else pack(value))
+        variant = value if type(value) is Variant else pack(value)
+        try:
+            return send_variant(self, variant)
+        except RuntimeError as error:
+            # To make a GLib.Error runs Python, too. What the handler of a signal
+            # raises there, PyGObject prints, and raises this in its place.
+            if str(error) == 'Converting the GError failed':
+                raise sys.last_value from None
+            raise
 
     def spawn(self, argv, *, launcher=None):
         """Starts a process with these arguments, and hands the sender over.

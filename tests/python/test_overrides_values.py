@@ -8,11 +8,15 @@ import collections
 import enum
 import itertools
 import math
+import os
 import random
+import signal
+import sys
 import threading
+import time
 
 import tap
-from gmsgtest import GLib, GMsg, TestCase, drain
+from gmsgtest import DEADLINE, SHORT, GLib, GMsg, TestCase, Thread, drain
 
 MAX_INT64 = 2**63 - 1
 MIN_INT64 = -2**63
@@ -440,6 +444,118 @@ class ValuesTest(TestCase):
         drain(self.context)
         self.assertEqual(len(self.messages), 400)
         self.assertTrue(all(same(GMsg.unpack(message), value) for message in self.messages))
+
+
+class Interrupt(Exception):
+    pass
+
+
+class InterruptTest(TestCase):
+    """What the handler of a signal raises leaves send() and unpack(), as Ctrl-C must."""
+
+    VALUES = (5, 'text', b'x', None, [1, [2.5, ()]], {'done': 1, 'of': (2, None)}, {1: 'x'},
+              [GLib.Variant('u', 1), GLib.Variant('as', ['a'])])
+    MESSAGES = (GLib.Variant('(yvad)', (1, GLib.Variant('(sai)', ('a', [4])), [2.5])),
+                GLib.Variant('a{ims}', {1: 'x', 2: None}))
+
+    def setUp(self):
+        super().setUp()
+
+        def handler(*args):
+            raise Interrupt
+
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, handler))
+        self.lost = []
+        self.addCleanup(setattr, sys, 'unraisablehook', sys.unraisablehook)
+        sys.unraisablehook = self.lost.append
+        self.router = self.start_router()
+
+    def open_latest_value(self):
+        return self.open_pipe(self.router, 1, GMsg.Overflow.DROP_OLDEST)[0]
+
+    def test_no_finalizer_in_python(self):
+        """There a handler would run, too, and what it raised would be lost."""
+        entered = set()
+
+        def profile(frame, event, arg):
+            if event == 'call':
+                entered.add(frame.f_code.co_name)
+
+        sender = self.open_latest_value()
+        for call, values in ((sender.send, self.VALUES), (GMsg.unpack, self.MESSAGES)):
+            for value in values:
+                with self.subTest(value=value):
+                    entered.clear()
+                    sys.setprofile(profile)
+                    try:
+                        call(value)
+                    finally:
+                        sys.setprofile(None)
+                    self.assertIn(call.__name__, entered)
+                    self.assertNotIn('__del__', entered)
+        drain(self.context)
+
+    # A function of its own: in 3.13 the loop's last instruction is outside of the
+    # block that it is in.
+    def call_until_interrupted(self, call, value, delay):
+        deadline = time.monotonic() + DEADLINE
+        signal.setitimer(signal.ITIMER_REAL, delay)
+        while time.monotonic() < deadline and not self.lost:
+            call(value)
+
+    def test_at_any_moment(self):
+        source = random.Random(11)
+        sender = self.open_latest_value()
+        for call, values in ((sender.send, self.VALUES), (GMsg.unpack, self.MESSAGES)):
+            for value in values * 20:
+                with self.assertRaises(Interrupt):
+                    self.call_until_interrupted(call, value, source.uniform(1e-5, 3e-3))
+        self.assertEqual(self.lost, [])
+        drain(self.context)
+
+    def check_while_it_waits(self, value, wake):
+        """The call waits for room while the signal comes, and then returns."""
+        pipes = []
+        opened = threading.Event()
+        returned = threading.Event()
+
+        def work():
+            # Only in another thread than the router's a call waits.
+            context = GLib.MainContext.new()
+            context.push_thread_default()
+            with GMsg.Router(context=context) as router:
+                sender, receiver = router.pipe(capacity=1)
+                sender.start()
+                sender.send(0)
+                pipes.append(sender)
+                opened.set()
+                time.sleep(SHORT)
+                os.kill(os.getpid(), signal.SIGALRM)
+                wake(sender, context)
+                returned.wait(DEADLINE)
+                drain(context)
+                router.close_pipe(receiver)
+            context.pop_thread_default()
+
+        thread = Thread(work)
+        opened.wait(DEADLINE)
+        with self.assertRaises(Interrupt):
+            pipes[0].send(value)
+        returned.set()
+        thread.result()
+        self.assertEqual(self.lost, [])
+
+    def test_while_it_waits_for_room(self):
+        for value in (1, {'done': 1}, GLib.Variant('u', 1)):
+            with self.subTest(value=value):
+                self.check_while_it_waits(value, lambda sender, context: drain(context))
+
+    def test_while_it_waits_and_fails(self):
+        with self.uncaught() as printed:
+            for value in (1, GLib.Variant('u', 1)):
+                with self.subTest(value=value):
+                    self.check_while_it_waits(value, lambda sender, context: sender.stop())
+        self.assertEqual(printed, [Interrupt, Interrupt])
 
 
 if __name__ == '__main__':
