@@ -11,6 +11,7 @@ import os
 import reprlib
 import struct
 import sys
+from collections.abc import Mapping
 
 import gi
 from gi.module import get_introspection_module
@@ -49,8 +50,8 @@ class Temporary(Variant):
 # GLib takes what lies deeper for a unit tuple when it reads it back.
 MAX_LEVELS = 128
 
-EXPECTED = ('expected None, a bool, int, float, str, bytes, list, tuple, dict '
-            'or GLib.Variant')
+EXPECTED = ('expected None, a bool, int, float, str, bytes, bytearray, memoryview, '
+            'os.PathLike, list, tuple, dict, GLib.Bytes or GLib.Variant')
 TOO_DEEP = 'it is nested too deeply, or in itself'
 
 # Each look-up of a type, and of a constructor, takes longer than its use.
@@ -112,7 +113,8 @@ def pack_str(value, level):
     except UnicodeEncodeError as error:
         raise Unsuitable('expected a str that has a form in UTF-8, found the '
                          f'surrogate {value[error.start]!a} at '
-                         f'{error.start}') from None
+                         f'{error.start}: send os.fsencode() of a file name'
+                         ) from None
     if '\0' in value:
         raise Unsuitable('expected a str without NUL, found one at '
                          f"{value.index(chr(0))}")
@@ -121,6 +123,42 @@ def pack_str(value, level):
 
 def pack_bytes(value, level):
     return Variant.new_from_bytes(BYTES, GLib.Bytes.new(value), True)
+
+
+def pack_bytearray(value, level):
+    return pack_bytes(bytes(value), level)
+
+
+def pack_glib_bytes(value, level):
+    return Variant.new_from_bytes(BYTES, value, True)
+
+
+def pack_path(value, level):
+    try:
+        return pack_bytes(os.fsencode(value), level)
+    except UnicodeEncodeError as error:
+        raise Unsuitable('expected a path that has a form in bytes, found the '
+                         f'surrogate {error.object[error.start]!a} at '
+                         f'{error.start}') from None
+
+
+def pack_memoryview(value, level):
+    if value.ndim != 1:
+        raise Unsuitable('expected a memoryview of one dimension, found '
+                         f'{value.ndim}')
+    order = '@=<' if sys.byteorder == 'little' else '@=>'
+    code = value.format.lstrip(order)
+    data = value.tobytes()
+    string = VIEW_TYPES.get((code, value.itemsize))
+    if string is None:
+        raise Unsuitable('expected a memoryview of bytes, numbers or truth values, '
+                         f'found one of the format {value.format!r}')
+    # GVariant has no integer of 8 bits that may be negative, nor a short float.
+    if code in WIDENED:
+        items = struct.unpack(f'{len(value)}{code}', data)
+        data = struct.pack(f'{len(items)}{NUMBER_CODES[string]}', *items)
+    return Variant.new_from_bytes(GLib.VariantType.new(string),
+                                  GLib.Bytes.new(data), True)
 
 
 def pack_list(value, level):
@@ -136,9 +174,11 @@ def pack_tuple(value, level):
 def pack_dict(value, level):
     # Another thread may change it meanwhile.
     value = dict(value)
-    letter, pack_key = find_key_type([*value])
+    names = [name if type(name) in PACKERS else unbox_scalar(name)
+             for name in value]
+    letter, pack_key = find_key_type(names)
     entries = []
-    for name, item in value.items():
+    for name, item in zip(names, value.values()):
         try:
             key = pack_key(name, level)
         except Unsuitable as error:
@@ -176,6 +216,13 @@ def find_key_type(keys):
 # The arrays of numbers, with the letters of struct and memoryview.
 NUMBER_CODES = {'ab': '?', 'an': 'h', 'aq': 'H', 'ai': 'i', 'au': 'I',
                 'ax': 'q', 'at': 'Q', 'ah': 'i', 'ad': 'd'}
+VIEW_TYPES = {('B', 1): 'ay', ('c', 1): 'ay', ('?', 1): 'ab', ('b', 1): 'an',
+              ('e', 2): 'ad', ('f', 4): 'ad', ('d', 8): 'ad',
+              **{(code, struct.calcsize(NUMBER_CODES[string])): string
+                 for codes, strings in (('hilqn', ('an', 'ai', 'ax')),
+                                        ('HILQN', ('aq', 'au', 'at')))
+                 for code in codes for string in strings}}
+WIDENED = 'bef?'
 # Those of which any bytes would do, if there are enough for the last item.
 ALWAYS_NORMAL = {string: struct.calcsize(code)
                  for string, code in (*NUMBER_CODES.items(), ('ay', 'B'))
@@ -221,6 +268,11 @@ PACKERS = {
     tuple: (pack_tuple, 1),
     dict: (pack_dict, 3),
     Variant: (pack_variant, 1),
+    bytearray: (pack_bytearray, 2),
+    memoryview: (pack_memoryview, 2),
+    GLib.Bytes: (pack_glib_bytes, 2),
+    os.PathLike: (pack_path, 2),
+    Mapping: (pack_dict, 3),
 }
 KEY_LETTERS = {bool: 'b', float: 'd', str: 's'}
 
@@ -233,10 +285,28 @@ def get_plain_type(value):
     return next((plain for plain in PACKERS if isinstance(value, plain)), kind)
 
 
+def unbox_scalar(value):
+    """The plain value that a scalar of numpy stands for; others as they are.
+
+    By the kind of the array type: its truth values are no numbers.Number, but its
+    time spans are; and item() makes an int of a date.
+    """
+    kind = getattr(getattr(value, 'dtype', None), 'kind', None)
+    if kind in ('b', 'i', 'u', 'f') and getattr(value, 'shape', None) == ():
+        plain = value.item()
+        # A long double stays one: a float has no room for it.
+        if type(plain) in (bool, int, float):
+            return plain
+    return value
+
+
 def pack_part(value, level, step):
     """The GVariant that stands for the part of a value at this step."""
     try:
         packer = PACKERS.get(type(value)) or PACKERS.get(get_plain_type(value))
+        if packer is None:
+            value = unbox_scalar(value)
+            packer = PACKERS.get(type(value))
         if packer is None:
             raise Unsuitable(f'{EXPECTED}, found {type(value).__name__}')
         pack, levels = packer
@@ -492,7 +562,12 @@ class Sender(GMsg.Sender):
         return super().spawn(launcher, [os.fspath(item) for item in argv])
 
     def __reduce__(self):
-        return _open_sender, (self.dup_address(),)
+        try:
+            return _open_sender, (self.dup_address(),)
+        except GLib.Error as error:
+            if error.matches(GMsg.Error.quark(), GMsg.Error.EXPORTED):
+                error.message += ': make a pipe for each job'
+            raise
 
 
 send_variant = GMsg.Sender.send

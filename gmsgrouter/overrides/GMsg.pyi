@@ -6,17 +6,26 @@
 import builtins
 from os import PathLike
 from types import TracebackType
-from typing import Any, Callable, ClassVar, Literal, NoReturn, Optional, Sequence, Type, Union, overload
+from typing import Any, Callable, ClassVar, Literal, Mapping, NoReturn, Optional, Protocol, Sequence, Type, Union, overload
 
 from gi.repository import Gio, GLib, GObject
 from typing_extensions import Self, TypeAlias
 
-# What Sender.send() takes. What the parts of lists, tuples and dicts may be is
-# checked when it is sent.
+# A scalar of numpy, but no array.
+class _Scalar(Protocol):
+    @property
+    def dtype(self) -> Any: ...
+    @property
+    def shape(self) -> tuple[()]: ...
+    def item(self) -> Any: ...
+
+# What Sender.send() takes. What the parts of lists, tuples and mappings may be is
+# checked when it is sent. A TypedDict is a Mapping[str, object], and no dict.
 Value: TypeAlias = Union[
-    None, bool, int, float, str, bytes, list[Any], tuple[Any, ...],
-    dict[str, Any], dict[int, Any], dict[float, Any], dict[bool, Any],
-    GLib.Variant,
+    None, bool, int, float, str, bytes, bytearray, memoryview, PathLike[Any],
+    list[Any], tuple[Any, ...],
+    Mapping[str, object], Mapping[int, Any], Mapping[float, Any], Mapping[bool, Any],
+    GLib.Bytes, GLib.Variant, _Scalar,
 ]
 
 MAJOR_VERSION: int

@@ -172,7 +172,7 @@ class TestCase(unittest.TestCase):
     def assert_error(self, code):
         """The block raises the library's error of this code, and says why."""
         with self.assertRaises(GLib.Error) as caught:
-            yield
+            yield caught
         self.check_error(caught.exception, code)
 
     def check_error(self, error, code):

@@ -390,8 +390,9 @@ class MultiprocessingTest(ProcessTest):
                 self.assertEqual(events, [*((number, pid) for number in range(50)), None])
 
             result = pool.apply_async(work, [pipes[0][0], 1])
-            with self.assert_error(GMsg.Error.EXPORTED):
+            with self.assert_error(GMsg.Error.EXPORTED) as caught:
                 result.get(DEADLINE)
+            self.assertRegex(caught.exception.message, 'a pipe for each job')
 
     def test_worker_that_imports_nothing(self):
         with tempfile.TemporaryDirectory() as directory:

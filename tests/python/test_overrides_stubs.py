@@ -36,6 +36,7 @@ class Error(RuntimeError):
     code: int
     def matches(self, domain: int, code: int) -> bool: ...
 class MainContext: ...
+class Bytes: ...
 class Variant:
     def __init__(self, format_string: str, value: Any) -> None: ...
 ''',
@@ -64,7 +65,40 @@ import gi
 gi.require_version("GMsg", "1")
 from gi.repository import Gio, GLib, GMsg
 from pathlib import Path
-from typing import Optional
+from typing import NamedTuple, Optional, TypedDict
+
+class Progress(TypedDict):
+    done: int
+    parts: list[str]
+
+class Tagged(Progress, total=False):
+    tag: str
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+class Scalar:
+    @property
+    def dtype(self) -> str:
+        return "f"
+    @property
+    def shape(self) -> tuple[()]:
+        return ()
+    def item(self, *args: int) -> float:
+        return 0.5
+
+def send_others(sender: GMsg.Sender, data: GLib.Bytes, scalar: Scalar, progress: Progress) -> None:
+    sender.send(progress)
+    sender.send([progress])
+    sender.send({"a": progress})
+    sender.send(Tagged(done=1, parts=["a"], tag="b"))
+    sender.send(Point(1, 2))
+    sender.send(data)
+    sender.send(scalar)
+    sender.send(bytearray(b"a"))
+    sender.send(memoryview(b"a"))
+    sender.send(Path("a"))
 
 def work(sender: GMsg.Sender) -> None:
     with sender as entered:
@@ -111,6 +145,8 @@ with GMsg.Router(budget=0) as router:
 BAD = '''
 sender.send({1, 2})
 sender.send(object())
+sender.send({b"a": 1})
+sender.send({"a"}.union)
 router.route_until(5000, lambda: True)
 router.pipe(overflow=GMsg.Overflow.FAIL)
 router.pipe(1, GMsg.Overflow.FAIL)
@@ -183,9 +219,9 @@ class StubsTest(unittest.TestCase):
         for node in self.tree.body:
             if isinstance(node, ast.AnnAssign):
                 stubbed.add(node.target.id)
-        # Value exists for type checkers alone; class structures and the types of
+        # These exist for type checkers alone; class structures and the types of
         # callbacks for C.
-        stubbed.discard('Value')
+        stubbed -= {'Value', '_Scalar'}
         present = set(GMsg._overrides_module.__dict__) & {'unpack', 'TimeoutError', 'Router', 'Sender', 'Receiver'}
         self.assertEqual(len(present), 5)
         for name, info in self.infos.items():

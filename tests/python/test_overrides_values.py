@@ -4,16 +4,20 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
+import array
 import collections
+import ctypes
 import enum
 import itertools
 import math
 import os
+import pathlib
 import random
 import signal
 import sys
 import threading
 import time
+import types
 
 import tap
 from gmsgtest import DEADLINE, SHORT, GLib, GMsg, TestCase, Thread, drain
@@ -60,6 +64,50 @@ class Colour(enum.IntEnum):
 
 
 Point = collections.namedtuple('Point', 'x y')
+
+
+class Scalar:
+    """What the scalars of numpy have that a plain value is made by."""
+
+    shape = ()
+
+    def __init__(self, kind, item):
+        self.dtype = types.SimpleNamespace(kind=kind)
+        self.item = lambda: item
+
+
+class Pair(ctypes.Structure):
+    _fields_ = [('x', ctypes.c_int), ('y', ctypes.c_int)]
+
+
+# Other values: as what they arrive, and its type.
+OTHERS = [
+    (bytearray(b'\0x'), b'\0x', 'ay'),
+    (memoryview(b'abcdef')[1:5:2], b'bd', 'ay'),
+    (memoryview(b'ab').cast('c'), b'ab', 'ay'),
+    (memoryview(b''), b'', 'ay'),
+    (GLib.Bytes.new(b'x\0'), b'x\0', 'ay'),
+    (pathlib.PurePosixPath('/ü\udcff'), b'/\xc3\xbc\xff', 'ay'),
+    (memoryview(array.array('b', [-1, 2])), [-1, 2], 'an'),
+    (memoryview(array.array('h', [-1, 2])), [-1, 2], 'an'),
+    (memoryview(array.array('H', [65535])), [65535], 'aq'),
+    (memoryview(array.array('i', [-1])), [-1], 'ai'),
+    (memoryview(array.array('I', [2**32 - 1])), [2**32 - 1], 'au'),
+    (memoryview(array.array('q', [MIN_INT64])), [MIN_INT64], 'ax'),
+    (memoryview(array.array('Q', [MAX_UINT64])), [MAX_UINT64], 'at'),
+    (memoryview(array.array('f', [0.5])), [0.5], 'ad'),
+    (memoryview(array.array('d', [0.1, 0.2, 0.3]))[::2], [0.1, 0.3], 'ad'),
+    (memoryview(b'\0\2').cast('?'), [False, True], 'ab'),
+    (memoryview((ctypes.c_uint16 * 2)(1, 2)), [1, 2], 'aq'),
+    (types.MappingProxyType({'a': 1}), {'a': 1}, 'a{sv}'),
+    (collections.ChainMap({1: 2}), {1: 2}, 'a{xv}'),
+    (Scalar('b', True), True, 'b'),
+    (Scalar('i', -5), -5, 'x'),
+    (Scalar('u', MAX_UINT64), MAX_UINT64, 't'),
+    (Scalar('f', 0.5), 0.5, 'd'),
+    ({Scalar('i', 7): Scalar('f', 0.5), 8: 1}, {7: 0.5, 8: 1}, 'a{xv}'),
+    ((Scalar('i', 1), [bytearray(b'x'), pathlib.PurePath('x')]), (1, [b'x', b'x']), '(xav)'),
+]
 
 
 def build(value):
@@ -323,9 +371,46 @@ class ValuesTest(TestCase):
         self.assertEqual(self.carry(ordered).print_(False), "{'b': <int64 1>, 'a': <int64 2>}")
         self.assertEqual(GMsg.unpack(self.carry(collections.defaultdict(int))), {})
 
+    def test_others(self):
+        for value, plain, string in OTHERS:
+            with self.subTest(value=value):
+                message = self.carry(value)
+                self.assertEqual(message.get_type_string(), string)
+                self.assertTrue(message.is_normal_form())
+                self.assertTrue(same(GMsg.unpack(message), plain), message)
+
+    def test_bytes_are_copied(self):
+        data = bytearray(b'abcdefgh' * 8)
+        for value in (data, memoryview(data), memoryview(data).cast('I')):
+            self.sender.send(value)
+        data[:] = bytes(len(data))
+        drain(self.context)
+        for message in self.messages:
+            self.assertEqual(message.get_data_as_bytes().get_data(), b'abcdefgh' * 8)
+
+    def test_numpy(self):
+        try:
+            import numpy
+        except ImportError:
+            self.skipTest('numpy is not installed')
+        for value, plain, string in (
+                (numpy.int8(-3), -3, 'x'), (numpy.uint64(MAX_UINT64), MAX_UINT64, 't'), (numpy.bool_(True), True, 'b'),
+                (numpy.float16(0.5), 0.5, 'd'), (numpy.float32(0.5), 0.5, 'd'), (numpy.float64(0.1), 0.1, 'd'),
+                (numpy.str_('x'), 'x', 's'), (numpy.bytes_(b'x'), b'x', 'ay'), (numpy.array(5), 5, 'x'),
+                ({numpy.int64(1): numpy.int8(2), 3: numpy.bool_(False)}, {1: 2, 3: False}, 'a{xv}'),
+                (memoryview(numpy.arange(3, dtype='f')), [0.0, 1.0, 2.0], 'ad')):
+            with self.subTest(value=value):
+                message = self.carry(value)
+                self.assertEqual(message.get_type_string(), string)
+                self.assertTrue(same(GMsg.unpack(message), plain), message)
+        for value in (numpy.longdouble(1), numpy.complex64(1), numpy.datetime64(5, 'ns'), numpy.timedelta64(5, 'ns'),
+                      numpy.void(b'x'), numpy.array([5])):
+            self.refuse(value, rf'^value: .*, found {type(value).__name__}$')
+
     def test_refuses_other_objects(self):
-        for value, name in ((object(), 'object'), ({1}, 'set'), (bytearray(b'x'), 'bytearray'),
+        for value, name in ((object(), 'object'), ({1}, 'set'), (array.array('d'), 'array'),
                             (1j, 'complex'), (range(3), 'range'), (int, 'type'),
+                            (Scalar('M', 5), 'Scalar'), (Scalar('m', 5), 'Scalar'), (Scalar('f', 1j), 'Scalar'),
                             (self.router, 'Router')):
             with self.subTest(name=name):
                 self.refuse(value, rf'^value: expected None, .*GLib\.Variant, found {name}$')
@@ -337,6 +422,14 @@ class ValuesTest(TestCase):
             with self.subTest(value=value):
                 self.refuse(value, f'^value{path}: expected None, .*, found object$')
 
+    def test_refuses_other_views(self):
+        for value, reason in ((memoryview(b'abcd').cast('B', (2, 2)), 'of one dimension, found 2'),
+                              (memoryview((ctypes.c_longdouble * 1)()), "of the format '<g'"),
+                              (memoryview((ctypes.c_uint32.__ctype_be__ * 1)()), "of the format '>I'"),
+                              (memoryview((Pair * 1)()), "of the format 'T{")):
+            with self.subTest(reason=reason):
+                self.refuse([value], rf'^value\[0\]: expected a memoryview .*{reason}')
+
     def test_refuses_ints_beyond_64_bits(self):
         for value, bits in ((2**64, 65), (-2**63 - 1, 64), (10**6000, 19932)):
             self.refuse(value, rf'^value: expected an int from .* found one of {bits} bits$')
@@ -344,8 +437,10 @@ class ValuesTest(TestCase):
 
     def test_refuses_text_that_is_none(self):
         self.refuse('a\0b', '^value: expected a str without NUL, found one at 1$')
-        self.refuse(['ok', '\ud800x'], r"^value\[1\]: expected a str .*'\\ud800' at 0$")
-        self.refuse({'k': 'a\udfff'}, r"^value\['k'\]: expected a str .* at 1$")
+        self.refuse(['ok', '\ud800x'], r"^value\[1\]: expected a str .*'\\ud800' at 0: ")
+        self.refuse({'k': 'a\udfff'}, r"^value\['k'\]: expected a str .* at 1: ")
+        self.refuse(os.fsdecode(b'\xff'), r"'\\udcff' at 0: send os\.fsencode\(\) of a file name$")
+        self.refuse(pathlib.PurePath('\ud800'), r"^value: expected a path .*'\\ud800' at 0$")
 
     def test_refuses_keys(self):
         self.refuse({'a': 1, 2: 3}, '^value: expected keys of one type, found int and str$')
