@@ -11,6 +11,8 @@ import os
 import reprlib
 import struct
 import sys
+import threading
+import weakref
 from collections.abc import Mapping
 
 import gi
@@ -429,6 +431,68 @@ def get_microseconds(timeout):
     return max(0, math.ceil(timeout * 1000000))
 
 
+class Catchers(threading.local):
+    """The calls of this thread that want what handlers raise, the innermost last.
+
+    Weakly: a call that the handler of a signal has ended anywhere leaves nothing.
+    """
+
+    def __init__(self):
+        self.stack = []
+
+    def get_innermost(self):
+        while self.stack and self.stack[-1]() is None:
+            self.stack.pop()
+        return self.stack[-1]() if self.stack else None
+
+
+catchers = Catchers()
+# Of all threads; guarded by the lock, as is the taking and giving back of the hook.
+all_catchers = weakref.WeakSet()
+catchers_lock = threading.Lock()
+
+
+class Hook:
+    """What stands in sys.excepthook while any thread catches.
+
+    There PyGObject brings what a callback of C has raised, as it can't raise it.
+    """
+
+    def __init__(self, previous):
+        self.previous = previous
+
+    def __call__(self, kind, value, traceback):
+        catcher = catchers.get_innermost()
+        if catcher is None or catcher.error is not None:
+            self.previous(kind, value, traceback)
+        else:
+            catcher.error = value
+
+
+class Catcher:
+    """Keeps the first exception that a handler raises in this thread meanwhile."""
+
+    def __init__(self):
+        self.error = None
+
+    def __enter__(self):
+        with catchers_lock:
+            all_catchers.add(self)
+            if not isinstance(sys.excepthook, Hook):
+                sys.excepthook = Hook(sys.excepthook)
+        catchers.stack.append(weakref.ref(self))
+        return self
+
+    def __exit__(self, *exc_info):
+        if catchers.get_innermost() is self:
+            catchers.stack.pop()
+        with catchers_lock:
+            all_catchers.discard(self)
+            # If a handler has put another there, that goes on with this one.
+            if not all_catchers and isinstance(sys.excepthook, Hook):
+                sys.excepthook = sys.excepthook.previous
+
+
 class Router(GMsg.Router):
 
     def __enter__(self):
@@ -457,32 +521,33 @@ class Router(GMsg.Router):
         """Delivers messages, without the main loop, until condition() is true.
 
         The timeout is in seconds; None means no limit. Past it, TimeoutError is
-        raised. What the condition raises ends the call.
+        raised. What the condition or a handler raises ends the call, and is raised.
         """
         if not callable(condition):
             raise TypeError('expected a condition that can be called, found '
                             f'{type(condition).__name__}')
-        failure = None
+        catcher = Catcher()
         evaluating = False
         interrupted = False
 
         # The handler of a signal may raise as soon as any Python runs, so all of
         # it is inside of the try: C resumes this and never calls it anew.
         def evaluate():
-            nonlocal failure, evaluating
+            nonlocal evaluating
             answer = False
             while True:
                 try:
                     yield answer
                     evaluating = True
-                    answer = interrupted or bool(condition())
+                    answer = (interrupted or catcher.error is not None or
+                              bool(condition()))
                     evaluating = False
                 except BaseException as error:
                     # It is closed when nobody needs it any more.
                     if isinstance(error, GeneratorExit) and not evaluating:
                         return
                     evaluating = False
-                    failure = error
+                    catcher.error = error
                     answer = True
 
         def interrupt():
@@ -495,21 +560,22 @@ class Router(GMsg.Router):
         next(evaluation)
         try:
             # In a handler PyGObject would print a KeyboardInterrupt, and go on.
-            with register_sigint_fallback(interrupt):
-                super().route_until(get_microseconds(timeout),
-                                    functools.partial(next, evaluation, True))
-            if failure is not None:
-                raise failure
+            with register_sigint_fallback(interrupt), catcher:
+                route_until(self, get_microseconds(timeout),
+                            functools.partial(next, evaluation, True))
+        except GLib.Error as error:
+            if catcher.error is None:
+                if error.matches(GMsg.Error.quark(), GMsg.Error.TIMED_OUT):
+                    raise TimeoutError(error.message) from None
+                raise
+        try:
+            if catcher.error is not None:
+                raise catcher.error
             if interrupted:
                 raise KeyboardInterrupt
-        except GLib.Error as error:
-            if failure is None and error.matches(GMsg.Error.quark(),
-                                                 GMsg.Error.TIMED_OUT):
-                raise TimeoutError(error.message) from None
-            raise
         finally:
             # It holds this frame through its traceback.
-            failure = None
+            catcher.error = None
         return True
 
     def __reduce__(self):
@@ -517,6 +583,7 @@ class Router(GMsg.Router):
                         'pickled')
 
 
+route_until = GMsg.Router.route_until
 Router = override(Router)
 __all__.append('Router')
 

@@ -18,9 +18,33 @@ import weakref
 
 import tap
 from gmsgtest import (DEADLINE, SHORT, GLib, GMsg, TestCase, Thread, drain,
-                      in_thread, iterate_until)
+                      in_thread, iterate_until, number)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+
+UNITTEST = '''
+import unittest
+from gmsgtest import GMsg
+
+
+class Test(unittest.TestCase):
+    def test_message(self):
+        with GMsg.Router() as router:
+            sender, receiver = router.pipe()
+            receiver.connect('message', lambda _, message: self.assertEqual(GMsg.unpack(message), 2))
+            receiver.connect('finished', lambda *args: router.close_pipe(receiver))
+            with sender:
+                sender.send(2)
+                sender.send(1)
+            try:
+                router.route_until(lambda: receiver.get_state() == GMsg.ReceiverState.CLOSED, timeout=60)
+            finally:
+                if receiver.get_state() != GMsg.ReceiverState.CLOSED:
+                    router.close_pipe(receiver)
+
+
+unittest.main()
+'''
 
 
 class Trouble(Exception):
@@ -328,16 +352,189 @@ class RouteUntilTest(TestCase):
         with self.assertRaises(Trouble):
             router.route_until(Doubtful, 0)
 
-    def test_handler_that_raises_does_not_end_it(self):
+    def test_handler_that_raises(self):
+        """It ends the call, after its message, and is raised; the rest comes with the next."""
         router = self.start_router()
         sender, receiver = self.open_pipe(router)
         events = self.record(receiver)
-        receiver.connect('message', lambda *args: 1 / 0)
-        sender.send(1)
-        sender.send(2)
-        with self.uncaught() as printed:
+        raised = []
+
+        def message_cb(receiver, message):
+            if raised:
+                raise raised.pop()
+
+        receiver.connect('message', message_cb)
+        for error in (Trouble('why'), AssertionError('1 != 2'), KeyboardInterrupt(), GLib.Error('x', 'y', 1),
+                      StopIteration(5), TimeoutError()):
+            events.clear()
+            raised.append(error)
+            sender.send(1)
+            sender.send(2)
+            hook = sys.excepthook
+            with self.uncaught() as printed, self.assertRaises(type(error)) as caught:
+                router.route_until(lambda: len(events) == 2, DEADLINE)
+            self.assertIs(caught.exception, error)
+            self.assertEqual(events, [1])
+            self.assertEqual(printed, [])
+            self.assertIs(sys.excepthook, hook)
             router.route_until(lambda: len(events) == 2, DEADLINE)
-        self.assertEqual(printed[0], ZeroDivisionError)
+
+    def test_traceback_names_the_handler(self):
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+        receiver.connect('message', lambda *args: self.fail_with(Trouble))
+        sender.send(number(1))
+        try:
+            router.route_until(lambda: False, DEADLINE)
+        except Trouble as error:
+            names = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+            self.assertEqual(names[-2:], ['<lambda>', 'fail_with'])
+            self.assertIn('route_until', names)
+        else:
+            self.fail('nothing was raised')
+
+    def test_handlers_that_raise(self):
+        """The first is raised; the others go where they always go."""
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+        for error in (Trouble('first'), ValueError, KeyError):
+            receiver.connect('message', lambda *args, error=error: self.fail_with(error))
+        sender.send(1)
+        with self.uncaught() as printed, self.assertRaisesRegex(Trouble, 'first'):
+            router.route_until(lambda: False, DEADLINE)
+        self.assertEqual(printed, [ValueError, KeyError])
+
+    @staticmethod
+    def fail_with(error):
+        raise error
+
+    def test_other_callbacks_that_raise(self):
+        """Of each signal, and of a main loop that a handler runs."""
+        router = self.start_router()
+        sender, receiver = router.pipe()
+        self._receivers.append(receiver)
+
+        def iterate_cb(*args):
+            idle = GLib.Idle()
+            idle.set_callback(lambda *args: self.fail_with(Trouble('idle')))
+            idle.attach(self.context)
+            drain(self.context)
+
+        for signal_name, handler, text in (('message', iterate_cb, 'idle'),
+                                           ('notify::n-received', lambda *args: self.fail_with(Trouble('notify')), 'notify'),
+                                           ('finished', lambda *args: self.fail_with(Trouble('finished')), 'finished'),
+                                           ('notify::state', lambda *args: self.fail_with(Trouble('state')), 'state')):
+            with self.subTest(signal=signal_name):
+                sender, receiver = self.open_pipe(router)
+                receiver.connect(signal_name, handler)
+                sender.send(1)
+                sender.stop()
+                with self.assertRaisesRegex(Trouble, text):
+                    router.route_until(lambda: False, DEADLINE)
+        drain(self.context)
+
+    def test_handler_that_raises_in_time(self):
+        """What a handler raised comes before what the library says."""
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+
+        def message_cb(receiver, message):
+            router.close_pipe(receiver)
+            router.stop()
+            raise Trouble
+
+        receiver.connect('message', message_cb)
+        sender.send(1)
+        with self.assertRaises(Trouble):
+            router.route_until(lambda: False, 0)
+
+    def test_nested_calls_catch_their_own(self):
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+        events = []
+
+        def message_cb(receiver, message):
+            number = message.unpack()
+            if number == 1:
+                with self.assertRaisesRegex(Trouble, 'inner'):
+                    router.route_until(lambda: False, DEADLINE)
+                events.append('inner')
+                raise Trouble('outer')
+            raise Trouble('inner')
+
+        receiver.connect('message', message_cb)
+        sender.send(number(1))
+        sender.send(number(2))
+        with self.assertRaisesRegex(Trouble, 'outer'):
+            router.route_until(lambda: False, DEADLINE)
+        self.assertEqual(events, ['inner'])
+
+    def test_threads_catch_their_own(self):
+        """Each the exceptions of its own handlers; those of no call are printed."""
+        hook = sys.excepthook
+        barrier = threading.Barrier(3)
+
+        def work(name, rounds):
+            context = GLib.MainContext.new()
+            context.push_thread_default()
+            try:
+                with GMsg.Router(context=context) as router:
+                    sender, receiver = router.pipe()
+                    receiver.connect('message', lambda *args: self.fail_with(Trouble(name)))
+                    sender.start()
+                    barrier.wait(DEADLINE)
+                    for _ in range(rounds):
+                        sender.send(number(1))
+                        with self.assertRaisesRegex(Trouble, name):
+                            router.route_until(lambda: False, DEADLINE)
+                    router.close_pipe(receiver)
+            finally:
+                context.pop_thread_default()
+
+        def iterate(rounds):
+            context = GLib.MainContext.new()
+            barrier.wait(DEADLINE)
+            for _ in range(rounds):
+                idle = GLib.Idle()
+                idle.set_callback(lambda *args: self.fail_with(ValueError))
+                idle.attach(context)
+                drain(context)
+
+        with self.uncaught() as printed:
+            threads = [Thread(work, 'one', 200), Thread(work, 'two', 100), Thread(iterate, 150)]
+            for thread in threads:
+                thread.result()
+            self.assertEqual(printed, [ValueError] * 150)
+        self.assertIs(sys.excepthook, hook)
+
+    def test_hook_of_ones_own(self):
+        """One that a handler puts into place stays, and works."""
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+        mine = []
+        hook = sys.excepthook
+        self.addCleanup(setattr, sys, 'excepthook', hook)
+
+        def message_cb(receiver, message):
+            previous = sys.excepthook
+            sys.excepthook = lambda *args: (mine.append(args[0]), previous(*args))
+            raise Trouble
+
+        receiver.connect('message', message_cb)
+        for _ in range(2):
+            sender.send(number(1))
+            with self.assertRaises(Trouble):
+                router.route_until(lambda: False, DEADLINE)
+        self.assertEqual(mine, [Trouble, Trouble])
+
+    def test_unittest_sees_an_assertion(self):
+        """With nothing but a plain test case."""
+        process = subprocess.run([sys.executable, '-c', UNITTEST], cwd=HERE, text=True, timeout=DEADLINE,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(process.returncode, 1, process.stderr)
+        self.assertRegex(process.stderr, 'AssertionError: 1 != 2')
+        self.assertRegex(process.stderr, r'FAILED \(failures=1\)')
+        self.assertEqual(process.stderr.count('Traceback'), 1)
 
     def test_nested_in_a_condition(self):
         router = self.start_router()
