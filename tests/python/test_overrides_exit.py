@@ -6,11 +6,15 @@
 
 import gc
 import os
+import re
+import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import unittest
+from pathlib import Path
 
 import tap
 from gmsgtest import (DEADLINE, GMsg, TestCase, Thread, drain, in_thread,
@@ -252,6 +256,60 @@ class ThreadsTest(TestCase):
             live()
         gc.collect()
         self.assertLess(len(gc.get_objects()) - before, 100)
+
+
+class GuidesTest(unittest.TestCase):
+    """The programs of the guides that use an executor, ended while jobs wait for room."""
+
+    DOCS = Path(__file__).resolve().parents[2] / 'docs' / 'guides'
+    GUIDES = ('getting-started-python.md', 'coming-from-traits-futures.md')
+    # More than they would ever get done.
+    MORE = (('"apple", "pear"', '*["apple"] * 10**7'), ('"plum", "quince"', '*["plum"] * 10**7'),
+            ('start + 5000)', '10**9)'), ('work, sender, 3)', 'work, sender, 10**9)'))
+    WAYS = {
+        'quit': 'lambda *args: loop.quit()',
+        'interrupt': 'lambda *args: os.kill(os.getpid(), signal.SIGINT)',
+        'interrupt-all': 'lambda *args: os.killpg(0, signal.SIGINT)',
+    }
+
+    def programs(self):
+        for guide in self.GUIDES:
+            text = (self.DOCS / guide).read_text(encoding='utf-8')
+            for program in re.findall(r'^```python\n(.*?)^```$', text, re.MULTILINE | re.DOTALL):
+                if 'PoolExecutor(' in program:
+                    yield guide, program
+
+    def end_early(self, program, way):
+        """Runs it until the first message of a pipe, when room is short in all."""
+        original = program
+        for old, new in self.MORE:
+            program = program.replace(old, new)
+        self.assertNotEqual(program, original)
+        program, n = re.subn(r'^( +)(receiver\.connect\("message", .*)$',
+                             rf'\1\2\n\1receiver.connect("message", {way})', program, flags=re.MULTILINE)
+        self.assertEqual(n, 1)
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / 'program.py'
+            path.write_text('import os, signal\n' + program, encoding='utf-8')
+            process = subprocess.Popen([sys.executable, path], start_new_session=True, text=True,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            try:
+                # Workers that stay hold this pipe open.
+                return process.communicate(timeout=DEADLINE)[1]
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                self.fail('it did not end')
+
+    def test_executor_ends(self):
+        programs = list(self.programs())
+        self.assertEqual(len(programs), 3)
+        for guide, program in programs:
+            for name, way in self.WAYS.items():
+                with self.subTest(guide=guide, way=name):
+                    errors = self.end_early(program, way)
+                    self.assertNotIn('CRITICAL', errors)
+                    self.assertEqual('KeyboardInterrupt' in errors, name != 'quit', errors)
 
 
 if __name__ == '__main__':
