@@ -61,6 +61,43 @@ const numberArrays = {
     ad: Float64Array,
 };
 
+// What the binary data of JavaScript becomes. GVariant has no integer of 8 bits that may
+// be negative, and no float of 32, so those are widened.
+const bufferTypes = {
+    ArrayBuffer: 'ay',
+    DataView: 'ay',
+    Uint8Array: 'ay',
+    Uint8ClampedArray: 'ay',
+    Int8Array: 'an',
+    Int16Array: 'an',
+    Uint16Array: 'aq',
+    Int32Array: 'ai',
+    Uint32Array: 'au',
+    BigInt64Array: 'ax',
+    BigUint64Array: 'at',
+    Float32Array: 'ad',
+    Float64Array: 'ad',
+};
+
+/* The key in bufferTypes of a value, also of one whose class is derived. */
+function getBufferName(value) {
+    if (value instanceof ArrayBuffer)
+        return 'ArrayBuffer';
+    return ArrayBuffer.isView(value) ? value[Symbol.toStringTag] : null;
+}
+
+function copyBuffer(value, name) {
+    let view = value;
+
+    if (name === 'ArrayBuffer')
+        return new GLib.Bytes(new Uint8Array(value));
+    if (name === 'Int8Array')
+        view = Int16Array.from(value);
+    else if (name === 'Float32Array')
+        view = Float64Array.from(value);
+    return new GLib.Bytes(new Uint8Array(view.buffer, view.byteOffset, view.byteLength));
+}
+
 // -0 is no integer: an int64 would lose its sign.
 function isInteger(value) {
     return typeof value === 'bigint' ||
@@ -91,9 +128,18 @@ function describe(value) {
     if (typeof value !== 'object')
         return `a ${typeof value}`;
 
-    const name = Object.getPrototypeOf(value)?.constructor?.name;
+    const constructor = Object.getPrototypeOf(value)?.constructor;
+    const name = constructor?.name;
 
-    return name ? `an object of ${name}` : 'an object of another class';
+    if (!name)
+        return 'an object of another class';
+    // GJS calls the classes of libraries so.
+    return `an object of ${'$gtype' in constructor ? name.replace('_', '.') : name}`;
+}
+
+/* Of numbers the value, where not any will do. */
+function describeNumber(value) {
+    return typeof value === 'number' ? `${value}` : describe(value);
 }
 
 function pathOfProperty(path, key) {
@@ -116,8 +162,9 @@ function pathOfKey(path, key) {
 }
 
 function refuse(value, path) {
-    throw new TypeError(`${path}: expected null, a boolean, number, BigInt, string, Uint8Array, ` +
-        `GLib.Bytes, array, Map, plain object or GLib.Variant, found ${describe(value)}`);
+    throw new TypeError(`${path}: expected null, a boolean, number, BigInt, string, typed array, ` +
+        'ArrayBuffer, DataView, GLib.Bytes, array, Map, plain object or GLib.Variant, ' +
+        `found ${describe(value)}`);
 }
 
 function isPlainObject(value) {
@@ -224,12 +271,16 @@ class Packer {
     packObject(value, path, level) {
         if (value instanceof GLib.Variant)
             return this.packVariant(value, path, level);
-        if (value instanceof Uint8Array || value instanceof GLib.Bytes) {
+        if (value instanceof GLib.Bytes) {
             checkLevels(level + 2, path);
+            return GLib.Variant.new_from_bytes(getVariantType('ay'), value, true);
+        }
 
-            const bytes = value instanceof GLib.Bytes ? value : new GLib.Bytes(value);
+        const name = getBufferName(value);
 
-            return GLib.Variant.new_from_bytes(getVariantType('ay'), bytes, true);
+        if (name in bufferTypes) {
+            checkLevels(level + 2, path);
+            return GLib.Variant.new_from_bytes(getVariantType(bufferTypes[name]), copyBuffer(value, name), true);
         }
 
         if (this.parents.has(value))
@@ -437,16 +488,42 @@ function checkOptions(options) {
     }
     // A bad number is the library's to refuse; this is what GJS would convert.
     if (options.capacity !== undefined && !Number.isInteger(options.capacity))
-        throw new TypeError(`capacity: expected an integer, found ${options.capacity}`);
+        throw new TypeError(`capacity: expected an integer, found ${describeNumber(options.capacity)}`);
     if (options.overflow !== undefined && !Number.isInteger(options.overflow))
-        throw new TypeError(`overflow: expected a member of GMsg.Overflow, found ${options.overflow}`);
+        throw new TypeError(`overflow: expected a member of GMsg.Overflow, found ${describeNumber(options.overflow)}`);
     if (options.capacity === undefined && options.overflow !== undefined)
         throw new TypeError('overflow: expected a capacity, too, found none');
+}
+
+/* GJS takes the properties of any object, and where it has none of the kind, says nothing. */
+function checkProperties(properties, alternative) {
+    if (typeof properties !== 'object' || !isPlainObject(properties))
+        throw new TypeError(`Expected ${alternative}an object with properties, found ${describe(properties)}`);
+}
+
+function overrideConstructor(kind, alternative, convert) {
+    const {prototype} = kind;
+    const {_init: init} = prototype;
+
+    prototype._init = function (...args) {
+        if (args.length > 1)
+            throw new TypeError(`Expected ${alternative}an object with properties, found ${args.length} arguments`);
+        if (args.length === 0 || args[0] === undefined)
+            return init.call(this);
+
+        const properties = convert(args[0]);
+
+        checkProperties(properties, alternative);
+        return init.call(this, properties);
+    };
 }
 
 function overrideRouter(GMsg) {
     const prototype = GMsg.Router.prototype;
     const {pipe, route_until: routeUntil} = prototype;
+
+    overrideConstructor(GMsg.Router, 'a GLib.MainContext, null or ',
+        value => value === null || value instanceof GLib.MainContext ? {context: value} : value);
 
     prototype.pipe = function (options = {}) {
         checkOptions(options);
@@ -458,6 +535,8 @@ function overrideRouter(GMsg) {
     };
 
     prototype.route_until = function (timeoutUsec, condition) {
+        if (typeof timeoutUsec !== 'bigint' && (typeof timeoutUsec !== 'number' || Number.isNaN(timeoutUsec)))
+            throw new TypeError(`timeoutUsec: expected a number of microseconds, found ${describeNumber(timeoutUsec)}`);
         if (typeof condition !== 'function')
             throw new TypeError(`condition: expected a function, found ${describe(condition)}`);
 
@@ -556,6 +635,8 @@ function _init() {
     overrideRouter(this);
     overrideSender(this);
     overrideReceiver(this);
+    for (const kind of [this.Sender, this.Receiver])
+        overrideConstructor(kind, '', value => value);
 
     this.unpack = function (message) {
         if (!(message instanceof GLib.Variant))

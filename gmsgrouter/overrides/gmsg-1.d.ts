@@ -23,7 +23,8 @@ declare module 'gi://GMsg?version=1' {
             | number
             | bigint
             | string
-            | Uint8Array
+            | ArrayBuffer
+            | ArrayBufferView
             | GLib.Bytes
             | GLib.Variant
             | readonly Value[]
@@ -31,6 +32,18 @@ declare module 'gi://GMsg?version=1' {
             | ReadonlyMap<boolean, Value>
             | ReadonlyMap<number | bigint, Value>
             | { readonly [key: string]: Value };
+
+        /** T, if sender.send() takes it. An interface has no index signature, and so is no
+         *  Value, although the objects of it may be: each of its properties is looked at. */
+        type Sendable<T> = T extends Value
+            ? T
+            : T extends ((...args: any[]) => any) | symbol
+              ? never
+              : T extends ReadonlyMap<infer K, infer V>
+                ? (K extends string | boolean | number | bigint ? ReadonlyMap<K, Sendable<V>> : never)
+                : T extends object
+                  ? { readonly [K in keyof T]: Sendable<T[K]> }
+                  : never;
 
         /** What unpack() returns. */
         type Unpacked =
@@ -114,7 +127,7 @@ declare module 'gi://GMsg?version=1' {
 
         /** Owns the pipes, and delivers their messages in its main context. */
         class Router extends GObject.Object {
-            constructor(properties?: RouterProperties);
+            constructor(properties?: RouterProperties | GLib.MainContext | null);
             static new(context: GLib.MainContext | null): Router;
 
             readonly context: GLib.MainContext;
@@ -168,7 +181,7 @@ declare module 'gi://GMsg?version=1' {
 
             start(): boolean;
             /** Sends a variant as it is, or a plain value. */
-            send(value: Value): boolean;
+            send<T>(value: T & Sendable<T>): boolean;
             stop(): boolean;
             /** Hands the sender over, to whatever process opens the address. */
             dup_address(): string;

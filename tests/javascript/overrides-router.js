@@ -30,6 +30,38 @@ function openPipe(fixture, ...options) {
     return [sender, receiver];
 }
 
+test('/overrides/constructor/context', () => {
+    const context = new GLib.MainContext();
+
+    for (const router of [new GMsg.Router(context), new GMsg.Router({context}), GMsg.Router.new(context)]) {
+        assert(context.acquire());
+        assert(router.get_context().is_owner());
+        context.release();
+        assert(!router.get_context().is_owner());
+    }
+    for (const args of [[], [null], [undefined], [{}], [{context: null}], [Object.create(null)]])
+        assertEqual(new GMsg.Router(...args).get_context(), GLib.MainContext.default());
+    assertEqual(new GMsg.Router({priority: 7}).priority, 7);
+});
+
+test('/overrides/constructor/refused-arguments', () => {
+    class Options {
+        priority = 7;
+    }
+
+    for (const [value, found] of [[5, 'a number'], ['x', 'a string'], [true, 'a boolean'], [5n, 'a bigint'],
+        [[], 'an object of Array'], [new Map([['priority', 7]]), 'an object of Map'],
+        [new Options(), 'an object of Options'], [() => 1, 'a function'], [Symbol('s'), 'a symbol'],
+        [new GLib.MainLoop(null, false), 'an object of GLib.MainLoop']]) {
+        assertTypeError(new RegExp(`^Expected a GLib\\.MainContext, null or an object .*found ${found}$`),
+            () => new GMsg.Router(value));
+        for (const kind of [GMsg.Sender, GMsg.Receiver])
+            assertTypeError(new RegExp(`^Expected an object .*found ${found}$`), () => new kind(value));
+    }
+    assertTypeError(/found an object of GLib\.MainContext$/, () => new GMsg.Sender(GLib.MainContext.default()));
+    assertTypeError(/found 2 arguments$/, () => new GMsg.Router({}, GLib.MainContext.default()));
+});
+
 test('/overrides/pipe/unbounded', () => {
     for (const options of [[], [{}], [undefined], [{capacity: undefined, overflow: undefined}]]) {
         const fixture = new Fixture();
@@ -90,6 +122,9 @@ test('/overrides/pipe/refused-options', () => {
     }
     assertTypeError(/a capacity, too/, () => router.pipe({overflow: GMsg.Overflow.FAIL}));
     assertTypeError(/found capacty$/, () => router.pipe({capacty: 1}));
+    assertTypeError(/^capacity: .*found a string$/, () => router.pipe({capacity: '1'}));
+    assertTypeError(/^capacity: .*found 1.5$/, () => router.pipe({capacity: 1.5}));
+    assertTypeError(/^overflow: .*found a string$/, () => router.pipe({capacity: 1, overflow: 'fail'}));
     for (const bad of [null, 3, 'a'])
         assertTypeError(/an object with the options/, () => router.pipe(bad));
     assertEqual(router.get_n_pipes(), 0);

@@ -23,6 +23,7 @@ declare module 'gi://GLib?version=2.0' {
 
         class MainContext {
             static default(): MainContext;
+            acquire(): boolean;
         }
 
         class MainLoop {

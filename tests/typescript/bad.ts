@@ -9,13 +9,30 @@ import GMsg from 'gi://GMsg?version=1';
 const router = new GMsg.Router();
 const [sender, receiver] = router.pipe();
 
+interface Plan {
+    name: string;
+    run(): void;
+}
+
+const plan: Plan = {name: 'a', run: () => undefined};
+
 sender.send(new Date());                                           // mistake
 sender.send(() => 1);                                              // mistake
 sender.send({a: [1, new Set()]});                                  // mistake
+sender.send(new Set([1]));                                         // mistake
+sender.send([new Date()]);                                         // mistake
+sender.send(Promise.resolve(1));                                   // mistake
+sender.send(router);                                               // mistake
+sender.send(plan);                                                 // mistake
+sender.send([plan]);                                               // mistake
+sender.send({plan});                                               // mistake
+sender.send(new Map([['a', plan]]));                               // mistake
+sender.send(plan as unknown);                                      // mistake
 sender.send(Symbol('a'));                                          // mistake
 sender.send();                                                     // mistake
 sender.send(new Map([[{}, 1]]));                                   // mistake
 sender.state = GMsg.SenderState.OPEN;                              // mistake
+new GMsg.Router('a');                                              // mistake
 router.pipe({capacty: 1});                                         // mistake
 router.pipe({capacity: '1'});                                      // mistake
 router.pipe({capacity: 1, overflow: 'fail'});                      // mistake

@@ -12,6 +12,7 @@ import Unversioned from 'gi://GMsg';
 const loop = new GLib.MainLoop(null, false);
 const router: Unversioned.Router = new GMsg.Router({budget: 1000});
 
+print(new GMsg.Router(GLib.MainContext.default()), new GMsg.Router(null));
 router.start();
 router.max_latency = 2 * router.maxLatency;
 
@@ -30,6 +31,41 @@ function sendAll(sender: GMsg.Sender): void {
     sender.send(new Map<number | bigint, GMsg.Value>([[1n, 'a'], [2, [null]]]));
     sender.send(new Map([[true, 'yes']]));
     sender.stop();
+}
+
+interface Part {
+    name: string;
+    size?: number;
+}
+
+interface Progress {
+    readonly done: number;
+    parts: Part[];
+    best: Part | null;
+    byName: Map<string, Part>;
+    samples: Float32Array;
+}
+
+function sendOthers(sender: GMsg.Sender, progress: Progress, value: GMsg.Value, json: any): void {
+    const parts: readonly Part[] = progress.parts;
+
+    sender.send(progress);
+    sender.send(parts);
+    sender.send({progress, parts});
+    sender.send([progress, 1, 'text']);
+    sender.send(progress.best);
+    sender.send(progress.byName);
+    sender.send<Part>({name: 'a'});
+    sender.send(value);
+    sender.send(json);
+    sender.send(JSON.parse('1'));
+    for (const array of [new Int8Array(1), new Uint8ClampedArray(1), new Int16Array(1), new Uint16Array(1),
+        new Int32Array(1), new Uint32Array(1), new Float32Array(1), new Float64Array(1)])
+        sender.send(array);
+    sender.send(new BigInt64Array(1));
+    sender.send(new BigUint64Array(1));
+    sender.send(new ArrayBuffer(1));
+    sender.send(new DataView(new ArrayBuffer(1)));
 }
 
 async function readAll(receiver: GMsg.Receiver): Promise<number> {
@@ -71,6 +107,7 @@ function openPipes(): void {
     receiver.connect('notify::state', () => print(receiver.state === GMsg.ReceiverState.CLOSED));
     receiver.disconnect(id);
     sendAll(sender);
+    sendOthers(sender, {done: 1, parts: [], best: null, byName: new Map(), samples: new Float32Array(1)}, 1, {});
     print(plain.state === GMsg.SenderState.INITIAL, plain.get_cancellable());
     readAll(receiver).then(count => print(count));
     readOne(receiver);
