@@ -6,7 +6,7 @@
 
 #include "gmsgconnection-private.h"
 
-#include "gmsgattach-private.h"
+#include "gmsgthread-private.h"
 #include "gmsgframe-private.h"
 #include "gmsgserverlink-private.h"
 
@@ -42,9 +42,9 @@ static gboolean connection_read_cb  (GSocket      *socket,
 void
 gmsg_connection_free (GMsgConnection *self)
 {
-  gmsg_clear_source (&self->input);
-  gmsg_clear_source (&self->output);
-  gmsg_clear_source (&self->timer);
+  gmsg_thread_clear_source (&self->input);
+  gmsg_thread_clear_source (&self->output);
+  gmsg_thread_clear_source (&self->timer);
 
   if (self->link != NULL)
     gmsg_server_link_disconnect (self->link);
@@ -71,7 +71,7 @@ connection_flush (GMsgConnection *self)
     {
     case GMSG_FLUSH_BLOCKED:
       if (self->output == NULL)
-        self->output = gmsg_attach_source (gmsg_link_table_get_context (self->links),
+        self->output = gmsg_thread_attach_source (gmsg_link_table_get_context (self->links),
                                            g_socket_create_source (self->socket, G_IO_OUT, NULL),
                                            G_SOURCE_FUNC (connection_write_cb), self,
                                            "[gmsgrouter] worker's output");
@@ -79,12 +79,12 @@ connection_flush (GMsgConnection *self)
 
     case GMSG_FLUSH_ERROR:
       self->deaf = TRUE;
-      gmsg_clear_source (&self->output);
+      gmsg_thread_clear_source (&self->output);
       break;
 
     case GMSG_FLUSHED:
     default:
-      gmsg_clear_source (&self->output);
+      gmsg_thread_clear_source (&self->output);
       break;
     }
 }
@@ -108,9 +108,9 @@ connection_set_reading (GMsgConnection *self,
                         gboolean        reading)
 {
   if (!reading)
-    gmsg_clear_source (&self->input);
+    gmsg_thread_clear_source (&self->input);
   else if (self->input == NULL)
-    self->input = gmsg_attach_source (gmsg_link_table_get_context (self->links),
+    self->input = gmsg_thread_attach_source (gmsg_link_table_get_context (self->links),
                                       g_socket_create_source (self->socket, G_IO_IN, NULL),
                                       G_SOURCE_FUNC (connection_read_cb), self,
                                       "[gmsgrouter] worker's input");
@@ -189,7 +189,7 @@ connection_open (GMsgConnection   *self,
       return FALSE;
     }
 
-  gmsg_clear_source (&self->timer);
+  gmsg_thread_clear_source (&self->timer);
   self->funcs->greeted (self, self->data);
 
   pipe = gmsg_server_link_get_pipe (self->link);
@@ -430,7 +430,7 @@ gmsg_connection_new (GSocket                   *socket,
   self->socket = g_object_ref (socket);
   self->decoder = gmsg_decoder_new ();
   self->encoder = gmsg_encoder_new ();
-  self->timer = gmsg_attach_source (gmsg_link_table_get_context (links),
+  self->timer = gmsg_thread_attach_source (gmsg_link_table_get_context (links),
                                     g_timeout_source_new (HELLO_TIMEOUT_MSEC), stranger_cb, self,
                                     "[gmsgrouter] stranger");
 

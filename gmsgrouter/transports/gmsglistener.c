@@ -7,7 +7,7 @@
 #include "gmsglistener-private.h"
 
 #include "gmsgaddress-private.h"
-#include "gmsgattach-private.h"
+#include "gmsgthread-private.h"
 #include "gmsgerror.h"
 
 #include <errno.h>
@@ -170,8 +170,8 @@ static gboolean accept_cb (GSocket      *socket,
 static void
 listener_accept (GMsgListener *self)
 {
-  gmsg_clear_source (&self->accepting);
-  self->accepting = gmsg_attach_source (self->context,
+  gmsg_thread_clear_source (&self->accepting);
+  self->accepting = gmsg_thread_attach_source (self->context,
                                         g_socket_create_source (self->socket, G_IO_IN, NULL),
                                         G_SOURCE_FUNC (accept_cb), self,
                                         "[gmsgrouter] listener");
@@ -206,8 +206,8 @@ accept_cb (GSocket      *listening,
           if (!self->short_of)
             g_message ("can't accept a connection for now: %s", error->message);
           self->short_of = TRUE;
-          gmsg_clear_source (&self->accepting);
-          self->accepting = gmsg_attach_source (self->context,
+          gmsg_thread_clear_source (&self->accepting);
+          self->accepting = gmsg_thread_attach_source (self->context,
                                                 g_timeout_source_new (ACCEPT_PAUSE_MSEC),
                                                 accept_again_cb, self, "[gmsgrouter] pause");
           return G_SOURCE_REMOVE;
@@ -220,7 +220,7 @@ accept_cb (GSocket      *listening,
         more = self->func (socket, self->data);
     }
 
-  gmsg_clear_source (&self->accepting);
+  gmsg_thread_clear_source (&self->accepting);
   return G_SOURCE_REMOVE;
 }
 
@@ -240,7 +240,7 @@ gmsg_listener_start (GMsgListener     *self,
 void
 gmsg_listener_stop (GMsgListener *self)
 {
-  gmsg_clear_source (&self->accepting);
+  gmsg_thread_clear_source (&self->accepting);
 }
 
 /* Where it accepts, or pauses for want of descriptors, it goes on with that. */

@@ -7,8 +7,7 @@
 #include "gmsgremote-private.h"
 
 #include "gmsgaddress-private.h"
-#include "gmsgattach-private.h"
-#include "gmsgcontext-private.h"
+#include "gmsgthread-private.h"
 #include "gmsgframe-private.h"
 
 #include <errno.h>
@@ -45,8 +44,8 @@ typedef struct
 static void
 remote_free (Remote *self)
 {
-  gmsg_clear_source (&self->input);
-  gmsg_clear_source (&self->output);
+  gmsg_thread_clear_source (&self->input);
+  gmsg_thread_clear_source (&self->output);
 
   gmsg_decoder_free (self->decoder);
   gmsg_encoder_free (self->encoder);
@@ -331,7 +330,7 @@ remote_write (Remote *self)
 
         case GMSG_FLUSH_BLOCKED:
           gmsg_pipe_set_progress (self->pipe, FALSE);
-          self->output = gmsg_attach_source (self->context,
+          self->output = gmsg_thread_attach_source (self->context,
                                              g_socket_create_source (self->socket, G_IO_OUT, NULL),
                                              G_SOURCE_FUNC (remote_write_cb), self,
                                              "[gmsgrouter] router's output");
@@ -374,7 +373,7 @@ remote_run (gpointer data)
   Remote *self = data;
   g_autoptr (GError) error = NULL;
 
-  self->input = gmsg_attach_source (self->context,
+  self->input = gmsg_thread_attach_source (self->context,
                                     g_socket_create_source (self->socket, G_IO_IN, NULL),
                                     G_SOURCE_FUNC (remote_read_cb), self,
                                     "[gmsgrouter] router's input");
@@ -537,8 +536,8 @@ gmsg_remote_open (const char  *string,
     }
 
   /* All that may fail comes before the greeting: an address works once. */
-  context = gmsg_context_new (error);
-  owner_context = context != NULL ? gmsg_context_ref_thread_default (error) : NULL;
+  context = gmsg_thread_new_context (error);
+  owner_context = context != NULL ? gmsg_thread_ref_default_context (error) : NULL;
   if (owner_context == NULL)
     return NULL;
 
@@ -562,7 +561,7 @@ gmsg_remote_open (const char  *string,
   self->decoder = g_steal_pointer (&decoder);
   self->encoder = g_steal_pointer (&encoder);
 
-  thread = g_thread_try_new ("gmsgrouter-out", remote_run, self, error);
+  thread = gmsg_thread_start ("gmsgrouter-out", remote_run, self, error);
   if (thread == NULL)
     {
       remote_drain (self);

@@ -7,9 +7,8 @@
 #include "gmsgserver-private.h"
 
 #include "gmsgaddress-private.h"
-#include "gmsgattach-private.h"
+#include "gmsgthread-private.h"
 #include "gmsgconnection-private.h"
-#include "gmsgcontext-private.h"
 #include "gmsglistener-private.h"
 #include "gmsgserverlink-private.h"
 
@@ -122,7 +121,7 @@ server_run (gpointer data)
 
   g_main_context_push_thread_default (self->context);
 
-  touched = gmsg_attach_source (self->context, gmsg_link_table_create_source (self->links),
+  touched = gmsg_thread_attach_source (self->context, gmsg_link_table_create_source (self->links),
                                 touched_cb, self, "[gmsgrouter] links");
   gmsg_listener_start (self->listener, self->context, connected_cb, self);
 
@@ -134,7 +133,7 @@ server_run (gpointer data)
   g_hash_table_remove_all (self->connections);
   gmsg_link_table_cancel_watches (self->links);
 
-  gmsg_clear_source (&touched);
+  gmsg_thread_clear_source (&touched);
   gmsg_listener_close (self->listener);
   g_main_context_pop_thread_default (self->context);
 
@@ -146,7 +145,7 @@ static GMsgServer *
 server_new (const char  *path,
             GError     **error)
 {
-  g_autoptr (GMainContext) context = gmsg_context_new (error);
+  g_autoptr (GMainContext) context = gmsg_thread_new_context (error);
   GMsgListener *listener;
   GMsgServer *self;
 
@@ -164,7 +163,7 @@ server_new (const char  *path,
   self->connections = g_hash_table_new_full (NULL, NULL, (GDestroyNotify) gmsg_connection_free,
                                              NULL);
 
-  self->thread = g_thread_try_new ("gmsgrouter-io", server_run, self, error);
+  self->thread = gmsg_thread_start ("gmsgrouter-io", server_run, self, error);
   if (self->thread == NULL)
     {
       gmsg_listener_close (self->listener);

@@ -7,7 +7,7 @@
 #include "gmsgserverlink-private.h"
 
 #include "gmsgaddress-private.h"
-#include "gmsgattach-private.h"
+#include "gmsgthread-private.h"
 #include "gmsgframe-private.h"
 
 #include <errno.h>
@@ -60,7 +60,7 @@ link_free (GMsgLink *link)
   g_free (self->program);
   g_free (self->exit);
   g_free (self->lost);
-  gmsg_clear_source (&self->timer);
+  gmsg_thread_clear_source (&self->timer);
   g_clear_object (&self->process);
   gmsg_pipe_unref (self->pipe);
   gmsg_link_table_unref (self->table);
@@ -204,7 +204,7 @@ gmsg_server_link_end (GMsgServerLink *self,
     return;
 
   self->ended = TRUE;
-  gmsg_clear_source (&self->timer);
+  gmsg_thread_clear_source (&self->timer);
 
   if (error != NULL)
     g_debug ("pipe #%" G_GUINT64_FORMAT ": %s", self->pipe->id, error->message);
@@ -242,11 +242,11 @@ link_waited_cb (gpointer data)
 static void
 link_wait (GMsgServerLink *self)
 {
-  gmsg_clear_source (&self->timer);
+  gmsg_thread_clear_source (&self->timer);
   self->timer = g_timeout_source_new (EXIT_TIMEOUT_MSEC);
   /* Behind what the connection, or one to come, has to say. */
   g_source_set_priority (self->timer, G_PRIORITY_LOW);
-  gmsg_attach_source (gmsg_link_table_get_context (self->table), self->timer,
+  gmsg_thread_attach_source (gmsg_link_table_get_context (self->table), self->timer,
                       link_waited_cb, self, "[gmsgrouter] lost worker");
 }
 
@@ -361,7 +361,7 @@ gmsg_server_link_open (GMsgLinkTable      *table,
       return NULL;
     }
 
-  gmsg_clear_source (&self->timer);
+  gmsg_thread_clear_source (&self->timer);
   self->opened = TRUE;
   self->connection = connection;
   self->func = func;
