@@ -12,9 +12,6 @@
 
 G_BEGIN_DECLS
 
-/* Of the type string of a message that leaves the process, in bytes. */
-#define GMSG_MAX_TYPE_LENGTH 16384
-
 struct _GMsgPipe
 {
   /* What each message uses comes first, close together */

@@ -6,14 +6,10 @@
 
 #include "gmsgpipe-private.h"
 
-#include <string.h>
+#include "gmsgmessage-private.h"
 
 /* How long stop() in a worker waits for a router that reads nothing. */
 #define FLUSH_TIMEOUT (10 * G_USEC_PER_SEC)
-/* In bytes, measured with GLib 2.74 on 64 bits: of the GVariant, its GBytes, the allocation
- * behind it and the entry in the channel; and of the record of each member of a tuple. */
-#define MESSAGE_COST 192
-#define TYPE_CHARACTER_COST 32
 
 GMsgPipe *
 gmsg_pipe_new (GMsgChannel  *channel,
@@ -264,22 +260,13 @@ typedef struct
   gboolean  warn;
 } After;
 
-/* What a message costs while it waits, whatever it holds: a peer may send arrays that are
- * empty, each of another type, of which GLib keeps a record per character. */
-static guint64
-count_bytes (GVariant *message)
-{
-  return MESSAGE_COST + strlen (g_variant_get_type_string (message)) * TYPE_CHARACTER_COST +
-         g_variant_get_size (message);
-}
-
 static void
 count_bytes_locked (GMsgPipe *self,
                     GVariant *message,
                     int       sign)
 {
   if (self->link != NULL)
-    self->n_bytes += (guint64) sign * count_bytes (message);
+    self->n_bytes += (guint64) sign * gmsg_message_get_cost (message);
 }
 
 /* Puts in after->unsent, for which there is room unless the oldest is to be dropped. */
@@ -347,29 +334,6 @@ do_after (GMsgPipe *self,
   g_clear_pointer (&after->dropped, g_variant_unref);
 }
 
-/* What the router would refuse is not sent. */
-static gboolean
-check_size (GMsgPipe  *self,
-            GVariant  *message,
-            GError   **error)
-{
-  gsize type_length, size;
-
-  if (!self->remote)
-    return TRUE;
-
-  size = g_variant_get_size (message);
-  type_length = strlen (g_variant_get_type_string (message));
-  if (size <= self->max_message_size && type_length <= GMSG_MAX_TYPE_LENGTH)
-    return TRUE;
-
-  g_set_error (error, GMSG_ERROR, GMSG_ERROR_TOO_LARGE,
-               "The router takes messages of at most %" G_GUINT64_FORMAT " bytes, with a type "
-               "string of at most %d; this one has %zu and %zu",
-               self->max_message_size, GMSG_MAX_TYPE_LENGTH, size, type_length);
-  return FALSE;
-}
-
 /* A destroy notify that sends frees nothing more: the next might, too, and so on. */
 static _Thread_local gboolean frees_spent;
 
@@ -391,7 +355,9 @@ gmsg_pipe_send (GMsgPipe  *self,
   gboolean success;
 
   g_mutex_lock (&self->channel->lock);
-  success = check_open_locked (self, error) && check_size (self, message, error) &&
+  success = check_open_locked (self, error) &&
+            (!self->remote ||
+             gmsg_message_check_outgoing (message, self->max_message_size, error)) &&
             (!is_full_locked (self) || is_closed_locked (self) || drops_oldest (self) ||
              wait_for_room_locked (self, error));
   if (success)

@@ -25,8 +25,6 @@ gboolean        gmsg_address_parse         (GMsgAddress       *self,
                                             GError           **error);
 char           *gmsg_address_to_string     (const GMsgAddress *self);
 void            gmsg_address_clear         (GMsgAddress       *self);
-GSocketAddress *gmsg_address_to_socket     (const char        *path,
-                                            GError           **error);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (GMsgAddress, gmsg_address_clear)
 

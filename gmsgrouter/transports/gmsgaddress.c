@@ -7,10 +7,9 @@
 #include "gmsgaddress-private.h"
 
 #include "gmsgerror.h"
-#include "gmsgframe-private.h"
+#include "gmsgwire-private.h"
 
 #include <string.h>
-#include <sys/un.h>
 
 void
 gmsg_address_clear (GMsgAddress *self)
@@ -128,21 +127,4 @@ gmsg_address_to_string (const GMsgAddress *self)
 
   return g_strdup_printf ("unix:path=%s,pipe=%" G_GUINT64_FORMAT ",secret=%s",
                           path, self->id, self->secret);
-}
-
-GSocketAddress *
-gmsg_address_to_socket (const char  *path,
-                        GError     **error)
-{
-  if (strlen (path) >= sizeof ((struct sockaddr_un *) NULL)->sun_path)
-    {
-      g_autofree char *name = g_filename_display_name (path);
-
-      g_set_error (error, GMSG_ERROR, GMSG_ERROR_INVALID_ADDRESS,
-                   "Expected a path of at most %zu bytes, found “%s”",
-                   sizeof ((struct sockaddr_un *) NULL)->sun_path - 1, name);
-      return NULL;
-    }
-
-  return g_unix_socket_address_new (path);
 }

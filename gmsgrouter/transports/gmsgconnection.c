@@ -7,7 +7,8 @@
 #include "gmsgconnection-private.h"
 
 #include "gmsgthread-private.h"
-#include "gmsgframe-private.h"
+#include "gmsgunixsocket-private.h"
+#include "gmsgwire-private.h"
 #include "gmsgserverlink-private.h"
 
 /* How long a peer may take to say which pipe it wants. */
@@ -67,7 +68,7 @@ gmsg_connection_is_stranger (GMsgConnection *self)
 static void
 connection_flush (GMsgConnection *self)
 {
-  switch (gmsg_encoder_flush (self->encoder, self->socket, NULL))
+  switch (gmsg_unix_socket_flush (self->socket, self->encoder, NULL))
     {
     case GMSG_FLUSH_BLOCKED:
       if (self->output == NULL)
@@ -287,7 +288,7 @@ connection_fail (GMsgConnection *self,
                  const GError   *error)
 {
   gmsg_encoder_add_error (self->encoder, error);
-  gmsg_encoder_flush (self->encoder, self->socket, NULL);
+  gmsg_unix_socket_flush (self->socket, self->encoder, NULL);
 
   if (self->link == NULL)
     g_message ("refusing a connection: %s", error->message);

@@ -8,6 +8,7 @@
 
 #include "gmsgaddress-private.h"
 #include "gmsgthread-private.h"
+#include "gmsgunixsocket-private.h"
 #include "gmsgerror.h"
 
 #include <errno.h>
@@ -60,7 +61,7 @@ static GSocket *
 listen_at (const char  *path,
            GError     **error)
 {
-  g_autoptr (GSocketAddress) address = gmsg_address_to_socket (path, error);
+  g_autoptr (GSocketAddress) address = gmsg_unix_socket_address_new (path, error);
   g_autoptr (GError) local_error = NULL;
   g_autofree char *name = NULL;
   g_autoptr (GSocket) socket = NULL;

@@ -8,7 +8,8 @@
 
 #include "gmsgaddress-private.h"
 #include "gmsgthread-private.h"
-#include "gmsgframe-private.h"
+#include "gmsgunixsocket-private.h"
+#include "gmsgwire-private.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -319,7 +320,7 @@ remote_write (Remote *self)
 
       remote_take (self);
 
-      switch (gmsg_encoder_flush (self->encoder, self->socket, &error))
+      switch (gmsg_unix_socket_flush (self->socket, self->encoder, &error))
         {
         case GMSG_FLUSHED:
           gmsg_pipe_set_progress (self->pipe, self->at_end);
@@ -431,7 +432,7 @@ static GSocket *
 remote_connect (const char  *path,
                 GError     **error)
 {
-  g_autoptr (GSocketAddress) address = gmsg_address_to_socket (path, error);
+  g_autoptr (GSocketAddress) address = gmsg_unix_socket_address_new (path, error);
   g_autoptr (GSocket) socket = NULL;
   g_autoptr (GError) local_error = NULL;
   int fd;
@@ -474,7 +475,7 @@ remote_greet (GSocket            *socket,
   GMsgDecoded decoded = GMSG_DECODED_NOTHING;
 
   gmsg_encoder_add_hello (encoder, address->id, address->secret);
-  if (gmsg_encoder_flush (encoder, socket, &local_error) == GMSG_FLUSH_ERROR)
+  if (gmsg_unix_socket_flush (socket, encoder, &local_error) == GMSG_FLUSH_ERROR)
     decoded = GMSG_DECODED_ERROR;
 
   while (decoded == GMSG_DECODED_NOTHING)

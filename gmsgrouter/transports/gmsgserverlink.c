@@ -8,7 +8,7 @@
 
 #include "gmsgaddress-private.h"
 #include "gmsgthread-private.h"
-#include "gmsgframe-private.h"
+#include "gmsgwire-private.h"
 
 #include <errno.h>
 #include <sys/random.h>

@@ -1,10 +1,10 @@
-/* frame.c: feeds the decoder of the wire protocol with whatever libFuzzer comes up with
+/* wire.c: feeds the decoder of the wire protocol with whatever libFuzzer comes up with
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-#include "gmsgframe-private.h"
+#include "gmsgwire-private.h"
 
 #include <string.h>
 

@@ -1,12 +1,13 @@
-/* gmsgframe.c: the wire protocol
+/* gmsgwire.c: the wire protocol, as frames into and out of buffers
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-#include "gmsgframe-private.h"
+#include "gmsgwire-private.h"
 
 #include "gmsgerror.h"
+#include "gmsgmessage-private.h"
 
 #include <string.h>
 
@@ -16,9 +17,9 @@
 #define ALIGNMENT 8
 #define MAGIC "GMSG"
 
-/* How much is read and written at a time. */
+/* The bytes that are read and written at a time. */
 #define BUFFER_SIZE (64 * 1024)
-/* A message that is larger goes past the buffers, without a copy. */
+/* A larger message goes past the buffers, without a copy. */
 #define MAX_BUFFERED_SIZE (32 * 1024)
 
 typedef struct
@@ -105,12 +106,12 @@ gmsg_decoder_free (GMsgDecoder *self)
   g_free (self);
 }
 
-/* Before this is called, messages are an error. */
+/* A message that comes before this call is an error. */
 void
 gmsg_decoder_set_limit (GMsgDecoder *self,
                         guint64      max_message_size)
 {
-  /* So that the sum of the parts of a frame can't overflow. */
+  /* The sum of the parts of a frame must not overflow. */
   self->max_message_size = MIN (max_message_size, G_MAXSSIZE / 2);
 }
 
@@ -121,15 +122,15 @@ gmsg_decoder_set_swapped (GMsgDecoder *self,
   self->swapped = swapped;
 }
 
-/* Whether the last frame was whole: for the end of the connection. */
+/* Tells, at the end of the connection, whether the last frame was whole. */
 gboolean
 gmsg_decoder_is_empty (GMsgDecoder *self)
 {
   return self->large == NULL && self->start == self->end;
 }
 
-/* Where to read the next bytes to; never empty. The body of a large frame is read into
- * its place. */
+/* Returns the place to read the next bytes to, which is never empty. The body of a large
+ * frame is read into memory of its own. */
 guint8 *
 gmsg_decoder_get_space (GMsgDecoder *self,
                         gsize       *size)
@@ -161,7 +162,7 @@ gmsg_decoder_advance (GMsgDecoder *self,
     self->end += n_bytes;
 }
 
-/* The sizes of what is not a message are fixed, or have a small limit. */
+/* Control frames have a fixed size or a small limit. */
 static gboolean
 check_control_header (const Header  *header,
                       GError       **error)
@@ -196,23 +197,23 @@ check_control_header (const Header  *header,
 
     default:
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
-                   "Expected a known type of frame, found %u", header->type);
+                   "The peer sent a frame of the unknown type %u", header->type);
       return FALSE;
     }
 
   if (header->type_length != 0 || header->payload_length < min || header->payload_length > max)
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
-                   "Expected %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT " bytes and no type "
-                   "string in a frame of type %u, found %" G_GUINT64_FORMAT " and %u",
-                   min, max, header->type, header->payload_length, header->type_length);
+                   "A frame of type %u has %" G_GUINT64_FORMAT " bytes and a type string of %u; "
+                   "it must have %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT " bytes, and no type",
+                   header->type, header->payload_length, header->type_length, min, max);
       return FALSE;
     }
 
   return TRUE;
 }
 
-/* Before anything is allocated for the frame. */
+/* Runs before anything is allocated for the frame. */
 static gboolean
 check_header (GMsgDecoder   *self,
               const Header  *header,
@@ -224,116 +225,28 @@ check_header (GMsgDecoder   *self,
   if (self->max_message_size == 0)
     {
       g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
-                           "Expected a handshake, found a message");
+                           "The peer sent a message before the handshake");
       return FALSE;
     }
 
-  if (header->type_length == 0 || header->type_length > GMSG_MAX_TYPE_LENGTH)
+  if (header->type_length == 0 || header->type_length > GMSG_MESSAGE_MAX_TYPE_LENGTH)
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
-                   "Expected a type string of 1 to %d bytes, found %u",
-                   GMSG_MAX_TYPE_LENGTH, header->type_length);
+                   "A message has a type string of %u bytes; it must have 1 to %d",
+                   header->type_length, GMSG_MESSAGE_MAX_TYPE_LENGTH);
       return FALSE;
     }
 
   if (header->payload_length > self->max_message_size)
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_TOO_LARGE,
-                   "Expected a message of at most %" G_GUINT64_FORMAT " bytes, found one of "
-                   "%" G_GUINT64_FORMAT,
-                   self->max_message_size, header->payload_length);
+                   "A message has %" G_GUINT64_FORMAT " bytes; at most %" G_GUINT64_FORMAT " are "
+                   "taken: split it, or raise the router's max-message-size",
+                   header->payload_length, self->max_message_size);
       return FALSE;
     }
 
   return TRUE;
-}
-
-/* Whether any bytes of the right size are in normal form: of a number, or of an array of
- * numbers. Checking such an array costs 12 ns a byte, and finds nothing. */
-static gboolean
-is_always_normal (const GVariantType *type,
-                  gsize               size)
-{
-  const char *string = g_variant_type_peek_string (type);
-  gsize length = g_variant_type_get_string_length (type);
-  gsize element_size;
-
-  switch (string[length - 1])
-    {
-    case 'y':
-      element_size = 1;
-      break;
-
-    case 'n':
-    case 'q':
-      element_size = 2;
-      break;
-
-    case 'i':
-    case 'u':
-    case 'h':
-      element_size = 4;
-      break;
-
-    case 'x':
-    case 't':
-    case 'd':
-      element_size = 8;
-      break;
-
-    default:
-      return FALSE;
-    }
-
-  if (length == 1)
-    return size == element_size;
-
-  return length == 2 && string[0] == 'a' && size % element_size == 0;
-}
-
-/* Of @type and @payload. Data that is not in normal form is refused: GLib would read
- * defaults in its place. */
-static GVariant *
-decode_message (GMsgDecoder   *self,
-                const char    *type_string,
-                gsize          type_length,
-                GBytes        *payload,
-                GError       **error)
-{
-  g_autofree char *copy = g_strndup (type_string, type_length);
-  g_autoptr (GVariant) message = NULL;
-  const GVariantType *type;
-
-  /* Nesting is bounded here, for containers, and by the normal form, for variants. */
-  if (strlen (copy) != type_length ||
-      !g_variant_type_string_is_valid (copy) ||
-      !g_variant_type_is_definite (G_VARIANT_TYPE (copy)))
-    {
-      g_autofree char *escaped = g_strescape (copy, NULL);
-
-      g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
-                   "Expected a definite type string, found “%.64s”", escaped);
-      return NULL;
-    }
-
-  type = G_VARIANT_TYPE (copy);
-  message = g_variant_ref_sink (g_variant_new_from_bytes (type, payload, FALSE));
-
-  if (!is_always_normal (type, g_bytes_get_size (payload)) && !g_variant_is_normal_form (message))
-    {
-      g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
-                   "Expected a message of type “%.64s” in normal form, found other data", copy);
-      return NULL;
-    }
-
-  if (self->swapped)
-    {
-      g_autoptr (GVariant) foreign = g_steal_pointer (&message);
-
-      message = g_variant_byteswap (foreign);
-    }
-
-  return g_steal_pointer (&message);
 }
 
 static gboolean
@@ -349,7 +262,7 @@ decode_hello (const guint8  *payload,
       hello.zero != 0)
     {
       g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
-                           "Expected the greeting of a worker, found other data");
+                           "The peer's greeting is not that of a worker");
       return FALSE;
     }
 
@@ -376,7 +289,7 @@ decode_error (const guint8  *payload,
   if (code > GMSG_ERROR_NOT_SUPPORTED || !g_utf8_validate_len (text, length, NULL))
     {
       g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
-                           "Expected an error with a known code and a text, found other data");
+                           "The peer sent an error without a known code or a text in UTF-8");
       return FALSE;
     }
 
@@ -434,8 +347,9 @@ decode_large (GMsgDecoder  *self,
   payload = g_bytes_new_from_bytes (body,
                                     padded (self->header.type_length),
                                     self->header.payload_length);
-  frame->message = decode_message (self, g_bytes_get_data (body, NULL), self->header.type_length,
-                                   payload, error);
+  frame->message = gmsg_message_new_from_bytes (g_bytes_get_data (body, NULL),
+                                                self->header.type_length,
+                                                payload, self->swapped, error);
 
   return frame->message != NULL ? GMSG_DECODED_FRAME : GMSG_DECODED_ERROR;
 }
@@ -477,8 +391,8 @@ gmsg_decoder_next (GMsgDecoder  *self,
       if (self->large == NULL)
         {
           g_set_error (error, GMSG_ERROR, GMSG_ERROR_TOO_LARGE,
-                       "Expected to have memory for a message of %" G_GUINT64_FORMAT " bytes, "
-                       "found none", header.payload_length);
+                       "No memory is left for a message of %" G_GUINT64_FORMAT " bytes",
+                       header.payload_length);
           return GMSG_DECODED_ERROR;
         }
 
@@ -500,7 +414,8 @@ gmsg_decoder_next (GMsgDecoder  *self,
       g_autoptr (GBytes) payload = g_bytes_new (body + padded (header.type_length),
                                                 header.payload_length);
 
-      frame->message = decode_message (self, (const char *) body, header.type_length, payload, error);
+      frame->message = gmsg_message_new_from_bytes ((const char *) body, header.type_length,
+                                                    payload, self->swapped, error);
       return frame->message != NULL ? GMSG_DECODED_FRAME : GMSG_DECODED_ERROR;
     }
 
@@ -532,7 +447,7 @@ gmsg_encoder_free (GMsgEncoder *self)
   g_free (self);
 }
 
-/* Whether to add more before writing. */
+/* Tells whether to add more before writing. */
 gboolean
 gmsg_encoder_has_room (GMsgEncoder *self)
 {
@@ -561,7 +476,7 @@ add_header (GMsgEncoder   *self,
     .payload_length = GUINT64_TO_LE ((guint64) payload_length),
   };
 
-  /* Only between frames: a large payload would be cut in two. */
+  /* A frame that follows a large payload would be written before it. */
   g_assert (self->large == NULL);
 
   g_byte_array_append (self->bytes, (const guint8 *) &header, sizeof header);
@@ -611,7 +526,7 @@ gmsg_encoder_add_welcome (GMsgEncoder *self,
   add_frame (self, GMSG_FRAME_WELCOME, &welcome, sizeof welcome);
 }
 
-/* A large payload is not copied, but the last of its batch. */
+/* A large payload is not copied, and ends its batch. */
 void
 gmsg_encoder_add_message (GMsgEncoder *self,
                           GVariant    *message)
@@ -669,67 +584,61 @@ gmsg_encoder_add_error (GMsgEncoder  *self,
   add_frame (self, GMSG_FRAME_ERROR, payload, sizeof code + length);
 }
 
-/* Writes as much as @socket takes. */
-GMsgFlushed
-gmsg_encoder_flush (GMsgEncoder  *self,
-                    GSocket      *socket,
-                    GError      **error)
+/* Says what is to be written next, and returns the number of @vectors that this takes; 0:
+ * nothing is left. */
+guint
+gmsg_encoder_get_vectors (GMsgEncoder   *self,
+                          GOutputVector  vectors[GMSG_ENCODER_MAX_VECTORS])
 {
-  while (self->bytes->len > self->written || self->large != NULL)
+  guint n_vectors = 0;
+
+  if (self->bytes->len > self->written)
+    vectors[n_vectors++] = (GOutputVector) { self->bytes->data + self->written,
+                                             self->bytes->len - self->written };
+
+  if (self->large != NULL)
     {
-      g_autoptr (GError) local_error = NULL;
-      GOutputVector vectors[3];
-      guint n_vectors = 0;
-      gsize in_bytes = self->bytes->len - self->written;
-      gsize in_large = 0, large_size = 0;
-      gssize n_written;
+      const guint8 *data = g_variant_get_data (self->large);
+      gsize size = g_variant_get_size (self->large);
+      gsize left = padded (size) - self->large_written;
 
-      if (in_bytes > 0)
-        vectors[n_vectors++] = (GOutputVector) { self->bytes->data + self->written, in_bytes };
-
-      if (self->large != NULL)
-        {
-          const guint8 *data = g_variant_get_data (self->large);
-
-          large_size = g_variant_get_size (self->large);
-          if (self->large_written < large_size)
-            vectors[n_vectors++] = (GOutputVector) { data + self->large_written,
-                                                     large_size - self->large_written };
-
-          /* The rest is the padding. */
-          in_large = padded (large_size) - self->large_written;
-          if (padding (large_size) > 0)
-            vectors[n_vectors++] = (GOutputVector) { zeros, MIN (in_large, padding (large_size)) };
-        }
-
-      n_written = g_socket_send_message (socket, NULL, vectors, (int) n_vectors, NULL, 0,
-                                         G_SOCKET_MSG_NONE, NULL, &local_error);
-      if (n_written < 0)
-        {
-          if (g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
-            {
-              /* More may be added each time before all has been written. */
-              g_byte_array_remove_range (self->bytes, 0, (guint) self->written);
-              self->written = 0;
-              return GMSG_FLUSH_BLOCKED;
-            }
-
-          g_propagate_error (error, g_steal_pointer (&local_error));
-          return GMSG_FLUSH_ERROR;
-        }
-
-      in_bytes = MIN (in_bytes, (gsize) n_written);
-      self->written += in_bytes;
-      self->large_written += (gsize) n_written - in_bytes;
-
-      if (self->written == self->bytes->len)
-        {
-          g_byte_array_set_size (self->bytes, 0);
-          self->written = 0;
-        }
-      if (self->large != NULL && self->large_written == padded (large_size))
-        g_clear_pointer (&self->large, g_variant_unref);
+      if (self->large_written < size)
+        vectors[n_vectors++] = (GOutputVector) { data + self->large_written,
+                                                 size - self->large_written };
+      if (padding (size) > 0)
+        vectors[n_vectors++] = (GOutputVector) { zeros, MIN (left, padding (size)) };
     }
 
-  return GMSG_FLUSHED;
+  return n_vectors;
+}
+
+/* Forgets the first @n_bytes of the vectors: they have been written. */
+void
+gmsg_encoder_advance (GMsgEncoder *self,
+                      gsize        n_bytes)
+{
+  gsize in_bytes = MIN (self->bytes->len - self->written, n_bytes);
+
+  self->written += in_bytes;
+  if (self->written == self->bytes->len)
+    {
+      g_byte_array_set_size (self->bytes, 0);
+      self->written = 0;
+    }
+
+  if (self->large == NULL)
+    return;
+
+  self->large_written += n_bytes - in_bytes;
+  if (self->large_written == padded (g_variant_get_size (self->large)))
+    g_clear_pointer (&self->large, g_variant_unref);
+}
+
+/* Releases the memory of what has been written; for a writer that must wait, and to which
+ * more may be added each time before all has been written. */
+void
+gmsg_encoder_compact (GMsgEncoder *self)
+{
+  g_byte_array_remove_range (self->bytes, 0, (guint) self->written);
+  self->written = 0;
 }

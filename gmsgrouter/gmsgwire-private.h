@@ -1,12 +1,10 @@
-/* gmsgframe-private.h: the wire protocol
+/* gmsgwire-private.h: the wire protocol, as frames into and out of buffers
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
 #pragma once
-
-#include "gmsgpipe-private.h"
 
 #include <gio/gio.h>
 
@@ -51,7 +49,7 @@ void gmsg_frame_clear (GMsgFrame *self);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (GMsgFrame, gmsg_frame_clear)
 
-/* Takes frames apart, as bytes come in. What a peer sends is untrusted. */
+/* Takes frames apart, as bytes come in. The bytes are untrusted. */
 typedef struct _GMsgDecoder GMsgDecoder;
 
 typedef enum
@@ -78,15 +76,10 @@ GMsgDecoded  gmsg_decoder_next      (GMsgDecoder  *self,
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgDecoder, gmsg_decoder_free)
 
-/* Puts frames together, and writes them in batches. */
+/* Puts frames together, in batches, for a transport to write. */
 typedef struct _GMsgEncoder GMsgEncoder;
 
-typedef enum
-{
-  GMSG_FLUSHED,       /* nothing is left */
-  GMSG_FLUSH_BLOCKED, /* the socket takes no more for now */
-  GMSG_FLUSH_ERROR,
-} GMsgFlushed;
+#define GMSG_ENCODER_MAX_VECTORS 3
 
 GMsgEncoder *gmsg_encoder_new          (void);
 void         gmsg_encoder_free         (GMsgEncoder   *self);
@@ -107,9 +100,11 @@ void         gmsg_encoder_add_empty    (GMsgEncoder   *self,
                                         GMsgFrameType  type);
 void         gmsg_encoder_add_error    (GMsgEncoder   *self,
                                         const GError  *error);
-GMsgFlushed  gmsg_encoder_flush        (GMsgEncoder   *self,
-                                        GSocket       *socket,
-                                        GError       **error);
+guint        gmsg_encoder_get_vectors  (GMsgEncoder   *self,
+                                        GOutputVector  vectors[GMSG_ENCODER_MAX_VECTORS]);
+void         gmsg_encoder_advance      (GMsgEncoder   *self,
+                                        gsize          n_bytes);
+void         gmsg_encoder_compact      (GMsgEncoder   *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgEncoder, gmsg_encoder_free)
 

@@ -1,0 +1,26 @@
+/* gmsgunixsocket-private.h: paths of sockets, and frames into sockets
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include "gmsgwire-private.h"
+
+G_BEGIN_DECLS
+
+typedef enum
+{
+  GMSG_FLUSHED,       /* nothing is left */
+  GMSG_FLUSH_BLOCKED, /* the socket takes no more for now */
+  GMSG_FLUSH_ERROR,
+} GMsgFlushed;
+
+GSocketAddress *gmsg_unix_socket_address_new (const char   *path,
+                                              GError      **error);
+GMsgFlushed     gmsg_unix_socket_flush       (GSocket      *socket,
+                                              GMsgEncoder  *encoder,
+                                              GError      **error);
+
+G_END_DECLS
