@@ -6,13 +6,14 @@
 
 #pragma once
 
+#include "gmsgaddress-private.h"
+
 #include <gio/gio.h>
 
 G_BEGIN_DECLS
 
 /* Documented to the byte in docs/guides/wire-protocol.md. */
 #define GMSG_WIRE_VERSION 1
-#define GMSG_SECRET_LENGTH 32            /* hexadecimal digits, of 128 bits */
 #define GMSG_FRAME_MAX_TEXT_LENGTH 1024  /* bytes, of an error message */
 
 typedef enum

@@ -464,7 +464,7 @@ remote_connect (const char  *path,
 /* Waits for the answer to the greeting. */
 static gboolean
 remote_greet (GSocket            *socket,
-              const GMsgAddress  *address,
+              GMsgAddress        *address,
               GMsgEncoder        *encoder,
               GMsgDecoder        *decoder,
               GMsgFrame          *welcome,
@@ -474,7 +474,8 @@ remote_greet (GSocket            *socket,
   g_autofree char *name = NULL;
   GMsgDecoded decoded = GMSG_DECODED_NOTHING;
 
-  gmsg_encoder_add_hello (encoder, address->id, address->secret);
+  gmsg_encoder_add_hello (encoder, gmsg_address_get_pipe_id (address),
+                          gmsg_address_get_secret (address));
   if (gmsg_unix_socket_flush (socket, encoder, &local_error) == GMSG_FLUSH_ERROR)
     decoded = GMSG_DECODED_ERROR;
 
@@ -495,7 +496,7 @@ remote_greet (GSocket            *socket,
       welcome->version == GMSG_WIRE_VERSION && welcome->overflow <= GMSG_OVERFLOW_DROP_OLDEST)
     return TRUE;
 
-  name = g_filename_display_name (address->path);
+  name = g_filename_display_name (gmsg_address_get_option (address, "path"));
   if (decoded == GMSG_DECODED_FRAME && welcome->error != NULL)
     g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
                  "Expected to be welcomed by the router at “%s”, was refused: %s",
@@ -513,7 +514,7 @@ GMsgPipe *
 gmsg_remote_open (const char  *string,
                   GError     **error)
 {
-  g_auto (GMsgAddress) address = { .path = NULL };
+  g_autoptr (GMsgAddress) address = gmsg_unix_socket_parse_address (string, TRUE, error);
   g_auto (GMsgFrame) welcome = { .type = GMSG_FRAME_MESSAGE };
   g_autoptr (GMsgEncoder) encoder = gmsg_encoder_new ();
   g_autoptr (GMsgDecoder) decoder = gmsg_decoder_new ();
@@ -525,16 +526,8 @@ gmsg_remote_open (const char  *string,
   GThread *thread;
   Remote *self;
 
-  if (!gmsg_address_parse (&address, string, error))
+  if (address == NULL)
     return NULL;
-
-  if (address.id == 0 || address.secret == NULL)
-    {
-      g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_INVALID_ADDRESS,
-                           "Expected an address “unix:path=…,pipe=…,secret=…”, found one "
-                           "without a pipe or a secret");
-      return NULL;
-    }
 
   /* All that may fail comes before the greeting: an address works once. */
   context = gmsg_thread_new_context (error);
@@ -542,15 +535,15 @@ gmsg_remote_open (const char  *string,
   if (owner_context == NULL)
     return NULL;
 
-  socket = remote_connect (address.path, error);
-  if (socket == NULL || !remote_greet (socket, &address, encoder, decoder, &welcome, error))
+  socket = remote_connect (gmsg_address_get_option (address, "path"), error);
+  if (socket == NULL || !remote_greet (socket, address, encoder, decoder, &welcome, error))
     return NULL;
 
   g_socket_set_timeout (socket, 0);
   g_socket_set_blocking (socket, FALSE);
 
   channel = gmsg_channel_new (context, NULL);
-  pipe = gmsg_pipe_new (channel, address.id, welcome.capacity, welcome.overflow);
+  pipe = gmsg_pipe_new (channel, gmsg_address_get_pipe_id (address), welcome.capacity, welcome.overflow);
   pipe->remote = TRUE;
   pipe->max_message_size = welcome.max_message_size;
 

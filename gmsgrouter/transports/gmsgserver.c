@@ -11,6 +11,7 @@
 #include "gmsgconnection-private.h"
 #include "gmsglistener-private.h"
 #include "gmsgserverlink-private.h"
+#include "gmsgunixsocket-private.h"
 
 /* How many peers may be about to say which pipe they want, while others wait to be accepted:
  * they could take up all descriptors otherwise. */
@@ -188,29 +189,20 @@ check_run_locked (GMsgChannel  *channel,
 }
 
 /* Of an address to listen at. */
-static gboolean
-parse_listen_address (GMsgAddress  *parsed,
-                      const char   *address,
+static GMsgAddress *
+parse_listen_address (const char   *address,
                       GError      **error)
 {
-  if (!gmsg_address_parse (parsed, address, error))
-    return FALSE;
-
-  if (parsed->id == 0 && parsed->secret == NULL)
-    return TRUE;
-
-  g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_INVALID_ADDRESS,
-                       "Expected an address “unix:path=…” to listen at, found one of a pipe");
-  return FALSE;
+  return gmsg_unix_socket_parse_address (address, FALSE, error);
 }
 
 gboolean
 gmsg_server_check_address (const char  *address,
                            GError     **error)
 {
-  g_auto (GMsgAddress) parsed = { .path = NULL };
+  g_autoptr (GMsgAddress) parsed = parse_listen_address (address, error);
 
-  return parse_listen_address (&parsed, address, error);
+  return parsed != NULL;
 }
 
 /* Has the channel's server listen at a path of the application's choice. */
@@ -220,9 +212,9 @@ gmsg_server_listen (GMsgChannel  *channel,
                     GError      **error)
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&channel->server_lock);
-  g_auto (GMsgAddress) parsed = { .path = NULL };
+  g_autoptr (GMsgAddress) parsed = parse_listen_address (address, error);
 
-  if (!parse_listen_address (&parsed, address, error) || !check_run_locked (channel, error))
+  if (parsed == NULL || !check_run_locked (channel, error))
     return FALSE;
 
   if (channel->server != NULL)
@@ -235,7 +227,7 @@ gmsg_server_listen (GMsgChannel  *channel,
       return FALSE;
     }
 
-  channel->server = server_new (parsed.path, error);
+  channel->server = server_new (gmsg_address_get_option (parsed, "path"), error);
   return channel->server != NULL;
 }
 

@@ -171,9 +171,11 @@ char *
 gmsg_server_link_dup_address (GMsgServerLink *self,
                               const char     *path)
 {
-  GMsgAddress address = { (char *) path, self->pipe->id, self->secret };
+  GString *address = g_string_new ("unix:");
 
-  return gmsg_address_to_string (&address);
+  gmsg_address_append_option (address, "path", path);
+  gmsg_address_append_pipe (address, self->pipe->id, self->secret);
+  return g_string_free (address, FALSE);
 }
 
 /* Of a link that nobody knows the address of. */

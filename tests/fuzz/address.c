@@ -16,34 +16,40 @@ int
 LLVMFuzzerTestOneInput (const guint8 *data,
                         gsize         size)
 {
+  static const char * const names[] = { "path", "pipe", "secret", NULL };
   g_autofree char *string = g_strndup ((const char *) data, size);
-  g_auto (GMsgAddress) address = { .path = NULL };
-  g_auto (GMsgAddress) again = { .path = NULL };
+  g_autoptr (GMsgAddress) address = NULL;
+  g_autoptr (GMsgAddress) again = NULL;
+  g_autoptr (GString) printed = g_string_new ("scheme:");
   g_autoptr (GError) error = NULL;
-  g_autofree char *printed = NULL;
+  const char *path, *secret;
+  guint64 id;
 
-  if (!gmsg_address_parse (&address, string, &error))
+  address = gmsg_address_new (string, &error);
+  if (address == NULL || !gmsg_address_check_options (address, names, &error))
     {
-      g_assert_true (g_error_matches (error, GMSG_ERROR, GMSG_ERROR_INVALID_ADDRESS) ||
-                     g_error_matches (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED));
+      g_assert_true (g_error_matches (error, GMSG_ERROR, GMSG_ERROR_INVALID_ADDRESS));
       g_assert_true (g_utf8_validate (error->message, -1, NULL));
-      g_assert_null (address.path);
       return 0;
     }
 
   g_assert_no_error (error);
-  g_assert_true (address.path[0] == '/');
-  g_assert_true (address.secret == NULL || strlen (address.secret) == 32);
-  if (address.id == 0 || address.secret == NULL)
+  g_assert_true (g_utf8_validate (gmsg_address_get_scheme (address), -1, NULL));
+  path = gmsg_address_get_option (address, "path");
+  id = gmsg_address_get_pipe_id (address);
+  secret = gmsg_address_get_secret (address);
+  g_assert_true (secret == NULL || strlen (secret) == GMSG_SECRET_LENGTH);
+  g_assert_true ((id == 0) == (gmsg_address_get_option (address, "pipe") == NULL));
+  if (path == NULL || id == 0 || secret == NULL)
     return 0;
 
   /* What is written is read back. */
-  printed = gmsg_address_to_string (&address);
-  g_clear_error (&error);
-  gmsg_address_parse (&again, printed, &error);
+  gmsg_address_append_option (printed, "path", path);
+  gmsg_address_append_pipe (printed, id, secret);
+  again = gmsg_address_new (printed->str, &error);
   g_assert_no_error (error);
-  g_assert_cmpstr (address.path, ==, again.path);
-  g_assert_cmpuint (address.id, ==, again.id);
-  g_assert_cmpstr (address.secret, ==, again.secret);
+  g_assert_cmpstr (path, ==, gmsg_address_get_option (again, "path"));
+  g_assert_cmpuint (id, ==, gmsg_address_get_pipe_id (again));
+  g_assert_cmpstr (secret, ==, gmsg_address_get_secret (again));
   return 0;
 }

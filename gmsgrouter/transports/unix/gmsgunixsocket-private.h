@@ -1,4 +1,4 @@
-/* gmsgunixsocket-private.h: paths of sockets, and frames into sockets
+/* gmsgunixsocket-private.h: addresses and paths of sockets, and frames into sockets
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -17,6 +17,11 @@ typedef enum
   GMSG_FLUSH_ERROR,
 } GMsgFlushed;
 
+/* An address has the path of the socket. That of a worker names a pipe; that to listen at
+ * does not. */
+GMsgAddress    *gmsg_unix_socket_parse_address (const char   *string,
+                                                gboolean      names_pipe,
+                                                GError      **error);
 GSocketAddress *gmsg_unix_socket_address_new (const char   *path,
                                               GError      **error);
 GMsgFlushed     gmsg_unix_socket_flush       (GSocket      *socket,

@@ -1,4 +1,4 @@
-/* gmsgunixsocket.c: paths of sockets, and frames into sockets
+/* gmsgunixsocket.c: addresses and paths of sockets, and frames into sockets
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -11,6 +11,49 @@
 #include <gio/gunixsocketaddress.h>
 #include <string.h>
 #include <sys/un.h>
+
+GMsgAddress *
+gmsg_unix_socket_parse_address (const char  *string,
+                                gboolean     names_pipe,
+                                GError     **error)
+{
+  static const char * const options[] = { "path", "pipe", "secret", NULL };
+  g_autoptr (GMsgAddress) address = NULL;
+  const char *colon = strchr (string, ':');
+  const char *path;
+  gboolean has_id, has_secret;
+
+  if (colon != NULL && colon != string && !g_str_has_prefix (string, "unix:"))
+    {
+      g_autofree char *scheme = g_utf8_make_valid (string, MIN (colon - string, 32));
+
+      g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
+                   "No transport has the scheme “%s” of the address; use “unix”", scheme);
+      return NULL;
+    }
+
+  address = gmsg_address_new (string, error);
+  if (address == NULL)
+    return NULL;
+
+  path = gmsg_address_get_option (address, "path");
+  has_id = gmsg_address_get_pipe_id (address) != 0;
+  has_secret = gmsg_address_get_secret (address) != NULL;
+
+  if (!gmsg_address_check_options (address, options, error))
+    return NULL;
+
+  if (path == NULL || path[0] != '/')
+    gmsg_address_set_invalid (error, "it has no absolute path");
+  else if (names_pipe && !(has_id && has_secret))
+    gmsg_address_set_invalid (error, "it lacks the pipe or the secret that dup_address() puts in");
+  else if (!names_pipe && (has_id || has_secret))
+    gmsg_address_set_invalid (error, "it is that of a pipe, and can't be listened at");
+  else
+    return g_steal_pointer (&address);
+
+  return NULL;
+}
 
 /* GLib would silently cut a path that is too long. */
 GSocketAddress *
