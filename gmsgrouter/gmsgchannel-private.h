@@ -1,4 +1,4 @@
-/* gmsgchannel-private.h: what a router and its senders share
+/* gmsgchannel-private.h: the single ordered way of one run
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -10,26 +10,21 @@
 
 G_BEGIN_DECLS
 
-/* In bytes, of the processors that most have. */
-#define GMSG_CACHE_LINE 64
-
-typedef struct _GMsgBurst GMsgBurst;
 typedef struct _GMsgChannel GMsgChannel;
 typedef struct _GMsgPipe GMsgPipe;
-typedef struct _GMsgServer GMsgServer;
 
-/* What an entry of the channel asks of the router's thread. */
+/* What an entry of the channel asks of the thread that takes it. */
 typedef enum
 {
-  /* Deliver the message that it carries. */
+  /* Deliver the message that the entry carries. */
   GMSG_ENTRY_MESSAGE,
-  /* Look at the pipe: it has a message of its own to deliver in this place
-   * (a drop-oldest pipe), or discarded messages to tell of. */
+  /* Look at the pipe, which has something to do in this place of the order: a message of its
+   * own to deliver (a drop-oldest pipe), or discarded messages to tell of. */
   GMSG_ENTRY_TICKET,
-  /* The sender's side has ended. The last entry of its pipe; it owns a
-   * reference to the pipe, and so keeps it alive for all entries before it. */
+  /* The sender's side has ended. This is the last entry of its pipe; it owns a reference to
+   * the pipe, and so keeps it alive for all entries before it. */
   GMSG_ENTRY_END,
-  /* Nothing: the message was moved elsewhere. */
+  /* Do nothing: the message was moved elsewhere. */
   GMSG_ENTRY_MOVED,
 } GMsgEntryKind;
 
@@ -40,107 +35,79 @@ typedef struct
   GMsgEntryKind  kind;
 } GMsgEntry;
 
-/* The single ordered way from all senders of a router to its routing table.
- *
- * Entries are gathered into bursts. A burst goes into the queue with its first
- * entry, and takes more until it is full or the router's thread has popped it:
- * so the queue, its lock and the wake-up cost once a burst and not once a
- * message, and one lock, held for two stores, is all that senders contend for.
- *
- * The senders hold the channel and never the router: dropping the last of them
- * on a worker's thread can't run the router's code there. One channel serves
- * one run, from start() to stop(). */
-struct _GMsgChannel
+/* A main context in which somebody waits for what a pipe holds. Its owner embeds it; only
+ * gmsgchannel.c reads the fields. */
+typedef struct
 {
-  /* What each send() uses, in one cache line, and what the router's thread does, in
-   * others: between two messages the processor may have forgotten all of it. */
-  GMutex           lock;
-  GMsgBurst       *filling;    /* (unowned) (nullable); lock: the last burst of
-                                * @queue, if it still takes entries */
-  GMsgBurst       *spare;      /* (owned) (nullable); lock: to be filled next */
-  GPtrArray       *spent;      /* (owned) (nullable) (element-type GVariant); lock: what
-                                * was delivered, for the senders to free */
-  guint64          n_pushed;   /* lock: entries so far */
-  gboolean         closed;     /* lock: once TRUE, stays TRUE, and no entry comes but an END */
-  gboolean         drained;    /* lock: no entry comes at all */
-  gboolean         needs_wake; /* lock: the context may sleep, and has seen nothing */
-  gatomicrefcount  ref_count;
-  GAsyncQueue     *queue;      /* (owned) (element-type GMsgBurst); immutable. Senders
-                                * push; only the router's thread pops, and waits here
-                                * in manual mode */
+  GMainContext *context; /* (owned) (nullable); wake_lock: NULL while nobody waits */
+  GList         link;    /* wake_lock: in the channel's list meanwhile */
+} GMsgWaiter;
 
-  GMutex           wake_lock;  /* may be taken while @lock is held, not vice versa */
-  GMainContext    *context;    /* (owned) (nullable); wake_lock: NULL once closed */
-  GQueue           pulling;    /* wake_lock (element-type GMainContext): where next_async()
-                                * waits; in pipes */
-  GQueue           blocked;    /* lock (element-type GCond): where senders wait for room */
-
-  /* Router's thread only, unless it says otherwise */
-  GThread         *thread;     /* (owned) (nullable); immutable, for any thread: the router's;
-                                * NULL where a thread of the library takes the entries */
-  GMsgBurst       *taken;      /* (owned) (nullable): what is being dispatched, shared by
-                                * nested dispatches */
-  _Atomic guint64  n_taken;    /* atomic: entries so far; written in the router's thread */
-  GPtrArray       *delivered;  /* (owned) (nullable) (element-type GVariant): to become
-                                * @spent */
-  gboolean         backlogged; /* a burst or more waits behind @taken, and the senders free
-                                * what they are given back */
-  guint            n_spent;    /* of @spent, at the last look: no more are left */
-  guint            n_refused;  /* messages for which @delivered had no room, since it last
-                                * became @spent */
-  gint64           pull_until; /* monotonic µs: pulls are urgent, until a budget is spent */
-
-  /* Fair dispatch; atomic: set in the router's thread */
-  int              priority;
-  guint            budget;      /* µs */
-  guint            max_latency; /* µs */
-
-  guint64          max_message_size; /* lock: bytes, of what comes from outside */
-
-  GMutex           server_lock;  /* never taken while another is held */
-  GMsgServer      *server;       /* (owned) (nullable); server_lock: listens for workers */
-  gboolean         server_ended; /* server_lock: there will be none any more */
-};
-
-G_STATIC_ASSERT (G_STRUCT_OFFSET (struct _GMsgChannel, wake_lock) <= GMSG_CACHE_LINE);
-
-GMsgChannel *gmsg_channel_new             (GMainContext  *context,
-                                           GThread       *thread);
-GMsgChannel *gmsg_channel_ref             (GMsgChannel   *self);
-void         gmsg_channel_unref           (GMsgChannel   *self);
+GMsgChannel *gmsg_channel_new                   (GMainContext  *context,
+                                                 GThread       *thread);
+GMsgChannel *gmsg_channel_ref                   (GMsgChannel   *self);
+void         gmsg_channel_unref                 (GMsgChannel   *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgChannel, gmsg_channel_unref)
 
-/* For the senders: any thread */
-gboolean     gmsg_channel_push_locked     (GMsgChannel   *self,
-                                           GMsgEntryKind  kind,
-                                           GMsgPipe      *pipe,
-                                           GVariant      *message) G_GNUC_WARN_UNUSED_RESULT;
-GVariant    *gmsg_channel_reclaim_locked  (GMsgChannel   *self) G_GNUC_WARN_UNUSED_RESULT;
-void         gmsg_channel_wake            (GMsgChannel   *self);
-void         gmsg_channel_close           (GMsgChannel   *self);
+/* The lock, which only gmsgchannel.c and gmsgpipe.c take: any thread */
+GMutex      *gmsg_channel_get_lock              (GMsgChannel   *self);
+gboolean     gmsg_channel_is_closed_locked      (GMsgChannel   *self);
+gboolean     gmsg_channel_is_drained_locked     (GMsgChannel   *self);
+gboolean     gmsg_channel_push_locked           (GMsgChannel   *self,
+                                                 GMsgEntryKind  kind,
+                                                 GMsgPipe      *pipe,
+                                                 GVariant      *message) G_GNUC_WARN_UNUSED_RESULT;
+GVariant    *gmsg_channel_reclaim_locked        (GMsgChannel   *self) G_GNUC_WARN_UNUSED_RESULT;
+void         gmsg_channel_add_blocked_locked    (GMsgChannel   *self,
+                                                 GList         *link);
+void         gmsg_channel_remove_blocked_locked (GMsgChannel   *self,
+                                                 GList         *link);
 
-/* For the routing table: the router's thread */
-gboolean     gmsg_channel_in_thread       (GMsgChannel   *self);
-gboolean     gmsg_channel_has_next        (GMsgChannel   *self,
-                                           gint64        *since);
-gboolean     gmsg_channel_take            (GMsgChannel   *self,
-                                           GMsgEntry     *entry);
-void         gmsg_channel_give_back       (GMsgChannel   *self,
-                                           GVariant      *message);
-gboolean     gmsg_channel_free_one        (GMsgChannel   *self);
-void         gmsg_channel_free_kept       (GMsgChannel   *self);
-gboolean     gmsg_channel_drain           (GMsgChannel   *self,
-                                           GMsgEntry     *entry);
-void         gmsg_channel_wait            (GMsgChannel   *self,
-                                           gint64         usec);
-guint64      gmsg_channel_get_n_pushed    (GMsgChannel   *self);
-guint64      gmsg_channel_get_n_taken     (GMsgChannel   *self);
-void         gmsg_channel_withdraw_locked (GMsgChannel   *self,
-                                           GMsgPipe      *pipe,
-                                           GQueue        *messages);
+/* Any thread */
+void         gmsg_channel_wake                  (GMsgChannel   *self);
+void         gmsg_channel_close                 (GMsgChannel   *self);
+gboolean     gmsg_channel_in_thread             (GMsgChannel   *self);
+gboolean     gmsg_channel_is_stranded           (GMsgChannel   *self);
+guint64      gmsg_channel_get_n_pushed          (GMsgChannel   *self);
+gboolean     gmsg_channel_begin_wait            (GMsgChannel   *self,
+                                                 GMsgWaiter    *waiter,
+                                                 GMainContext  *context);
+void         gmsg_channel_end_wait              (GMsgChannel   *self,
+                                                 GMsgWaiter    *waiter);
+void         gmsg_channel_wake_waiter           (GMsgChannel   *self,
+                                                 GMsgWaiter    *waiter);
 
-/* Where another thread iterates the context */
-gboolean     gmsg_channel_is_stranded     (GMsgChannel   *self);
+/* The thread that takes the entries */
+gboolean     gmsg_channel_has_next              (GMsgChannel   *self,
+                                                 gint64        *since);
+gboolean     gmsg_channel_take                  (GMsgChannel   *self,
+                                                 GMsgEntry     *entry);
+void         gmsg_channel_wait                  (GMsgChannel   *self,
+                                                 gint64         usec);
+gboolean     gmsg_channel_drain                 (GMsgChannel   *self,
+                                                 GMsgEntry     *entry);
+guint64      gmsg_channel_get_n_taken           (GMsgChannel   *self);
+void         gmsg_channel_withdraw_locked       (GMsgChannel   *self,
+                                                 GMsgPipe      *pipe,
+                                                 GQueue        *messages);
+void         gmsg_channel_give_back             (GMsgChannel   *self,
+                                                 GVariant      *message);
+gboolean     gmsg_channel_free_one              (GMsgChannel   *self);
+void         gmsg_channel_free_kept             (GMsgChannel   *self);
+
+/* The figures of fair dispatch: set in the router's thread, read in any. Times are in µs. */
+void         gmsg_channel_set_figures           (GMsgChannel   *self,
+                                                 int            priority,
+                                                 guint          budget,
+                                                 guint          max_latency);
+int          gmsg_channel_get_priority          (GMsgChannel   *self);
+guint        gmsg_channel_get_budget            (GMsgChannel   *self);
+guint        gmsg_channel_get_max_latency       (GMsgChannel   *self);
+
+/* Until when (monotonic µs) pulls are urgent: the router's thread */
+gint64       gmsg_channel_get_pull_until        (GMsgChannel   *self);
+void         gmsg_channel_set_pull_until        (GMsgChannel   *self,
+                                                 gint64         pull_until);
 
 G_END_DECLS

@@ -1,4 +1,4 @@
-/* gmsgchannel.c: what a router and its senders share
+/* gmsgchannel.c: the single ordered way of one run
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -6,41 +6,91 @@
 
 #include "gmsgchannel-private.h"
 
+#include "gmsgreturns-private.h"
+
 #include <stdatomic.h>
 
-/* Large enough to make the queue's cost vanish under a flood, small enough
- * (6 KiB) to be recycled from the processor's cache. */
-#define BURST_SIZE 256
-/* In entries: far enough ahead for a message to come from another processor's cache while
- * those before it are delivered, near enough not to be evicted again. */
-#define PREFETCH_DISTANCE 4
-/* In messages: enough for the lock that hands them over not to count, few enough to be
- * freed at once; and after how many to look again where the senders have not freed theirs. */
-#define KEPT_SIZE 64
-#define LOOK_INTERVAL 16
-G_STATIC_ASSERT (2 * KEPT_SIZE < BURST_SIZE);
+/* All senders of a router put their entries in here, and its run takes them out.
+ *
+ * Entries are gathered into bursts. A burst goes into the queue with its first entry, and
+ * takes more until it is full or the router's thread has popped it: so the queue, its lock
+ * and the wake-up cost once a burst and not once a message, and one lock, held for two
+ * stores, is all that senders contend for.
+ *
+ * The senders hold the channel and never the router: dropping the last of them on a worker's
+ * thread can't run the router's code there. One channel serves one run, from start() to
+ * stop(); in a worker's process it serves one outlet. */
 
-struct _GMsgBurst
+/* Large enough to make the queue's cost vanish under a flood, small enough (6 KiB) to be
+ * recycled from the processor's cache. */
+#define BURST_SIZE 256
+/* What is kept for the senders is less than what waits behind it. */
+G_STATIC_ASSERT (GMSG_RETURNS_MAX < BURST_SIZE);
+/* Entries: far enough ahead for a message to come from another processor's cache while those
+ * before it are delivered, near enough not to be evicted again. */
+#define PREFETCH_DISTANCE 4
+/* The cache-line size of common processors, in bytes. */
+#define CACHE_LINE 64
+
+typedef struct
 {
   gint64    since;     /* monotonic µs: when the first entry came */
-  guint     n_entries; /* the channel's lock, until popped; then immutable */
+  guint     n_entries; /* the lock, until popped; then immutable */
   guint     n_taken;   /* router's thread only */
   GMsgEntry entries[BURST_SIZE];
+} Burst;
+
+struct _GMsgChannel
+{
+  /* What each send() uses is in one cache line, and what the router's thread uses in others:
+   * between two messages the processor may have forgotten all of it. */
+  GMutex           lock;
+  Burst           *filling;    /* (unowned) (nullable); lock: the last burst of @queue, if it
+                                * still takes entries */
+  Burst           *spare;      /* (owned) (nullable); lock: to be filled next */
+  guint64          n_pushed;   /* lock: entries so far */
+  gboolean         closed;     /* lock: once TRUE, stays TRUE, and no entry comes but an END */
+  gboolean         drained;    /* lock: no entry comes at all */
+  gboolean         needs_wake; /* lock: the context may sleep, and has seen nothing */
+  gatomicrefcount  ref_count;
+  GAsyncQueue     *queue;      /* (owned) (element-type Burst); immutable. Senders push; only
+                                * the router's thread pops, and waits here in manual mode */
+  GMsgReturns      returns;    /* its first field belongs to the senders' line */
+
+  /* Router's thread only, unless it says otherwise */
+  GThread         *thread;     /* (owned) (nullable); immutable, for any thread: the router's;
+                                * NULL: a thread of the library takes the entries */
+  Burst           *taken;      /* (owned) (nullable): what is being dispatched, shared by
+                                * nested dispatches */
+  _Atomic guint64  n_taken;    /* atomic: entries so far; written in the router's thread */
+  gint64           pull_until; /* monotonic µs: pulls are urgent, until a budget is spent */
+
+  GMutex           wake_lock;  /* may be taken while @lock is held, not vice versa */
+  GMainContext    *context;    /* (owned) (nullable); wake_lock: NULL once closed */
+  GQueue           waiting;    /* wake_lock (element-type GMainContext): of GMsgWaiters */
+  GQueue           blocked;    /* lock (element-type GCond): where senders wait for room */
+
+  /* Atomic: set in the router's thread */
+  int              priority;
+  guint            budget;      /* µs */
+  guint            max_latency; /* µs */
 };
+
+G_STATIC_ASSERT (G_STRUCT_OFFSET (struct _GMsgChannel, returns) +
+                   G_STRUCT_OFFSET (GMsgReturns, delivered) <= CACHE_LINE);
 
 GMsgChannel *
 gmsg_channel_new (GMainContext *context,
                   GThread      *thread)
 {
-  GMsgChannel *self = g_aligned_alloc0 (1, sizeof (GMsgChannel), GMSG_CACHE_LINE);
+  GMsgChannel *self = g_aligned_alloc0 (1, sizeof (GMsgChannel), CACHE_LINE);
 
   g_atomic_ref_count_init (&self->ref_count);
   self->thread = thread != NULL ? g_thread_ref (thread) : NULL;
   self->queue = g_async_queue_new ();
   g_mutex_init (&self->lock);
   g_queue_init (&self->blocked);
-  g_queue_init (&self->pulling);
-  g_mutex_init (&self->server_lock);
+  g_queue_init (&self->waiting);
   g_mutex_init (&self->wake_lock);
   self->context = g_main_context_ref (context);
   self->needs_wake = TRUE;
@@ -61,42 +111,53 @@ gmsg_channel_unref (GMsgChannel *self)
   if (!g_atomic_ref_count_dec (&self->ref_count))
     return;
 
-  /* The routing table empties the channel when it closes it, and nothing is
-   * pushed after that. */
+  /* Whoever closes the channel empties it, and nothing is pushed after that. */
   g_assert (g_async_queue_length (self->queue) == 0);
   g_assert (self->context == NULL);
-  g_assert (self->server == NULL);
-  g_assert (self->spent == NULL || self->spent->len == 0);
-  g_assert (self->delivered == NULL || self->delivered->len == 0);
 
-  g_clear_pointer (&self->delivered, g_ptr_array_unref);
-  g_clear_pointer (&self->spent, g_ptr_array_unref);
+  gmsg_returns_clear (&self->returns);
   g_free (self->taken);
   g_free (self->spare);
   g_async_queue_unref (self->queue);
   g_mutex_clear (&self->wake_lock);
-  g_mutex_clear (&self->server_lock);
   g_mutex_clear (&self->lock);
   g_clear_pointer (&self->thread, g_thread_unref);
   g_aligned_free (self);
 }
 
-/* Returns TRUE where the caller must call gmsg_channel_wake() after it has
- * released the lock. */
+GMutex *
+gmsg_channel_get_lock (GMsgChannel *self)
+{
+  return &self->lock;
+}
+
+gboolean
+gmsg_channel_is_closed_locked (GMsgChannel *self)
+{
+  return self->closed;
+}
+
+gboolean
+gmsg_channel_is_drained_locked (GMsgChannel *self)
+{
+  return self->drained;
+}
+
+/* Returns TRUE if the caller must call gmsg_channel_wake() after it has released the lock. */
 gboolean
 gmsg_channel_push_locked (GMsgChannel   *self,
                           GMsgEntryKind  kind,
                           GMsgPipe      *pipe,
                           GVariant      *message)
 {
-  GMsgBurst *burst = self->filling;
+  Burst *burst = self->filling;
   gboolean wake = self->needs_wake;
 
   g_assert (!self->closed || (kind == GMSG_ENTRY_END && !self->drained));
 
   if (burst == NULL)
     {
-      burst = self->spare != NULL ? g_steal_pointer (&self->spare) : g_new (GMsgBurst, 1);
+      burst = self->spare != NULL ? g_steal_pointer (&self->spare) : g_new (Burst, 1);
       burst->since = g_get_monotonic_time ();
       burst->n_entries = 0;
       burst->n_taken = 0;
@@ -120,18 +181,29 @@ gmsg_channel_push_locked (GMsgChannel   *self,
 GVariant *
 gmsg_channel_reclaim_locked (GMsgChannel *self)
 {
-  if (self->spent == NULL || self->spent->len == 0)
-    return NULL;
-
-  return g_ptr_array_steal_index_fast (self->spent, self->spent->len - 1);
+  return gmsg_returns_reclaim_locked (&self->returns);
 }
 
-/* Outside of @lock, so that the thread that is woken does not run into it.
+/* Adds a GCond, for gmsg_channel_close() to signal. */
+void
+gmsg_channel_add_blocked_locked (GMsgChannel *self,
+                                 GList       *link)
+{
+  g_queue_push_tail_link (&self->blocked, link);
+}
+
+void
+gmsg_channel_remove_blocked_locked (GMsgChannel *self,
+                                    GList       *link)
+{
+  g_queue_unlink (&self->blocked, link);
+}
+
+/* Wakes the context; without @lock, so that the thread that is woken does not run into it.
  *
- * Under a lock of its own, which gmsg_channel_close() takes to withdraw the
- * context: a sender never owns a reference to the context, so it can't be the
- * one to drop the last, which would finalize other people's sources on the
- * sender's thread. */
+ * The context is under a lock of its own, which gmsg_channel_close() takes to withdraw it: a
+ * sender never owns a reference to the context, so it can't be the one to drop the last,
+ * which would finalize other people's sources on the sender's thread. */
 void
 gmsg_channel_wake (GMsgChannel *self)
 {
@@ -139,6 +211,48 @@ gmsg_channel_wake (GMsgChannel *self)
 
   if (self->context != NULL)
     g_main_context_wakeup (self->context);
+}
+
+/* @waiter waits in @context from now on, and is woken by gmsg_channel_close(), too; FALSE: it
+ * waits already. */
+gboolean
+gmsg_channel_begin_wait (GMsgChannel  *self,
+                         GMsgWaiter   *waiter,
+                         GMainContext *context)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->wake_lock);
+
+  if (waiter->context != NULL)
+    return FALSE;
+
+  waiter->context = g_main_context_ref (context);
+  waiter->link.data = context;
+  g_queue_push_tail_link (&self->waiting, &waiter->link);
+  return TRUE;
+}
+
+void
+gmsg_channel_end_wait (GMsgChannel *self,
+                       GMsgWaiter  *waiter)
+{
+  g_autoptr (GMainContext) context = NULL;
+
+  g_mutex_lock (&self->wake_lock);
+  context = g_steal_pointer (&waiter->context);
+  if (context != NULL)
+    g_queue_unlink (&self->waiting, &waiter->link);
+  g_mutex_unlock (&self->wake_lock);
+}
+
+/* Has @waiter, if it waits, look again. */
+void
+gmsg_channel_wake_waiter (GMsgChannel *self,
+                          GMsgWaiter  *waiter)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->wake_lock);
+
+  if (waiter->context != NULL)
+    g_main_context_wakeup (waiter->context);
 }
 
 static void
@@ -151,16 +265,15 @@ wake_blocked_cb (gpointer data,
 }
 
 static void
-wake_pulling_cb (gpointer data,
+wake_waiter_cb (gpointer data,
                  gpointer user_data)
 {
   g_main_context_wakeup (data);
 }
 
-/* Ends the run for the senders: those that wait are woken, and no message comes
- * any more. May be called from any thread, and again. What was queued stays, for
- * the routing table to count; what keeps the pipes of it alive is still put behind
- * it, until gmsg_channel_drain() has reached the end. */
+/* Ends the run for the senders: those that wait are woken, and no message comes any more. May
+ * be called from any thread, and again. Queued entries stay, for gmsg_channel_drain(); the
+ * ENDs that keep their pipes alive are still put behind them until the drain is complete. */
 void
 gmsg_channel_close (GMsgChannel *self)
 {
@@ -173,7 +286,7 @@ gmsg_channel_close (GMsgChannel *self)
 
   g_mutex_lock (&self->wake_lock);
   context = g_steal_pointer (&self->context);
-  g_queue_foreach (&self->pulling, wake_pulling_cb, NULL);
+  g_queue_foreach (&self->waiting, wake_waiter_cb, NULL);
   g_mutex_unlock (&self->wake_lock);
 }
 
@@ -186,7 +299,7 @@ gmsg_channel_in_thread (GMsgChannel *self)
 /* Makes @burst, just popped, the one that is being dispatched. */
 static void
 take_burst_locked (GMsgChannel *self,
-                   GMsgBurst   *burst)
+                   Burst   *burst)
 {
   if (self->filling == burst)
     self->filling = NULL;
@@ -198,8 +311,10 @@ take_burst_locked (GMsgChannel *self,
 
   self->taken = burst;
 
-  /* Behind this burst. */
-  self->backlogged = self->n_pushed - gmsg_channel_get_n_taken (self) >= burst->n_entries + BURST_SIZE;
+  /* A whole burst waits behind this one. */
+  gmsg_returns_set_backlogged (&self->returns,
+                               self->n_pushed - gmsg_channel_get_n_taken (self) >=
+                                 burst->n_entries + BURST_SIZE);
 }
 
 static gboolean
@@ -212,7 +327,7 @@ static gboolean
 take_next_burst (GMsgChannel *self)
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
-  GMsgBurst *burst = g_async_queue_try_pop (self->queue);
+  Burst *burst = g_async_queue_try_pop (self->queue);
 
   if (burst == NULL)
     return FALSE;
@@ -221,12 +336,12 @@ take_next_burst (GMsgChannel *self)
   return TRUE;
 }
 
-/* Whether there is an entry to take, and since when (monotonic µs) the next ones
- * have been waiting at the longest.
+/* Tells whether there is an entry to take, and since when (monotonic µs) the next ones have
+ * been waiting at the longest.
  *
- * To be called before the context sleeps: where it returns FALSE, the next push
- * wakes the context. Look and arming are one step under the lock, so an entry is
- * either seen here or wakes. */
+ * To be called before the context sleeps: if it returns FALSE, the next push wakes the
+ * context. Looking and arming are one step under the lock, so an entry either is seen here or
+ * wakes. */
 gboolean
 gmsg_channel_has_next (GMsgChannel *self,
                        gint64      *since)
@@ -234,7 +349,7 @@ gmsg_channel_has_next (GMsgChannel *self,
   if (!has_taken (self))
     {
       g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
-      GMsgBurst *burst = g_async_queue_try_pop (self->queue);
+      Burst *burst = g_async_queue_try_pop (self->queue);
 
       self->needs_wake = burst == NULL;
       if (burst == NULL)
@@ -247,10 +362,9 @@ gmsg_channel_has_next (GMsgChannel *self,
   return TRUE;
 }
 
-/* A message was last written by its sender, on another processor; to be freed, it is
- * written here. */
+/* A message was last written by its sender, on another processor; freeing it writes it here. */
 static void
-prefetch_message (GMsgBurst *burst)
+prefetch_message (Burst *burst)
 {
   guint i = burst->n_taken + PREFETCH_DISTANCE;
 
@@ -258,7 +372,7 @@ prefetch_message (GMsgBurst *burst)
     __builtin_prefetch (burst->entries[i].message, TRUE);
 }
 
-/* Takes the next entry: what it owns is the caller's then. */
+/* Takes the next entry; the caller owns what the entry does. */
 gboolean
 gmsg_channel_take (GMsgChannel *self,
                    GMsgEntry   *entry)
@@ -274,92 +388,67 @@ gmsg_channel_take (GMsgChannel *self,
   return TRUE;
 }
 
-/* Hands what was delivered over to the senders, once they have freed what they had. FALSE:
- * none of them has come for it since the last look. */
-static gboolean
+static void
 hand_over (GMsgChannel *self)
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
-  GPtrArray *spent = self->spent;
-  guint n_left = spent != NULL ? spent->len : 0;
-  gboolean coming = n_left < self->n_spent;
 
-  self->n_spent = n_left;
-  if (n_left > 0)
-    return coming;
-
-  self->spent = self->delivered;
-  self->delivered = spent;
-  self->n_spent = KEPT_SIZE;
-  self->n_refused = 0;
-  return TRUE;
+  gmsg_returns_hand_over_locked (&self->returns);
 }
 
-static gboolean
-has_room (GMsgChannel *self)
-{
-  return self->delivered == NULL || self->delivered->len < KEPT_SIZE;
-}
-
-/* Takes @message (transfer full), which was delivered.
- *
- * While the router's thread can't keep up, the senders free what it has delivered, one
- * message with each that they send. Their threads have the time that its thread, which has
- * frames to draw, lacks; and memory is freed where it was allocated and will be used again,
- * without a way between two processors' caches.
- *
- * At most two times KEPT_SIZE messages are kept for that. Once less is waiting, or the
- * senders don't come for them, each entry frees one. So none is left when the last has been
- * taken: what is kept is less than what waited behind it. */
+/* Takes @message (transfer full), which was delivered: a sender frees it, or this does. */
 void
 gmsg_channel_give_back (GMsgChannel *self,
                         GVariant    *message)
 {
-  /* Not with each message: the senders need the lock, too. */
-  if (self->backlogged && !has_room (self) && self->n_refused++ % LOOK_INTERVAL == 0)
-    self->backlogged = hand_over (self);
-
-  if (self->backlogged && has_room (self))
+  if (gmsg_returns_is_backlogged (&self->returns))
     {
-      if (self->delivered == NULL)
-        self->delivered = g_ptr_array_new_full (KEPT_SIZE, (GDestroyNotify) g_variant_unref);
-      g_ptr_array_add (self->delivered, message);
-      return;
+      if (gmsg_returns_keep (&self->returns, message))
+        return;
+
+      if (gmsg_returns_wants_look (&self->returns))
+        {
+          hand_over (self);
+          if (gmsg_returns_keep (&self->returns, message))
+            return;
+        }
     }
 
   g_variant_unref (message);
-  if (!self->backlogged)
+  if (!gmsg_returns_is_backlogged (&self->returns))
     gmsg_channel_free_one (self);
 }
 
-/* Frees one of those that are kept; FALSE if there was none. */
+static GVariant *
+take_back (GMsgChannel *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
+
+  return gmsg_returns_take_back_locked (&self->returns);
+}
+
+/* Frees one of the messages that are kept; FALSE if there was none. */
 gboolean
 gmsg_channel_free_one (GMsgChannel *self)
 {
-  GVariant *message = NULL;
+  GVariant *message;
 
-  if (self->delivered != NULL && self->delivered->len > 0)
-    {
-      message = g_ptr_array_steal_index_fast (self->delivered, self->delivered->len - 1);
-    }
-  else if (self->n_spent > 0)
-    {
-      g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
+  if (gmsg_returns_is_empty (&self->returns))
+    return FALSE;
 
-      message = gmsg_channel_reclaim_locked (self);
-      self->n_spent = message != NULL ? self->spent->len : 0;
-    }
-
+  message = gmsg_returns_take_delivered (&self->returns);
+  if (message == NULL)
+    message = take_back (self);
   if (message == NULL)
     return FALSE;
 
-  /* Its destroy notify may come back to here. */
+  /* Its destroy notify may call this function again. */
   g_variant_unref (message);
   return TRUE;
 }
 
-/* Frees all that are kept: for when a pipe has ended, which its user may take for the end
- * of all that came through it. */
+/* Frees all messages that are kept. To be called when a pipe has ended, which its user may
+ * take for the end of all that came through it. */
 void
 gmsg_channel_free_kept (GMsgChannel *self)
 {
@@ -367,8 +456,7 @@ gmsg_channel_free_kept (GMsgChannel *self)
     continue;
 }
 
-/* As gmsg_channel_take(), on a closed channel. FALSE is the last word: nothing comes
- * after it. */
+/* Does what gmsg_channel_take() does, on a closed channel. After FALSE nothing comes. */
 gboolean
 gmsg_channel_drain (GMsgChannel *self,
                     GMsgEntry   *entry)
@@ -386,13 +474,12 @@ gmsg_channel_drain (GMsgChannel *self,
   return TRUE;
 }
 
-/* Waits for an entry, at most @usec µs. For manual mode: no source is
- * dispatched. */
+/* Waits for an entry, at most @usec µs, and dispatches no source: for manual mode. */
 void
 gmsg_channel_wait (GMsgChannel *self,
                    gint64       usec)
 {
-  GMsgBurst *burst;
+  Burst *burst;
 
   if (has_taken (self))
     return;
@@ -401,8 +488,8 @@ gmsg_channel_wait (GMsgChannel *self,
   if (burst == NULL)
     return;
 
-  /* Until the lock is taken here, senders may still add to the burst; it has
-   * left the queue, but no other thread pops, so the order stays. */
+  /* Until the lock is taken here, senders may still add to the burst. It has left the queue,
+   * but no other thread pops, so the order stays. */
   g_mutex_lock (&self->lock);
   take_burst_locked (self, burst);
   g_mutex_unlock (&self->lock);
@@ -423,7 +510,7 @@ gmsg_channel_get_n_taken (GMsgChannel *self)
 }
 
 static void
-withdraw_from_burst (GMsgBurst *burst,
+withdraw_from_burst (Burst *burst,
                      GMsgPipe  *pipe,
                      GQueue    *messages)
 {
@@ -448,20 +535,20 @@ gmsg_channel_withdraw_locked (GMsgChannel *self,
   if (self->taken != NULL)
     withdraw_from_burst (self->taken, pipe, messages);
 
-  /* Once around the queue: with the lock held nobody pushes in between, and
-   * nobody else pops, so each burst comes by once and the order is kept. */
+  /* This goes once around the queue: with the lock held nobody pushes in between, and nobody
+   * else pops, so each burst comes by once and the order is kept. */
   for (int n = g_async_queue_length (self->queue); n > 0; n--)
     {
-      GMsgBurst *burst = g_async_queue_pop (self->queue);
+      Burst *burst = g_async_queue_pop (self->queue);
 
       withdraw_from_burst (burst, pipe, messages);
       g_async_queue_push (self->queue, burst);
     }
 }
 
-/* For a thread that iterates the context without being the router's: whether
- * something waits that is not delivered there. Like gmsg_channel_has_next() it
- * has the next push wake the context otherwise. */
+/* Tells, in a thread that iterates the context without being the router's, whether something
+ * waits that is not delivered there. As after gmsg_channel_has_next(), the next push wakes
+ * the context otherwise. */
 gboolean
 gmsg_channel_is_stranded (GMsgChannel *self)
 {
@@ -469,4 +556,46 @@ gmsg_channel_is_stranded (GMsgChannel *self)
 
   self->needs_wake = self->n_pushed == gmsg_channel_get_n_taken (self);
   return !self->needs_wake;
+}
+
+void
+gmsg_channel_set_figures (GMsgChannel *self,
+                          int          priority,
+                          guint        budget,
+                          guint        max_latency)
+{
+  g_atomic_int_set (&self->priority, priority);
+  g_atomic_int_set (&self->budget, budget);
+  g_atomic_int_set (&self->max_latency, max_latency);
+}
+
+int
+gmsg_channel_get_priority (GMsgChannel *self)
+{
+  return g_atomic_int_get (&self->priority);
+}
+
+guint
+gmsg_channel_get_budget (GMsgChannel *self)
+{
+  return (guint) g_atomic_int_get (&self->budget);
+}
+
+guint
+gmsg_channel_get_max_latency (GMsgChannel *self)
+{
+  return (guint) g_atomic_int_get (&self->max_latency);
+}
+
+gint64
+gmsg_channel_get_pull_until (GMsgChannel *self)
+{
+  return self->pull_until;
+}
+
+void
+gmsg_channel_set_pull_until (GMsgChannel *self,
+                             gint64       pull_until)
+{
+  self->pull_until = pull_until;
 }

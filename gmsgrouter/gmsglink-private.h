@@ -1,4 +1,4 @@
-/* gmsglink-private.h: what a pipe knows of a transport
+/* gmsglink-private.h: one exported pipe
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -6,29 +6,45 @@
 
 #pragma once
 
-#include <glib.h>
+#include "gmsgpipe-private.h"
+#include "gmsgprocess-private.h"
+#include "gmsgtransport-private.h"
 
 G_BEGIN_DECLS
 
-/* The way to a sender in another process. A transport embeds this at the start of a
- * structure of its own; the pipe, the table and the router see no more of it. */
-typedef struct _GMsgLink GMsgLink;
-
+/* The endpoint's half of a link; the transport's half is in gmsgtransport-private.h. */
 typedef struct
 {
-  /* The pipe was cancelled or closed, or has room again: the worker is to be told. Called
-   * in any thread, with the channel's lock held: it only passes the word on. */
-  void (*touch) (GMsgLink *self);
-  void (*free)  (GMsgLink *self);
+  /* gmsg_link_update() is to be called, in the I/O thread. Any thread; the channel's lock may
+   * be held, so that it only passes the word on. */
+  void (*touched)    (GMsgLink   *self,
+                      gpointer    owner);
+  /* The worker's side has ended. I/O thread; the thread that ends the run, after that. */
+  void (*ended)      (GMsgLink   *self,
+                      gpointer    owner);
+  void (*get_limits) (gpointer    owner,
+                      GMsgLimits *limits);
 } GMsgLinkFuncs;
 
-struct _GMsgLink
-{
-  gatomicrefcount      ref_count;
-  const GMsgLinkFuncs *funcs;
-};
+/* Any thread */
+GMsgLink   *gmsg_link_new         (GMsgPipe            *pipe,
+                                   const char          *program,
+                                   GMainContext        *context,
+                                   const GMsgLinkFuncs *funcs,
+                                   gpointer             owner,
+                                   GError             **error);
+GMsgLink   *gmsg_link_ref         (GMsgLink            *self);
+const char *gmsg_link_get_secret  (GMsgLink            *self);
+void        gmsg_link_attach      (GMsgLink            *self);
+void        gmsg_link_set_process (GMsgLink            *self,
+                                   GSubprocess         *process);
+void        gmsg_link_withdraw    (GMsgLink            *self);
 
-GMsgLink *gmsg_link_ref   (GMsgLink *self);
-void      gmsg_link_unref (GMsgLink *self);
+/* The I/O thread */
+gboolean    gmsg_link_open        (GMsgLink            *self,
+                                   const char          *secret,
+                                   gpointer             peer);
+gpointer    gmsg_link_update      (GMsgLink            *self,
+                                   GMsgProcesses       *processes);
 
 G_END_DECLS

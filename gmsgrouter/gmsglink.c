@@ -1,10 +1,51 @@
-/* gmsglink.c: what a pipe knows of a transport
+/* gmsglink.c: one exported pipe
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
 #include "gmsglink-private.h"
+
+#include "gmsgaddress-private.h"
+#include "gmsgthread-private.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* A link is the router's end of a pipe whose sender was handed over. It has a secret, which
+ * opens it once, and it decides when the worker's side has ended, and how: the transport
+ * knows how the connection ended, the endpoint how a spawned process did, and the receiver is
+ * told both, if both come together.
+ *
+ * The endpoint holds a link until it has ended; whoever else uses it has a reference. The pipe
+ * calls the link, without a reference, until it is detached from it, which the end does. */
+
+/* The connection's end and the process's exit go together: how long the second is waited for. */
+#define EXIT_TIMEOUT_MSEC 100
+
+struct _GMsgLink
+{
+  gatomicrefcount      ref_count;
+  const GMsgLinkFuncs *funcs;     /* immutable */
+  gpointer             owner;     /* (unowned); immutable: the endpoint, which is alive in all
+                                   * calls of @funcs */
+  GMainContext        *context;   /* (owned); immutable: of the I/O thread */
+  GMsgPipe            *pipe;      /* (owned); immutable */
+  char                *secret;    /* (owned); immutable */
+  char                *program;   /* (owned) (nullable); immutable: that was spawned */
+  GSubprocess         *process;   /* (owned) (nullable); atomic: spawned, and not watched yet */
+  gboolean             touched;   /* atomic: gmsg_link_update() will be called */
+  gboolean             withdrawn; /* atomic: handing over has failed */
+
+  /* The I/O thread; the thread that ends the run, after that */
+  gpointer             peer;      /* (unowned) (nullable): the transport's */
+  char                *exit;      /* (owned) (nullable): how the process ended */
+  char                *lost;      /* (owned) (nullable): how the connection ended */
+  GSource             *timer;     /* (owned) (nullable): ends the wait for the other event */
+  gboolean             opened;
+  gboolean             ended;
+};
 
 GMsgLink *
 gmsg_link_ref (GMsgLink *self)
@@ -16,6 +57,333 @@ gmsg_link_ref (GMsgLink *self)
 void
 gmsg_link_unref (GMsgLink *self)
 {
-  if (g_atomic_ref_count_dec (&self->ref_count))
-    self->funcs->free (self);
+  if (!g_atomic_ref_count_dec (&self->ref_count))
+    return;
+
+  gmsg_thread_clear_source (&self->timer);
+  g_clear_object (&self->process);
+  g_free (self->lost);
+  g_free (self->exit);
+  g_free (self->program);
+  g_free (self->secret);
+  gmsg_pipe_unref (self->pipe);
+  g_main_context_unref (self->context);
+  g_free (self);
+}
+
+/* Makes a secret of random bytes from the kernel; GLib's own random numbers can be guessed. */
+static char *
+make_secret (GError **error)
+{
+  guint8 bytes[GMSG_SECRET_LENGTH / 2];
+  GString *secret;
+
+  if (getrandom (bytes, sizeof bytes, 0) != sizeof bytes)
+    {
+      g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
+                   "Could not get random bytes for an address from the kernel: %s",
+                   g_strerror (errno));
+      return NULL;
+    }
+
+  secret = g_string_sized_new (GMSG_SECRET_LENGTH + 1);
+  for (gsize i = 0; i < sizeof bytes; i++)
+    g_string_append_printf (secret, "%02x", bytes[i]);
+
+  return g_string_free (secret, FALSE);
+}
+
+/* Compares in a time that does not tell how much of a guess was right. */
+static gboolean
+secrets_match (const char *expected,
+               const char *found)
+{
+  guint difference = 0;
+
+  if (strlen (found) != GMSG_SECRET_LENGTH)
+    return FALSE;
+
+  for (guint i = 0; i < GMSG_SECRET_LENGTH; i++)
+    difference |= (guint) (expected[i] ^ found[i]);
+
+  return difference == 0;
+}
+
+/* The pipe has been exported. @program is that of a process to be spawned, or NULL. */
+GMsgLink *
+gmsg_link_new (GMsgPipe             *pipe,
+               const char           *program,
+               GMainContext         *context,
+               const GMsgLinkFuncs  *funcs,
+               gpointer              owner,
+               GError              **error)
+{
+  char *secret = make_secret (error);
+  GMsgLink *self;
+
+  if (secret == NULL)
+    return NULL;
+
+  self = g_new0 (GMsgLink, 1);
+  g_atomic_ref_count_init (&self->ref_count);
+  self->funcs = funcs;
+  self->owner = owner;
+  self->context = g_main_context_ref (context);
+  self->pipe = gmsg_pipe_ref (pipe);
+  self->secret = secret;
+  self->program = program != NULL ? g_filename_display_name (program) : NULL;
+
+  return self;
+}
+
+guint64
+gmsg_link_get_id (GMsgLink *self)
+{
+  return gmsg_pipe_get_id (self->pipe);
+}
+
+guint
+gmsg_link_get_capacity (GMsgLink *self)
+{
+  return gmsg_pipe_get_capacity (self->pipe);
+}
+
+GMsgOverflow
+gmsg_link_get_overflow (GMsgLink *self)
+{
+  return gmsg_pipe_get_overflow (self->pipe);
+}
+
+const char *
+gmsg_link_get_secret (GMsgLink *self)
+{
+  return self->secret;
+}
+
+/* Runs in any thread, also with the channel's lock held. */
+static void
+touch_cb (gpointer data)
+{
+  GMsgLink *self = data;
+
+  if (g_atomic_int_compare_and_exchange (&self->touched, FALSE, TRUE))
+    self->funcs->touched (self, self->owner);
+}
+
+/* From now on the link learns what happens to the pipe. The owner knows the link already. */
+void
+gmsg_link_attach (GMsgLink *self)
+{
+  gmsg_pipe_attach_link (self->pipe, touch_cb, self);
+}
+
+/* Has @process watched, which the caller has spawned; once. */
+void
+gmsg_link_set_process (GMsgLink    *self,
+                       GSubprocess *process)
+{
+  g_atomic_pointer_set (&self->process, g_object_ref (process));
+  touch_cb (self);
+}
+
+/* Takes a link back whose address nobody knows. */
+void
+gmsg_link_withdraw (GMsgLink *self)
+{
+  g_atomic_int_set (&self->withdrawn, TRUE);
+  gmsg_pipe_detach_link (self->pipe);
+  self->funcs->ended (self, self->owner);
+}
+
+/* The worker's side ends here, cleanly or with an error; what came before is in the channel
+ * already. The second time this does nothing. The caller has a reference. */
+void
+gmsg_link_end (GMsgLink     *self,
+               const GError *error)
+{
+  self->peer = NULL;
+  if (self->ended)
+    return;
+
+  self->ended = TRUE;
+  gmsg_thread_clear_source (&self->timer);
+  gmsg_pipe_receive_end (self->pipe, error);
+  self->funcs->ended (self, self->owner);
+}
+
+static void
+end_lost (GMsgLink *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_set_error (&error, GMSG_ERROR, GMSG_ERROR_PEER_LOST,
+               "The worker of pipe #%" G_GUINT64_FORMAT " was lost: %s%s%s",
+               gmsg_link_get_id (self),
+               self->lost != NULL ? self->lost : "it did not open the pipe",
+               self->exit != NULL ? "; " : "",
+               self->exit != NULL ? self->exit : "");
+  gmsg_link_end (self, error);
+}
+
+static gboolean
+waited_cb (gpointer data)
+{
+  g_autoptr (GMsgLink) self = gmsg_link_ref (data);
+
+  end_lost (self);
+  return G_SOURCE_REMOVE;
+}
+
+/* Of the process's exit and the connection's end one has come, and the other may follow. */
+static void
+wait_for_other (GMsgLink *self)
+{
+  gmsg_thread_clear_source (&self->timer);
+  self->timer = g_timeout_source_new (EXIT_TIMEOUT_MSEC);
+  /* What the connection, or one to come, has to say goes first. */
+  g_source_set_priority (self->timer, G_PRIORITY_LOW);
+  gmsg_thread_attach_source (self->context, self->timer, waited_cb, self,
+                             "[gmsgrouter] lost worker");
+}
+
+/* The connection has ended, as @how says, before the worker stopped. The caller has a
+ * reference. */
+void
+gmsg_link_lose (GMsgLink   *self,
+                const char *how)
+{
+  self->peer = NULL;
+  self->lost = g_strdup (how);
+
+  if (self->program != NULL && self->exit == NULL)
+    wait_for_other (self);
+  else
+    end_lost (self);
+}
+
+void
+gmsg_link_disconnect (GMsgLink *self)
+{
+  self->peer = NULL;
+}
+
+static void
+exited_cb (const char *how,
+           gpointer    data)
+{
+  g_autoptr (GMsgLink) self = data;
+
+  if (how == NULL)
+    return;
+
+  self->exit = g_strdup (how);
+
+  /* While there is a connection, it decides: another process may hold it. */
+  if (self->lost != NULL)
+    end_lost (self);
+  else if (!self->opened && !self->ended)
+    wait_for_other (self);
+}
+
+/* An address that was never opened is void once the pipe is closed. A worker that was spawned
+ * is told when it opens it. */
+static void
+check_closed (GMsgLink *self)
+{
+  gboolean cancelled, closed;
+  guint64 n_released;
+
+  if (self->opened || self->program != NULL)
+    return;
+
+  gmsg_pipe_get_news (self->pipe, &cancelled, &closed, &n_released);
+  if (closed)
+    gmsg_link_end (self, NULL);
+}
+
+/* Something has happened to the pipe, or a process was spawned. Returns (nullable) the peer,
+ * for the transport to update. The caller has a reference. */
+gpointer
+gmsg_link_update (GMsgLink      *self,
+                  GMsgProcesses *processes)
+{
+  g_autoptr (GSubprocess) process = NULL;
+
+  /* This comes first: what happens after this look touches the link again. */
+  g_atomic_int_set (&self->touched, FALSE);
+  if (self->ended || g_atomic_int_get (&self->withdrawn))
+    return NULL;
+
+  process = g_atomic_pointer_exchange (&self->process, NULL);
+  if (process != NULL)
+    gmsg_processes_watch (processes, process, self->program, exited_cb, gmsg_link_ref (self));
+
+  if (self->peer == NULL)
+    check_closed (self);
+
+  return self->peer;
+}
+
+/* Opens the link for @peer, once; FALSE: the secret is wrong, or was used before. */
+gboolean
+gmsg_link_open (GMsgLink   *self,
+                const char *secret,
+                gpointer    peer)
+{
+  if (self->opened || !secrets_match (self->secret, secret))
+    return FALSE;
+
+  gmsg_thread_clear_source (&self->timer);
+  self->opened = TRUE;
+  self->peer = peer;
+  return TRUE;
+}
+
+/* Tells whether the router has room for what the peer sends. If not, the link is updated once
+ * it has. */
+gboolean
+gmsg_link_may_read (GMsgLink *self)
+{
+  GMsgLimits limits;
+
+  self->funcs->get_limits (self->owner, &limits);
+  return gmsg_pipe_may_read (self->pipe, limits.max_message_size);
+}
+
+void
+gmsg_link_get_news (GMsgLink *self,
+                    GMsgNews *news)
+{
+  gmsg_pipe_get_news (self->pipe, &news->cancelled, &news->closed, &news->n_released);
+  news->may_read = gmsg_link_may_read (self);
+}
+
+/* Takes @message (transfer full). */
+gboolean
+gmsg_link_receive (GMsgLink  *self,
+                   GVariant  *message,
+                   GError   **error)
+{
+  if (gmsg_pipe_receive (self->pipe, message))
+    return TRUE;
+
+  g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
+               "The worker sent more than the %u messages for which pipe #%" G_GUINT64_FORMAT
+               " has room",
+               gmsg_link_get_capacity (self), gmsg_link_get_id (self));
+  return FALSE;
+}
+
+gboolean
+gmsg_link_count_dropped (GMsgLink  *self,
+                         guint64    n_dropped,
+                         GError   **error)
+{
+  if (gmsg_pipe_count_dropped (self->pipe, n_dropped))
+    return TRUE;
+
+  g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
+               "The worker dropped messages of pipe #%" G_GUINT64_FORMAT ", which drops none",
+               gmsg_link_get_id (self));
+  return FALSE;
 }

@@ -6,10 +6,58 @@
 
 #include "gmsgpipe-private.h"
 
+#include "gmsgflow-private.h"
 #include "gmsgmessage-private.h"
+#include "gmsgreport-private.h"
+
+/* Here are the states of both ends, and what moves them: start, stop and the end of the
+ * sender's side; finishing, closing and cancelling by the receiver's. What waits in the pipe
+ * is the flow's, which this file calls with the channel's lock held.
+ *
+ * The same pipe serves in a worker's process, for the outlet in place of the run. */
 
 /* How long stop() in a worker waits for a router that reads nothing. */
 #define FLUSH_TIMEOUT (10 * G_USEC_PER_SEC)
+
+struct _GMsgPipe
+{
+  /* Each message uses these, so they are close together */
+  gatomicrefcount    ref_count;
+  gboolean           exported;         /* atomic: the sender is in another process; set under
+                                        * the lock, before the first message */
+  GMutex            *lock;             /* (unowned): the channel's; immutable */
+  GMsgChannel       *channel;          /* (owned); immutable */
+  guint64            max_message_size; /* immutable: bytes, that the router takes; 0: the
+                                        * router is in this process */
+  GMsgSenderState    sender_state;     /* lock */
+  GMsgReceiverState  receiver_state;   /* lock */
+  GMsgFlow           flow;             /* lock */
+  GMsgReceiver      *receiver;         /* (unowned) (nullable); router's thread only: the run
+                                        * owns it until it is closed */
+
+  guint64            id;               /* immutable */
+  GMsgWaiter         puller;           /* the channel's: where next_async() waits */
+
+  /* The lock guards all that follows */
+  GMsgPipeTouchFunc  touch;            /* (nullable): of the link, while there is one */
+  gpointer           touch_data;       /* (unowned) */
+  gboolean           cancelled;
+  GCancellable      *cancellable;      /* (owned) (nullable): made when asked for */
+  gboolean           end_deferred;     /* END was seen, and its reference kept, while messages
+                                        * wait to be pulled */
+  GList              blocked_link;     /* in the channel's list while senders wait for room */
+  guint              n_discarded;      /* after closing, not told of yet */
+  guint64            n_late;           /* discarded after the end of the run */
+  gboolean           ended;            /* the sender's side, in another process */
+  GError            *error;            /* (owned) (nullable): what ended the sender's side;
+                                        * immutable once set */
+
+  /* In a worker's process */
+  gboolean           cancel_wanted;    /* to be carried out in the sender's next call, or in
+                                        * its main context */
+  gboolean           flushed;          /* everything has been handed to the kernel */
+  gint64             progress_at;      /* monotonic µs: when something last was */
+};
 
 GMsgPipe *
 gmsg_pipe_new (GMsgChannel  *channel,
@@ -21,13 +69,25 @@ gmsg_pipe_new (GMsgChannel  *channel,
 
   g_atomic_ref_count_init (&self->ref_count);
   self->channel = gmsg_channel_ref (channel);
+  self->lock = gmsg_channel_get_lock (channel);
   self->id = id;
-  self->capacity = capacity;
-  self->overflow = overflow;
-  g_queue_init (&self->waiting);
-  g_cond_init (&self->room);
-  self->blocked_link.data = &self->room;
+  gmsg_flow_init (&self->flow, capacity, overflow);
+  self->blocked_link.data = &self->flow.room;
 
+  return self;
+}
+
+/* Makes a pipe whose router is in another process. */
+GMsgPipe *
+gmsg_pipe_new_remote (GMsgChannel  *channel,
+                      guint64       id,
+                      guint         capacity,
+                      GMsgOverflow  overflow,
+                      guint64       max_message_size)
+{
+  GMsgPipe *self = gmsg_pipe_new (channel, id, capacity, overflow);
+
+  self->max_message_size = MAX (max_message_size, 1);
   return self;
 }
 
@@ -38,53 +98,113 @@ gmsg_pipe_ref (GMsgPipe *self)
   return self;
 }
 
-/* May be the last, on any thread: nothing here runs code of the router. */
+/* May drop the last reference on any thread: nothing here runs code of the router. */
 void
 gmsg_pipe_unref (GMsgPipe *self)
 {
   if (!g_atomic_ref_count_dec (&self->ref_count))
     return;
 
-  g_assert (self->n_blocked == 0);
-  g_assert (self->pull_context == NULL);
-  g_assert (self->link == NULL);
+  g_assert (self->touch == NULL);
 
-  g_queue_clear_full (&self->waiting, (GDestroyNotify) g_variant_unref);
+  gmsg_flow_clear (&self->flow);
   g_clear_object (&self->cancellable);
   g_clear_error (&self->error);
-  g_cond_clear (&self->room);
   gmsg_channel_unref (self->channel);
   g_free (self);
 }
 
-/* Tells of messages that came for a closed pipe; with no lock held, since a log handler is
- * user code. */
-void
-gmsg_pipe_warn_discarded (GMsgPipe *self,
-                          guint     n_messages)
+guint64
+gmsg_pipe_get_id (GMsgPipe *self)
 {
-  if (n_messages == 1)
-    g_warning ("discarding message from closed pipe #%" G_GUINT64_FORMAT, self->id);
-  else
-    g_warning ("discarding %u messages from closed pipe #%" G_GUINT64_FORMAT,
-               n_messages, self->id);
+  return self->id;
+}
+
+GMsgChannel *
+gmsg_pipe_get_channel (GMsgPipe *self)
+{
+  return self->channel;
+}
+
+guint
+gmsg_pipe_get_capacity (GMsgPipe *self)
+{
+  return self->flow.capacity;
+}
+
+GMsgOverflow
+gmsg_pipe_get_overflow (GMsgPipe *self)
+{
+  return self->flow.overflow;
+}
+
+gboolean
+gmsg_pipe_is_exported (GMsgPipe *self)
+{
+  return g_atomic_int_get (&self->exported);
+}
+
+GMsgSenderState
+gmsg_pipe_get_sender_state (GMsgPipe *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  return self->sender_state;
 }
 
 static gboolean
 is_closed_locked (GMsgPipe *self)
 {
-  return self->channel->closed || self->receiver_state == GMSG_RECEIVER_STATE_CLOSED;
+  return gmsg_channel_is_closed_locked (self->channel) ||
+         self->receiver_state == GMSG_RECEIVER_STATE_CLOSED;
 }
 
-/* Has next_async(), if it waits, look again. Its context may be another one than
- * the router's. */
+GMsgReceiverState
+gmsg_pipe_get_receiver_state (GMsgPipe *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  return is_closed_locked (self) ? GMSG_RECEIVER_STATE_CLOSED : self->receiver_state;
+}
+
+guint64
+gmsg_pipe_get_n_dropped (GMsgPipe *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  return self->flow.n_dropped;
+}
+
+gboolean
+gmsg_pipe_get_pull_mode (GMsgPipe *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  return self->flow.pull_mode;
+}
+
+/* Returns (nullable) what ended the sender's side; NULL: it was stopped or dropped. */
+const GError *
+gmsg_pipe_get_error (GMsgPipe *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  return self->error;
+}
+
+/* Has next_async(), if it waits, look again. It may wait in another context than the
+ * router's. */
 void
 gmsg_pipe_wake_puller (GMsgPipe *self)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->wake_lock);
+  gmsg_channel_wake_waiter (self->channel, &self->puller);
+}
 
-  if (self->pull_context != NULL)
-    g_main_context_wakeup (self->pull_context);
+static void
+touch_locked (GMsgPipe *self)
+{
+  if (self->touch != NULL)
+    self->touch (self->touch_data);
 }
 
 static gboolean
@@ -92,8 +212,8 @@ set_exported_error (GMsgPipe  *self,
                     GError   **error)
 {
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_EXPORTED,
-               "Sender of pipe #%" G_GUINT64_FORMAT " must be used where it was handed over to, "
-               "and was used here",
+               "The sender of pipe #%" G_GUINT64_FORMAT " was handed over to another process; "
+               "use it there, with sender.new_for_address() or new_from_environment()",
                self->id);
   return FALSE;
 }
@@ -109,19 +229,20 @@ check_initial_locked (GMsgPipe  *self,
     return set_exported_error (self, error);
 
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED,
-               "Sender of pipe #%" G_GUINT64_FORMAT " must not have been started, but %s",
+               "The sender of pipe #%" G_GUINT64_FORMAT " can be started or handed over once, "
+               "and %s; open another pipe",
                self->id,
-               self->sender_state == GMSG_SENDER_STATE_OPEN ? "is started already"
+               self->sender_state == GMSG_SENDER_STATE_OPEN ? "was started already"
                                                             : "has been stopped");
   return FALSE;
 }
 
-/* The worker's end, once the connection is lost. */
+/* In a worker's process, refuses what is lost with the connection. */
 static gboolean
-check_link_locked (GMsgPipe  *self,
-                   GError   **error)
+check_connected_locked (GMsgPipe  *self,
+                        GError   **error)
 {
-  if (!self->remote || self->error == NULL)
+  if (self->max_message_size == 0 || self->error == NULL)
     return TRUE;
 
   g_propagate_error (error, g_error_copy (self->error));
@@ -132,9 +253,9 @@ gboolean
 gmsg_pipe_start (GMsgPipe  *self,
                  GError   **error)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
-  if (!check_initial_locked (self, error) || !check_link_locked (self, error))
+  if (!check_initial_locked (self, error) || !check_connected_locked (self, error))
     return FALSE;
 
   self->sender_state = GMSG_SENDER_STATE_OPEN;
@@ -148,20 +269,22 @@ check_open_locked (GMsgPipe  *self,
   switch (self->sender_state)
     {
     case GMSG_SENDER_STATE_OPEN:
-      return check_link_locked (self, error);
+      return check_connected_locked (self, error);
 
     case GMSG_SENDER_STATE_EXPORTED:
       return set_exported_error (self, error);
 
     case GMSG_SENDER_STATE_INITIAL:
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_STARTED,
-                   "Sender of pipe #%" G_GUINT64_FORMAT " must be started first, but has not been",
+                   "The sender of pipe #%" G_GUINT64_FORMAT " has not been started; call start() "
+                   "first",
                    self->id);
       return FALSE;
 
     case GMSG_SENDER_STATE_STOPPED:
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_STOPPED,
-                   "Sender of pipe #%" G_GUINT64_FORMAT " must be open, but has been stopped",
+                   "The sender of pipe #%" G_GUINT64_FORMAT " has been stopped; open another "
+                   "pipe to send more",
                    self->id);
       return FALSE;
 
@@ -170,171 +293,132 @@ check_open_locked (GMsgPipe  *self,
     }
 }
 
-static gboolean
-is_full_locked (GMsgPipe *self)
-{
-  return self->capacity > 0 && self->n_queued >= self->capacity;
-}
-
-static gboolean
-drops_oldest (GMsgPipe *self)
-{
-  return self->capacity > 0 && self->overflow == GMSG_OVERFLOW_DROP_OLDEST;
-}
-
-/* Waits for room, for the end of either side, or fails. The lock is released
- * while waiting.
- *
- * No wake-up is lost: whoever makes room or ends a side does so under the lock,
- * and signals before or while it still holds it. */
+/* Waits for room, for the end of either side, or fails. The lock is released meanwhile. */
 static gboolean
 wait_for_room_locked (GMsgPipe  *self,
                       GError   **error)
 {
-  GMsgChannel *channel = self->channel;
+  GMsgFlow *flow = &self->flow;
 
-  if (self->overflow == GMSG_OVERFLOW_FAIL)
+  if (flow->overflow == GMSG_OVERFLOW_FAIL)
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_FULL,
-                   "Pipe #%" G_GUINT64_FORMAT " has room for %u messages, and %u wait in it",
-                   self->id, self->capacity, self->n_queued);
+                   "Pipe #%" G_GUINT64_FORMAT " has room for %u messages, and all of it is "
+                   "taken; send again when the router has delivered some",
+                   self->id, flow->capacity);
       return FALSE;
     }
 
   /* Only this thread could make the room that it would wait for. */
-  if (gmsg_channel_in_thread (channel))
+  if (gmsg_channel_in_thread (self->channel))
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_FULL,
-                   "Pipe #%" G_GUINT64_FORMAT " has room for %u messages, %u wait in it, "
-                   "and the router's own thread can't wait until it has delivered them",
-                   self->id, self->capacity, self->n_queued);
+                   "Pipe #%" G_GUINT64_FORMAT " has room for %u messages, and all of it is "
+                   "taken; the router's own thread can't wait for itself: send from another",
+                   self->id, flow->capacity);
       return FALSE;
     }
 
-  if (self->n_blocked++ == 0)
-    g_queue_push_tail_link (&channel->blocked, &self->blocked_link);
+  if (gmsg_flow_begin_waiting_locked (flow))
+    gmsg_channel_add_blocked_locked (self->channel, &self->blocked_link);
 
-  while (is_full_locked (self) &&
+  while (gmsg_flow_is_full_locked (flow) &&
          !is_closed_locked (self) &&
          self->error == NULL &&
          self->sender_state == GMSG_SENDER_STATE_OPEN)
-    {
-      g_cond_wait (&self->room, &channel->lock);
-      if (self->n_woken > 0)
-        self->n_woken--;
-    }
+    gmsg_flow_wait_locked (flow, self->lock);
 
-  if (--self->n_blocked == 0)
-    g_queue_unlink (&channel->blocked, &self->blocked_link);
+  if (gmsg_flow_end_waiting_locked (flow))
+    gmsg_channel_remove_blocked_locked (self->channel, &self->blocked_link);
 
   return check_open_locked (self, error);
 }
 
-/* Counts a message for a closed pipe, to be told of. Returns whether the context
- * must be woken; sets @warn where the run is over, so that no thread but the
- * sender's is left to tell. */
 static gboolean
-discard_locked (GMsgPipe *self,
-                gboolean *warn)
+has_place_locked (GMsgPipe *self)
 {
-  if (self->channel->closed)
-    {
-      *warn = self->n_late++ == 0;
-      return FALSE;
-    }
-
-  if (self->n_discarded++ > 0)
-    return FALSE;
-
-  return gmsg_channel_push_locked (self->channel, GMSG_ENTRY_TICKET, self, NULL);
+  return !gmsg_flow_is_full_locked (&self->flow) ||
+         gmsg_flow_drops_oldest (&self->flow) ||
+         is_closed_locked (self);
 }
 
-/* What is to be done, once the lock has been released, for a message that was put in. */
+/* What is left to do for a message that was put in, when the lock has been released. */
 typedef struct
 {
-  GVariant *unsent;  /* (owned) (nullable): to be freed: a message may carry a destroy
-                      * notify, which is user code */
-  GVariant *dropped; /* (owned) (nullable): likewise */
+  GVariant *unused; /* (owned) (nullable): freeing a message may run a destroy notify, which
+                     * is user code */
   gboolean  wake;
   gboolean  wake_puller;
   gboolean  warn;
 } After;
 
+/* Counts a message for a closed pipe, to be told of. If the run is over, only the sender's
+ * thread is left to tell. */
 static void
-count_bytes_locked (GMsgPipe *self,
-                    GVariant *message,
-                    int       sign)
+discard_locked (GMsgPipe *self,
+                After    *after)
 {
-  if (self->link != NULL)
-    self->n_bytes += (guint64) sign * gmsg_message_get_cost (message);
+  if (gmsg_channel_is_closed_locked (self->channel))
+    after->warn = self->n_late++ == 0;
+  else if (self->n_discarded++ == 0)
+    after->wake = gmsg_channel_push_locked (self->channel, GMSG_ENTRY_TICKET, self, NULL);
 }
 
-/* Puts in after->unsent, for which there is room unless the oldest is to be dropped. */
+/* Takes @message (transfer full), for which there must be a place. */
 static void
 put_locked (GMsgPipe *self,
+            GVariant *message,
             After    *after)
 {
-  GVariant *message;
-
   if (is_closed_locked (self))
     {
-      after->wake = discard_locked (self, &after->warn);
+      after->unused = message;
+      discard_locked (self, after);
       return;
     }
 
-  message = g_steal_pointer (&after->unsent);
-  count_bytes_locked (self, message, 1);
-
-  if (is_full_locked (self))
-    {
-      /* Only a drop-oldest pipe is still full here, and all that it holds is in
-       * @waiting. Its places in the order stay: the messages move up. */
-      after->dropped = g_queue_pop_head (&self->waiting);
-      count_bytes_locked (self, after->dropped, -1);
-      g_queue_push_tail (&self->waiting, message);
-      self->n_dropped++;
-      return;
-    }
-
-  if (self->capacity > 0)
-    self->n_queued++;
-
-  if (self->pull_mode)
-    {
-      if (g_queue_is_empty (&self->waiting))
-        {
-          self->waiting_since = g_get_monotonic_time ();
-          after->wake_puller = TRUE;
-        }
-      g_queue_push_tail (&self->waiting, message);
-    }
-  else if (drops_oldest (self))
-    {
-      g_queue_push_tail (&self->waiting, message);
-      after->wake = gmsg_channel_push_locked (self->channel, GMSG_ENTRY_TICKET, self, NULL);
-    }
-  else
+  if (gmsg_flow_is_plain_locked (&self->flow))
     {
       after->wake = gmsg_channel_push_locked (self->channel, GMSG_ENTRY_MESSAGE, self, message);
+      return;
+    }
+
+  switch (gmsg_flow_put_locked (&self->flow, message, &after->unused))
+    {
+    case GMSG_FLOW_CARRY:
+      after->wake = gmsg_channel_push_locked (self->channel, GMSG_ENTRY_MESSAGE, self, message);
+      break;
+
+    case GMSG_FLOW_TICKET:
+      after->wake = gmsg_channel_push_locked (self->channel, GMSG_ENTRY_TICKET, self, NULL);
+      break;
+
+    case GMSG_FLOW_FIRST:
+      after->wake_puller = TRUE;
+      break;
+
+    case GMSG_FLOW_WAIT:
+    default:
+      break;
     }
 }
 
 static void
-do_after (GMsgPipe *self,
-          After    *after)
+do_after (GMsgPipe    *self,
+          const After *after)
 {
   if (after->wake)
     gmsg_channel_wake (self->channel);
   if (after->wake_puller)
     gmsg_pipe_wake_puller (self);
   if (after->warn)
-    gmsg_pipe_warn_discarded (self, 1);
-
-  g_clear_pointer (&after->unsent, g_variant_unref);
-  g_clear_pointer (&after->dropped, g_variant_unref);
+    gmsg_report_warn_discarded (self->id, 1);
+  if (after->unused != NULL)
+    g_variant_unref (after->unused);
 }
 
-/* A destroy notify that sends frees nothing more: the next might, too, and so on. */
+/* A destroy notify that sends must free no further message: the next might send, too, and so
+ * on. */
 static _Thread_local gboolean frees_spent;
 
 static void
@@ -350,21 +434,24 @@ gmsg_pipe_send (GMsgPipe  *self,
                 GVariant  *message,
                 GError   **error)
 {
-  After after = { .unsent = g_variant_ref_sink (message) };
+  After after = { .unused = NULL };
   GVariant *spent = NULL;
   gboolean success;
 
-  g_mutex_lock (&self->channel->lock);
+  g_variant_ref_sink (message);
+
+  g_mutex_lock (self->lock);
   success = check_open_locked (self, error) &&
-            (!self->remote ||
+            (self->max_message_size == 0 ||
              gmsg_message_check_outgoing (message, self->max_message_size, error)) &&
-            (!is_full_locked (self) || is_closed_locked (self) || drops_oldest (self) ||
-             wait_for_room_locked (self, error));
+            (has_place_locked (self) || wait_for_room_locked (self, error));
   if (success)
-    put_locked (self, &after);
+    put_locked (self, message, &after);
+  else
+    after.unused = message;
   if (!frees_spent)
     spent = gmsg_channel_reclaim_locked (self->channel);
-  g_mutex_unlock (&self->channel->lock);
+  g_mutex_unlock (self->lock);
 
   do_after (self, &after);
   if (spent != NULL)
@@ -372,37 +459,35 @@ gmsg_pipe_send (GMsgPipe  *self,
   return success;
 }
 
-/* Takes @message, which came from a worker; FALSE if there is no room for it, which the
- * worker was not told to have. */
+/* Takes @message (transfer full), which came from a worker; FALSE: there is no place for it,
+ * and the worker was not told of one. */
 gboolean
 gmsg_pipe_receive (GMsgPipe *self,
                    GVariant *message)
 {
-  After after = { .unsent = message };
+  After after = { .unused = NULL };
   gboolean success;
 
-  g_mutex_lock (&self->channel->lock);
-  success = !is_full_locked (self) || is_closed_locked (self) || drops_oldest (self);
+  g_mutex_lock (self->lock);
+  success = has_place_locked (self);
   if (success)
-    put_locked (self, &after);
-  g_mutex_unlock (&self->channel->lock);
+    put_locked (self, message, &after);
+  else
+    after.unused = message;
+  g_mutex_unlock (self->lock);
 
   do_after (self, &after);
   return success;
 }
 
-/* FALSE on a pipe that drops none. */
+/* Counts messages that the worker has dropped; FALSE: this pipe drops none. */
 gboolean
 gmsg_pipe_count_dropped (GMsgPipe *self,
                          guint64   n_dropped)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
-  if (!drops_oldest (self))
-    return FALSE;
-
-  self->n_dropped += n_dropped;
-  return TRUE;
+  return gmsg_flow_count_dropped_locked (&self->flow, n_dropped);
 }
 
 /* Takes the sender away from here, to be used in another process. */
@@ -410,16 +495,16 @@ gboolean
 gmsg_pipe_export (GMsgPipe  *self,
                   GError   **error)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
   if (!check_initial_locked (self, error))
     return FALSE;
 
-  if (self->remote)
+  if (self->max_message_size > 0)
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
-                   "Sender of pipe #%" G_GUINT64_FORMAT " came from another process, and can't be "
-                   "handed over once more",
+                   "The sender of pipe #%" G_GUINT64_FORMAT " came from another process, and "
+                   "can't be handed over once more; have the router's process hand it over",
                    self->id);
       return FALSE;
     }
@@ -427,7 +512,8 @@ gmsg_pipe_export (GMsgPipe  *self,
   if (is_closed_locked (self))
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_CLOSED,
-                   "Pipe #%" G_GUINT64_FORMAT " must be open, but was closed", self->id);
+                   "Pipe #%" G_GUINT64_FORMAT " was closed; open another one to hand over",
+                   self->id);
       return FALSE;
     }
 
@@ -436,38 +522,92 @@ gmsg_pipe_export (GMsgPipe  *self,
   return TRUE;
 }
 
-gboolean
-gmsg_pipe_is_exported (GMsgPipe *self)
-{
-  return g_atomic_int_get (&self->exported);
-}
-
-/* Where handing it over has failed. */
+/* Takes gmsg_pipe_export() back: handing the sender over has failed. */
 void
 gmsg_pipe_unexport (GMsgPipe *self)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
   self->sender_state = GMSG_SENDER_STATE_INITIAL;
   g_atomic_int_set (&self->exported, FALSE);
 }
 
-/* Ends the sender's side; releases the lock. */
-static void
-end_and_unlock (GMsgPipe *self)
+/* From now on, until it is detached, the link is told what happens here. It is told at once,
+ * so that it sees what has happened before. */
+void
+gmsg_pipe_attach_link (GMsgPipe          *self,
+                       GMsgPipeTouchFunc  touch,
+                       gpointer           data)
 {
-  GMsgChannel *channel = self->channel;
-  gboolean wake = FALSE;
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
-  g_cond_broadcast (&self->room);
+  self->touch = touch;
+  self->touch_data = data;
+  gmsg_flow_set_linked_locked (&self->flow, TRUE);
+  touch_locked (self);
+}
+
+static void
+detach_link_locked (GMsgPipe *self)
+{
+  self->touch = NULL;
+  self->touch_data = NULL;
+  gmsg_flow_set_linked_locked (&self->flow, FALSE);
+}
+
+/* When this has returned, the link is not called any more. */
+void
+gmsg_pipe_detach_link (GMsgPipe *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  detach_link_locked (self);
+}
+
+/* Says what the worker is to be told; @n_released counts from the beginning. */
+void
+gmsg_pipe_get_news (GMsgPipe *self,
+                    gboolean *cancelled,
+                    gboolean *closed,
+                    guint64  *n_released)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  *cancelled = self->cancelled;
+  *closed = self->receiver_state == GMSG_RECEIVER_STATE_CLOSED;
+  *n_released = self->flow.n_released;
+}
+
+/* Tells whether no more than @max_bytes of the worker's messages wait; if more do, the link is
+ * touched when they no longer do. */
+gboolean
+gmsg_pipe_may_read (GMsgPipe *self,
+                    guint64   max_bytes)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  return gmsg_flow_may_read_locked (&self->flow, max_bytes);
+}
+
+/* Ends the sender's side; returns whether gmsg_channel_wake() must be called. */
+static gboolean
+end_locked (GMsgPipe *self)
+{
+  gmsg_flow_wake_all_locked (&self->flow);
   self->progress_at = g_get_monotonic_time ();
-  if (!channel->drained)
-    wake = gmsg_channel_push_locked (channel, GMSG_ENTRY_END, gmsg_pipe_ref (self), NULL);
 
-  g_mutex_unlock (&channel->lock);
+  if (gmsg_channel_is_drained_locked (self->channel))
+    return FALSE;
 
+  return gmsg_channel_push_locked (self->channel, GMSG_ENTRY_END, gmsg_pipe_ref (self), NULL);
+}
+
+static void
+wake_after_end (GMsgPipe *self,
+                gboolean  wake)
+{
   if (wake)
-    gmsg_channel_wake (channel);
+    gmsg_channel_wake (self->channel);
   gmsg_pipe_wake_puller (self);
 }
 
@@ -475,26 +615,28 @@ gboolean
 gmsg_pipe_stop (GMsgPipe  *self,
                 GError   **error)
 {
-  gboolean success;
+  gboolean success, wake;
   guint64 n_late;
 
-  g_mutex_lock (&self->channel->lock);
+  g_mutex_lock (self->lock);
   success = check_open_locked (self, error);
   n_late = self->n_late;
 
-  /* Without a connection, too, this is the end. */
+  /* This is the end without a connection, too. */
   if (self->sender_state != GMSG_SENDER_STATE_OPEN)
     {
-      g_mutex_unlock (&self->channel->lock);
+      g_mutex_unlock (self->lock);
       return FALSE;
     }
 
   self->sender_state = GMSG_SENDER_STATE_STOPPED;
-  end_and_unlock (self);
+  wake = end_locked (self);
+  g_mutex_unlock (self->lock);
 
-  /* The warning was logged at the first, when the number was not known. Not where the
-   * sender is dropped: a collector may be at work then, and a log handler of a script
-   * can't run. */
+  wake_after_end (self, wake);
+
+  /* The first late message was logged when the number was not known. A sender that is dropped
+   * logs nothing: a collector may be at work, while the log handler of a script can't run. */
   if (n_late > 0)
     g_debug ("pipe #%" G_GUINT64_FORMAT ": discarded %" G_GUINT64_FORMAT " after the router stopped",
              self->id, n_late);
@@ -502,148 +644,141 @@ gmsg_pipe_stop (GMsgPipe  *self,
   return success;
 }
 
-/* For a sender that is dropped: as stop(), from any state, unless it was handed over. */
+/* Ends the side of a sender that is dropped, in any state, unless it was handed over. */
 void
 gmsg_pipe_end (GMsgPipe *self)
 {
-  g_mutex_lock (&self->channel->lock);
+  gboolean wake;
+
+  g_mutex_lock (self->lock);
   if (self->sender_state == GMSG_SENDER_STATE_STOPPED ||
       self->sender_state == GMSG_SENDER_STATE_EXPORTED)
     {
-      g_mutex_unlock (&self->channel->lock);
+      g_mutex_unlock (self->lock);
       return;
     }
 
   self->sender_state = GMSG_SENDER_STATE_STOPPED;
-  end_and_unlock (self);
+  wake = end_locked (self);
+  g_mutex_unlock (self->lock);
+
+  wake_after_end (self, wake);
 }
 
-/* The worker's side has ended, with @error or cleanly; once. */
+/* Ends the side of a worker, with @error or cleanly; once. Detaches the link. */
 void
 gmsg_pipe_receive_end (GMsgPipe     *self,
                        const GError *error)
 {
-  GMsgLink *link;
+  gboolean wake;
 
-  g_mutex_lock (&self->channel->lock);
-  link = g_steal_pointer (&self->link);
-  self->n_bytes = 0;
+  g_mutex_lock (self->lock);
+  detach_link_locked (self);
   self->error = error != NULL ? g_error_copy (error) : NULL;
   self->ended = TRUE;
-  end_and_unlock (self);
+  wake = end_locked (self);
+  g_mutex_unlock (self->lock);
 
-  g_clear_pointer (&link, gmsg_link_unref);
+  wake_after_end (self, wake);
 }
 
-/* What ended the sender's side; NULL: it was stopped or dropped. */
-const GError *
-gmsg_pipe_get_error (GMsgPipe *self)
-{
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
-
-  return self->error;
-}
-
-/* (transfer none): lives as long as the pipe. */
+/* Returns (transfer none) the cancellable, which lives as long as the pipe. */
 GCancellable *
 gmsg_pipe_get_cancellable (GMsgPipe *self)
 {
-  GMsgChannel *channel = self->channel;
   g_autoptr (GCancellable) made = NULL;
   GCancellable *cancellable;
   gboolean cancelled;
 
-  g_mutex_lock (&channel->lock);
+  g_mutex_lock (self->lock);
   cancellable = self->cancellable;
-  g_mutex_unlock (&channel->lock);
+  g_mutex_unlock (self->lock);
   if (cancellable != NULL)
     return cancellable;
 
-  /* Outside of the lock, as everything that may call somebody else's code; where another
+  /* It is made without the lock, as everything that may call somebody else's code. If another
    * thread is first, its object is taken. */
   made = g_cancellable_new ();
-  g_mutex_lock (&channel->lock);
+  g_mutex_lock (self->lock);
   if (self->cancellable == NULL)
     self->cancellable = g_steal_pointer (&made);
   cancellable = self->cancellable;
   cancelled = self->cancelled;
-  g_mutex_unlock (&channel->lock);
+  g_mutex_unlock (self->lock);
 
-  /* What is cancelled from now on finds the object. */
+  /* Whoever cancels from now on finds the object. */
   if (cancelled)
     g_cancellable_cancel (cancellable);
 
   return cancellable;
 }
 
-static void
-release_room_locked (GMsgPipe *self,
-                     GVariant *message)
+/* The receiver (unowned) (nullable) to which messages go; NULL: they are discarded. */
+void
+gmsg_pipe_set_receiver (GMsgPipe     *self,
+                        GMsgReceiver *receiver)
 {
-  count_bytes_locked (self, message, -1);
+  self->receiver = receiver;
+}
 
-  if (self->capacity > 0)
+GMsgReceiver *
+gmsg_pipe_get_receiver (GMsgPipe *self)
+{
+  return self->receiver;
+}
+
+/* The channel has carried @message here: gives its place back. Returns (transfer none)
+ * (nullable) the receiver for it, and sets @exported if a worker has sent it. */
+GMsgReceiver *
+gmsg_pipe_begin_delivery (GMsgPipe *self,
+                          GVariant *message,
+                          gboolean *exported)
+{
+  *exported = g_atomic_int_get (&self->exported);
+
+  /* Messages of an unbounded pipe that are sent in this process are not counted. */
+  if (self->flow.capacity > 0 || *exported)
     {
-      self->n_queued--;
-      if (self->link != NULL)
-        self->n_released++;
+      g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
-      /* A signal is a system call. Whoever was signalled, and is not awake yet, needs no
-       * second one: it looks for itself. */
-      if (self->n_blocked > self->n_woken)
-        {
-          self->n_woken++;
-          g_cond_signal (&self->room);
-        }
+      if (gmsg_flow_release_locked (&self->flow, message))
+        touch_locked (self);
     }
 
-  if (self->link != NULL && (self->capacity > 0 || self->paused))
-    self->link->funcs->touch (self->link);
+  return self->receiver;
 }
 
-/* A message that the channel carried is about to be emitted. */
-void
-gmsg_pipe_release_room (GMsgPipe *self,
-                        GVariant *message)
-{
-  g_autoptr (GMutexLocker) locker = NULL;
-
-  /* What is sent here through an unbounded pipe is not counted. */
-  if (self->capacity == 0 && !gmsg_pipe_is_exported (self))
-    return;
-
-  locker = g_mutex_locker_new (&self->channel->lock);
-  release_room_locked (self, message);
-}
-
-/* For a TICKET: the message to deliver in its place, if there is one, and how
- * many have been discarded since the last one. */
+/* Handles a TICKET: returns (transfer full) (nullable) the message to deliver in its place,
+ * and the number that has been discarded since the last one. */
 GVariant *
 gmsg_pipe_take_waiting (GMsgPipe *self,
                         guint    *n_discarded)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+  gboolean touch = FALSE;
   GVariant *message;
 
   *n_discarded = self->n_discarded;
   self->n_discarded = 0;
 
-  if (self->pull_mode || g_queue_is_empty (&self->waiting))
+  if (self->flow.pull_mode)
     return NULL;
 
-  message = g_queue_pop_head (&self->waiting);
-  release_room_locked (self, message);
+  message = gmsg_flow_pop_locked (&self->flow, &touch);
+  if (touch)
+    touch_locked (self);
   return message;
 }
 
-/* For an END: whether it is the receiver's, too. While messages wait to be pulled
- * it is not, and the pipe keeps the reference of the END until they are taken. */
+/* Handles an END: returns whether the receiver's side has ended, too. While messages wait to
+ * be pulled it has not, and the pipe keeps the END's reference until they are taken. */
 gboolean
 gmsg_pipe_take_end (GMsgPipe *self)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+  gint64 since;
 
-  self->end_deferred = !is_closed_locked (self) && !g_queue_is_empty (&self->waiting);
+  self->end_deferred = !is_closed_locked (self) && gmsg_flow_is_waiting_locked (&self->flow, &since);
   return !self->end_deferred;
 }
 
@@ -651,7 +786,7 @@ gmsg_pipe_take_end (GMsgPipe *self)
 gboolean
 gmsg_pipe_finish (GMsgPipe *self)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
   if (self->receiver_state != GMSG_RECEIVER_STATE_OPEN)
     return FALSE;
@@ -660,7 +795,7 @@ gmsg_pipe_finish (GMsgPipe *self)
   return TRUE;
 }
 
-/* Moves what waits to the empty queue @waiting, for the caller to count, and to free then:
+/* Moves what waits to @waiting, which it initializes, for the caller to count and to free:
  * freeing a message may run a destroy notify, which is user code. */
 void
 gmsg_pipe_close (GMsgPipe *self,
@@ -668,18 +803,14 @@ gmsg_pipe_close (GMsgPipe *self,
 {
   gboolean end_deferred;
 
-  g_mutex_lock (&self->channel->lock);
+  g_mutex_lock (self->lock);
   self->receiver_state = GMSG_RECEIVER_STATE_CLOSED;
-  g_cond_broadcast (&self->room);
-  for (GList *item = self->waiting.head; item != NULL; item = item->next)
-    count_bytes_locked (self, item->data, -1);
-  if (self->link != NULL)
-    self->link->funcs->touch (self->link);
-  *waiting = self->waiting;
-  g_queue_init (&self->waiting);
+  gmsg_flow_wake_all_locked (&self->flow);
+  gmsg_flow_steal_waiting_locked (&self->flow, waiting);
+  touch_locked (self);
   end_deferred = self->end_deferred;
   self->end_deferred = FALSE;
-  g_mutex_unlock (&self->channel->lock);
+  g_mutex_unlock (self->lock);
 
   gmsg_pipe_wake_puller (self);
   if (end_deferred)
@@ -692,12 +823,11 @@ gmsg_pipe_cancel (GMsgPipe *self)
 {
   g_autoptr (GCancellable) cancellable = NULL;
 
-  g_mutex_lock (&self->channel->lock);
+  g_mutex_lock (self->lock);
   self->cancelled = TRUE;
-  if (self->link != NULL)
-    self->link->funcs->touch (self->link);
+  touch_locked (self);
   g_set_object (&cancellable, self->cancellable);
-  g_mutex_unlock (&self->channel->lock);
+  g_mutex_unlock (self->lock);
 
   if (cancellable != NULL)
     g_cancellable_cancel (cancellable);
@@ -707,15 +837,14 @@ gmsg_pipe_cancel (GMsgPipe *self)
 gboolean
 gmsg_pipe_set_pull_mode (GMsgPipe *self)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
   /* What is queued for a closed pipe stays where it is counted. */
-  if (self->pull_mode || is_closed_locked (self))
+  if (self->flow.pull_mode || is_closed_locked (self))
     return FALSE;
 
-  self->pull_mode = TRUE;
-  self->waiting_since = g_get_monotonic_time ();
-  gmsg_channel_withdraw_locked (self->channel, self, &self->waiting);
+  gmsg_channel_withdraw_locked (self->channel, self,
+                                gmsg_flow_begin_pull_mode_locked (&self->flow));
   return TRUE;
 }
 
@@ -725,150 +854,128 @@ has_ended_locked (GMsgPipe *self)
   return self->sender_state == GMSG_SENDER_STATE_STOPPED || self->ended;
 }
 
-/* Whether gmsg_pipe_pull() has something to say, and since when (monotonic µs). */
+/* Tells whether gmsg_pipe_pull() has something to say, and since when (monotonic µs). */
 gboolean
 gmsg_pipe_can_pull (GMsgPipe *self,
                     gint64   *since)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
-  *since = self->waiting_since;
-  return !g_queue_is_empty (&self->waiting) ||
+  return gmsg_flow_is_waiting_locked (&self->flow, since) ||
          is_closed_locked (self) ||
          has_ended_locked (self);
 }
 
-/* The next message; NULL where there is none, or the pipe is closed. */
+/* Returns (transfer full) (nullable) the next message; NULL: there is none, or the pipe is
+ * closed. */
 GVariant *
 gmsg_pipe_pull (GMsgPipe *self)
 {
-  GMsgChannel *channel = self->channel;
   GVariant *message = NULL;
-  gboolean wake = FALSE;
+  gboolean touch = FALSE, wake = FALSE;
+  gint64 since;
 
-  g_mutex_lock (&channel->lock);
-  if (!is_closed_locked (self) && !g_queue_is_empty (&self->waiting))
+  g_mutex_lock (self->lock);
+  if (!is_closed_locked (self))
+    message = gmsg_flow_pop_locked (&self->flow, &touch);
+  if (touch)
+    touch_locked (self);
+  if (message != NULL && self->end_deferred && !gmsg_flow_is_waiting_locked (&self->flow, &since))
     {
-      message = g_queue_pop_head (&self->waiting);
-      self->waiting_since = g_get_monotonic_time ();
-      release_room_locked (self, message);
-
-      if (self->end_deferred && g_queue_is_empty (&self->waiting))
-        {
-          self->end_deferred = FALSE;
-          wake = gmsg_channel_push_locked (channel, GMSG_ENTRY_END, self, NULL);
-        }
+      self->end_deferred = FALSE;
+      wake = gmsg_channel_push_locked (self->channel, GMSG_ENTRY_END, self, NULL);
     }
-  g_mutex_unlock (&channel->lock);
+  g_mutex_unlock (self->lock);
 
   if (wake)
-    gmsg_channel_wake (channel);
+    gmsg_channel_wake (self->channel);
 
   return message;
 }
 
-/* next_async() waits in @context from now on; FALSE if one waits already. To be
- * called before its source is first prepared: what comes before that look is seen
- * by it, and what comes after finds the context to wake. */
+/* next_async() waits in @context from now on; FALSE if one waits already. To be called before
+ * its source is first prepared: that look sees what came before, and what comes after finds
+ * the context to wake. */
 gboolean
 gmsg_pipe_begin_pull (GMsgPipe     *self,
                       GMainContext *context)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->wake_lock);
-
-  if (self->pull_context != NULL)
-    return FALSE;
-
-  self->pull_context = g_main_context_ref (context);
-  self->pulling_link.data = context;
-  g_queue_push_tail_link (&self->channel->pulling, &self->pulling_link);
-  return TRUE;
+  return gmsg_channel_begin_wait (self->channel, &self->puller, context);
 }
 
 void
 gmsg_pipe_end_pull (GMsgPipe *self)
 {
-  g_autoptr (GMainContext) context = NULL;
-
-  g_mutex_lock (&self->channel->wake_lock);
-  context = g_steal_pointer (&self->pull_context);
-  if (context != NULL)
-    g_queue_unlink (&self->channel->pulling, &self->pulling_link);
-  g_mutex_unlock (&self->channel->wake_lock);
+  gmsg_channel_end_wait (self->channel, &self->puller);
 }
 
-/* The router has room for @n_places more; FALSE if they were never taken. */
+/* The router has room for @n_places more; FALSE: they were never taken. */
 gboolean
 gmsg_pipe_credit (GMsgPipe *self,
                   guint64   n_places)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
-  if (n_places > self->n_queued || drops_oldest (self))
-    return FALSE;
-
-  self->n_queued -= (guint) n_places;
-  g_cond_broadcast (&self->room);
-  return TRUE;
+  return gmsg_flow_credit_locked (&self->flow, n_places);
 }
 
-/* There is no connection any more: whoever sends, or waits to, is told why. */
+/* The connection is gone: whoever sends, or waits to, is told why. */
 void
 gmsg_pipe_break (GMsgPipe     *self,
                  const GError *error)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
   if (self->error == NULL)
     self->error = g_error_copy (error);
-  g_cond_broadcast (&self->room);
+  gmsg_flow_wake_all_locked (&self->flow);
 }
 
 void
 gmsg_pipe_want_cancel (GMsgPipe *self)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
   self->cancel_wanted = TRUE;
 }
 
-/* In the thread of a sender's call, or of its main context. */
+/* Runs in the thread of a sender's call, or of its main context. */
 void
 gmsg_pipe_cancel_wanted (GMsgPipe *self)
 {
   gboolean wanted;
 
-  g_mutex_lock (&self->channel->lock);
+  g_mutex_lock (self->lock);
   wanted = self->cancel_wanted;
   self->cancel_wanted = FALSE;
-  g_mutex_unlock (&self->channel->lock);
+  g_mutex_unlock (self->lock);
 
   if (wanted)
     gmsg_pipe_cancel (self);
 }
 
-/* Something was handed to the kernel; with @flushed, the last. */
+/* Something was handed to the kernel; with @flushed, the last of it. */
 void
 gmsg_pipe_set_progress (GMsgPipe *self,
                         gboolean  flushed)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
   self->progress_at = g_get_monotonic_time ();
   if (!flushed)
     return;
 
   self->flushed = TRUE;
-  g_cond_broadcast (&self->room);
+  gmsg_flow_wake_all_locked (&self->flow);
 }
 
-/* Waits until all has been handed to the kernel, which may take as long as it likes, but
- * not stand still for FLUSH_TIMEOUT. */
+/* Waits until everything has been handed to the kernel, which may take as long as it likes,
+ * but must not stand still for FLUSH_TIMEOUT. */
 gboolean
 gmsg_pipe_wait_flushed (GMsgPipe  *self,
                         GError   **error)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->channel->lock);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
   while (!self->flushed && self->error == NULL)
     {
@@ -877,15 +984,16 @@ gmsg_pipe_wait_flushed (GMsgPipe  *self,
       if (g_get_monotonic_time () >= deadline)
         {
           self->error = g_error_new (GMSG_ERROR, GMSG_ERROR_TIMED_OUT,
-                       "Expected the router to read what was sent through pipe #%" G_GUINT64_FORMAT
-                       ", and it read nothing for %d seconds",
+                       "The router has read nothing of what was sent through pipe "
+                       "#%" G_GUINT64_FORMAT " for %d seconds, and the rest is lost; see "
+                       "whether its main loop runs",
                        self->id, (int) (FLUSH_TIMEOUT / G_USEC_PER_SEC));
           gmsg_channel_wake (self->channel);
           break;
         }
 
-      g_cond_wait_until (&self->room, &self->channel->lock, deadline);
+      gmsg_flow_wait_until_locked (&self->flow, self->lock, deadline);
     }
 
-  return self->flushed || check_link_locked (self, error);
+  return self->flushed || check_connected_locked (self, error);
 }

@@ -49,13 +49,13 @@ static gint64
 get_deadline (Pull   *self,
               gint64  since)
 {
-  GMsgChannel *channel = self->pipe->channel;
-  guint max_latency = (guint) g_atomic_int_get (&channel->max_latency);
+  GMsgChannel *channel = gmsg_pipe_get_channel (self->pipe);
+  guint max_latency = gmsg_channel_get_max_latency (channel);
 
   if (max_latency == 0)
     return GMSG_SOURCE_NEVER;
 
-  if (g_get_monotonic_time () < channel->pull_until)
+  if (g_get_monotonic_time () < gmsg_channel_get_pull_until (channel))
     return 0;
 
   return MAX (since, self->asked_at) + max_latency;
@@ -69,7 +69,7 @@ pull_is_ready (gpointer  data,
   Pull *self = g_task_get_task_data (task);
   gint64 since;
 
-  if (!gmsg_channel_in_thread (self->pipe->channel))
+  if (!gmsg_channel_in_thread (gmsg_pipe_get_channel (self->pipe)))
     return FALSE;
 
   if (g_cancellable_is_cancelled (self->cancellable))
@@ -88,13 +88,13 @@ pull_is_ready (gpointer  data,
 static void
 spend_budget (Pull *self)
 {
-  GMsgChannel *channel = self->pipe->channel;
+  GMsgChannel *channel = gmsg_pipe_get_channel (self->pipe);
   gint64 now = g_get_monotonic_time ();
   gint64 since;
 
   gmsg_pipe_can_pull (self->pipe, &since);
-  if (now >= channel->pull_until && now >= get_deadline (self, since))
-    channel->pull_until = now + (guint) g_atomic_int_get (&channel->budget);
+  if (now >= gmsg_channel_get_pull_until (channel) && now >= get_deadline (self, since))
+    gmsg_channel_set_pull_until (channel, now + gmsg_channel_get_budget (channel));
 }
 
 static gboolean
@@ -118,8 +118,9 @@ pull_dispatch (gpointer data)
     g_task_return_pointer (task, message, (GDestroyNotify) g_variant_unref);
   else if (gmsg_receiver_get_state (receiver) == GMSG_RECEIVER_STATE_CLOSED)
     g_task_return_new_error (task, GMSG_ERROR, GMSG_ERROR_CLOSED,
-                             "Pipe #%" G_GUINT64_FORMAT " must be open, but was closed",
-                             self->pipe->id);
+                             "Pipe #%" G_GUINT64_FORMAT " was closed; nothing more can be taken "
+                             "from it",
+                             gmsg_pipe_get_id (self->pipe));
   else if (gmsg_pipe_get_error (self->pipe) != NULL)
     g_task_return_error (task, g_error_copy (gmsg_pipe_get_error (self->pipe)));
   else

@@ -13,15 +13,17 @@ G_BEGIN_DECLS
 GMsgReceiver *gmsg_receiver_new      (GMsgPipe     *pipe);
 GMsgPipe     *gmsg_receiver_get_pipe (GMsgReceiver *self);
 
-/* The router's thread. Handlers of the application run in all of these. */
+/* The router's thread. Handlers of the application run in all of these. The run owns a
+ * reference until gmsg_receiver_release(), which may drop it later than it is called. */
 void          gmsg_receiver_deliver  (GMsgReceiver *self,
                                       GVariant     *message);
 void          gmsg_receiver_finish   (GMsgReceiver *self);
 void          gmsg_receiver_closed   (GMsgReceiver *self);
+void          gmsg_receiver_release  (GMsgReceiver *self);
 void          gmsg_receiver_pulled   (GMsgReceiver *self,
                                       gboolean      finished);
 
-/* The same, but no handler runs. */
+/* No handler runs in this one. */
 GVariant     *gmsg_receiver_pull     (GMsgReceiver *self,
                                       gboolean     *finished);
 

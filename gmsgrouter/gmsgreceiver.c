@@ -56,8 +56,13 @@ struct _GMsgReceiver
 
   GMsgPipe       *pipe;       /* (owned) (nullable); immutable: NULL if made without a
                                * router */
+  gboolean        bounded;    /* immutable: messages may be dropped */
   _Atomic guint64 n_received; /* atomic: written in the router's thread */
-  guint64         n_dropped;  /* router's thread only: last notified of */
+
+  /* Router's thread only */
+  guint64         n_dropped;   /* in the last notification */
+  guint           n_emissions; /* of message, under way */
+  gboolean        released;    /* the run's reference is to be dropped when none is */
 };
 
 typedef enum
@@ -310,6 +315,7 @@ gmsg_receiver_new (GMsgPipe *pipe)
   GMsgReceiver *self = g_object_new (GMSG_TYPE_RECEIVER, NULL);
 
   self->pipe = gmsg_pipe_ref (pipe);
+  self->bounded = gmsg_pipe_get_capacity (pipe) > 0;
   return self;
 }
 
@@ -333,8 +339,8 @@ notify_dropped (GMsgReceiver *self)
 {
   guint64 n_dropped;
 
-  /* An unbounded pipe drops none: not worth a call at every message. */
-  if (self->pipe->capacity == 0)
+  /* An unbounded pipe drops none, and is not worth a call at every message. */
+  if (!self->bounded)
     return;
 
   n_dropped = gmsg_receiver_get_n_dropped (self);
@@ -354,14 +360,30 @@ notify_counts (GMsgReceiver *self)
   notify_dropped (self);
 }
 
-/* The caller holds a reference: handlers may drop all others. */
+/* Handlers may close the pipe, and drop all references but the run's. So that not each message
+ * needs a reference of its own, that one stays until the emission is over. */
 void
 gmsg_receiver_deliver (GMsgReceiver *self,
                        GVariant     *message)
 {
   count_received (self);
+
+  self->n_emissions++;
   g_signal_emit (self, signals[SIGNAL_MESSAGE], 0, message);
   notify_counts (self);
+  self->n_emissions--;
+
+  if (self->released && self->n_emissions == 0)
+    g_object_unref (self);
+}
+
+/* Drops the reference of the run, once, or has the emission under way drop it. */
+void
+gmsg_receiver_release (GMsgReceiver *self)
+{
+  self->released = TRUE;
+  if (self->n_emissions == 0)
+    g_object_unref (self);
 }
 
 void
@@ -383,7 +405,7 @@ gmsg_receiver_closed (GMsgReceiver *self)
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_STATE]);
 }
 
-/* The next message. NULL where there is none: the receiver is finished then, or
+/* Returns (transfer full) (nullable) the next message; NULL: the receiver is finished, or
  * closed. No handler runs before gmsg_receiver_pulled(). */
 GVariant *
 gmsg_receiver_pull (GMsgReceiver *self,
@@ -398,7 +420,7 @@ gmsg_receiver_pull (GMsgReceiver *self,
   return message;
 }
 
-/* Notifies of what gmsg_receiver_pull() has done, when its result has been handed out. */
+/* Emits the notifications for gmsg_receiver_pull(), when its result has been handed out. */
 void
 gmsg_receiver_pulled (GMsgReceiver *self,
                       gboolean      finished)
@@ -426,7 +448,7 @@ gmsg_receiver_get_id (GMsgReceiver *self)
 {
   g_return_val_if_fail (GMSG_IS_RECEIVER (self), 0);
 
-  return self->pipe != NULL ? self->pipe->id : 0;
+  return self->pipe != NULL ? gmsg_pipe_get_id (self->pipe) : 0;
 }
 
 /**
@@ -444,15 +466,10 @@ gmsg_receiver_get_id (GMsgReceiver *self)
 GMsgReceiverState
 gmsg_receiver_get_state (GMsgReceiver *self)
 {
-  g_autoptr (GMutexLocker) locker = NULL;
-
   g_return_val_if_fail (GMSG_IS_RECEIVER (self), GMSG_RECEIVER_STATE_CLOSED);
 
-  if (self->pipe == NULL)
-    return GMSG_RECEIVER_STATE_CLOSED;
-
-  locker = g_mutex_locker_new (&self->pipe->channel->lock);
-  return self->pipe->channel->closed ? GMSG_RECEIVER_STATE_CLOSED : self->pipe->receiver_state;
+  return self->pipe != NULL ? gmsg_pipe_get_receiver_state (self->pipe)
+                            : GMSG_RECEIVER_STATE_CLOSED;
 }
 
 /**
@@ -493,28 +510,28 @@ gmsg_receiver_get_n_received (GMsgReceiver *self)
 guint64
 gmsg_receiver_get_n_dropped (GMsgReceiver *self)
 {
-  g_autoptr (GMutexLocker) locker = NULL;
-
   g_return_val_if_fail (GMSG_IS_RECEIVER (self), 0);
 
-  if (self->pipe == NULL)
-    return 0;
-
-  locker = g_mutex_locker_new (&self->pipe->channel->lock);
-  return self->pipe->n_dropped;
+  return self->pipe != NULL ? gmsg_pipe_get_n_dropped (self->pipe) : 0;
 }
 
-/* For methods that have no way to return an error. */
+static gboolean
+in_router_thread (GMsgReceiver *self)
+{
+  return gmsg_channel_in_thread (gmsg_pipe_get_channel (self->pipe));
+}
+
+/* Speaks for methods that have no way to return an error. */
 static gboolean
 warn_of_wrong_thread (GMsgReceiver *self,
                       const char   *method)
 {
-  if (gmsg_channel_in_thread (self->pipe->channel))
+  if (in_router_thread (self))
     return FALSE;
 
   g_warning ("%s must be called in the router's thread, was called in another for pipe "
              "#%" G_GUINT64_FORMAT ", and did nothing",
-             method, self->pipe->id);
+             method, gmsg_receiver_get_id (self));
   return TRUE;
 }
 
@@ -560,15 +577,9 @@ gmsg_receiver_cancel (GMsgReceiver *self)
 gboolean
 gmsg_receiver_get_pull_mode (GMsgReceiver *self)
 {
-  g_autoptr (GMutexLocker) locker = NULL;
-
   g_return_val_if_fail (GMSG_IS_RECEIVER (self), FALSE);
 
-  if (self->pipe == NULL)
-    return FALSE;
-
-  locker = g_mutex_locker_new (&self->pipe->channel->lock);
-  return self->pipe->pull_mode;
+  return self->pipe != NULL && gmsg_pipe_get_pull_mode (self->pipe);
 }
 
 static void
@@ -605,7 +616,7 @@ gmsg_receiver_set_pull_mode (GMsgReceiver *self,
   enter_pull_mode (self);
 }
 
-/* Whether @task can wait for the next message; otherwise it returns an error. */
+/* Tells whether @task can wait for the next message; otherwise it returns an error. */
 static gboolean
 check_next (GMsgReceiver *self,
             GTask        *task)
@@ -613,25 +624,26 @@ check_next (GMsgReceiver *self,
   if (self->pipe == NULL)
     {
       g_task_return_new_error (task, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
-                               "Expected a receiver from gmsg_router_pipe(), found one that "
-                               "was constructed by hand and has no pipe");
+                               "This receiver was constructed by hand and has no pipe; use one "
+                               "that pipe() has returned");
       return FALSE;
     }
 
-  if (!gmsg_channel_in_thread (self->pipe->channel))
+  if (!in_router_thread (self))
     {
       g_task_return_new_error (task, GMSG_ERROR, GMSG_ERROR_WRONG_THREAD,
                                "next_async() of pipe #%" G_GUINT64_FORMAT " must be called "
                                "in the router's thread, was called in another",
-                               self->pipe->id);
+                               gmsg_receiver_get_id (self));
       return FALSE;
     }
 
   if (gmsg_receiver_get_state (self) == GMSG_RECEIVER_STATE_CLOSED)
     {
       g_task_return_new_error (task, GMSG_ERROR, GMSG_ERROR_CLOSED,
-                               "Pipe #%" G_GUINT64_FORMAT " must be open, but was closed",
-                               self->pipe->id);
+                               "Pipe #%" G_GUINT64_FORMAT " was closed; nothing more can be "
+                               "taken from it",
+                               gmsg_receiver_get_id (self));
       return FALSE;
     }
 
@@ -677,7 +689,7 @@ gmsg_receiver_next_async (GMsgReceiver        *self,
   if (!check_next (self, task))
     return;
 
-  g_task_set_priority (task, g_atomic_int_get (&self->pipe->channel->priority));
+  g_task_set_priority (task, gmsg_channel_get_priority (gmsg_pipe_get_channel (self->pipe)));
   enter_pull_mode (self);
 
   if (g_task_return_error_if_cancelled (task))
@@ -686,8 +698,8 @@ gmsg_receiver_next_async (GMsgReceiver        *self,
   if (!gmsg_pull_start (task))
     g_task_return_new_error (task, GMSG_ERROR, GMSG_ERROR_PENDING,
                              "Pipe #%" G_GUINT64_FORMAT " can be asked for one message at a "
-                             "time, and the last call has not been completed yet",
-                             self->pipe->id);
+                             "time, and the last call has not been completed yet; wait for it",
+                             gmsg_receiver_get_id (self));
 }
 
 /**

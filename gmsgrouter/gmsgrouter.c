@@ -7,22 +7,16 @@
 #include "gmsgrouter.h"
 
 #include "gmsgfork-private.h"
-#include "gmsgreceiver-private.h"
-#include "gmsgsender-private.h"
-#include "gmsgserver-private.h"
-#include "gmsgtable-private.h"
+#include "gmsgrun-private.h"
 
 /* Just below GTK's redraw, at 120. */
 #define DEFAULT_PRIORITY 130
-/* Of the 16.7 ms of a frame, what an application can spare. */
+/* µs: the part of a frame's 16.7 ms that an application can spare. */
 #define DEFAULT_BUDGET 4000
-/* A frame. */
+/* µs: a frame. */
 #define DEFAULT_MAX_LATENCY 16000
 /* Bytes. */
 #define DEFAULT_MAX_MESSAGE_SIZE (G_GUINT64_CONSTANT (64) * 1024 * 1024)
-/* How long route_until() waits before it looks at its condition again, which may
- * depend on other things than messages, such as a signal that Python handles. */
-#define CONDITION_INTERVAL (50 * G_TIME_SPAN_MILLISECOND)
 
 /**
  * GMsgRouter:
@@ -120,8 +114,7 @@ struct _GMsgRouter
   _Atomic guint64 max_message_size; /* bytes */
 
   /* Router's thread only, or under the last reference */
-  GMsgTable    *table;   /* (owned) (nullable): of the run, if there is one */
-  GMsgSource   *source;  /* (owned) (nullable): of the run */
+  GMsgRun      *run;     /* (owned) (nullable): while the router runs */
   guint64       last_id;
 };
 
@@ -157,35 +150,28 @@ gmsg_router_constructed (GObject *object)
     self->context = g_main_context_ref_thread_default ();
 }
 
-/* Takes the run away from the router, so that whatever runs while it is ended finds
- * the router stopped. */
-static GMsgTable *
-steal_run (GMsgRouter  *self,
-           GMsgSource **source)
+/* Takes the run away from the router, so that whatever runs while it is ended finds the router
+ * stopped. */
+static GMsgRun *
+steal_run (GMsgRouter *self)
 {
-  GMsgTable *table = g_steal_pointer (&self->table);
   GThread *thread = g_atomic_pointer_get (&self->thread);
 
-  *source = g_steal_pointer (&self->source);
   g_atomic_int_set (&self->running, FALSE);
   g_atomic_int_set (&self->n_pipes, 0);
   g_atomic_pointer_set (&self->thread, NULL);
   g_thread_unref (thread);
 
-  return table;
+  return g_steal_pointer (&self->run);
 }
 
 static void
 end_run (GMsgRouter *self)
 {
   gboolean had_pipes = self->n_pipes > 0;
-  g_autoptr (GMsgTable) table = NULL;
-  GMsgSource *source = NULL;
+  g_autoptr (GMsgRun) run = steal_run (self);
 
-  table = steal_run (self, &source);
-  gmsg_source_destroy (source);
-  gmsg_source_free (source);
-  gmsg_table_close (table);
+  gmsg_run_end (run);
 
   if (had_pipes)
     g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_PIPES]);
@@ -193,16 +179,13 @@ end_run (GMsgRouter *self)
   g_debug ("router %p: stopped", self);
 }
 
-/* The sources stay, and hold the table: whoever iterates the context next ends the run. */
+/* The thread that iterates the context ends the run. */
 static void
 abandon_run (GMsgRouter *self)
 {
-  g_autoptr (GMsgTable) table = NULL;
-  GMsgSource *source = NULL;
+  g_autoptr (GMsgRun) run = steal_run (self);
 
-  table = steal_run (self, &source);
-  gmsg_source_free (source);
-  gmsg_table_abandon (table);
+  gmsg_run_abandon (run);
   g_main_context_wakeup (self->context);
 }
 
@@ -226,7 +209,7 @@ gmsg_router_finalize (GObject *object)
   GMsgRouter *self = GMSG_ROUTER (object);
 
   if (!gmsg_fork_happened ())
-    gmsg_table_unref_context (g_steal_pointer (&self->context));
+    gmsg_run_unref_context (g_steal_pointer (&self->context));
 
   G_OBJECT_CLASS (gmsg_router_parent_class)->finalize (object);
 }
@@ -531,6 +514,17 @@ gmsg_router_get_n_pipes (GMsgRouter *self)
   return (guint) g_atomic_int_get (&self->n_pipes);
 }
 
+static GMsgRunSettings
+get_settings (GMsgRouter *self)
+{
+  return (GMsgRunSettings) {
+    .priority = gmsg_router_get_priority (self),
+    .budget = gmsg_router_get_budget (self),
+    .max_latency = gmsg_router_get_max_latency (self),
+    .max_message_size = gmsg_router_get_max_message_size (self),
+  };
+}
+
 static gboolean
 in_own_thread (GMsgRouter *self)
 {
@@ -546,7 +540,7 @@ in_other_thread (GMsgRouter *self)
   return thread != NULL && thread != g_thread_self ();
 }
 
-/* For setters, which have no way to return an error. */
+/* Speaks for setters, which have no way to return an error. */
 static gboolean
 warn_of_wrong_thread (GMsgRouter *self,
                       const char *method)
@@ -558,6 +552,16 @@ warn_of_wrong_thread (GMsgRouter *self,
              "nothing",
              method);
   return TRUE;
+}
+
+/* Passes a setting that has changed on to the run, if there is one. */
+static void
+configure_run (GMsgRouter *self)
+{
+  const GMsgRunSettings settings = get_settings (self);
+
+  if (in_own_thread (self))
+    gmsg_run_configure (self->run, &settings);
 }
 
 /**
@@ -603,12 +607,7 @@ gmsg_router_set_priority (GMsgRouter *self,
     return;
 
   g_atomic_int_set (&self->priority, priority);
-  if (in_own_thread (self))
-    {
-      g_atomic_int_set (&self->table->channel->priority, priority);
-      gmsg_source_set_priority (self->source, priority);
-    }
-
+  configure_run (self);
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_PRIORITY]);
 }
 
@@ -653,9 +652,7 @@ gmsg_router_set_budget (GMsgRouter *self,
     return;
 
   g_atomic_int_set (&self->budget, budget);
-  if (in_own_thread (self))
-    g_atomic_int_set (&self->table->channel->budget, budget);
-
+  configure_run (self);
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_BUDGET]);
 }
 
@@ -700,9 +697,7 @@ gmsg_router_set_max_latency (GMsgRouter *self,
     return;
 
   g_atomic_int_set (&self->max_latency, max_latency);
-  if (in_own_thread (self))
-    g_atomic_int_set (&self->table->channel->max_latency, max_latency);
-
+  configure_run (self);
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_MAX_LATENCY]);
 }
 
@@ -748,17 +743,11 @@ gmsg_router_set_max_message_size (GMsgRouter *self,
     return;
 
   self->max_message_size = max_message_size;
-  if (in_own_thread (self))
-    {
-      g_mutex_lock (&self->table->channel->lock);
-      self->table->channel->max_message_size = max_message_size;
-      g_mutex_unlock (&self->table->channel->lock);
-    }
-
+  configure_run (self);
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_MAX_MESSAGE_SIZE]);
 }
 
-/* What every call on a running router checks first. By the thread alone: where it is this
+/* Every call on a running router checks this first. The thread alone decides: if it is this
  * one, no other touches the run. */
 static gboolean
 check_running (GMsgRouter  *self,
@@ -771,7 +760,8 @@ check_running (GMsgRouter  *self,
   if (in_other_thread (self))
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_WRONG_THREAD,
-                   "%s() must be called in the router's thread, was called in another",
+                   "%s() was called in another thread than the router's; call it in the one "
+                   "that called start()",
                    method);
       return FALSE;
     }
@@ -779,7 +769,7 @@ check_running (GMsgRouter  *self,
   if (!in_own_thread (self))
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING,
-                   "%s() needs a running router, and this one does not run",
+                   "%s() needs a running router, and this one does not run; call start() first",
                    method);
       return FALSE;
     }
@@ -787,39 +777,30 @@ check_running (GMsgRouter  *self,
   return TRUE;
 }
 
-/* In the thread that has acquired the context. */
+/* Runs in the thread that has acquired the context. */
 static gboolean
 start_run (GMsgRouter  *self,
            GError     **error)
 {
-  g_autoptr (GMsgChannel) channel = NULL;
+  const GMsgRunSettings settings = get_settings (self);
 
-  /* Whoever runs the router in another thread can't iterate the context just now, but
-   * it is that thread's all the same. */
+  /* A thread that runs the router can't iterate the context just now, but the router is that
+   * thread's all the same. */
   if (in_other_thread (self))
     {
       g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_WRONG_THREAD,
-                           "start() was called in another thread than that in which the "
-                           "router runs already");
+                           "The router runs already, in another thread; stop() it there first");
       return FALSE;
     }
 
   if (in_own_thread (self))
     {
       g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED,
-                           "start() needs a router that does not run, and this one does");
+                           "The router runs already; stop() it before it is started again");
       return FALSE;
     }
 
-  channel = gmsg_channel_new (self->context, g_thread_self ());
-  channel->max_message_size = self->max_message_size;
-  channel->priority = gmsg_router_get_priority (self);
-  channel->budget = gmsg_router_get_budget (self);
-  channel->max_latency = gmsg_router_get_max_latency (self);
-
-  self->table = gmsg_table_new (channel);
-  self->source = gmsg_source_attach (&gmsg_table_source_funcs, self->table, self->context,
-                                     channel->priority, "[gmsgrouter] router");
+  self->run = gmsg_run_start (self->context, &settings);
   g_atomic_int_set (&self->running, TRUE);
   g_atomic_pointer_set (&self->thread, g_thread_ref (g_thread_self ()));
 
@@ -862,8 +843,8 @@ gmsg_router_start (GMsgRouter  *self,
   if (!g_main_context_acquire (self->context))
     {
       g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_WRONG_THREAD,
-                           "start() must be called in the thread that iterates the "
-                           "router's main context, and another one does");
+                           "start() must be called in the thread that iterates the router's "
+                           "main context, and another one does now");
       return FALSE;
     }
 
@@ -926,19 +907,14 @@ open_pipe (GMsgRouter    *self,
            GMsgOverflow   overflow,
            GMsgReceiver **receiver)
 {
-  g_autoptr (GMsgPipe) pipe = NULL;
-  GMsgSender *sender;
-
-  pipe = gmsg_pipe_new (self->table->channel, ++self->last_id, capacity, overflow);
-  sender = gmsg_sender_new (pipe);
-  *receiver = gmsg_receiver_new (pipe);
-  gmsg_table_add (self->table, *receiver);
+  guint64 id = ++self->last_id;
+  GMsgSender *sender = gmsg_run_open_pipe (self->run, id, capacity, overflow, receiver);
 
   g_atomic_int_inc (&self->n_pipes);
 
   g_object_ref (self);
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_PIPES]);
-  g_debug ("router %p: opened pipe #%" G_GUINT64_FORMAT ", capacity %u", self, pipe->id, capacity);
+  g_debug ("router %p: opened pipe #%" G_GUINT64_FORMAT ", capacity %u", self, id, capacity);
   g_object_unref (self);
 
   return sender;
@@ -1023,15 +999,17 @@ gmsg_router_pipe_bounded (GMsgRouter    *self,
   if (capacity == 0)
     {
       g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
-                           "Expected a capacity of at least 1, found 0");
+                           "pipe_bounded() needs a capacity of at least 1, and was given 0; for "
+                           "a pipe without bounds call pipe()");
       return NULL;
     }
 
   if ((guint) overflow > GMSG_OVERFLOW_DROP_OLDEST)
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
-                   "Expected an overflow policy from %d to %d, found %d",
-                   GMSG_OVERFLOW_BLOCK, GMSG_OVERFLOW_DROP_OLDEST, (int) overflow);
+                   "pipe_bounded() was given %d as overflow policy; use one of GMsgOverflow, "
+                   "from %d to %d",
+                   (int) overflow, GMSG_OVERFLOW_BLOCK, GMSG_OVERFLOW_DROP_OLDEST);
       return NULL;
     }
 
@@ -1070,7 +1048,7 @@ gmsg_router_close_pipe (GMsgRouter    *self,
                         GMsgReceiver  *receiver,
                         GError       **error)
 {
-  g_autoptr (GMsgTable) table = NULL;
+  g_autoptr (GMsgRun) run = NULL;
 
   g_return_val_if_fail (GMSG_IS_ROUTER (self), FALSE);
   g_return_val_if_fail (GMSG_IS_RECEIVER (receiver), FALSE);
@@ -1079,82 +1057,25 @@ gmsg_router_close_pipe (GMsgRouter    *self,
   if (!check_running (self, "close_pipe", error))
     return FALSE;
 
-  if (!gmsg_table_contains (self->table, receiver))
+  if (!gmsg_run_contains (self->run, receiver))
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_UNKNOWN_RECEIVER,
-                   "close_pipe() needs a receiver with an open pipe of this router, and that "
-                   "of pipe #%" G_GUINT64_FORMAT " has none",
+                   "close_pipe() needs a receiver whose pipe is open and of this router; that "
+                   "of pipe #%" G_GUINT64_FORMAT " was closed, or is another router's",
                    gmsg_receiver_get_id (receiver));
       return FALSE;
     }
 
-  /* Handlers run in gmsg_table_remove(), which may stop the router and drop it. */
+  /* Handlers run in gmsg_run_close_pipe(), which may stop the router and drop it. */
   g_object_ref (self);
   g_object_ref (receiver);
-  table = gmsg_table_ref (self->table);
+  run = gmsg_run_ref (self->run);
   g_atomic_int_add (&self->n_pipes, -1);
-  gmsg_table_remove (table, receiver);
+  gmsg_run_close_pipe (run, receiver);
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_PIPES]);
   g_debug ("router %p: closed pipe #%" G_GUINT64_FORMAT, self, gmsg_receiver_get_id (receiver));
   g_object_unref (receiver);
   g_object_unref (self);
-
-  return TRUE;
-}
-
-/* Routes in @table until @condition holds, or @deadline (monotonic µs) has passed. */
-static gboolean
-route_table_until (GMsgRouter         *self,
-                   GMsgTable          *table,
-                   gint64              timeout_usec,
-                   GMsgConditionFunc   condition,
-                   gpointer            user_data,
-                   GError            **error)
-{
-  gint64 start = g_get_monotonic_time ();
-  gint64 deadline = timeout_usec < 0 || timeout_usec > G_MAXINT64 - start
-                      ? G_MAXINT64
-                      : start + timeout_usec;
-  gboolean expired = FALSE;
-  guint64 limit = G_MAXUINT64;
-
-  while (!condition (user_data))
-    {
-      g_autoptr (GMsgReceiver) held = NULL;
-      gint64 left;
-
-      /* The condition, or a handler, may have stopped the router. */
-      if (self->table != table)
-        {
-          g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING,
-                               "route_until() needs a running router, and this one was "
-                               "stopped before the condition was true");
-          return FALSE;
-        }
-
-      left = deadline - g_get_monotonic_time ();
-      if (left <= 0 && !expired)
-        {
-          /* What is queued by now is still routed, and no more: a flood ends here. */
-          expired = TRUE;
-          limit = gmsg_channel_get_n_pushed (table->channel);
-        }
-
-      if (gmsg_channel_get_n_taken (table->channel) < limit && gmsg_table_route_next (table, &held))
-        continue;
-
-      if (expired)
-        {
-          g_set_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT,
-                       "route_until() expected its condition to be true within "
-                       "%" G_GINT64_FORMAT " µs, and it was not",
-                       timeout_usec);
-          return FALSE;
-        }
-
-      gmsg_table_tell_discards (table);
-      gmsg_channel_wait (table->channel, MIN (left, CONDITION_INTERVAL));
-    }
 
   return TRUE;
 }
@@ -1196,8 +1117,7 @@ gmsg_router_route_until (GMsgRouter         *self,
                          GError            **error)
 {
   g_autoptr (GMsgRouter) owned = NULL;
-  g_autoptr (GMsgTable) table = NULL;
-  gboolean success;
+  g_autoptr (GMsgRun) run = NULL;
 
   g_return_val_if_fail (GMSG_IS_ROUTER (self), FALSE);
   g_return_val_if_fail (condition != NULL, FALSE);
@@ -1207,14 +1127,9 @@ gmsg_router_route_until (GMsgRouter         *self,
     return FALSE;
 
   owned = g_object_ref (self);
-  table = gmsg_table_ref (self->table);
-  g_atomic_int_set (&table->manual, TRUE);
-  gmsg_channel_free_kept (table->channel);
+  run = gmsg_run_ref (self->run);
 
-  success = route_table_until (self, table, timeout_usec, condition, user_data, error);
-  gmsg_table_tell_discards (table);
-
-  return success;
+  return gmsg_run_route_until (run, timeout_usec, condition, user_data, error);
 }
 
 /**
@@ -1255,7 +1170,7 @@ gmsg_router_listen (GMsgRouter  *self,
   g_return_val_if_fail (address != NULL, FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
-  return gmsg_server_check_address (address, error) &&
+  return gmsg_run_check_address (address, error) &&
          check_running (self, "listen", error) &&
-         gmsg_server_listen (self->table->channel, address, error);
+         gmsg_run_listen (self->run, address, error);
 }

@@ -6,10 +6,11 @@
 
 #pragma once
 
-#include "gmsgpipe-private.h"
+#include "gmsgendpoint-private.h"
 
 G_BEGIN_DECLS
 
-GMsgSender *gmsg_sender_new (GMsgPipe *pipe);
+GMsgSender *gmsg_sender_new (GMsgPipe     *pipe,
+                             GMsgEndpoint *endpoint);
 
 G_END_DECLS

@@ -8,8 +8,6 @@
 
 #include "gmsgaddress-private.h"
 #include "gmsgfork-private.h"
-#include "gmsgremote-private.h"
-#include "gmsgserver-private.h"
 
 /**
  * GMsgSender:
@@ -57,9 +55,11 @@
  */
 struct _GMsgSender
 {
-  GObject   parent_instance;
+  GObject       parent_instance;
 
-  GMsgPipe *pipe; /* (owned) (nullable); immutable: NULL if made without a router */
+  GMsgPipe     *pipe;     /* (owned) (nullable); immutable: NULL if made without a router */
+  GMsgEndpoint *endpoint; /* (owned) (nullable); immutable: of the run, for handing the sender
+                           * over; NULL if the router is in another process */
 };
 
 typedef enum
@@ -98,7 +98,10 @@ gmsg_sender_finalize (GObject *object)
   GMsgSender *self = GMSG_SENDER (object);
 
   if (!gmsg_fork_happened ())
-    g_clear_pointer (&self->pipe, gmsg_pipe_unref);
+    {
+      g_clear_pointer (&self->pipe, gmsg_pipe_unref);
+      g_clear_pointer (&self->endpoint, gmsg_endpoint_unref);
+    }
 
   G_OBJECT_CLASS (gmsg_sender_parent_class)->finalize (object);
 }
@@ -173,12 +176,22 @@ gmsg_sender_init (GMsgSender *self)
 }
 
 GMsgSender *
-gmsg_sender_new (GMsgPipe *pipe)
+gmsg_sender_new (GMsgPipe     *pipe,
+                 GMsgEndpoint *endpoint)
 {
   GMsgSender *self = g_object_new (GMSG_TYPE_SENDER, NULL);
 
   self->pipe = gmsg_pipe_ref (pipe);
+  self->endpoint = gmsg_endpoint_ref (endpoint);
   return self;
+}
+
+/* Carries out, in this thread, a cancellation that came from a router in another process. */
+static void
+look_for_cancellation (GMsgSender *self)
+{
+  if (self->endpoint == NULL)
+    gmsg_pipe_cancel_wanted (self->pipe);
 }
 
 /* A binding can construct a sender without a router. */
@@ -191,14 +204,13 @@ check_pipe (GMsgSender  *self,
 
   if (self->pipe != NULL)
     {
-      if (self->pipe->remote)
-        gmsg_pipe_cancel_wanted (self->pipe);
+      look_for_cancellation (self);
       return TRUE;
     }
 
   g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
-                       "Expected a sender from gmsg_router_pipe(), found one that was "
-                       "constructed by hand and has no pipe");
+                       "This sender was constructed by hand and has no pipe; use one that "
+                       "pipe() has returned");
   return FALSE;
 }
 
@@ -235,6 +247,7 @@ gmsg_sender_new_for_address (const char  *address,
                              GError     **error)
 {
   g_autoptr (GMsgSender) self = NULL;
+  const GMsgTransport *transport;
 
   g_return_val_if_fail (address != NULL, NULL);
   g_return_val_if_fail (error == NULL || *error == NULL, NULL);
@@ -244,7 +257,11 @@ gmsg_sender_new_for_address (const char  *address,
     return NULL;
   gmsg_fork_watch ();
 
-  self->pipe = gmsg_remote_open (address, error);
+  transport = gmsg_transport_find (address, error);
+  if (transport == NULL)
+    return NULL;
+
+  self->pipe = transport->open (address, error);
   if (self->pipe == NULL)
     return NULL;
 
@@ -280,8 +297,8 @@ gmsg_sender_new_from_environment (GError **error)
   if (address == NULL)
     {
       g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_INVALID_ADDRESS,
-                           "Expected an address in the environment variable "
-                           GMSG_ADDRESS_VARIABLE ", found none");
+                           "The environment variable " GMSG_ADDRESS_VARIABLE " is not set; start "
+                           "this program with gmsg_sender_spawn(), or give it an address");
       return NULL;
     }
 
@@ -414,7 +431,7 @@ gmsg_sender_stop (GMsgSender  *self,
   if (!check_pipe (self, error) || !gmsg_pipe_stop (self->pipe, error))
     return FALSE;
 
-  return !self->pipe->remote || gmsg_pipe_wait_flushed (self->pipe, error);
+  return self->endpoint != NULL || gmsg_pipe_wait_flushed (self->pipe, error);
 }
 
 /**
@@ -433,18 +450,13 @@ gmsg_sender_stop (GMsgSender  *self,
 GMsgSenderState
 gmsg_sender_get_state (GMsgSender *self)
 {
-  g_autoptr (GMutexLocker) locker = NULL;
-
   g_return_val_if_fail (GMSG_IS_SENDER (self), GMSG_SENDER_STATE_STOPPED);
 
   if (self->pipe == NULL || gmsg_fork_happened ())
     return GMSG_SENDER_STATE_STOPPED;
 
-  if (self->pipe->remote)
-    gmsg_pipe_cancel_wanted (self->pipe);
-
-  locker = g_mutex_locker_new (&self->pipe->channel->lock);
-  return self->pipe->sender_state;
+  look_for_cancellation (self);
+  return gmsg_pipe_get_sender_state (self->pipe);
 }
 
 /**
@@ -464,7 +476,7 @@ gmsg_sender_get_id (GMsgSender *self)
 {
   g_return_val_if_fail (GMSG_IS_SENDER (self), 0);
 
-  return self->pipe != NULL ? self->pipe->id : 0;
+  return self->pipe != NULL ? gmsg_pipe_get_id (self->pipe) : 0;
 }
 
 /**
@@ -496,8 +508,7 @@ gmsg_sender_get_cancellable (GMsgSender *self)
     {
       GCancellable *cancellable = gmsg_pipe_get_cancellable (self->pipe);
 
-      if (self->pipe->remote)
-        gmsg_pipe_cancel_wanted (self->pipe);
+      look_for_cancellation (self);
       return cancellable;
     }
 
@@ -511,6 +522,14 @@ gmsg_sender_get_cancellable (GMsgSender *self)
     }
 
   return detached;
+}
+
+/* In a worker's process there is no endpoint, and the pipe refuses to be handed over. */
+static gboolean
+check_can_export (GMsgSender  *self,
+                  GError     **error)
+{
+  return self->endpoint != NULL || gmsg_pipe_export (self->pipe, error);
 }
 
 /**
@@ -549,7 +568,10 @@ gmsg_sender_dup_address (GMsgSender  *self,
   g_return_val_if_fail (GMSG_IS_SENDER (self), NULL);
   g_return_val_if_fail (error == NULL || *error == NULL, NULL);
 
-  return check_pipe (self, error) ? gmsg_server_export (self->pipe, error) : NULL;
+  if (!check_pipe (self, error) || !check_can_export (self, error))
+    return NULL;
+
+  return gmsg_endpoint_export (self->endpoint, self->pipe, error);
 }
 
 /**
@@ -601,9 +623,12 @@ gmsg_sender_spawn (GMsgSender           *self,
   if (argv[0] == NULL)
     {
       g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
-                           "Expected a program to spawn, found no arguments");
+                           "spawn() was given no arguments; the first must be the program");
       return NULL;
     }
 
-  return check_pipe (self, error) ? gmsg_server_spawn (self->pipe, launcher, argv, error) : NULL;
+  if (!check_pipe (self, error) || !check_can_export (self, error))
+    return NULL;
+
+  return gmsg_endpoint_spawn (self->endpoint, self->pipe, launcher, argv, error);
 }

@@ -539,14 +539,98 @@ test_p13_discarded (Fixture       *fixture,
   assert_warning ("discarding 3 messages from closed pipe #1");
   assert_no_warning ();
 
-  /* One line per dispatch. */
+  /* More comes with its sum, when it has waited, and when no more can come. */
   send_range (sender, 3, 1);
-  iterate_all (fixture->context);
-  assert_warning ("discarding message from closed pipe #1");
+  assert_discarded (fixture->context, 1, 1);
   send_range (sender, 4, 1000);
-  iterate_all (fixture->context);
-  assert_warning ("discarding 1000 messages from closed pipe #1");
+  gmsg_sender_stop (sender, NULL);
+  assert_discarded (fixture->context, 1, 1000);
   record_assert_range (record, 0, 0);
+}
+
+/* Counts the lines that tell of discarded messages, and the messages. */
+static void
+take_discard_lines (guint   *n_lines,
+                    guint64 *n_messages)
+{
+  char *warning;
+
+  while ((warning = take_warning ()) != NULL)
+    {
+      guint64 n = g_ascii_strtoull (warning + strlen ("discarding "), NULL, 10);
+
+      g_assert_true (g_str_has_prefix (warning, "discarding "));
+      *n_messages += MAX (n, 1);
+      (*n_lines)++;
+      g_free (warning);
+    }
+}
+
+/* However much is discarded: a line a second and pipe, and ten a second and router. */
+static void
+test_p13_discarded_flood (Fixture       *fixture,
+                          gconstpointer  data)
+{
+  const guint n_pipes = GPOINTER_TO_UINT (data);
+  g_autoptr (GPtrArray) senders = g_ptr_array_new_with_free_func (g_object_unref);
+  gint64 start = g_get_monotonic_time ();
+  guint64 n_sent = 0, n_told = 0;
+  guint n_lines = 0;
+  gint64 n_seconds;
+
+  for (guint i = 0; i < n_pipes; i++)
+    {
+      g_autoptr (Record) record = NULL;
+
+      g_ptr_array_add (senders, start_pipe (fixture, &record));
+      close_pipe (fixture, record);
+    }
+
+  while (g_get_monotonic_time () < start + G_TIME_SPAN_SECOND * 5 / 2)
+    {
+      for (guint i = 0; i < n_pipes; i++)
+        send_value (g_ptr_array_index (senders, i), 0);
+      n_sent += n_pipes;
+      iterate_all (fixture->context);
+    }
+
+  n_seconds = (g_get_monotonic_time () - start) / G_TIME_SPAN_SECOND + 1;
+  take_discard_lines (&n_lines, &n_told);
+  g_assert_cmpuint (n_lines, >=, 2);
+  g_assert_cmpuint (n_lines, <=, MIN (n_pipes, 10) * n_seconds);
+
+  /* The rest comes when nothing more can. */
+  g_ptr_array_set_size (senders, 0);
+  iterate_until (fixture->context,
+                 (take_discard_lines (&n_lines, &n_told), n_told >= n_sent));
+  g_assert_cmpuint (n_told, ==, n_sent);
+}
+
+/* What has not been told yet is told when the run ends. */
+static void
+test_p13_discarded_at_the_end (Fixture       *fixture,
+                               gconstpointer  data)
+{
+  g_autoptr (GError) error = NULL;
+  guint64 n_told = 0;
+  guint n_lines = 0;
+
+  for (guint i = 0; i < 30; i++)
+    {
+      g_autoptr (Record) record = NULL;
+      g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+
+      close_pipe (fixture, record);
+      send_range (sender, 0, 2);
+      iterate_all (fixture->context);
+    }
+  take_discard_lines (&n_lines, &n_told);
+  g_assert_cmpuint (n_lines, >=, 10);
+
+  gmsg_router_stop (fixture->router, &error);
+  g_assert_no_error (error);
+  take_discard_lines (&n_lines, &n_told);
+  g_assert_cmpuint (n_told, ==, 60);
 }
 
 /* A budget of 0 is for one message that is delivered. */
@@ -758,6 +842,11 @@ main (int    argc,
   fixture_test ("/delivery/p12/handler-drops-router", test_p12_handler_drops_router);
   fixture_test ("/delivery/p13/discarded", test_p13_discarded);
   fixture_test ("/delivery/p13/discarded-without-budget", test_p13_discarded_without_budget);
+  fixture_test_with ("/delivery/p13/discarded-flood/one", GUINT_TO_POINTER (1),
+                     test_p13_discarded_flood);
+  fixture_test_with ("/delivery/p13/discarded-flood/many", GUINT_TO_POINTER (40),
+                     test_p13_discarded_flood);
+  fixture_test ("/delivery/p13/discarded-at-the-end", test_p13_discarded_at_the_end);
   fixture_test ("/delivery/p13/after-router-stopped", test_p13_after_router_stopped);
   fixture_test ("/delivery/p13/told-at-stop", test_p13_told_at_stop);
   fixture_test ("/delivery/p14/other-handlers-still-run", test_p14_other_handlers_still_run);

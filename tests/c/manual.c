@@ -981,6 +981,8 @@ test_discards (Fixture       *fixture,
 
   send_value (sender, 5);
   route_all (fixture);
+  gmsg_sender_stop (sender, NULL);
+  route_all (fixture);
   assert_warning ("discarding message from closed pipe #1");
   route_all (fixture);
   assert_no_warning ();

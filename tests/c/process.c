@@ -1182,7 +1182,7 @@ test_never_opened (Fixture       *fixture,
   wait_until ((g_clear_error (&error),
                sender = gmsg_sender_new_for_address (address, &error)) == NULL);
   g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
-  assert_refusal ("refusing a connection: *wrong, used or late*");
+  assert_refusal ("refusing a connection: *unknown, already used or expired*");
 }
 
 /* Promise 20: once, and with the secret. */
@@ -1203,14 +1203,14 @@ test_used_twice (Fixture       *fixture,
   wrong[strlen (wrong) - 1] = wrong[strlen (wrong) - 1] == '0' ? '1' : '0';
   g_assert_null (gmsg_sender_new_for_address (wrong, &error));
   g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
-  g_assert_nonnull (strstr (error->message, "wrong, used or late"));
+  g_assert_nonnull (strstr (error->message, "unknown, already used or expired"));
   g_clear_error (&error);
-  assert_refusal ("refusing a connection: *wrong, used or late*");
+  assert_refusal ("refusing a connection: *unknown, already used or expired*");
 
   g_string_replace (other_pipe, "pipe=1", "pipe=2", 1);
   g_assert_null (gmsg_sender_new_for_address (other_pipe->str, &error));
   assert_failed (&error, GMSG_ERROR_CONNECTION);
-  assert_refusal ("refusing a connection: *wrong, used or late*");
+  assert_refusal ("refusing a connection: *unknown, already used or expired*");
 
   /* That has not used it up. */
   there = gmsg_sender_new_for_address (address, &error);
@@ -1219,7 +1219,7 @@ test_used_twice (Fixture       *fixture,
     {
       g_assert_null (gmsg_sender_new_for_address (address, &error));
       assert_failed (&error, GMSG_ERROR_CONNECTION);
-      assert_refusal ("refusing a connection: *wrong, used or late*");
+      assert_refusal ("refusing a connection: *unknown, already used or expired*");
 
       if (i == 0)
         {

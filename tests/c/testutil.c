@@ -88,6 +88,43 @@ forget_warnings (void)
     g_free (message);
 }
 
+/* Returns how many messages of the pipe the warnings that were captured have counted. */
+static guint64
+take_discarded (guint64 pipe_id)
+{
+  g_autofree char *one = g_strdup_printf ("discarding message from closed pipe #%" G_GUINT64_FORMAT,
+                                          pipe_id);
+  g_autofree char *many = g_strdup_printf (" messages from closed pipe #%" G_GUINT64_FORMAT,
+                                           pipe_id);
+  guint64 n_messages = 0;
+  char *warning;
+
+  while ((warning = take_warning ()) != NULL)
+    {
+      if (g_str_equal (warning, one))
+        n_messages++;
+      else if (g_str_has_prefix (warning, "discarding ") && g_str_has_suffix (warning, many))
+        n_messages += g_ascii_strtoull (warning + strlen ("discarding "), NULL, 10);
+      else
+        g_error ("expected discarded messages of pipe #%" G_GUINT64_FORMAT ", found “%s”",
+                 pipe_id, warning);
+      g_free (warning);
+    }
+
+  return n_messages;
+}
+
+void
+assert_discarded (GMainContext *context,
+                  guint64       pipe_id,
+                  guint64       n_messages)
+{
+  guint64 n_told = 0;
+
+  iterate_until (context, (n_told += take_discarded (pipe_id)) >= n_messages);
+  g_assert_cmpuint (n_told, ==, n_messages);
+}
+
 void
 capture_refusals (void)
 {
@@ -99,7 +136,8 @@ assert_refusal (const char *pattern)
 {
   g_autofree char *message = NULL;
 
-  wait_until ((message = capture_take (&refusals)) != NULL);
+  iterate_until (g_main_context_get_thread_default (),
+                 (message = capture_take (&refusals)) != NULL);
   if (!g_pattern_match_simple (pattern, message))
     g_error ("expected the message “%s”, found “%s”", pattern, message);
 }

@@ -40,12 +40,18 @@ void      assert_no_warning       (void);
 char     *take_warning            (void);
 void      forget_warnings         (void);
 
+/* Iterates the context until the log has told that @n_messages were discarded from a closed
+ * pipe, in however many lines, and asserts that nothing else was told. */
+void      assert_discarded        (GMainContext *context,
+                                   guint64       pipe_id,
+                                   guint64       n_messages);
+
 /* Asserts that a call failed with @code and says why, and forgets it. */
 void      assert_failed           (GError      **error,
                                    GMsgError     code);
 
 /* What the library refuses is logged as messages. A program that calls the first of these
- * captures them, from every thread; assert_refusal() waits for the next. */
+ * captures them; assert_refusal() iterates the context until the next has come. */
 void      capture_refusals        (void);
 void      assert_refusal          (const char   *pattern);
 void      assert_no_refusal       (void);

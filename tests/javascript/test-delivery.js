@@ -120,6 +120,7 @@ test('/router/p13/messages-of-a-closed-pipe', () => {
     drain();
     expectWarnings(/\bdiscarding 3 messages from closed pipe #7\b/);
     assert(sender.send(number(3)));
+    sender.stop();
     drain();
     expectWarnings(/\bdiscarding message from closed pipe #7\b/);
 

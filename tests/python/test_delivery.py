@@ -237,9 +237,9 @@ class DeliveryTest(TestCase):
 
         self.assertTrue(sender.send(number(3)))
         drain(self.context)
-        self.expect_warnings(r'\bdiscarding message from closed pipe #7\b')
         sender.stop()
         drain(self.context)
+        self.expect_warnings(r'\bdiscarding message from closed pipe #7\b')
         self.assertEqual(events, [])
 
     def test_p13_messages_of_a_closed_pipe_of_each_kind(self):
@@ -259,6 +259,7 @@ class DeliveryTest(TestCase):
                     sender.send(number(value))
                 router.close_pipe(receiver)
                 sender.send(number(3))
+                sender.stop()
                 drain(self.context)
                 self.assertEqual(self.take_warned_messages('discarding'), 4)
 

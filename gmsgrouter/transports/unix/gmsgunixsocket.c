@@ -18,21 +18,10 @@ gmsg_unix_socket_parse_address (const char  *string,
                                 GError     **error)
 {
   static const char * const options[] = { "path", "pipe", "secret", NULL };
-  g_autoptr (GMsgAddress) address = NULL;
-  const char *colon = strchr (string, ':');
+  g_autoptr (GMsgAddress) address = gmsg_address_new (string, error);
   const char *path;
   gboolean has_id, has_secret;
 
-  if (colon != NULL && colon != string && !g_str_has_prefix (string, "unix:"))
-    {
-      g_autofree char *scheme = g_utf8_make_valid (string, MIN (colon - string, 32));
-
-      g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
-                   "No transport has the scheme “%s” of the address; use “unix”", scheme);
-      return NULL;
-    }
-
-  address = gmsg_address_new (string, error);
   if (address == NULL)
     return NULL;
 

@@ -1,0 +1,44 @@
+/* gmsgendpoint-private.h: a run's way out of its process
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include "gmsgpipe-private.h"
+#include "gmsgreport-private.h"
+#include "gmsgtransport-private.h"
+
+G_BEGIN_DECLS
+
+/* The core's half of an endpoint; the transport's half is in gmsgtransport-private.h. */
+
+gboolean      gmsg_endpoint_check_address (const char           *address,
+                                           GError              **error);
+
+/* Any thread */
+GMsgEndpoint *gmsg_endpoint_new           (GMsgReport           *report,
+                                           const GMsgLimits     *limits);
+GMsgEndpoint *gmsg_endpoint_ref           (GMsgEndpoint         *self);
+void          gmsg_endpoint_unref         (GMsgEndpoint         *self);
+void          gmsg_endpoint_set_limits    (GMsgEndpoint         *self,
+                                           const GMsgLimits     *limits);
+gboolean      gmsg_endpoint_listen        (GMsgEndpoint         *self,
+                                           const char           *address,
+                                           GError              **error);
+char         *gmsg_endpoint_export        (GMsgEndpoint         *self,
+                                           GMsgPipe             *pipe,
+                                           GError              **error);
+GSubprocess  *gmsg_endpoint_spawn         (GMsgEndpoint         *self,
+                                           GMsgPipe             *pipe,
+                                           GSubprocessLauncher  *launcher,
+                                           const char * const   *argv,
+                                           GError              **error);
+
+/* Ends the I/O thread, if there is one, and waits for that; the thread that ends the run */
+void          gmsg_endpoint_end           (GMsgEndpoint         *self);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgEndpoint, gmsg_endpoint_unref)
+
+G_END_DECLS

@@ -1,0 +1,456 @@
+/* gmsgendpoint.c: a run's way out of its process
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "gmsgendpoint-private.h"
+
+#include "gmsgaddress-private.h"
+#include "gmsglink-private.h"
+#include "gmsgprocess-private.h"
+#include "gmsgthread-private.h"
+
+/* Each run has an endpoint. It starts nothing until the first address is needed; then it has
+ * one server, of one transport, and one I/O thread, in which the transport reads and writes,
+ * and spawned processes are watched.
+ *
+ * The senders hold the endpoint, because any of them may be handed over at any time in any
+ * thread; when the run has ended, that fails. */
+struct _GMsgEndpoint
+{
+  gatomicrefcount      ref_count;
+  GMsgReport          *report;           /* (owned); immutable */
+  GAsyncQueue         *touched;          /* (owned) (element-type GMsgLink); immutable: for
+                                          * the I/O thread to update */
+  _Atomic guint64      max_message_size; /* atomic: bytes */
+  gboolean             ending;           /* atomic: the I/O thread is to end */
+
+  GMutex               lock;
+  const GMsgTransport *transport;        /* (nullable); lock; immutable once set */
+  GMsgServer          *server;           /* (owned) (nullable); lock; the I/O thread closes it */
+  GMainContext        *context;          /* (owned) (nullable); lock; immutable once set */
+  GThread             *thread;           /* (owned) (nullable); lock */
+  GHashTable          *links;            /* (owned) (element-type guint64 GMsgLink); lock: by
+                                          * pipe, until the worker's side has ended */
+  gboolean             ended;            /* lock: nothing starts any more */
+
+  GMsgProcesses       *processes;        /* (owned) (nullable); I/O thread only */
+};
+
+GMsgEndpoint *
+gmsg_endpoint_new (GMsgReport       *report,
+                   const GMsgLimits *limits)
+{
+  GMsgEndpoint *self = g_new0 (GMsgEndpoint, 1);
+
+  g_atomic_ref_count_init (&self->ref_count);
+  self->report = gmsg_report_ref (report);
+  self->touched = g_async_queue_new_full ((GDestroyNotify) gmsg_link_unref);
+  g_mutex_init (&self->lock);
+  self->links = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free,
+                                       (GDestroyNotify) gmsg_link_unref);
+  gmsg_endpoint_set_limits (self, limits);
+
+  return self;
+}
+
+GMsgEndpoint *
+gmsg_endpoint_ref (GMsgEndpoint *self)
+{
+  g_atomic_ref_count_inc (&self->ref_count);
+  return self;
+}
+
+/* May drop the last reference on any thread, such as that of a sender. */
+void
+gmsg_endpoint_unref (GMsgEndpoint *self)
+{
+  if (!g_atomic_ref_count_dec (&self->ref_count))
+    return;
+
+  g_assert (self->server == NULL);
+
+  g_hash_table_unref (self->links);
+  g_async_queue_unref (self->touched);
+  g_clear_pointer (&self->context, g_main_context_unref);
+  g_mutex_clear (&self->lock);
+  gmsg_report_unref (self->report);
+  g_free (self);
+}
+
+GMainContext *
+gmsg_endpoint_get_context (GMsgEndpoint *self)
+{
+  return self->context;
+}
+
+void
+gmsg_endpoint_set_limits (GMsgEndpoint     *self,
+                          const GMsgLimits *limits)
+{
+  self->max_message_size = limits->max_message_size;
+}
+
+void
+gmsg_endpoint_get_limits (GMsgEndpoint *self,
+                          GMsgLimits   *limits)
+{
+  limits->max_message_size = self->max_message_size;
+}
+
+void
+gmsg_endpoint_report (GMsgEndpoint *self,
+                      char         *text)
+{
+  gmsg_report_post (self->report, text);
+}
+
+static void
+link_touched (GMsgLink *link,
+              gpointer  owner)
+{
+  GMsgEndpoint *self = owner;
+
+  g_async_queue_push (self->touched, gmsg_link_ref (link));
+  g_main_context_wakeup (self->context);
+}
+
+static void
+link_ended (GMsgLink *link,
+            gpointer  owner)
+{
+  GMsgEndpoint *self = owner;
+  guint64 id = gmsg_link_get_id (link);
+  g_autofree gpointer key = NULL;
+  gpointer stolen = NULL;
+
+  g_mutex_lock (&self->lock);
+  g_hash_table_steal_extended (self->links, &id, &key, &stolen);
+  g_mutex_unlock (&self->lock);
+
+  if (stolen != NULL)
+    gmsg_link_unref (stolen);
+}
+
+static void
+link_get_limits (gpointer    owner,
+                 GMsgLimits *limits)
+{
+  gmsg_endpoint_get_limits (owner, limits);
+}
+
+static const GMsgLinkFuncs link_funcs =
+{
+  .touched = link_touched,
+  .ended = link_ended,
+  .get_limits = link_get_limits,
+};
+
+/* Opens the link that a peer has named, once. Returns (transfer full) (nullable) the link;
+ * @peer is updated until the link ends or is disconnected. */
+GMsgLink *
+gmsg_endpoint_open_link (GMsgEndpoint  *self,
+                         guint64        pipe_id,
+                         const char    *secret,
+                         gpointer       peer,
+                         GError       **error)
+{
+  g_autoptr (GMsgLink) link = NULL;
+
+  g_mutex_lock (&self->lock);
+  link = g_hash_table_lookup (self->links, &pipe_id);
+  if (link != NULL)
+    gmsg_link_ref (link);
+  g_mutex_unlock (&self->lock);
+
+  if (link != NULL && gmsg_link_open (link, secret, peer))
+    return g_steal_pointer (&link);
+
+  /* The words are the same in all cases: they must not help to guess. */
+  g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
+                       "The address is unknown, already used or expired; get another from "
+                       "dup_address()");
+  return NULL;
+}
+
+static void
+update_touched (GMsgEndpoint *self)
+{
+  GMsgLink *link;
+
+  while ((link = g_async_queue_try_pop (self->touched)) != NULL)
+    {
+      gpointer peer = gmsg_link_update (link, self->processes);
+
+      if (peer != NULL)
+        self->transport->update (peer);
+      gmsg_link_unref (link);
+    }
+}
+
+/* The I/O thread. A link that is touched after it was looked for wakes the context, and the
+ * next iteration does not sleep. */
+static gpointer
+run_io (gpointer data)
+{
+  GMsgEndpoint *self = data;
+
+  g_main_context_push_thread_default (self->context);
+  self->processes = gmsg_processes_new ();
+
+  while (!g_atomic_int_get (&self->ending))
+    {
+      g_main_context_iteration (self->context, TRUE);
+      update_touched (self);
+    }
+
+  self->transport->close (self->server);
+  g_clear_pointer (&self->processes, gmsg_processes_free);
+  g_main_context_pop_thread_default (self->context);
+
+  return NULL;
+}
+
+static gboolean
+check_run_locked (GMsgEndpoint  *self,
+                  GError       **error)
+{
+  if (!self->ended)
+    return TRUE;
+
+  g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_CLOSED,
+                       "The router of this pipe was stopped; start it again, and open another "
+                       "pipe");
+  return FALSE;
+}
+
+/* Starts the server and the I/O thread. @address is NULL for one of the transport's choice. */
+static gboolean
+start_locked (GMsgEndpoint         *self,
+              const GMsgTransport  *transport,
+              const char           *address,
+              GError              **error)
+{
+  if (self->context == NULL)
+    self->context = gmsg_thread_new_context (error);
+  if (self->context == NULL)
+    return FALSE;
+
+  self->server = transport->listen (address, self, error);
+  if (self->server == NULL)
+    return FALSE;
+
+  self->transport = transport;
+  self->thread = gmsg_thread_start ("gmsgrouter-io", run_io, self, error);
+  if (self->thread == NULL)
+    {
+      transport->end (self->server);
+      transport->close (g_steal_pointer (&self->server));
+      return FALSE;
+    }
+
+  return TRUE;
+}
+
+/* Checks an address to listen at. */
+gboolean
+gmsg_endpoint_check_address (const char  *address,
+                             GError     **error)
+{
+  const GMsgTransport *transport = gmsg_transport_find (address, error);
+
+  return transport != NULL && transport->check (address, error);
+}
+
+/* Listens at an address of the application's choice. */
+gboolean
+gmsg_endpoint_listen (GMsgEndpoint  *self,
+                      const char    *address,
+                      GError       **error)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
+  const GMsgTransport *transport = gmsg_transport_find (address, error);
+
+  if (transport == NULL || !check_run_locked (self, error))
+    return FALSE;
+
+  if (self->server != NULL)
+    {
+      g_autofree char *name = self->transport->dup_name (self->server);
+
+      g_set_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED,
+                   "The router listens already, at “%s”; call listen() once, before the first "
+                   "address is made",
+                   name);
+      return FALSE;
+    }
+
+  return start_locked (self, transport, address, error);
+}
+
+/* The pipe has been exported. Returns (transfer full) the link, and the address at which a
+ * worker opens it. @program is that of a process to be spawned, or NULL. */
+static GMsgLink *
+add_link (GMsgEndpoint  *self,
+          GMsgPipe      *pipe,
+          const char    *program,
+          char         **address,
+          GError       **error)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
+  guint64 id = gmsg_pipe_get_id (pipe);
+  GMsgLink *link;
+
+  if (!check_run_locked (self, error))
+    return NULL;
+
+  if (self->server == NULL &&
+      !start_locked (self, gmsg_transport_get_default (), NULL, error))
+    return NULL;
+
+  link = gmsg_link_new (pipe, program, self->context, &link_funcs, self, error);
+  if (link == NULL)
+    return NULL;
+
+  g_hash_table_insert (self->links, g_memdup2 (&id, sizeof id), gmsg_link_ref (link));
+  gmsg_link_attach (link);
+  *address = self->transport->dup_address (self->server, id, gmsg_link_get_secret (link));
+  return link;
+}
+
+/* Hands the sender of @pipe over; returns (transfer full) the address for the worker. */
+char *
+gmsg_endpoint_export (GMsgEndpoint  *self,
+                      GMsgPipe      *pipe,
+                      GError       **error)
+{
+  g_autoptr (GMsgLink) link = NULL;
+  char *address;
+
+  if (!gmsg_pipe_export (pipe, error))
+    return NULL;
+
+  link = add_link (self, pipe, NULL, &address, error);
+  if (link == NULL)
+    {
+      gmsg_pipe_unexport (pipe);
+      return NULL;
+    }
+
+  g_debug ("pipe #%" G_GUINT64_FORMAT ": handed over", gmsg_pipe_get_id (pipe));
+  return address;
+}
+
+/* Spawns with the address in the environment of the child, and not in the launcher's any
+ * more. */
+static GSubprocess *
+spawn_with_address (GSubprocessLauncher  *launcher,
+                    const char           *address,
+                    const char * const   *argv,
+                    GError              **error)
+{
+  g_autofree char *old = g_strdup (g_subprocess_launcher_getenv (launcher, GMSG_ADDRESS_VARIABLE));
+  GSubprocess *process;
+
+  g_subprocess_launcher_setenv (launcher, GMSG_ADDRESS_VARIABLE, address, TRUE);
+  process = g_subprocess_launcher_spawnv (launcher, argv, error);
+
+  if (old != NULL)
+    g_subprocess_launcher_setenv (launcher, GMSG_ADDRESS_VARIABLE, old, TRUE);
+  else
+    g_subprocess_launcher_unsetenv (launcher, GMSG_ADDRESS_VARIABLE);
+
+  return process;
+}
+
+/* Has the I/O thread watch @process; once the run has ended, nobody needs to. */
+static void
+watch (GMsgEndpoint *self,
+       GMsgLink     *link,
+       GSubprocess  *process)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
+
+  if (!self->ended)
+    gmsg_link_set_process (link, process);
+}
+
+/* Hands the sender of @pipe over to a process that it spawns. */
+GSubprocess *
+gmsg_endpoint_spawn (GMsgEndpoint         *self,
+                     GMsgPipe             *pipe,
+                     GSubprocessLauncher  *launcher,
+                     const char * const   *argv,
+                     GError              **error)
+{
+  g_autoptr (GSubprocessLauncher) owned = NULL;
+  g_autoptr (GSubprocess) process = NULL;
+  g_autoptr (GMsgLink) link = NULL;
+  g_autofree char *address = NULL;
+
+  if (!gmsg_pipe_export (pipe, error))
+    return NULL;
+
+  link = add_link (self, pipe, argv[0], &address, error);
+  if (link == NULL)
+    {
+      gmsg_pipe_unexport (pipe);
+      return NULL;
+    }
+
+  owned = launcher != NULL ? g_object_ref (launcher)
+                           : g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_NONE);
+  process = spawn_with_address (owned, address, argv, error);
+  if (process == NULL)
+    {
+      gmsg_link_withdraw (link);
+      gmsg_pipe_unexport (pipe);
+      return NULL;
+    }
+
+  watch (self, link, process);
+  g_debug ("pipe #%" G_GUINT64_FORMAT ": handed over to “%s”", gmsg_pipe_get_id (pipe), argv[0]);
+  return g_steal_pointer (&process);
+}
+
+static GList *
+ref_links (GMsgEndpoint *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
+  GList *links = g_hash_table_get_values (self->links);
+
+  for (GList *item = links; item != NULL; item = item->next)
+    gmsg_link_ref (item->data);
+  return links;
+}
+
+/* What was the I/O thread's alone is this thread's when that has ended. */
+void
+gmsg_endpoint_end (GMsgEndpoint *self)
+{
+  g_autolist (GMsgLink) links = NULL;
+  GMsgLink *link;
+  GThread *thread;
+
+  g_mutex_lock (&self->lock);
+  self->ended = TRUE;
+  thread = g_steal_pointer (&self->thread);
+  g_mutex_unlock (&self->lock);
+
+  if (thread == NULL)
+    return;
+
+  self->transport->end (self->server);
+  g_atomic_int_set (&self->ending, TRUE);
+  g_main_context_wakeup (self->context);
+  g_thread_join (thread);
+  self->server = NULL;
+
+  /* One of them may be withdrawn meanwhile. */
+  links = ref_links (self);
+  for (GList *item = links; item != NULL; item = item->next)
+    gmsg_link_end (item->data, NULL);
+  while ((link = g_async_queue_try_pop (self->touched)) != NULL)
+    gmsg_link_unref (link);
+}

@@ -1,0 +1,53 @@
+/* gmsgreport-private.h: what is told in the log, when, and how often
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* Wakes the main context that gmsg_report_attach() was given; any thread. */
+typedef void (*GMsgReportWakeFunc) (gpointer data);
+
+typedef struct _GMsgReport GMsgReport;
+
+GMsgReport *gmsg_report_new           (GMsgReportWakeFunc  wake,
+                                       gpointer            data,
+                                       GDestroyNotify      free_data);
+GMsgReport *gmsg_report_ref           (GMsgReport         *self);
+void        gmsg_report_unref         (GMsgReport         *self);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgReport, gmsg_report_unref)
+
+/* Any thread; the text is told later, in the router's thread */
+void        gmsg_report_post          (GMsgReport         *self,
+                                       char               *text);
+
+/* The router's thread. A log handler, which is user code, runs in gmsg_report_tell() and
+ * gmsg_report_end(). */
+void        gmsg_report_attach        (GMsgReport         *self,
+                                       GMainContext       *context);
+void        gmsg_report_discard       (GMsgReport         *self,
+                                       guint64             pipe_id,
+                                       guint               n_messages);
+void        gmsg_report_end_pipe      (GMsgReport         *self,
+                                       guint64             pipe_id);
+void        gmsg_report_tell          (GMsgReport         *self);
+void        gmsg_report_end           (GMsgReport         *self,
+                                       gboolean            dropped,
+                                       guint               n_unclosed,
+                                       guint               n_undelivered);
+
+/* Any thread, at once: nobody else is left to tell */
+void        gmsg_report_warn_discarded (guint64            pipe_id,
+                                        guint64            n_messages);
+void        gmsg_report_warn_stranded  (void);
+
+/* Whether gmsg_report_end() says nothing in this thread; returns whether it was so before */
+gboolean    gmsg_report_set_silent     (gboolean           silent);
+
+G_END_DECLS

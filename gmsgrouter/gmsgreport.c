@@ -1,0 +1,469 @@
+/* gmsgreport.c: what is told in the log, when, and how often
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "gmsgreport-private.h"
+
+/* Each run has a report. Messages for closed pipes are counted here, and what the library's
+ * own threads notice arrives in a mailbox; both are told in the router's thread, where a log
+ * handler may run, and no more often than a reader can bear:
+ * - What is discarded from one pipe is told at once if nothing was in the last second, else
+ *   with its sum when the second is over, or when the pipe or the run ends.
+ * - At most MAX_LINES lines a second are told. Of more pipes than there are lines left, the
+ *   last line tells the sum.
+ * No message is told of twice, and none is left out, so that the sum over the log is exact.
+ *
+ * The log handler is user code, which may call this file again. So what is told is taken out
+ * of the fields before the first line is logged. */
+
+#define INTERVAL G_USEC_PER_SEC
+#define MAX_LINES 10
+/* More texts than this don't wait in the mailbox; they are counted. */
+#define MAX_LETTERS 10
+
+struct _GMsgReport
+{
+  gatomicrefcount     ref_count;
+  GMsgReportWakeFunc  wake;      /* immutable, with @data and @free_data */
+  gpointer            data;
+  GDestroyNotify      free_data;
+
+  GMutex              lock;
+  GQueue              letters;   /* lock (element-type utf8) */
+  guint               n_more;    /* lock: texts that found no place in @letters */
+
+  /* Router's thread only */
+  GThread            *thread;    /* (unowned) (nullable): the router's, once attached */
+  GSource            *source;    /* (owned) (nullable): ready when something is due */
+  GHashTable         *discards;  /* (owned) (element-type guint64 Discard): by pipe */
+  gint64              due_at;    /* monotonic µs: no discard is due before */
+  gint64              second_at; /* monotonic µs: when the second began that @n_lines counts */
+  guint               n_lines;   /* told since then */
+};
+
+/* What was discarded from one pipe. */
+typedef struct
+{
+  guint64 pipe_id;
+  guint64 n_messages; /* not told of yet */
+  gint64  due_at;     /* monotonic µs: when they may be told of */
+} Discard;
+
+/* Lives in the router's context, and looks at the report before each sleep. */
+typedef struct
+{
+  GSource     source;
+  GMsgReport *report; /* (owned) */
+} ReportSource;
+
+GMsgReport *
+gmsg_report_new (GMsgReportWakeFunc wake,
+                 gpointer           data,
+                 GDestroyNotify     free_data)
+{
+  GMsgReport *self = g_new0 (GMsgReport, 1);
+
+  g_atomic_ref_count_init (&self->ref_count);
+  self->wake = wake;
+  self->data = data;
+  self->free_data = free_data;
+  g_mutex_init (&self->lock);
+  g_queue_init (&self->letters);
+  self->discards = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, g_free);
+  self->due_at = G_MAXINT64;
+
+  return self;
+}
+
+GMsgReport *
+gmsg_report_ref (GMsgReport *self)
+{
+  g_atomic_ref_count_inc (&self->ref_count);
+  return self;
+}
+
+void
+gmsg_report_unref (GMsgReport *self)
+{
+  if (!g_atomic_ref_count_dec (&self->ref_count))
+    return;
+
+  g_assert (self->source == NULL);
+
+  g_hash_table_unref (self->discards);
+  g_queue_clear_full (&self->letters, g_free);
+  g_mutex_clear (&self->lock);
+  self->free_data (self->data);
+  g_free (self);
+}
+
+/* Takes @text (transfer full). */
+void
+gmsg_report_post (GMsgReport *self,
+                  char       *text)
+{
+  g_mutex_lock (&self->lock);
+  if (self->letters.length < MAX_LETTERS)
+    g_queue_push_tail (&self->letters, g_steal_pointer (&text));
+  else
+    self->n_more++;
+  g_mutex_unlock (&self->lock);
+
+  g_free (text);
+  self->wake (self->data);
+}
+
+static gboolean
+has_letters (GMsgReport *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
+
+  return self->letters.length > 0;
+}
+
+/* Returns the lines that may still be told in this second. */
+static guint
+count_free_lines (GMsgReport *self,
+                  gint64      now)
+{
+  if (now >= self->second_at + INTERVAL)
+    {
+      self->second_at = now;
+      self->n_lines = 0;
+    }
+
+  return MAX_LINES - self->n_lines;
+}
+
+/* Returns when there is something to tell; G_MAXINT64: there is nothing. */
+static gint64
+get_due_time (GMsgReport *self)
+{
+  gint64 due_at = has_letters (self) ? 0 : self->due_at;
+
+  if (due_at < G_MAXINT64 && self->n_lines == MAX_LINES)
+    due_at = MAX (due_at, self->second_at + INTERVAL);
+
+  return due_at;
+}
+
+/* @timeout (ms) is set in prepare(), and NULL in check(). */
+static gboolean
+is_due (GSource *source,
+        int     *timeout)
+{
+  GMsgReport *self = ((ReportSource *) source)->report;
+  gint64 due_at, left;
+
+  /* Another thread that iterates the context must not touch the fields. */
+  if (g_thread_self () != self->thread)
+    return FALSE;
+
+  due_at = get_due_time (self);
+  if (due_at == G_MAXINT64)
+    return FALSE;
+
+  left = due_at - g_source_get_time (source);
+  if (left <= 0)
+    return TRUE;
+
+  if (timeout != NULL)
+    *timeout = (int) ((left + 999) / 1000);
+  return FALSE;
+}
+
+static gboolean
+source_prepare (GSource *source,
+                int     *timeout)
+{
+  *timeout = -1;
+  return is_due (source, timeout);
+}
+
+static gboolean
+source_check (GSource *source)
+{
+  return is_due (source, NULL);
+}
+
+static gboolean
+source_dispatch (GSource     *source,
+                 GSourceFunc  callback,
+                 gpointer     data)
+{
+  g_autoptr (GMsgReport) self = gmsg_report_ref (((ReportSource *) source)->report);
+
+  gmsg_report_tell (self);
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+source_finalize (GSource *source)
+{
+  gmsg_report_unref (((ReportSource *) source)->report);
+}
+
+static GSourceFuncs source_funcs =
+{
+  .prepare = source_prepare,
+  .check = source_check,
+  .dispatch = source_dispatch,
+  .finalize = source_finalize,
+};
+
+/* Has @context, which the calling thread iterates, tell what becomes due. */
+void
+gmsg_report_attach (GMsgReport   *self,
+                    GMainContext *context)
+{
+  self->thread = g_thread_self ();
+  self->source = g_source_new (&source_funcs, sizeof (ReportSource));
+  ((ReportSource *) self->source)->report = gmsg_report_ref (self);
+  g_source_set_static_name (self->source, "[gmsgrouter] report");
+  g_source_set_can_recurse (self->source, TRUE);
+  g_source_attach (self->source, context);
+}
+
+/* Counts messages for a closed pipe. */
+void
+gmsg_report_discard (GMsgReport *self,
+                     guint64     pipe_id,
+                     guint       n_messages)
+{
+  Discard *discard;
+
+  if (n_messages == 0)
+    return;
+
+  discard = g_hash_table_lookup (self->discards, &pipe_id);
+  if (discard == NULL)
+    {
+      discard = g_new0 (Discard, 1);
+      discard->pipe_id = pipe_id;
+      g_hash_table_insert (self->discards, &discard->pipe_id, discard);
+    }
+
+  discard->n_messages += n_messages;
+  self->due_at = MIN (self->due_at, discard->due_at);
+}
+
+/* Nothing comes from the pipe any more: what was discarded need not wait for more. */
+void
+gmsg_report_end_pipe (GMsgReport *self,
+                      guint64     pipe_id)
+{
+  Discard *discard = g_hash_table_lookup (self->discards, &pipe_id);
+
+  if (discard == NULL)
+    return;
+
+  if (discard->n_messages == 0)
+    {
+      g_hash_table_remove (self->discards, &pipe_id);
+      return;
+    }
+
+  discard->due_at = 0;
+  self->due_at = 0;
+}
+
+static int
+compare_discards (gconstpointer a,
+                  gconstpointer b)
+{
+  guint64 id_a = ((const Discard *) a)->pipe_id;
+  guint64 id_b = ((const Discard *) b)->pipe_id;
+
+  return (id_a > id_b) - (id_a < id_b);
+}
+
+/* Takes what is due, in the order of the pipes; with @all, the rest, too. Entries that have
+ * had their second without a message are forgotten. */
+static GArray *
+take_discards (GMsgReport *self,
+               gint64      now,
+               gboolean    all)
+{
+  GArray *due = g_array_new (FALSE, FALSE, sizeof (Discard));
+  GHashTableIter iter;
+  gpointer value;
+
+  self->due_at = G_MAXINT64;
+  g_hash_table_iter_init (&iter, self->discards);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    {
+      Discard *discard = value;
+
+      if (!all && discard->due_at > now)
+        {
+          if (discard->n_messages > 0)
+            self->due_at = MIN (self->due_at, discard->due_at);
+          continue;
+        }
+
+      if (discard->n_messages == 0)
+        {
+          g_hash_table_iter_remove (&iter);
+          continue;
+        }
+
+      g_array_append_val (due, *discard);
+      discard->n_messages = 0;
+      discard->due_at = now + INTERVAL;
+    }
+
+  g_array_sort (due, compare_discards);
+  return due;
+}
+
+void
+gmsg_report_warn_discarded (guint64 pipe_id,
+                            guint64 n_messages)
+{
+  if (n_messages == 1)
+    g_warning ("discarding message from closed pipe #%" G_GUINT64_FORMAT, pipe_id);
+  else
+    g_warning ("discarding %" G_GUINT64_FORMAT " messages from closed pipe #%" G_GUINT64_FORMAT,
+               n_messages, pipe_id);
+}
+
+void
+gmsg_report_warn_stranded (void)
+{
+  g_warning ("another thread iterates the main context than the one that started the router: "
+             "no message is delivered there");
+}
+
+/* Tells what is due in at most @n_lines lines. */
+static void
+tell_discards (const GArray *due,
+               guint         n_lines)
+{
+  guint n_alone = due->len <= n_lines ? due->len : n_lines - 1;
+  guint64 n_messages = 0;
+
+  for (guint i = 0; i < n_alone; i++)
+    {
+      const Discard *discard = &g_array_index (due, Discard, i);
+
+      gmsg_report_warn_discarded (discard->pipe_id, discard->n_messages);
+    }
+
+  for (guint i = n_alone; i < due->len; i++)
+    n_messages += g_array_index (due, Discard, i).n_messages;
+
+  if (n_messages > 0)
+    g_warning ("discarding %" G_GUINT64_FORMAT " messages from %u closed pipes",
+               n_messages, due->len - n_alone);
+}
+
+/* Moves at most @max of the letters to @letters, and counts those that found no place once
+ * all others are told. */
+static void
+take_letters (GMsgReport *self,
+              guint       max,
+              GQueue     *letters,
+              guint      *n_more)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
+
+  *n_more = 0;
+  while (max > letters->length && self->letters.length > 0)
+    g_queue_push_tail_link (letters, g_queue_pop_head_link (&self->letters));
+
+  if (self->letters.length == 0 && max > letters->length)
+    {
+      *n_more = self->n_more;
+      self->n_more = 0;
+    }
+}
+
+static void
+tell_letters (GQueue *letters,
+              guint   n_more)
+{
+  char *text;
+
+  while ((text = g_queue_pop_head (letters)) != NULL)
+    {
+      g_message ("%s", text);
+      g_free (text);
+    }
+
+  if (n_more > 0)
+    g_message ("%u more messages of this kind were left out", n_more);
+}
+
+static void
+tell (GMsgReport *self,
+      gboolean    all)
+{
+  gint64 now = g_get_monotonic_time ();
+  guint n_lines = count_free_lines (self, now);
+  g_autoptr (GArray) due = NULL;
+  GQueue letters = G_QUEUE_INIT;
+  guint n_more, n_for_discards;
+
+  if (all)
+    n_lines = MAX (n_lines, 1);
+  if (n_lines == 0)
+    return;
+
+  due = take_discards (self, now, all);
+  n_for_discards = MIN (due->len, n_lines);
+  take_letters (self, all ? MAX_LETTERS + 1 : n_lines - n_for_discards, &letters, &n_more);
+  self->n_lines += MIN (n_for_discards + letters.length + (n_more > 0), n_lines);
+
+  tell_discards (due, n_lines);
+  tell_letters (&letters, n_more);
+}
+
+/* Tells what is due. */
+void
+gmsg_report_tell (GMsgReport *self)
+{
+  if (get_due_time (self) < G_MAXINT64)
+    tell (self, FALSE);
+}
+
+static _Thread_local gboolean is_silent;
+
+gboolean
+gmsg_report_set_silent (gboolean silent)
+{
+  gboolean was_silent = is_silent;
+
+  is_silent = silent;
+  return was_silent;
+}
+
+/* Tells the rest, at the end of the run; @dropped tells that of a router that was dropped. */
+void
+gmsg_report_end (GMsgReport *self,
+                 gboolean    dropped,
+                 guint       n_unclosed,
+                 guint       n_undelivered)
+{
+  if (self->source != NULL)
+    g_source_destroy (self->source);
+  g_clear_pointer (&self->source, g_source_unref);
+
+  if (is_silent)
+    return;
+
+  if (dropped)
+    g_warning (n_unclosed == 1 ? "a router was dropped while running: %u unclosed pipe"
+                               : "a router was dropped while running: %u unclosed pipes",
+               n_unclosed);
+  else if (n_unclosed > 0)
+    g_warning (n_unclosed == 1 ? "stopping a router with unclosed pipes: %u unclosed pipe"
+                               : "stopping a router with unclosed pipes: %u unclosed pipes",
+               n_unclosed);
+  if (n_undelivered > 0)
+    g_warning (n_undelivered == 1 ? "dropping %u undelivered message"
+                                  : "dropping %u undelivered messages",
+               n_undelivered);
+  tell (self, TRUE);
+}

@@ -1,0 +1,59 @@
+/* gmsgrun-private.h: one run of a router
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include "gmsgrouter.h"
+
+G_BEGIN_DECLS
+
+typedef struct _GMsgRun GMsgRun;
+
+/* The router's settings. */
+typedef struct
+{
+  int     priority;
+  guint   budget;           /* µs */
+  guint   max_latency;      /* µs */
+  guint64 max_message_size; /* bytes */
+} GMsgRunSettings;
+
+/* Any thread */
+GMsgRun    *gmsg_run_ref           (GMsgRun                *self);
+void        gmsg_run_unref         (GMsgRun                *self);
+void        gmsg_run_abandon       (GMsgRun                *self);
+void        gmsg_run_unref_context (GMainContext           *context);
+gboolean    gmsg_run_check_address (const char             *address,
+                                    GError                **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgRun, gmsg_run_unref)
+
+/* The router's thread; gmsg_run_start() makes it that. Handlers of the application run in
+ * end(), close_pipe() and route_until(). */
+GMsgRun    *gmsg_run_start         (GMainContext           *context,
+                                    const GMsgRunSettings  *settings);
+void        gmsg_run_configure     (GMsgRun                *self,
+                                    const GMsgRunSettings  *settings);
+GMsgSender *gmsg_run_open_pipe     (GMsgRun                *self,
+                                    guint64                 id,
+                                    guint                   capacity,
+                                    GMsgOverflow            overflow,
+                                    GMsgReceiver          **receiver);
+gboolean    gmsg_run_contains      (GMsgRun                *self,
+                                    GMsgReceiver           *receiver);
+void        gmsg_run_close_pipe    (GMsgRun                *self,
+                                    GMsgReceiver           *receiver);
+gboolean    gmsg_run_route_until   (GMsgRun                *self,
+                                    gint64                  timeout_usec,
+                                    GMsgConditionFunc       condition,
+                                    gpointer                user_data,
+                                    GError                **error);
+gboolean    gmsg_run_listen        (GMsgRun                *self,
+                                    const char             *address,
+                                    GError                **error);
+void        gmsg_run_end           (GMsgRun                *self);
+
+G_END_DECLS

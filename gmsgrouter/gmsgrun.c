@@ -1,0 +1,579 @@
+/* gmsgrun.c: one run of a router
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "gmsgrun-private.h"
+
+#include "gmsgendpoint-private.h"
+#include "gmsgreceiver-private.h"
+#include "gmsgreport-private.h"
+#include "gmsgsender-private.h"
+#include "gmsgsource-private.h"
+
+/* A run lasts from start() to its end. Its thread takes the entries from the channel and
+ * hands them to the receivers.
+ *
+ * The sources hold the run, not the router: so a router that is dropped leaves its receivers
+ * to the context's thread, and one that is dropped in a handler is not missed by the dispatch
+ * under way. */
+
+/* How long route_until() waits before it looks at its condition again, which may depend on
+ * other things than messages, such as a signal that Python handles. */
+#define CONDITION_INTERVAL (50 * G_TIME_SPAN_MILLISECOND)
+
+struct _GMsgRun
+{
+  gatomicrefcount  ref_count;
+  GMsgChannel     *channel;       /* (owned); immutable */
+  GMsgEndpoint    *endpoint;      /* (owned); immutable */
+  GMsgReport      *report;        /* (owned); immutable */
+
+  /* Atomic */
+  gboolean         manual;        /* set in the router's thread, for good */
+  gboolean         abandoned;     /* the router was dropped */
+  gboolean         warned_thread; /* of another thread that iterates the context */
+
+  /* Router's thread only */
+  GMsgSource      *source;        /* (owned) (nullable): holds this; NULL once ended or
+                                   * abandoned */
+  GHashTable      *receivers;     /* (owned) (element-type GMsgReceiver): the open ones, as a
+                                   * set; each is released, not unreferenced */
+  gint64           delivered_at;  /* monotonic µs: the end of the last dispatch */
+  gboolean         emitted;       /* a message, in the dispatch under way */
+  gboolean         closed;
+};
+
+static GMsgRun *
+run_new (GMsgChannel           *channel,
+         const GMsgRunSettings *settings)
+{
+  const GMsgLimits limits = { .max_message_size = settings->max_message_size };
+  GMsgRun *self = g_new0 (GMsgRun, 1);
+
+  g_atomic_ref_count_init (&self->ref_count);
+  self->channel = gmsg_channel_ref (channel);
+  self->report = gmsg_report_new ((GMsgReportWakeFunc) gmsg_channel_wake,
+                                  gmsg_channel_ref (channel),
+                                  (GDestroyNotify) gmsg_channel_unref);
+  self->endpoint = gmsg_endpoint_new (self->report, &limits);
+  self->receivers = g_hash_table_new (NULL, NULL);
+
+  return self;
+}
+
+GMsgRun *
+gmsg_run_ref (GMsgRun *self)
+{
+  g_atomic_ref_count_inc (&self->ref_count);
+  return self;
+}
+
+/* Frees what is queued, and returns how much of it was for open pipes. */
+static guint
+drain (GMsgRun *self)
+{
+  guint n_undelivered = 0;
+  GMsgEntry entry;
+
+  while (gmsg_channel_drain (self->channel, &entry))
+    {
+      g_autoptr (GVariant) message = entry.message;
+      gboolean open = gmsg_pipe_get_receiver (entry.pipe) != NULL;
+      guint n_discarded = 0;
+
+      switch (entry.kind)
+        {
+        case GMSG_ENTRY_MESSAGE:
+          if (open)
+            n_undelivered++;
+          else
+            gmsg_report_discard (self->report, gmsg_pipe_get_id (entry.pipe), 1);
+          break;
+
+        case GMSG_ENTRY_TICKET:
+          if (!open)
+            {
+              message = gmsg_pipe_take_waiting (entry.pipe, &n_discarded);
+              gmsg_report_discard (self->report, gmsg_pipe_get_id (entry.pipe), n_discarded);
+            }
+          break;
+
+        case GMSG_ENTRY_END:
+          gmsg_pipe_unref (entry.pipe);
+          break;
+
+        case GMSG_ENTRY_MOVED:
+          break;
+
+        default:
+          g_assert_not_reached ();
+        }
+    }
+
+  return n_undelivered;
+}
+
+void
+gmsg_run_configure (GMsgRun               *self,
+                    const GMsgRunSettings *settings)
+{
+  const GMsgLimits limits = { .max_message_size = settings->max_message_size };
+
+  gmsg_channel_set_figures (self->channel, settings->priority, settings->budget,
+                            settings->max_latency);
+  gmsg_source_set_priority (self->source, settings->priority);
+  gmsg_endpoint_set_limits (self->endpoint, &limits);
+}
+
+GMsgSender *
+gmsg_run_open_pipe (GMsgRun       *self,
+                    guint64        id,
+                    guint          capacity,
+                    GMsgOverflow   overflow,
+                    GMsgReceiver **receiver)
+{
+  g_autoptr (GMsgPipe) pipe = gmsg_pipe_new (self->channel, id, capacity, overflow);
+
+  *receiver = gmsg_receiver_new (pipe);
+  gmsg_pipe_set_receiver (pipe, *receiver);
+  g_hash_table_add (self->receivers, g_object_ref (*receiver));
+
+  return gmsg_sender_new (pipe, self->endpoint);
+}
+
+gboolean
+gmsg_run_contains (GMsgRun      *self,
+                   GMsgReceiver *receiver)
+{
+  return g_hash_table_contains (self->receivers, receiver);
+}
+
+/* Closes @receiver's pipe and lets go of it. From the first step on nothing reaches the
+ * receiver; then handlers run, which may do anything. With @emits unset, there is no thread in
+ * which the receiver could emit. */
+static void
+close_receiver (GMsgRun      *self,
+                GMsgReceiver *receiver,
+                gboolean      emits)
+{
+  GMsgPipe *pipe = gmsg_receiver_get_pipe (receiver);
+  GQueue waiting;
+
+  gmsg_pipe_set_receiver (pipe, NULL);
+  gmsg_pipe_close (pipe, &waiting);
+  gmsg_report_discard (self->report, gmsg_pipe_get_id (pipe), waiting.length);
+  g_queue_clear_full (&waiting, (GDestroyNotify) g_variant_unref);
+  gmsg_pipe_cancel (pipe);
+  if (emits)
+    gmsg_receiver_closed (receiver);
+  gmsg_receiver_release (receiver);
+}
+
+/* The caller holds references to the run and the receiver. */
+void
+gmsg_run_close_pipe (GMsgRun      *self,
+                     GMsgReceiver *receiver)
+{
+  g_hash_table_remove (self->receivers, receiver);
+  close_receiver (self, receiver, TRUE);
+  gmsg_channel_free_kept (self->channel);
+}
+
+static void
+deliver (GMsgRun      *self,
+         GMsgPipe     *pipe,
+         GMsgReceiver *receiver,
+         GVariant     *message)
+{
+  if (receiver == NULL)
+    {
+      gmsg_report_discard (self->report, gmsg_pipe_get_id (pipe), 1);
+      return;
+    }
+
+  self->emitted = TRUE;
+  gmsg_receiver_deliver (receiver, message);
+}
+
+/* What a worker has sent must not take more memory than it may, and is freed at once. */
+static void
+deliver_carried (GMsgRun  *self,
+                 GMsgPipe *pipe,
+                 GVariant *message)
+{
+  GMsgReceiver *receiver;
+  gboolean exported;
+
+  receiver = gmsg_pipe_begin_delivery (pipe, message, &exported);
+  /* A handler may free the pipe. */
+  deliver (self, pipe, receiver, message);
+
+  if (!exported && !g_atomic_int_get (&self->manual))
+    {
+      gmsg_channel_give_back (self->channel, message);
+      return;
+    }
+
+  g_variant_unref (message);
+  gmsg_channel_free_one (self->channel);
+}
+
+static void
+look_at_waiting (GMsgRun  *self,
+                 GMsgPipe *pipe)
+{
+  g_autoptr (GVariant) message = NULL;
+  guint n_discarded;
+
+  message = gmsg_pipe_take_waiting (pipe, &n_discarded);
+  gmsg_report_discard (self->report, gmsg_pipe_get_id (pipe), n_discarded);
+
+  if (message != NULL)
+    deliver (self, pipe, gmsg_pipe_get_receiver (pipe), message);
+}
+
+static void
+finish (GMsgRun  *self,
+        GMsgPipe *pipe)
+{
+  g_autoptr (GMsgPipe) owned = NULL;
+  g_autoptr (GMsgReceiver) receiver = NULL;
+
+  if (!gmsg_pipe_take_end (pipe))
+    return;
+
+  owned = pipe;
+  if (gmsg_pipe_get_receiver (pipe) == NULL)
+    {
+      gmsg_report_end_pipe (self->report, gmsg_pipe_get_id (pipe));
+      return;
+    }
+
+  receiver = g_object_ref (gmsg_pipe_get_receiver (pipe));
+  gmsg_receiver_finish (receiver);
+}
+
+/* Takes one entry from the channel and does what it asks for; FALSE if there is none. Every
+ * emission happens below here, with no state of this file in use across it: handlers may
+ * route, close and stop as they like. */
+static gboolean
+route_next (GMsgRun *self)
+{
+  GMsgEntry entry;
+
+  if (!gmsg_channel_take (self->channel, &entry))
+    return FALSE;
+
+  switch (entry.kind)
+    {
+    case GMSG_ENTRY_MESSAGE:
+      deliver_carried (self, entry.pipe, entry.message);
+      break;
+
+    case GMSG_ENTRY_TICKET:
+      look_at_waiting (self, entry.pipe);
+      gmsg_channel_free_one (self->channel);
+      break;
+
+    case GMSG_ENTRY_END:
+      gmsg_channel_free_kept (self->channel);
+      finish (self, entry.pipe);
+      break;
+
+    case GMSG_ENTRY_MOVED:
+      gmsg_channel_free_one (self->channel);
+      break;
+
+    default:
+      g_assert_not_reached ();
+    }
+
+  return TRUE;
+}
+
+static int
+compare_ids (gconstpointer a,
+             gconstpointer b)
+{
+  guint64 id_a = gmsg_receiver_get_id ((GMsgReceiver *) a);
+  guint64 id_b = gmsg_receiver_get_id ((GMsgReceiver *) b);
+
+  return (id_a > id_b) - (id_a < id_b);
+}
+
+/* Ends the run: what is queued is counted, told of and freed, and the pipes are closed, in the
+ * order in which they were opened. Does nothing the second time. Handlers run last, when all
+ * is in order. */
+static void
+run_close (GMsgRun  *self,
+           gboolean  emits)
+{
+  g_autoptr (GList) receivers = NULL;
+  GQueue undelivered = G_QUEUE_INIT;
+  guint n_unclosed, n_undelivered;
+
+  if (self->closed)
+    return;
+
+  self->closed = TRUE;
+  /* This comes first, so that what has come from other processes is counted. */
+  gmsg_endpoint_end (self->endpoint);
+  gmsg_channel_close (self->channel);
+
+  n_unclosed = g_hash_table_size (self->receivers);
+  receivers = g_list_sort (g_hash_table_get_keys (self->receivers), compare_ids);
+  g_hash_table_steal_all (self->receivers);
+
+  n_undelivered = drain (self);
+  for (GList *item = receivers; item != NULL; item = item->next)
+    {
+      GQueue waiting;
+
+      gmsg_pipe_close (gmsg_receiver_get_pipe (item->data), &waiting);
+      n_undelivered += waiting.length;
+      for (GList *link = g_queue_pop_head_link (&waiting); link != NULL;
+           link = g_queue_pop_head_link (&waiting))
+        g_queue_push_tail_link (&undelivered, link);
+    }
+
+  gmsg_report_end (self->report, g_atomic_int_get (&self->abandoned), n_unclosed, n_undelivered);
+  gmsg_channel_free_kept (self->channel);
+  g_queue_clear_full (&undelivered, (GDestroyNotify) g_variant_unref);
+
+  for (GList *item = receivers; item != NULL; item = item->next)
+    close_receiver (self, item->data, emits);
+}
+
+void
+gmsg_run_unref (GMsgRun *self)
+{
+  if (!g_atomic_ref_count_dec (&self->ref_count))
+    return;
+
+  /* If the context was finalized before it could end an abandoned run, no thread is left to
+   * emit signals in. But a worker that was never told to end would never end. */
+  run_close (self, FALSE);
+
+  g_hash_table_unref (self->receivers);
+  gmsg_endpoint_unref (self->endpoint);
+  gmsg_report_unref (self->report);
+  gmsg_channel_unref (self->channel);
+  g_free (self);
+}
+
+static gboolean
+run_is_ready (gpointer  data,
+              gint64   *deadline)
+{
+  GMsgRun *self = data;
+  gint64 since = 0;
+  guint max_latency;
+
+  if (g_atomic_int_get (&self->abandoned))
+    {
+      *deadline = 0;
+      return TRUE;
+    }
+
+  if (!gmsg_channel_in_thread (self->channel))
+    {
+      if (gmsg_channel_is_stranded (self->channel) &&
+          g_atomic_int_compare_and_exchange (&self->warned_thread, FALSE, TRUE))
+        gmsg_report_warn_stranded ();
+      return FALSE;
+    }
+
+  if (g_atomic_int_get (&self->manual))
+    return FALSE;
+
+  if (!gmsg_channel_has_next (self->channel, &since))
+    return FALSE;
+
+  max_latency = gmsg_channel_get_max_latency (self->channel);
+  *deadline = max_latency == 0 ? GMSG_SOURCE_NEVER
+                               : MAX (since, self->delivered_at) + max_latency;
+  return TRUE;
+}
+
+static gboolean
+run_dispatch (gpointer data)
+{
+  GMsgRun *self = data;
+  gint64 start, budget;
+
+  if (g_atomic_int_get (&self->abandoned))
+    {
+      run_close (self, TRUE);
+      return G_SOURCE_REMOVE;
+    }
+
+  budget = gmsg_channel_get_budget (self->channel);
+  start = g_get_monotonic_time ();
+
+  self->emitted = FALSE;
+
+  /* A handler may have stopped the router, or routed by hand; another thread may have dropped
+   * it. */
+  while (!self->closed &&
+         !g_atomic_int_get (&self->manual) &&
+         !g_atomic_int_get (&self->abandoned) &&
+         route_next (self))
+    {
+      self->delivered_at = g_get_monotonic_time ();
+      /* A budget of 0 is for one message that is delivered, however many are discarded
+       * before it. */
+      if (self->delivered_at - start >= budget && (budget > 0 || self->emitted))
+        break;
+    }
+
+  gmsg_report_tell (self->report);
+  return G_SOURCE_CONTINUE;
+}
+
+static const GMsgSourceFuncs run_source_funcs =
+{
+  .is_ready = run_is_ready,
+  .dispatch = run_dispatch,
+  .ref = (gpointer (*) (gpointer)) gmsg_run_ref,
+  .unref = (GDestroyNotify) gmsg_run_unref,
+};
+
+/* The calling thread has acquired @context. */
+GMsgRun *
+gmsg_run_start (GMainContext          *context,
+                const GMsgRunSettings *settings)
+{
+  g_autoptr (GMsgChannel) channel = gmsg_channel_new (context, g_thread_self ());
+  GMsgRun *self;
+
+  gmsg_channel_set_figures (channel, settings->priority, settings->budget, settings->max_latency);
+  self = run_new (channel, settings);
+  self->source = gmsg_source_attach (&run_source_funcs, self, context,
+                                     settings->priority, "[gmsgrouter] router");
+  gmsg_report_attach (self->report, context);
+
+  return self;
+}
+
+/* Ends the run in the router's thread. */
+void
+gmsg_run_end (GMsgRun *self)
+{
+  gmsg_source_destroy (self->source);
+  g_clear_pointer (&self->source, gmsg_source_free);
+  run_close (self, TRUE);
+}
+
+/* Ends the run of a router that is dropped, on any thread. Nothing is delivered from now on,
+ * but for what a dispatch under way has taken. The sources stay and hold the run: the thread
+ * that next iterates the context closes the receivers. */
+void
+gmsg_run_abandon (GMsgRun *self)
+{
+  g_clear_pointer (&self->source, gmsg_source_free);
+  g_atomic_int_set (&self->abandoned, TRUE);
+  gmsg_channel_close (self->channel);
+}
+
+/* Drops a finalized router's reference to its context. If it was the last, the runs that are
+ * left in the context end here, in the middle of a collection: silently, since no log writer
+ * of a script can run. */
+void
+gmsg_run_unref_context (GMainContext *context)
+{
+  gboolean was_silent = gmsg_report_set_silent (TRUE);
+
+  g_main_context_unref (context);
+  gmsg_report_set_silent (was_silent);
+}
+
+/* Checks an address to listen at. */
+gboolean
+gmsg_run_check_address (const char  *address,
+                        GError     **error)
+{
+  return gmsg_endpoint_check_address (address, error);
+}
+
+gboolean
+gmsg_run_listen (GMsgRun     *self,
+                 const char  *address,
+                 GError     **error)
+{
+  return gmsg_endpoint_listen (self->endpoint, address, error);
+}
+
+static gboolean
+route_until (GMsgRun            *self,
+             gint64              timeout_usec,
+             GMsgConditionFunc   condition,
+             gpointer            user_data,
+             GError            **error)
+{
+  gint64 start = g_get_monotonic_time ();
+  gint64 deadline = timeout_usec < 0 || timeout_usec > G_MAXINT64 - start
+                      ? G_MAXINT64
+                      : start + timeout_usec;
+  gboolean expired = FALSE;
+  guint64 limit = G_MAXUINT64;
+
+  while (!condition (user_data))
+    {
+      gint64 left;
+
+      /* The condition, or a handler, may have stopped the router. */
+      if (self->closed)
+        {
+          g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING,
+                               "The router was stopped before the condition of route_until() "
+                               "was true");
+          return FALSE;
+        }
+
+      left = deadline - g_get_monotonic_time ();
+      if (left <= 0 && !expired)
+        {
+          /* What is queued by now is still routed, and no more: a flood ends here. */
+          expired = TRUE;
+          limit = gmsg_channel_get_n_pushed (self->channel);
+        }
+
+      if (gmsg_channel_get_n_taken (self->channel) < limit && route_next (self))
+        continue;
+
+      if (expired)
+        {
+          g_set_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT,
+                       "The condition of route_until() was not true within "
+                       "%" G_GINT64_FORMAT " µs; call it again to go on",
+                       timeout_usec);
+          return FALSE;
+        }
+
+      gmsg_report_tell (self->report);
+      gmsg_channel_wait (self->channel, MIN (left, CONDITION_INTERVAL));
+    }
+
+  return TRUE;
+}
+
+/* Enters manual mode, and routes until @condition holds. The caller holds a reference. */
+gboolean
+gmsg_run_route_until (GMsgRun            *self,
+                      gint64              timeout_usec,
+                      GMsgConditionFunc   condition,
+                      gpointer            user_data,
+                      GError            **error)
+{
+  gboolean success;
+
+  g_atomic_int_set (&self->manual, TRUE);
+  gmsg_channel_free_kept (self->channel);
+
+  success = route_until (self, timeout_usec, condition, user_data, error);
+  gmsg_report_tell (self->report);
+
+  return success;
+}

@@ -1,0 +1,180 @@
+/* gmsgtransport-private.h: the border between the core and a transport
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include "gmsgrouter.h"
+
+#include <gio/gio.h>
+
+G_BEGIN_DECLS
+
+/* A transport carries messages between a worker's process and the router's. It fills in the
+ * table GMsgTransport, and is one line in gmsgtransport.c; the rest of this header is what it
+ * may call. It takes no lock and reads no field of the core.
+ *
+ * In the router's process a run has an endpoint, and the endpoint has an I/O thread, in whose
+ * main context the transport attaches its sources. All that the transport does after
+ * listen(), it does in that thread; so neither it nor a link needs a lock. No other thread
+ * ever waits for what it does there but the one that ends the run.
+ *
+ * In a worker's process the transport has an outlet for each pipe that it opens, and a thread
+ * for that, in which it reads and writes.
+ *
+ * Threads: “I/O” is the endpoint's I/O thread, “any” is any thread. */
+
+typedef struct _GMsgEndpoint GMsgEndpoint; /* a run's way out of its process */
+typedef struct _GMsgLink     GMsgLink;     /* the endpoint's end of one exported pipe */
+typedef struct _GMsgOutlet   GMsgOutlet;   /* the worker's end of one exported pipe */
+typedef struct _GMsgPipe     GMsgPipe;     /* opaque here */
+typedef struct _GMsgServer   GMsgServer;   /* the transport's own, in the router's process */
+
+/* What the router takes from a worker. */
+typedef struct
+{
+  guint64 max_message_size; /* bytes */
+} GMsgLimits;
+
+#define GMSG_TRANSPORT_VERSION 1
+
+typedef struct
+{
+  guint        version; /* GMSG_TRANSPORT_VERSION */
+  gsize        size;    /* of this structure */
+
+  const char  *scheme;  /* of its addresses, without the colon */
+
+  /* Checks an address to listen at. Any thread; has no effect. */
+  gboolean    (*check)       (const char    *address,
+                              GError       **error);
+
+  /* Begins to listen at @address; NULL: at one that the transport chooses. Any thread; waits
+   * for nobody. The I/O thread starts when it has returned, so sources that it attaches to
+   * the endpoint's context are not dispatched before. */
+  GMsgServer *(*listen)      (const char    *address,
+                              GMsgEndpoint  *endpoint,
+                              GError       **error);
+
+  /* Returns (transfer full) where the server listens, for logs and errors. Any thread. */
+  char       *(*dup_name)    (GMsgServer    *server);
+
+  /* Returns (transfer full) the address at which a worker opens a pipe. Any thread. */
+  char       *(*dup_address) (GMsgServer    *server,
+                              guint64        pipe_id,
+                              const char    *secret);
+
+  /* Something has happened to the link that @peer has opened: gmsg_link_get_news() says
+   * what. I/O thread. */
+  void        (*update)      (gpointer       peer);
+
+  /* The run ends: takes away what other processes see of the server, and accepts nobody any
+   * more. Any thread, before close(); waits for nobody. */
+  void        (*end)         (GMsgServer    *server);
+
+  /* Reads what has arrived, hangs up, and frees the server. I/O thread, last; any thread, if
+   * the I/O thread could not be started. */
+  void        (*close)       (GMsgServer    *server);
+
+  /* Opens the pipe at @address, in the worker's process: returns (transfer full) the pipe of
+   * an outlet that runs in a thread of the transport's. Any thread. */
+  GMsgPipe   *(*open)        (const char    *address,
+                              GError       **error);
+} GMsgTransport;
+
+/* The endpoint: I/O thread, if not said otherwise */
+GMainContext *gmsg_endpoint_get_context  (GMsgEndpoint      *self);       /* any thread */
+void          gmsg_endpoint_get_limits   (GMsgEndpoint      *self,        /* any thread */
+                                          GMsgLimits        *limits);
+void          gmsg_endpoint_report       (GMsgEndpoint      *self,        /* any thread: told in */
+                                          char              *text);       /* the router's        */
+GMsgLink     *gmsg_endpoint_open_link    (GMsgEndpoint      *self,
+                                          guint64            pipe_id,
+                                          const char        *secret,
+                                          gpointer           peer,
+                                          GError           **error);
+
+/* What has happened to the pipe, for the worker to know. */
+typedef struct
+{
+  gboolean cancelled;
+  gboolean closed;
+  guint64  n_released; /* places since the link was opened that have become free again */
+  gboolean may_read;   /* FALSE: read no more from the peer until the next update() */
+} GMsgNews;
+
+/* A link, from the call that opened it until gmsg_link_unref(): I/O thread */
+void          gmsg_link_unref            (GMsgLink          *self);
+guint64       gmsg_link_get_id           (GMsgLink          *self);
+guint         gmsg_link_get_capacity     (GMsgLink          *self);       /* 0: unbounded */
+GMsgOverflow  gmsg_link_get_overflow     (GMsgLink          *self);
+void          gmsg_link_get_news         (GMsgLink          *self,
+                                          GMsgNews          *news);
+gboolean      gmsg_link_may_read         (GMsgLink          *self);
+gboolean      gmsg_link_receive          (GMsgLink          *self,        /* FALSE: the peer */
+                                          GVariant          *message,     /* broke the rules */
+                                          GError           **error);
+gboolean      gmsg_link_count_dropped    (GMsgLink          *self,        /* likewise */
+                                          guint64            n_dropped,
+                                          GError           **error);
+
+/* Each of these is the last call before gmsg_link_unref(): the peer has stopped (@error is
+ * NULL) or broken the rules; it was lost; or only the run has ended */
+void          gmsg_link_end              (GMsgLink          *self,
+                                          const GError      *error);
+void          gmsg_link_lose             (GMsgLink          *self,
+                                          const char        *how);
+void          gmsg_link_disconnect       (GMsgLink          *self);
+
+/* What an outlet fills in gmsg_outlet_fill(), in the thread that calls that. */
+typedef struct
+{
+  gboolean (*has_room)    (gpointer   sink);
+  void     (*add_message) (gpointer   sink,
+                           GVariant  *message);
+  void     (*add_dropped) (gpointer   sink,
+                           guint64    n_dropped);
+  void     (*add_end)     (gpointer   sink);
+} GMsgSinkFuncs;
+
+/* An outlet. It is made before the handshake, because what may fail must come before an address
+ * is used up, and started after it. Then @run, in a thread of its own that iterates @context,
+ * makes all other calls, and frees the outlet in the end. */
+GMsgOutlet   *gmsg_outlet_new            (GMainContext        *context,
+                                          const GMsgSinkFuncs *funcs,
+                                          gpointer             sink,
+                                          GError             **error);
+GMsgPipe     *gmsg_outlet_start          (GMsgOutlet          *self,      /* (transfer full); once */
+                                          guint64              pipe_id,
+                                          guint                capacity,
+                                          GMsgOverflow         overflow,
+                                          const GMsgLimits    *limits,
+                                          GThreadFunc          run,
+                                          gpointer             data,
+                                          GError             **error);
+void          gmsg_outlet_free           (GMsgOutlet          *self);
+gboolean      gmsg_outlet_fill           (GMsgOutlet          *self);     /* TRUE: the end was put */
+gboolean      gmsg_outlet_has_next       (GMsgOutlet          *self);     /* FALSE: the next message */
+                                                                          /* wakes the context */
+gboolean      gmsg_outlet_is_broken      (GMsgOutlet          *self);     /* nothing is worth writing */
+gboolean      gmsg_outlet_credit         (GMsgOutlet          *self,
+                                          guint64              n_places,
+                                          GError             **error);
+void          gmsg_outlet_cancel         (GMsgOutlet          *self);
+void          gmsg_outlet_close          (GMsgOutlet          *self);
+void          gmsg_outlet_progress       (GMsgOutlet          *self,
+                                          gboolean             flushed);
+void          gmsg_outlet_break          (GMsgOutlet          *self,
+                                          const GError        *reason);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgLink, gmsg_link_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgOutlet, gmsg_outlet_free)
+
+/* The table of schemes, for the core: any thread */
+const GMsgTransport *gmsg_transport_find        (const char  *address,
+                                                 GError     **error);
+const GMsgTransport *gmsg_transport_get_default (void);
+
+G_END_DECLS

@@ -1,0 +1,63 @@
+/* gmsgtransport.c: the table of schemes
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "gmsgtransport-private.h"
+
+#include "gmsgunixtransport-private.h"
+
+#include <string.h>
+
+#ifdef GMSG_TEST_TRANSPORT
+extern const GMsgTransport GMSG_TEST_TRANSPORT;
+#endif
+
+/* The first one is the default. */
+static const GMsgTransport * const transports[] =
+{
+  &gmsg_unix_transport,
+#ifdef GMSG_TEST_TRANSPORT
+  &GMSG_TEST_TRANSPORT,
+#endif
+};
+
+/* Returns the transport of an address. A scheme is all that the address must have. */
+const GMsgTransport *
+gmsg_transport_find (const char  *address,
+                     GError     **error)
+{
+  const char *colon = strchr (address, ':');
+  g_autofree char *scheme = NULL;
+
+  if (colon == NULL || colon == address)
+    {
+      g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_INVALID_ADDRESS,
+                           "Could not read the address: it has no scheme; use one that "
+                           "dup_address() returned, or “unix:path=…” to listen at");
+      return NULL;
+    }
+
+  /* The scheme is shown, but not at any length. */
+  scheme = g_utf8_make_valid (address, MIN (colon - address, 32));
+  for (guint i = 0; i < G_N_ELEMENTS (transports); i++)
+    {
+      g_assert (transports[i]->version == GMSG_TRANSPORT_VERSION &&
+                transports[i]->size == sizeof (GMsgTransport));
+
+      if (strcmp (scheme, transports[i]->scheme) == 0)
+        return transports[i];
+    }
+
+  g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
+               "No transport has the scheme “%s” of the address; use “%s”",
+               scheme, transports[0]->scheme);
+  return NULL;
+}
+
+const GMsgTransport *
+gmsg_transport_get_default (void)
+{
+  return transports[0];
+}

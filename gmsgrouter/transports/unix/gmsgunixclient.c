@@ -1,0 +1,450 @@
+/* gmsgunixclient.c: sends messages to a router through a socket
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "gmsgunixclient-private.h"
+
+#include "gmsgthread-private.h"
+#include "gmsgunixsocket-private.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* How long the router may take to answer the greeting, in seconds. */
+#define HELLO_TIMEOUT 10
+
+/* Each pipe that is opened has a client, with a thread of its own that alone holds it: the
+ * thread writes what the outlet puts, reads what the router says, and ends when it has written
+ * the outlet's end, or has lost the connection. */
+typedef struct
+{
+  GMsgOutlet   *outlet;  /* (owned) */
+  GMainContext *context; /* (owned): the thread's */
+  GSocket      *socket;  /* (owned) */
+  GMsgDecoder  *decoder; /* (owned) */
+  GMsgEncoder  *encoder; /* (owned): the outlet's sink */
+  GSource      *input;   /* (owned) (nullable) */
+  GSource      *output;  /* (owned) (nullable): while the socket takes no more */
+  gboolean      done;
+} Client;
+
+static void
+client_free (Client *self)
+{
+  gmsg_thread_clear_source (&self->input);
+  gmsg_thread_clear_source (&self->output);
+
+  g_clear_pointer (&self->outlet, gmsg_outlet_free);
+  gmsg_decoder_free (self->decoder);
+  gmsg_encoder_free (self->encoder);
+  if (self->socket != NULL)
+    g_socket_close (self->socket, NULL);
+  g_clear_object (&self->socket);
+  g_clear_pointer (&self->context, g_main_context_unref);
+  g_free (self);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Client, client_free)
+
+static gboolean
+sink_has_room (gpointer sink)
+{
+  return gmsg_encoder_has_room (sink);
+}
+
+static void
+sink_add_message (gpointer  sink,
+                  GVariant *message)
+{
+  gmsg_encoder_add_message (sink, message);
+}
+
+static void
+sink_add_dropped (gpointer sink,
+                  guint64  n_dropped)
+{
+  gmsg_encoder_add_number (sink, GMSG_FRAME_DROPPED, n_dropped);
+}
+
+static void
+sink_add_end (gpointer sink)
+{
+  gmsg_encoder_add_empty (sink, GMSG_FRAME_STOP);
+}
+
+static const GMsgSinkFuncs sink_funcs =
+{
+  .has_room = sink_has_room,
+  .add_message = sink_add_message,
+  .add_dropped = sink_add_dropped,
+  .add_end = sink_add_end,
+};
+
+/* Nothing more can be written. */
+static void
+client_break (Client       *self,
+              const GError *reason)
+{
+  if (self->done)
+    return;
+
+  self->done = TRUE;
+  gmsg_outlet_break (self->outlet, reason);
+}
+
+/* Does what the router says; FALSE: nothing comes after it. */
+static gboolean
+client_handle (Client     *self,
+               GMsgFrame  *frame,
+               GError    **error)
+{
+  switch ((int) frame->type)
+    {
+    case GMSG_FRAME_CREDIT:
+      return gmsg_outlet_credit (self->outlet, frame->number, error);
+
+    case GMSG_FRAME_CANCEL:
+      gmsg_outlet_cancel (self->outlet);
+      return TRUE;
+
+    case GMSG_FRAME_CLOSED:
+      gmsg_outlet_close (self->outlet);
+      return TRUE;
+
+    case GMSG_FRAME_ERROR:
+      g_propagate_error (error, g_steal_pointer (&frame->error));
+      return FALSE;
+
+    default:
+      g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
+                   "the router has sent a frame of type %d", frame->type);
+      return FALSE;
+    }
+}
+
+/* Handles the frames that have been read; FALSE: nothing comes after them. */
+static gboolean
+client_handle_all (Client  *self,
+                   GError **error)
+{
+  while (TRUE)
+    {
+      g_auto (GMsgFrame) frame = { .type = GMSG_FRAME_MESSAGE };
+
+      switch (gmsg_decoder_next (self->decoder, &frame, error))
+        {
+        case GMSG_DECODED_NOTHING:
+          return TRUE;
+
+        case GMSG_DECODED_FRAME:
+          if (!client_handle (self, &frame, error))
+            return FALSE;
+          break;
+
+        case GMSG_DECODED_ERROR:
+        default:
+          return FALSE;
+        }
+    }
+}
+
+/* Reads once; FALSE: nothing comes any more. */
+static gboolean
+client_read (Client  *self,
+             GError **error)
+{
+  gsize size;
+  guint8 *space = gmsg_decoder_get_space (self->decoder, &size);
+  gssize n_bytes = g_socket_receive (self->socket, (char *) space, size, NULL, error);
+
+  if (n_bytes < 0)
+    {
+      if (error != NULL && g_error_matches (*error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
+        {
+          g_clear_error (error);
+          return TRUE;
+        }
+
+      return FALSE;
+    }
+
+  if (n_bytes == 0)
+    {
+      g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_CONNECTION, "the router has ended it");
+      return FALSE;
+    }
+
+  gmsg_decoder_advance (self->decoder, (gsize) n_bytes);
+  return client_handle_all (self, error);
+}
+
+static gboolean
+client_read_cb (GSocket      *socket,
+                GIOCondition  condition,
+                gpointer      data)
+{
+  Client *self = data;
+  g_autoptr (GError) error = NULL;
+
+  if (client_read (self, &error))
+    return G_SOURCE_CONTINUE;
+
+  client_break (self, error);
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+client_write_cb (GSocket      *socket,
+                 GIOCondition  condition,
+                 gpointer      data)
+{
+  Client *self = data;
+
+  g_clear_pointer (&self->output, g_source_unref);
+  return G_SOURCE_REMOVE;
+}
+
+/* The router may have said why writing has failed. */
+static void
+client_read_reason (Client       *self,
+                    const GError *error)
+{
+  g_autoptr (GError) reason = NULL;
+
+  while (client_read (self, &reason) && g_socket_condition_check (self->socket, G_IO_IN))
+    continue;
+  client_break (self, reason != NULL ? reason : error);
+}
+
+/* Takes and writes until there is nothing, or the socket takes no more. */
+static void
+client_write (Client *self)
+{
+  while (!self->done && self->output == NULL)
+    {
+      g_autoptr (GError) error = NULL;
+      gboolean at_end = gmsg_outlet_fill (self->outlet);
+
+      switch (gmsg_unix_socket_flush (self->socket, self->encoder, &error))
+        {
+        case GMSG_FLUSHED:
+          gmsg_outlet_progress (self->outlet, at_end);
+          self->done = at_end;
+          if (!gmsg_outlet_has_next (self->outlet))
+            return;
+          break;
+
+        case GMSG_FLUSH_BLOCKED:
+          gmsg_outlet_progress (self->outlet, FALSE);
+          self->output = gmsg_thread_attach_source (self->context,
+                                                    g_socket_create_source (self->socket, G_IO_OUT,
+                                                                            NULL),
+                                                    G_SOURCE_FUNC (client_write_cb), self,
+                                                    "[gmsgrouter] router's output");
+          return;
+
+        case GMSG_FLUSH_ERROR:
+        default:
+          client_read_reason (self, error);
+          return;
+        }
+    }
+}
+
+static gpointer
+client_run (gpointer data)
+{
+  Client *self = data;
+  g_autoptr (GError) error = NULL;
+
+  self->input = gmsg_thread_attach_source (self->context,
+                                    g_socket_create_source (self->socket, G_IO_IN, NULL),
+                                    G_SOURCE_FUNC (client_read_cb), self,
+                                    "[gmsgrouter] router's input");
+
+  /* More may have come together with the welcome. */
+  if (!client_handle_all (self, &error))
+    client_break (self, error);
+
+  while (!self->done)
+    {
+      client_write (self);
+      if (!self->done)
+        g_main_context_iteration (self->context, TRUE);
+
+      /* stop() may have waited for too long. */
+      self->done = self->done || gmsg_outlet_is_broken (self->outlet);
+    }
+
+  client_free (self);
+  return NULL;
+}
+
+/* GSocket would not wait for a router that has many connections to accept. */
+static int
+connect_blocking (GSocketAddress  *address,
+                  GError         **error)
+{
+  struct timeval timeout = { .tv_sec = HELLO_TIMEOUT };
+  struct sockaddr_un native;
+  int fd, result;
+
+  if (!g_socket_address_to_native (address, &native, sizeof native, error))
+    return -1;
+
+  fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd >= 0)
+    {
+      setsockopt (fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+      do
+        result = connect (fd, (struct sockaddr *) &native,
+                          (socklen_t) g_socket_address_get_native_size (address));
+      while (result < 0 && errno == EINTR);
+      if (result == 0)
+        return fd;
+    }
+
+  g_set_error_literal (error, G_IO_ERROR, g_io_error_from_errno (errno), g_strerror (errno));
+  if (fd >= 0)
+    close (fd);
+  return -1;
+}
+
+static GSocket *
+client_connect (const char  *path,
+                GError     **error)
+{
+  g_autoptr (GSocketAddress) address = gmsg_unix_socket_address_new (path, error);
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GError) local_error = NULL;
+  int fd;
+
+  if (address == NULL)
+    return NULL;
+
+  fd = connect_blocking (address, &local_error);
+  if (fd >= 0)
+    {
+      socket = g_socket_new_from_fd (fd, &local_error);
+      if (socket == NULL)
+        close (fd);
+    }
+
+  if (socket == NULL)
+    {
+      g_autofree char *name = g_filename_display_name (path);
+
+      g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
+                   "Could not connect to a router at “%s”: %s; see whether it still runs", name,
+                   local_error->message);
+      return NULL;
+    }
+
+  g_socket_set_timeout (socket, HELLO_TIMEOUT);
+  return g_steal_pointer (&socket);
+}
+
+/* Greets, and waits for the answer. */
+static gboolean
+client_greet (Client       *self,
+              GMsgAddress  *address,
+              GMsgFrame    *welcome,
+              GError      **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  g_autofree char *name = NULL;
+  GMsgDecoded decoded = GMSG_DECODED_NOTHING;
+
+  gmsg_encoder_add_hello (self->encoder, gmsg_address_get_pipe_id (address),
+                          gmsg_address_get_secret (address));
+  if (gmsg_unix_socket_flush (self->socket, self->encoder, &local_error) == GMSG_FLUSH_ERROR)
+    decoded = GMSG_DECODED_ERROR;
+
+  while (decoded == GMSG_DECODED_NOTHING)
+    {
+      gsize size;
+      guint8 *space = gmsg_decoder_get_space (self->decoder, &size);
+      gssize n_bytes = g_socket_receive (self->socket, (char *) space, size, NULL, &local_error);
+
+      if (n_bytes <= 0)
+        break;
+
+      gmsg_decoder_advance (self->decoder, (gsize) n_bytes);
+      decoded = gmsg_decoder_next (self->decoder, welcome, &local_error);
+    }
+
+  if (decoded == GMSG_DECODED_FRAME && welcome->type == GMSG_FRAME_WELCOME &&
+      welcome->version == GMSG_WIRE_VERSION && welcome->overflow <= GMSG_OVERFLOW_DROP_OLDEST)
+    return TRUE;
+
+  name = g_filename_display_name (gmsg_address_get_option (address, "path"));
+  if (decoded == GMSG_DECODED_FRAME && welcome->error != NULL)
+    g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
+                 "The router at “%s” refused the connection: %s", name, welcome->error->message);
+  else
+    g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
+                 "The router at “%s” did not answer the greeting as a router does: %s", name,
+                 local_error != NULL ? local_error->message
+                                     : decoded == GMSG_DECODED_FRAME ? "it sent another frame"
+                                                                     : "it hung up");
+  return FALSE;
+}
+
+/* Makes all that may fail: this comes before the greeting, because an address works once. */
+static Client *
+client_new (GError **error)
+{
+  g_autoptr (Client) self = g_new0 (Client, 1);
+
+  self->decoder = gmsg_decoder_new ();
+  self->encoder = gmsg_encoder_new ();
+  self->context = gmsg_thread_new_context (error);
+  if (self->context == NULL)
+    return NULL;
+
+  self->outlet = gmsg_outlet_new (self->context, &sink_funcs, self->encoder, error);
+  if (self->outlet == NULL)
+    return NULL;
+
+  return g_steal_pointer (&self);
+}
+
+GMsgPipe *
+gmsg_unix_client_open (const char  *string,
+                       GError     **error)
+{
+  g_autoptr (GMsgAddress) address = gmsg_unix_socket_parse_address (string, TRUE, error);
+  g_auto (GMsgFrame) welcome = { .type = GMSG_FRAME_MESSAGE };
+  g_autoptr (Client) self = NULL;
+  GMsgLimits limits;
+  GMsgPipe *pipe;
+
+  if (address == NULL)
+    return NULL;
+
+  self = client_new (error);
+  if (self == NULL)
+    return NULL;
+
+  self->socket = client_connect (gmsg_address_get_option (address, "path"), error);
+  if (self->socket == NULL || !client_greet (self, address, &welcome, error))
+    return NULL;
+
+  g_socket_set_timeout (self->socket, 0);
+  g_socket_set_blocking (self->socket, FALSE);
+
+  limits.max_message_size = welcome.max_message_size;
+  pipe = gmsg_outlet_start (self->outlet, gmsg_address_get_pipe_id (address),
+                            welcome.capacity, welcome.overflow, &limits,
+                            client_run, self, error);
+
+  /* It is the thread's now. */
+  if (pipe != NULL)
+    self = NULL;
+  return pipe;
+}

@@ -1,0 +1,37 @@
+/* gmsgunixconnection-private.h: a connection of a worker to the router's socket
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include "gmsgtransport-private.h"
+
+G_BEGIN_DECLS
+
+/* A connection is a stranger, until it has greeted with an address; from then on it is the
+ * worker of that pipe. All calls come from the I/O thread. */
+typedef struct _GMsgUnixConnection GMsgUnixConnection;
+
+/* What a connection tells its owner. */
+typedef struct
+{
+  /* It is no stranger any more. */
+  void (*greeted) (GMsgUnixConnection *self,
+                   gpointer            data);
+  /* It is over: the owner frees it, before it returns. */
+  void (*ended)   (GMsgUnixConnection *self,
+                   gpointer            data);
+} GMsgUnixConnectionFuncs;
+
+GMsgUnixConnection *gmsg_unix_connection_new         (GSocket                       *socket,
+                                                      GMsgEndpoint                  *endpoint,
+                                                      const GMsgUnixConnectionFuncs *funcs,
+                                                      gpointer                       data);
+void                gmsg_unix_connection_free        (GMsgUnixConnection            *self);
+gboolean            gmsg_unix_connection_is_stranger (GMsgUnixConnection            *self);
+void                gmsg_unix_connection_update      (GMsgUnixConnection            *self);
+void                gmsg_unix_connection_read_rest   (GMsgUnixConnection            *self);
+
+G_END_DECLS

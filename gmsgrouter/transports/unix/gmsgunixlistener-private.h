@@ -1,0 +1,36 @@
+/* gmsgunixlistener-private.h: the socket that workers connect to
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include "gmsgtransport-private.h"
+
+G_BEGIN_DECLS
+
+/* It lets in only processes of the same user. */
+typedef struct _GMsgUnixListener GMsgUnixListener;
+
+/* A process has connected. FALSE: accept no more until gmsg_unix_listener_resume(). */
+typedef gboolean (*GMsgUnixListenerFunc) (GSocket  *socket,
+                                          gpointer  data);
+
+/* Any thread, before the I/O thread starts. @path is NULL for a fresh one. */
+GMsgUnixListener *gmsg_unix_listener_new      (const char            *path,
+                                               GMsgEndpoint          *endpoint,
+                                               GMsgUnixListenerFunc   func,
+                                               gpointer               data,
+                                               GError               **error);
+
+/* Any thread */
+const char       *gmsg_unix_listener_get_path (GMsgUnixListener      *self);
+void              gmsg_unix_listener_hide     (GMsgUnixListener      *self);
+
+/* The I/O thread, or none */
+void              gmsg_unix_listener_resume   (GMsgUnixListener      *self);
+void              gmsg_unix_listener_stop     (GMsgUnixListener      *self);
+void              gmsg_unix_listener_free     (GMsgUnixListener      *self);
+
+G_END_DECLS
