@@ -17,6 +17,7 @@ typedef enum
   WAY_SPAWN,   /* a process that gmsg_sender_spawn() starts */
   WAY_ADDRESS, /* a process that is given an address */
   WAY_LOCAL,   /* a thread of this process that opens an address */
+  WAY_TEST,    /* the same, with an address of the test transport */
 } Way;
 
 /* Does the work called @name, and owns @sender; returns what the work is to find out, or 0.

@@ -1,0 +1,465 @@
+/* ways.c: tests what holds wherever the worker is and whatever carries its messages: promises
+ * 5, 7 to 9, 12, 13, 15, 18 to 20, 22 and 23
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "workers.h"
+
+/* Each case is tested in every way; the data of a test is the way. */
+
+static void
+test_clean (Fixture       *fixture,
+            gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
+  Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "send", 5000);
+
+  sink_wait_clean_end (fixture, sink);
+  sink_assert_range (sink, 5000);
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (sink->receiver), ==, 0);
+  g_assert_cmpint (worker_join (worker), ==, 0);
+  sink_close (fixture, sink);
+  assert_no_refusal ();
+}
+
+static void
+test_states (Fixture       *fixture,
+             gconstpointer  data)
+{
+  g_autoptr (Sink) other = NULL;
+  g_autoptr (GMsgSender) first G_GNUC_UNUSED = new_pipe (fixture, 0, 0, &other);
+  g_autoptr (Sink) sink = NULL;
+  GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
+  Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "states", 2);
+
+  sink_wait_clean_end (fixture, sink);
+  sink_assert_range (sink, 0);
+  g_assert_cmpint (worker_join (worker), ==, 0);
+  sink_close (fixture, sink);
+  sink_close (fixture, other);
+}
+
+static void
+test_dropped (Fixture       *fixture,
+              gconstpointer  data)
+{
+  static const char *names[] = { "drop", "drop-unstarted" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autoptr (Sink) sink = NULL;
+      GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
+      Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, names[i], 3000);
+
+      sink_wait_clean_end (fixture, sink);
+      sink_assert_range (sink, i == 0 ? 3000 : 0);
+      g_assert_cmpint (worker_join (worker), ==, 0);
+      sink_close (fixture, sink);
+    }
+}
+
+/* Promise 8. */
+static void
+test_threads (Fixture       *fixture,
+              gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  GMsgSender *sender = new_pipe (fixture, 64, GMSG_OVERFLOW_BLOCK, &sink);
+  Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "threads", 500);
+  int next[4] = { 0 };
+
+  sink_wait_clean_end (fixture, sink);
+  g_assert_cmpuint (sink->values->len, ==, 2000);
+  for (guint i = 0; i < sink->values->len; i++)
+    {
+      gint32 value = g_array_index (sink->values, gint32, i);
+
+      g_assert_cmpint (value % 1000000, ==, next[value / 1000000]++);
+    }
+  g_assert_cmpint (worker_join (worker), ==, 0);
+  sink_close (fixture, sink);
+}
+
+/* Promise 18. */
+static void
+test_block (Fixture       *fixture,
+            gconstpointer  data)
+{
+  for (guint capacity = 1; capacity <= 100; capacity *= 10)
+    {
+      g_autoptr (Sink) sink = NULL;
+      GMsgSender *sender = new_pipe (fixture, capacity, GMSG_OVERFLOW_BLOCK, &sink);
+      Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "send", 1000);
+
+      sink_wait_clean_end (fixture, sink);
+      sink_assert_range (sink, 1000);
+      g_assert_cmpint (worker_join (worker), ==, 0);
+      sink_close (fixture, sink);
+    }
+}
+
+static void
+test_fail (Fixture       *fixture,
+           gconstpointer  data)
+{
+  for (guint capacity = 1; capacity <= 100; capacity *= 10)
+    {
+      g_autoptr (Sink) sink = NULL;
+      GMsgSender *sender = new_pipe (fixture, capacity, GMSG_OVERFLOW_FAIL, &sink);
+      Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "until-full", 1000);
+
+      /* The router does not deliver meanwhile, so that the number is exact. */
+      g_assert_cmpint (worker_join (worker), ==, capacity);
+      g_assert_cmpuint (sink->values->len, ==, 0);
+      sink_wait_clean_end (fixture, sink);
+      sink_assert_range (sink, capacity);
+      sink_close (fixture, sink);
+    }
+}
+
+static void
+test_drop_oldest (Fixture       *fixture,
+                  gconstpointer  data)
+{
+  for (guint capacity = 1; capacity <= 100; capacity *= 10)
+    {
+      g_autoptr (Sink) sink = NULL;
+      GMsgSender *sender = new_pipe (fixture, capacity, GMSG_OVERFLOW_DROP_OLDEST, &sink);
+      Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "send", 5000);
+      gint32 last = -1;
+
+      g_assert_cmpint (worker_join (worker), ==, 0);
+      sink_wait_clean_end (fixture, sink);
+
+      /* The newest survive, in order, and the others are counted, wherever they went. */
+      g_assert_cmpuint (sink->values->len, >=, capacity);
+      for (guint i = 0; i < sink->values->len; i++)
+        {
+          g_assert_cmpint (g_array_index (sink->values, gint32, i), >, last);
+          last = g_array_index (sink->values, gint32, i);
+        }
+      for (guint i = 1; i <= capacity; i++)
+        g_assert_cmpint (g_array_index (sink->values, gint32, sink->values->len - i), ==,
+                         (gint32) (5000 - i));
+      g_assert_cmpuint (gmsg_receiver_get_n_dropped (sink->receiver) + sink->values->len, ==, 5000);
+      sink_close (fixture, sink);
+    }
+}
+
+static void
+test_stop_blocked (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  GMsgSender *sender = new_pipe (fixture, 5, GMSG_OVERFLOW_BLOCK, &sink);
+  Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "stop-blocked", 5);
+
+  g_assert_cmpint (worker_join (worker), ==, 5);
+  sink_wait_clean_end (fixture, sink);
+  sink_assert_range (sink, 5);
+  sink_close (fixture, sink);
+}
+
+/* Promise 22, and 13: cancelling loses nothing. */
+static void
+test_cancel (Fixture       *fixture,
+             gconstpointer  data)
+{
+  static const char *names[] = { "poll-send", "poll", "loop" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autoptr (Sink) sink = NULL;
+      GMsgSender *sender = new_pipe (fixture, 32, GMSG_OVERFLOW_BLOCK, &sink);
+      Worker *worker;
+
+      /* In the router's process the cancellable is cancelled in the router's thread, and
+       * wakes no main context but those that wait for it. */
+      if (GPOINTER_TO_INT (data) == WAY_THREAD && g_str_equal (names[i], "loop"))
+        {
+          g_object_unref (sender);
+          sink_close (fixture, sink);
+          continue;
+        }
+
+      worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, names[i], 20);
+      iterate_until (fixture->context, sink->values->len >= 20);
+      gmsg_receiver_cancel (sink->receiver);
+      sink_wait_clean_end (fixture, sink);
+      sink_assert_prefix (sink);
+      g_assert_cmpint (worker_join (worker), ==, 0);
+      sink_close (fixture, sink);
+    }
+}
+
+/* Cancelled before it is handed over, and before it is opened. */
+static void
+test_cancel_early (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  static const char *names[] = { "poll-send", "poll" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autoptr (Sink) sink = NULL;
+      GMsgSender *sender = new_pipe (fixture, 32, GMSG_OVERFLOW_BLOCK, &sink);
+      Worker *worker;
+
+      gmsg_receiver_cancel (sink->receiver);
+      worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, names[i], 0);
+      sink_wait_clean_end (fixture, sink);
+      sink_assert_prefix (sink);
+      g_assert_cmpint (worker_join (worker), ==, 0);
+      sink_close (fixture, sink);
+    }
+}
+
+/* Promise 22: closing cancels, too; 13: what is sent to a closed pipe is discarded. */
+static void
+test_close (Fixture       *fixture,
+            gconstpointer  data)
+{
+  static const char *names[] = { "poll-send", "poll", "loop" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autoptr (Sink) sink = NULL;
+      GMsgSender *sender = new_pipe (fixture, 8, GMSG_OVERFLOW_BLOCK, &sink);
+      Worker *worker;
+
+      if (GPOINTER_TO_INT (data) == WAY_THREAD && g_str_equal (names[i], "loop"))
+        {
+          g_object_unref (sender);
+          sink_close (fixture, sink);
+          continue;
+        }
+
+      worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, names[i], 20);
+      iterate_until (fixture->context, sink->values->len >= 20);
+      sink_close (fixture, sink);
+      g_assert_cmpint (worker_join (worker), ==, 0);
+      iterate_all (fixture->context);
+      g_assert_cmpuint (sink->n_finished, ==, 0);
+      sink_assert_prefix (sink);
+      take_discard_warnings ();
+    }
+}
+
+/* Promise 19: once the router is gone, send() fails. */
+static void
+test_router_stopped (Fixture       *fixture,
+                     gconstpointer  data)
+{
+  g_autoptr (Sink) unbounded_sink = NULL;
+  g_autoptr (Sink) bounded_sink = NULL;
+  g_autoptr (GError) error = NULL;
+  GMsgSender *unbounded, *bounded;
+  Worker *unbounded_worker, *bounded_worker;
+
+  unbounded = new_pipe (fixture, 0, 0, &unbounded_sink);
+  bounded = new_pipe (fixture, 4, GMSG_OVERFLOW_BLOCK, &bounded_sink);
+  unbounded_worker = worker_new (fixture, GPOINTER_TO_INT (data), unbounded, "until-gone", 100);
+  bounded_worker = worker_new (fixture, GPOINTER_TO_INT (data), bounded, "until-gone", 0);
+  iterate_until (fixture->context, unbounded_sink->values->len >= 100);
+  iterate_until (fixture->context, bounded_sink->values->len >= 100);
+
+  gmsg_router_stop (fixture->router, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (worker_join (unbounded_worker), ==, 0);
+  g_assert_cmpint (worker_join (bounded_worker), ==, 0);
+  sink_assert_prefix (unbounded_sink);
+  sink_assert_prefix (bounded_sink);
+  g_assert_cmpuint (unbounded_sink->n_finished, ==, 0);
+  assert_warning ("*2 unclosed pipes");
+  g_free (take_warning ());
+  assert_no_warning ();
+}
+
+static void
+test_large (Fixture       *fixture,
+            gconstpointer  data)
+{
+  static const int sizes[] = { 0, 1, 32767, 32768, 32769, 65535, 65536, 65537, 1000001, 16 * 1024 * 1024 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
+    {
+      g_autoptr (Sink) sink = NULL;
+      GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
+      Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "large", sizes[i]);
+
+      sink_wait_clean_end (fixture, sink);
+      g_assert_cmpuint (gmsg_receiver_get_n_received (sink->receiver), ==, 1);
+      g_assert_cmpuint (sink->n_bytes, ==, (gsize) sizes[i]);
+      g_assert_cmpint (worker_join (worker), ==, 0);
+      sink_close (fixture, sink);
+    }
+}
+
+static void
+test_too_large (Fixture       *fixture,
+                gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
+  Worker *worker;
+
+  gmsg_router_set_max_message_size (fixture->router, 20000);
+  worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "too-large", 20000);
+  sink_wait_clean_end (fixture, sink);
+  sink_assert_range (sink, 1);
+  g_assert_cmpint (worker_join (worker), ==, 0);
+  sink_close (fixture, sink);
+}
+
+/* The pull mode of a remote pipe: promise 23. */
+static void
+pulled_cb (GObject      *object,
+           GAsyncResult *result,
+           gpointer      user_data)
+{
+  GAsyncResult **out = user_data;
+
+  *out = g_object_ref (result);
+}
+
+static void
+test_pull (Fixture       *fixture,
+           gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  GMsgSender *sender = new_pipe (fixture, 3, GMSG_OVERFLOW_BLOCK, &sink);
+  Worker *worker;
+
+  gmsg_receiver_set_pull_mode (sink->receiver, TRUE);
+  worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "send", 200);
+  for (int i = 0; i <= 200; i++)
+    {
+      g_autoptr (GAsyncResult) result = NULL;
+      g_autoptr (GVariant) message = NULL;
+      g_autoptr (GError) error = NULL;
+
+      gmsg_receiver_next_async (sink->receiver, NULL, pulled_cb, &result);
+      iterate_until (fixture->context, result != NULL);
+      message = gmsg_receiver_next_finish (sink->receiver, result, &error);
+      g_assert_no_error (error);
+      if (i == 200)
+        g_assert_null (message);
+      else
+        g_assert_cmpint (g_variant_get_int32 (message), ==, i);
+    }
+  g_assert_cmpint (worker_join (worker), ==, 0);
+  sink_wait_clean_end (fixture, sink);
+  sink_close (fixture, sink);
+}
+
+/* Promise 12 among its own messages, over many pipes at once, and 6: nothing stays. */
+static void
+test_many (Fixture       *fixture,
+           gconstpointer  data)
+{
+  enum { N = 40 };
+  Sink *sinks[N];
+  Worker *workers[N];
+  guint n_threads = count_entries ("/proc/self/task");
+  guint n_fds = count_entries ("/proc/self/fd");
+
+  for (guint i = 0; i < N; i++)
+    {
+      GMsgSender *sender = new_pipe (fixture, i % 3 == 0 ? 0 : 10, GMSG_OVERFLOW_BLOCK, &sinks[i]);
+
+      workers[i] = worker_new (fixture, GPOINTER_TO_INT (data), sender, "send", 200);
+    }
+  for (guint i = 0; i < N; i++)
+    {
+      sink_wait_finished (fixture, sinks[i]);
+      g_assert_no_error (sinks[i]->error);
+      sink_assert_range (sinks[i], 200);
+      g_assert_cmpint (worker_join (workers[i]), ==, 0);
+      sink_close (fixture, sinks[i]);
+      sink_free (sinks[i]);
+    }
+
+  gmsg_router_stop (fixture->router, NULL);
+  /* GLib starts a thread and opens a descriptor of its own for processes, and keeps them. */
+  wait_until (count_entries ("/proc/self/task") <= n_threads + 1);
+  wait_until (count_entries ("/proc/self/fd") <= n_fds + 1);
+}
+
+/* Promise 5: a router that is dropped on another thread, with workers. */
+static void
+test_dropped_elsewhere (Fixture       *fixture,
+                        gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
+  Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "until-gone", 100);
+  guint n_told = 0;
+  char *warning;
+
+  iterate_until (fixture->context, sink->values->len >= 100);
+  drop_in_thread (g_steal_pointer (&fixture->router));
+  /* Once the context next iterates. */
+  iterate_all (fixture->context);
+  g_assert_cmpint (gmsg_receiver_get_state (sink->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
+  g_assert_cmpint (worker_join (worker), ==, 0);
+  sink_assert_prefix (sink);
+
+  while ((warning = take_warning ()) != NULL)
+    {
+      n_told += g_str_equal (warning, "a router was dropped while running: 1 unclosed pipe");
+      g_free (warning);
+    }
+  g_assert_cmpuint (n_told, ==, 1);
+}
+
+/* The first way in which a case makes sense: a worker in a thread has no transport. */
+static const struct
+{
+  const char *name;
+  void      (*function) (Fixture *, gconstpointer);
+  Way         first;
+} cases[] =
+{
+  { "p15/clean", test_clean, WAY_THREAD },
+  { "p07/states", test_states, WAY_THREAD },
+  { "p09/dropped", test_dropped, WAY_THREAD },
+  { "p08/threads", test_threads, WAY_THREAD },
+  { "p18/block", test_block, WAY_THREAD },
+  { "p18/fail", test_fail, WAY_THREAD },
+  { "p18/drop-oldest", test_drop_oldest, WAY_THREAD },
+  { "p18/stop-blocked", test_stop_blocked, WAY_THREAD },
+  { "p22/cancel", test_cancel, WAY_THREAD },
+  { "p22/cancel-early", test_cancel_early, WAY_THREAD },
+  { "p22/close", test_close, WAY_THREAD },
+  { "p23/pull", test_pull, WAY_THREAD },
+  { "p12/many", test_many, WAY_THREAD },
+  { "p20/large", test_large, WAY_THREAD },
+  { "p19/router-stopped", test_router_stopped, WAY_SPAWN },
+  { "p20/too-large", test_too_large, WAY_SPAWN },
+  { "p05/dropped-elsewhere", test_dropped_elsewhere, WAY_SPAWN },
+};
+
+static const char * const way_names[] = { "thread", "spawn", "address", "local", "test" };
+
+int
+main (int    argc,
+      char **argv)
+{
+  test_init (&argc, &argv);
+  workers_init ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      for (guint way = cases[i].first; way < G_N_ELEMENTS (way_names); way++)
+        {
+          g_autofree char *path = g_strdup_printf ("/ways/%s/%s", cases[i].name, way_names[way]);
+
+          fixture_test_with (path, GUINT_TO_POINTER (way), cases[i].function);
+        }
+    }
+
+  return g_test_run ();
+}

@@ -1,0 +1,107 @@
+/* workers.h: workers of a test in threads and processes, and what their receivers emit
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include "testutil.h"
+#include "work.h"
+
+G_BEGIN_DECLS
+
+/* The program that is such a worker in a process of its own. */
+extern const char *worker_path;
+
+/* Sets that, and captures what the router refuses. */
+void         workers_init            (void);
+
+guint        count_entries           (const char         *path);
+guint        take_discard_warnings   (void);
+
+/* What a receiver has emitted, until it was closed. */
+typedef struct
+{
+  GMsgReceiver *receiver; /* (owned) */
+  GThread      *thread;   /* (unowned) */
+  GArray       *values;   /* (owned) (element-type gint32) */
+  gsize         n_bytes;  /* of messages that are arrays of bytes */
+  guint         n_finished;
+  GError       *error;    /* (owned) (nullable): of finished */
+} Sink;
+
+/* Takes @receiver. */
+Sink        *sink_new                (GMsgReceiver       *receiver);
+void         sink_free               (Sink               *sink);
+void         sink_close              (Fixture            *fixture,
+                                      Sink               *sink);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Sink, sink_free)
+
+/* @capacity 0: unbounded. */
+GMsgSender  *new_pipe                (Fixture            *fixture,
+                                      guint               capacity,
+                                      GMsgOverflow        overflow,
+                                      Sink              **sink);
+
+/* Asserts that exactly the first @n have arrived, in order; or some of the first ... */
+void         sink_assert_range       (Sink               *sink,
+                                      guint               n);
+void         sink_assert_prefix      (Sink               *sink);
+
+/* ... and waits for finished, which comes without an error; or with PEER_LOST. */
+void         sink_wait_finished      (Fixture            *fixture,
+                                      Sink               *sink);
+void         sink_wait_clean_end     (Fixture            *fixture,
+                                      Sink               *sink);
+void         sink_assert_lost        (Sink               *sink,
+                                      const char         *pattern);
+
+/* How often a worker was lost, and how often its exit status was not known 100 ms later, as
+ * may happen on a busy machine. */
+extern guint n_lost, n_without_status;
+
+/* A worker in a thread or a process. */
+typedef struct
+{
+  Way          way;
+  const char  *name;
+  int          n;
+  GMsgSender  *sender;  /* (owned) (nullable): for the thread */
+  char        *address; /* (owned) (nullable): for the thread */
+  GThread     *thread;  /* (nullable) */
+  GSubprocess *process; /* (owned) (nullable) */
+} Worker;
+
+/* Takes @sender. */
+Worker      *worker_new              (Fixture            *fixture,
+                                      Way                 way,
+                                      GMsgSender         *sender,
+                                      const char         *name,
+                                      int                 n);
+
+/* Does the work of a Worker, with its address, in a main context of its own. */
+gpointer     worker_thread           (gpointer            data);
+
+/* Waits for the worker's end, without the main context, and frees it. */
+int          worker_join             (Worker             *worker);
+
+char        *dup_address             (GMsgSender         *sender);
+GSubprocess *spawn                   (GMsgSender         *sender,
+                                      GSubprocessFlags    flags,
+                                      const char         *name,
+                                      int                 n);
+GSubprocess *spawn_full              (GMsgSender         *sender,
+                                      GSubprocessFlags    flags,
+                                      const char * const *argv);
+void         close_input             (GSubprocess        *process);
+void         wait_for_exit           (GSubprocess        *process);
+
+/* The next line of a worker's standard output, and whether none comes for @msec; without the
+ * main context. */
+int          read_number             (GSubprocess        *process);
+gboolean     is_silent               (GSubprocess        *process,
+                                      int                 msec);
+
+G_END_DECLS
