@@ -40,6 +40,11 @@ void      assert_no_warning       (void);
 char     *take_warning            (void);
 void      forget_warnings         (void);
 
+/* Until the end of the test, discarded messages may be told of: a part comes when the run
+ * ends. forget_warnings() allows that, too. */
+void      allow_discards          (void);
+void      assert_only_discards    (void);
+
 /* Iterates the context until the log has told that @n_messages were discarded from a closed
  * pipe, in however many lines, and asserts that nothing else was told. */
 void      assert_discarded        (GMainContext *context,

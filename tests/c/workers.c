@@ -375,6 +375,7 @@ take_discard_warnings (void)
   guint n = 0;
   char *message;
 
+  allow_discards ();
   while ((message = take_warning ()) != NULL)
     {
       guint count = 1;
