@@ -35,7 +35,7 @@ gboolean     gmsg_address_set_invalid   (GError             **error,
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgAddress, gmsg_address_free)
 
-/* For writing an address, from “scheme:” on */
+/* These write an address, from “scheme:” on */
 void         gmsg_address_append_option (GString             *string,
                                          const char          *name,
                                          const char          *value);

@@ -13,7 +13,7 @@ G_BEGIN_DECLS
 typedef struct _GMsgChannel GMsgChannel;
 typedef struct _GMsgPipe GMsgPipe;
 
-/* What an entry of the channel asks of the thread that takes it. */
+/* An entry of the channel asks this of the thread that takes it. */
 typedef enum
 {
   /* Deliver the message that the entry carries. */

@@ -24,7 +24,7 @@
 /* Large enough to make the queue's cost vanish under a flood, small enough (6 KiB) to be
  * recycled from the processor's cache. */
 #define BURST_SIZE 256
-/* What is kept for the senders is less than what waits behind it. */
+/* Fewer messages are kept for the senders than wait behind them. */
 G_STATIC_ASSERT (GMSG_RETURNS_MAX < BURST_SIZE);
 /* Entries: far enough ahead for a message to come from another processor's cache while those
  * before it are delivered, near enough not to be evicted again. */
@@ -42,8 +42,8 @@ typedef struct
 
 struct _GMsgChannel
 {
-  /* What each send() uses is in one cache line, and what the router's thread uses in others:
-   * between two messages the processor may have forgotten all of it. */
+  /* Each send() uses one cache line, and the router's thread others: between two messages the
+   * processor may have forgotten all of them. */
   GMutex           lock;
   Burst           *filling;    /* (unowned) (nullable); lock: the last burst of @queue, if it
                                 * still takes entries */

@@ -425,7 +425,7 @@ ref_links (GMsgEndpoint *self)
   return links;
 }
 
-/* What was the I/O thread's alone is this thread's when that has ended. */
+/* When the I/O thread has ended, this thread owns its state. */
 void
 gmsg_endpoint_end (GMsgEndpoint *self)
 {

@@ -51,7 +51,7 @@ G_BEGIN_DECLS
  * @GMSG_ERROR_TOO_LARGE: The message is larger than the router takes.
  * @GMSG_ERROR_NOT_SUPPORTED: That can't be done here, or not in this version.
  *
- * What can go wrong in this library.
+ * The errors of this library.
  *
  * More codes may be added at the end.
  *

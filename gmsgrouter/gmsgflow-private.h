@@ -21,7 +21,7 @@ typedef struct
   guint         n_queued;      /* undelivered messages of a bounded pipe */
   guint64       n_dropped;
 
-  /* What the channel does not carry itself */
+  /* The messages that the channel does not carry itself */
   GQueue        waiting;       /* (element-type GVariant): of a drop-oldest pipe, or in pull
                                 * mode */
   gint64        waiting_since; /* monotonic µs: when @waiting was last empty */
@@ -37,12 +37,12 @@ typedef struct
   gboolean      paused;        /* nothing is read until @n_bytes is small again */
 } GMsgFlow;
 
-/* Where a message goes that was put into the flow. */
+/* The next step for a message that was put into the flow. */
 typedef enum
 {
-  GMSG_FLOW_CARRY,  /* nowhere: the channel is to carry it */
+  GMSG_FLOW_CARRY,  /* the channel is to carry it */
   GMSG_FLOW_TICKET, /* it waits here, and the channel is to carry a ticket */
-  GMSG_FLOW_FIRST,  /* it waits here to be pulled, where nothing has waited */
+  GMSG_FLOW_FIRST,  /* it waits here to be pulled, and nothing else does */
   GMSG_FLOW_WAIT,   /* it waits here, and nobody needs to know */
 } GMsgFlowPut;
 

@@ -23,11 +23,10 @@ child_cb (void)
   happened = TRUE;
 }
 
-/* To be called before the first thread, lock or pipe that a child could take for its own:
- * where a router is started, and where a sender is opened by its address. Classes and
- * objects alone do no harm, so a daemon that has looked at them, and the workers of a
- * forkserver that has made a router while it preloaded a module, are as any other
- * process. */
+/* Call this before the first thread, lock or pipe that a child could take for its own: when a
+ * router is started, and when a sender is opened by its address. Classes and objects alone do
+ * no harm, so a daemon that has looked at them, and the workers of a forkserver that has made
+ * a router while it preloaded a module, are like any other process. */
 void
 gmsg_fork_watch (void)
 {

@@ -234,13 +234,13 @@ waited_cb (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* Of the process's exit and the connection's end one has come, and the other may follow. */
+/* Either the process has exited or the connection has ended, and the other may follow. */
 static void
 wait_for_other (GMsgLink *self)
 {
   gmsg_thread_clear_source (&self->timer);
   self->timer = g_timeout_source_new (EXIT_TIMEOUT_MSEC);
-  /* What the connection, or one to come, has to say goes first. */
+  /* Whatever a connection, or one to come, has to say goes first. */
   g_source_set_priority (self->timer, G_PRIORITY_LOW);
   gmsg_thread_attach_source (self->context, self->timer, waited_cb, self,
                              "[gmsgrouter] lost worker");

@@ -342,7 +342,7 @@ has_place_locked (GMsgPipe *self)
          is_closed_locked (self);
 }
 
-/* What is left to do for a message that was put in, when the lock has been released. */
+/* The steps that follow a message which was put in, when the lock has been released. */
 typedef struct
 {
   GVariant *unused; /* (owned) (nullable): freeing a message may run a destroy notify, which
@@ -839,7 +839,7 @@ gmsg_pipe_set_pull_mode (GMsgPipe *self)
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
-  /* What is queued for a closed pipe stays where it is counted. */
+  /* The queued messages of a closed pipe stay in the channel, which counts them. */
   if (self->flow.pull_mode || is_closed_locked (self))
     return FALSE;
 

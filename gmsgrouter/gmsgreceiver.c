@@ -188,9 +188,9 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
   /**
    * GMsgReceiver:state: (getter get_state)
    *
-   * Where the receiver is in its life.
+   * The state of the receiver.
    *
-   * May be read from any thread; changes are notified of in the router's thread.
+   * May be read from any thread; `notify` is emitted in the router's thread.
    *
    * Since: 1.0
    */
@@ -204,8 +204,8 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
    *
    * How many messages have been delivered or pulled.
    *
-   * May be read from any thread; changes are notified of in the router's thread,
-   * after the emission.
+   * May be read from any thread; `notify` is emitted in the router's thread, after the
+   * message.
    *
    * Since: 1.0
    */
@@ -220,8 +220,8 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
    * How many messages a full pipe has dropped, with
    * [GMSG_OVERFLOW_DROP_OLDEST][enum@Overflow].
    *
-   * May be read from any thread; changes are notified of in the router's thread, when
-   * it next delivers a message of the pipe.
+   * May be read from any thread; `notify` is emitted in the router's thread, when it next
+   * delivers a message of the pipe.
    *
    * Since: 1.0
    */

@@ -47,7 +47,7 @@ void        gmsg_report_warn_discarded (guint64            pipe_id,
                                         guint64            n_messages);
 void        gmsg_report_warn_stranded  (void);
 
-/* Whether gmsg_report_end() says nothing in this thread; returns whether it was so before */
+/* Silences gmsg_report_end() in this thread, or not; returns whether it was silent before */
 gboolean    gmsg_report_set_silent     (gboolean           silent);
 
 G_END_DECLS

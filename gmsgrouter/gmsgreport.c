@@ -43,7 +43,7 @@ struct _GMsgReport
   guint               n_lines;   /* told since then */
 };
 
-/* What was discarded from one pipe. */
+/* The messages that were discarded from one pipe. */
 typedef struct
 {
   guint64 pipe_id;

@@ -325,9 +325,9 @@ gmsg_router_class_init (GMsgRouterClass *klass)
   /**
    * GMsgRouter:running: (getter get_running)
    *
-   * Whether the router runs: it was started and has not been stopped since.
+   * Whether the router was started and has not been stopped since.
    *
-   * May be read from any thread; changes are notified of in the router's thread.
+   * May be read from any thread; `notify` is emitted in the router's thread.
    *
    * Since: 1.0
    */
@@ -341,7 +341,7 @@ gmsg_router_class_init (GMsgRouterClass *klass)
    *
    * How many pipes have not been closed; finished ones are included.
    *
-   * May be read from any thread; changes are notified of in the router's thread.
+   * May be read from any thread; `notify` is emitted in the router's thread.
    *
    * Since: 1.0
    */
@@ -931,7 +931,7 @@ open_pipe (GMsgRouter    *self,
  * Hand the sender to the background task, connect to [signal@Receiver::message] of the
  * receiver, and close the pipe in the end with [method@Router.close_pipe].
  *
- * Where the task may send faster than messages are handled, consider
+ * If the task may send faster than messages are handled, consider
  * [method@Router.pipe_bounded].
  *
  * To be called in the router's thread.

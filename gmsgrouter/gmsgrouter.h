@@ -22,7 +22,7 @@ G_BEGIN_DECLS
  * @GMSG_OVERFLOW_DROP_OLDEST: The oldest undelivered message is dropped, and
  *   counted.
  *
- * What a bounded pipe does with a message for which it has no room.
+ * The policy of a bounded pipe for a message for which it has no room.
  *
  * Since: 1.0
  */

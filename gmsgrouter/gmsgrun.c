@@ -197,7 +197,7 @@ deliver (GMsgRun      *self,
   gmsg_receiver_deliver (receiver, message);
 }
 
-/* What a worker has sent must not take more memory than it may, and is freed at once. */
+/* A worker's messages are freed at once, since they must not take more memory than they may. */
 static void
 deliver_carried (GMsgRun  *self,
                  GMsgPipe *pipe,
@@ -535,7 +535,7 @@ route_until (GMsgRun            *self,
       left = deadline - g_get_monotonic_time ();
       if (left <= 0 && !expired)
         {
-          /* What is queued by now is still routed, and no more: a flood ends here. */
+          /* Entries that are queued by now are still routed, and no more: a flood ends here. */
           expired = TRUE;
           limit = gmsg_channel_get_n_pushed (self->channel);
         }

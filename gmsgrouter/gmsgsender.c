@@ -49,7 +49,7 @@
  * }
  * ```
  *
- * Senders notify of no property changes, since no thread is theirs.
+ * Senders never emit `notify`, since no thread is theirs.
  *
  * Since: 1.0
  */
@@ -142,9 +142,9 @@ gmsg_sender_class_init (GMsgSenderClass *klass)
   /**
    * GMsgSender:state: (getter get_state)
    *
-   * Where the sender is in its life.
+   * The state of the sender.
    *
-   * May be read from any thread. Changes are not notified of.
+   * May be read from any thread. `notify` is never emitted.
    *
    * Since: 1.0
    */
@@ -401,7 +401,7 @@ gmsg_sender_send (GMsgSender  *self,
  *
  * What was sent before is delivered, then [signal@Receiver::finished] is emitted.
  *
- * Where the router is in another process, this returns when everything has been handed to
+ * If the router is in another process, this returns when everything has been handed to
  * the kernel, so that the process may end. It waits as long as the router reads, and fails
  * with [GMSG_ERROR_TIMED_OUT][error@Error] if that has read nothing for ten seconds.
  *
@@ -486,7 +486,7 @@ gmsg_sender_get_id (GMsgSender *self)
  * Gets what tells the background task that it is no longer wanted.
  *
  * It is cancelled by [method@Receiver.cancel], by [method@Router.close_pipe] and when
- * the router stops. Its handlers run in the router's thread, or, where that is in another
+ * the router stops. Its handlers run in the router's thread, or, if that is in another
  * process, as [ctor@Sender.new_for_address] says; a task without a main
  * loop asks [method@Gio.Cancellable.is_cancelled] now and then, or passes it to
  * the functions of GIO that it calls.

@@ -23,7 +23,7 @@ G_BEGIN_DECLS
  * @GMSG_SENDER_STATE_STOPPED: Stopped, for good.
  * @GMSG_SENDER_STATE_EXPORTED: Handed over to another process, and no longer used here.
  *
- * Where a sender is in its life. It only ever goes forward.
+ * The state of a sender, which only ever goes forward.
  *
  * Since: 1.0
  */

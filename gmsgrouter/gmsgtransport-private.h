@@ -32,7 +32,7 @@ typedef struct _GMsgOutlet   GMsgOutlet;   /* the worker's end of one exported p
 typedef struct _GMsgPipe     GMsgPipe;     /* opaque here */
 typedef struct _GMsgServer   GMsgServer;   /* the transport's own, in the router's process */
 
-/* What the router takes from a worker. */
+/* The limits of what the router takes from a worker. */
 typedef struct
 {
   guint64 max_message_size; /* bytes */
@@ -96,7 +96,7 @@ GMsgLink     *gmsg_endpoint_open_link    (GMsgEndpoint      *self,
                                           gpointer           peer,
                                           GError           **error);
 
-/* What has happened to the pipe, for the worker to know. */
+/* The events of the pipe that the worker must know. */
 typedef struct
 {
   gboolean cancelled;
@@ -128,7 +128,7 @@ void          gmsg_link_lose             (GMsgLink          *self,
                                           const char        *how);
 void          gmsg_link_disconnect       (GMsgLink          *self);
 
-/* What an outlet fills in gmsg_outlet_fill(), in the thread that calls that. */
+/* A sink is filled by gmsg_outlet_fill(), in the thread that calls it. */
 typedef struct
 {
   gboolean (*has_room)    (gpointer   sink);

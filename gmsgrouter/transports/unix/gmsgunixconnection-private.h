@@ -14,7 +14,7 @@ G_BEGIN_DECLS
  * worker of that pipe. All calls come from the I/O thread. */
 typedef struct _GMsgUnixConnection GMsgUnixConnection;
 
-/* What a connection tells its owner. */
+/* A connection calls these of its owner. */
 typedef struct
 {
   /* It is no stranger any more. */

@@ -31,7 +31,7 @@ struct _GMsgUnixConnection
   gboolean                       stranger;   /* it has not greeted */
   gboolean                       deaf;       /* writing has failed: nothing more is written */
 
-  /* What the worker has been told */
+  /* The news that the worker has been told */
   guint64                        n_credited;
   gboolean                       told_cancelled, told_closed;
 };

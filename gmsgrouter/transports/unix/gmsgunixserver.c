@@ -139,7 +139,7 @@ gmsg_unix_server_end (GMsgServer *self)
   gmsg_unix_listener_hide (self->listener);
 }
 
-/* What has arrived by the end of the run is still read, so that it can be counted. */
+/* Messages that have arrived by the end of the run are still read, so that they are counted. */
 static void
 read_rest (GMsgServer *self)
 {
