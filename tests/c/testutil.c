@@ -9,8 +9,9 @@
 /* What the library has logged at one level. */
 typedef struct
 {
-  GMutex lock;
-  GQueue messages; /* (element-type utf8); protected by lock */
+  GThread *thread;   /* (unowned) (nullable); immutable: the only one that may log; NULL: any */
+  GMutex   lock;
+  GQueue   messages; /* (element-type utf8); protected by lock */
 } Capture;
 
 static Capture warnings = { .messages = G_QUEUE_INIT };
@@ -25,6 +26,7 @@ capture_cb (const char     *domain,
 {
   Capture *capture = user_data;
 
+  g_assert_true (capture->thread == NULL || g_thread_self () == capture->thread);
   g_mutex_lock (&capture->lock);
   g_queue_push_tail (&capture->messages, g_strdup (message));
   g_mutex_unlock (&capture->lock);
@@ -150,6 +152,8 @@ assert_discarded (GMainContext *context,
 void
 capture_refusals (void)
 {
+  /* Promise 24: the library's own threads log nothing. */
+  refusals.thread = g_thread_self ();
   g_log_set_handler ("GMsgRouter", G_LOG_LEVEL_MESSAGE, capture_cb, &refusals);
 }
 
