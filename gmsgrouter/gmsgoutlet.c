@@ -7,7 +7,6 @@
 #include "gmsgtransport-private.h"
 
 #include "gmsgpipe-private.h"
-#include "gmsgreport-private.h"
 #include "gmsgthread-private.h"
 
 /* In a worker's process there is a channel and a pipe, as in the router's; the outlet takes
@@ -22,8 +21,8 @@ struct _GMsgOutlet
   gpointer             sink;
   GMsgPipe            *pipe;          /* (owned) (nullable): NULL until opened */
   guint64              n_dropped;     /* that the router has been told of */
-  guint                n_discarded;   /* after closing, in this round */
-  gboolean             closed;        /* by the router */
+  gboolean             closed;        /* by the router: messages are discarded, and not told of,
+                                       * since the log is not for the library's threads */
   gboolean             cancelled;     /* the sender has been told, or will be */
   gboolean             at_end;        /* END was taken */
 };
@@ -120,9 +119,7 @@ static void
 put_message (GMsgOutlet *self,
              GVariant   *message)
 {
-  if (self->closed)
-    self->n_discarded++;
-  else
+  if (!self->closed)
     self->funcs->add_message (self->sink, message);
 }
 
@@ -131,7 +128,7 @@ put_entry (GMsgOutlet *self,
            GMsgEntry  *entry)
 {
   g_autoptr (GVariant) message = entry->message;
-  guint n_discarded = 0;
+  guint n_discarded;
 
   switch (entry->kind)
     {
@@ -141,7 +138,6 @@ put_entry (GMsgOutlet *self,
 
     case GMSG_ENTRY_TICKET:
       message = gmsg_pipe_take_waiting (self->pipe, &n_discarded);
-      self->n_discarded += n_discarded;
       if (message == NULL)
         break;
       tell_dropped (self);
@@ -172,10 +168,6 @@ gmsg_outlet_fill (GMsgOutlet *self)
          self->funcs->has_room (self->sink) &&
          gmsg_channel_take (channel, &entry))
     put_entry (self, &entry);
-
-  if (self->n_discarded > 0)
-    gmsg_report_warn_discarded (gmsg_pipe_get_id (self->pipe), self->n_discarded);
-  self->n_discarded = 0;
 
   return self->at_end;
 }
@@ -245,7 +237,6 @@ gmsg_outlet_close (GMsgOutlet *self)
 
   self->closed = TRUE;
   gmsg_pipe_close (self->pipe, &waiting);
-  self->n_discarded += waiting.length;
   g_queue_clear_full (&waiting, (GDestroyNotify) g_variant_unref);
   gmsg_outlet_cancel (self);
 }
