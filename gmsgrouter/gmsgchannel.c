@@ -65,19 +65,21 @@ struct _GMsgChannel
   _Atomic guint64  n_taken;    /* atomic: entries so far; written in the router's thread */
   gint64           pull_until; /* monotonic µs: pulls are urgent, until a budget is spent */
 
-  GMutex           wake_lock;  /* may be taken while @lock is held, not vice versa */
-  GMainContext    *context;    /* (owned) (nullable); wake_lock: NULL once closed */
-  GQueue           waiting;    /* wake_lock (element-type GMainContext): of GMsgWaiters */
-  GQueue           blocked;    /* lock (element-type GCond): where senders wait for room */
-
   /* Atomic: set in the router's thread */
   int              priority;
   guint            budget;      /* µs */
   guint            max_latency; /* µs */
+
+  /* Senders use these once a burst */
+  GMutex           wake_lock;  /* may be taken while @lock is held, not vice versa */
+  GMainContext    *context;    /* (owned) (nullable); wake_lock: NULL once closed */
+  GQueue           waiting;    /* wake_lock (element-type GMainContext): of GMsgWaiters */
+  GQueue           blocked;    /* lock (element-type GCond): where senders wait for room */
 };
 
 G_STATIC_ASSERT (G_STRUCT_OFFSET (struct _GMsgChannel, returns) +
                    G_STRUCT_OFFSET (GMsgReturns, delivered) <= CACHE_LINE);
+G_STATIC_ASSERT (G_STRUCT_OFFSET (struct _GMsgChannel, wake_lock) >= 2 * CACHE_LINE);
 
 GMsgChannel *
 gmsg_channel_new (GMainContext *context,
