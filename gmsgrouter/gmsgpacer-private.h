@@ -1,0 +1,55 @@
+/* gmsgpacer-private.h: fair dispatch of one main context
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* A place in the line of those that deliver into a main context. */
+typedef struct _GMsgTurn GMsgTurn;
+
+typedef struct
+{
+  /* Whether there is something to deliver, since when (monotonic µs), and whether it is
+   * @urgent, as what has waited for too long is. Runs no code of the application, calls no
+   * function of the pacer, and sees to it that what comes after a FALSE wakes the context. */
+  gboolean (*is_waiting)   (gpointer  data,
+                            gint64   *since,
+                            gboolean *urgent);
+  /* Delivers one thing. Returns whether anything was emitted, completed or freed. May do
+   * what it likes: leave, drop its turn's owner, run a main loop. */
+  gboolean (*deliver_one)  (gpointer  data);
+  /* (nullable): in a dispatch for which it was waiting there will be no deliver_one() any
+   * more; likewise. */
+  void     (*rest)         (gpointer  data);
+  /* (nullable): the context was finalized before the turn has left. Nothing is asked or
+   * delivered any more; the turn is still to be left. */
+  void     (*context_gone) (gpointer  data);
+  /* The last use of @data. */
+  void     (*unref)        (gpointer  data);
+  /* Whether gmsg_turn_wake() is used, which takes a file descriptor a context. */
+  gboolean   wakes;
+} GMsgTurnFuncs;
+
+/* Any thread; the caller knows that the context is alive */
+GMsgTurn *gmsg_pacer_join (GMainContext        *context,
+                           const GMsgTurnFuncs *funcs,
+                           gpointer             data,
+                           int                  priority,
+                           guint                budget,
+                           guint                max_latency);
+void      gmsg_turn_set   (GMsgTurn            *self,
+                           int                  priority,
+                           guint                budget,
+                           guint                max_latency);
+
+/* Any thread; the context may be gone. leave() may be called once, and also in a dispatch */
+void      gmsg_turn_leave (GMsgTurn            *self);
+void      gmsg_turn_wake  (GMsgTurn            *self);
+
+G_END_DECLS

@@ -1,0 +1,863 @@
+/* gmsgpacer.c: fair dispatch of one main context
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "gmsgpacer-private.h"
+
+#include "gmsgfork-private.h"
+
+#include <gio/gio.h>
+
+/* No constant priority is right: below GTK's redraws a busy animation starves the
+ * messages, above them a flood of messages stops the animation. And routers that each care
+ * for themselves are late because of each other, raise themselves, and stop the redraws
+ * together. So all that deliver into one main context share a pacer. It has one source for
+ * each priority in use: its level. There is one also at G_PRIORITY_DEFAULT, for what has
+ * waited for too long, and one at G_PRIORITY_DEFAULT_IDLE, to let live what is down there.
+ *
+ * GLib dispatches, in one iteration, sources of one priority only. Therefore at most one
+ * level is dispatched in an iteration, and the ledger of an iteration is that of the
+ * dispatch: the time since it began. The iterations of a nested loop have dispatches, and so
+ * ledgers, of their own.
+ *
+ * Locks: @registry_lock before a pacer's lock, before those of its clients and of GLib. None
+ * is held while a client delivers. The destroy notify of a source runs while its context is
+ * finalized, but not freed, so @registry never holds an address that another context has. */
+
+/* Dispatches of one thread inside each other. A thread's stack ends somewhere: deeper,
+ * messages wait until a handler has returned. */
+#define MAX_DEPTH 64
+/* In µs: how long the sources of G_PRIORITY_DEFAULT_IDLE are kept waiting. */
+#define IDLE_INTERVAL (100 * G_TIME_SPAN_MILLISECOND)
+/* How many looks are left to them then. One may find a source in between, or end without a
+ * dispatch, as g_main_context_pending() does. */
+#define MAX_DECLINED 3
+/* In µs: from one urgent dispatch to the next when no turn that waits has a maximum latency. */
+#define URGENT_INTERVAL 16000
+
+typedef struct _GMsgPacer GMsgPacer;
+
+/* The pacer's source of one priority. */
+typedef struct
+{
+  GSource    source;
+  GMsgPacer *pacer;     /* (owned); immutable */
+  int        priority;  /* immutable */
+  guint      n_turns;   /* pacer's lock */
+  guint      n_waiting; /* pacer's lock: of @n_turns, at the last look */
+  gboolean   declined;  /* pacer's lock: leaves the look under way to what lies below */
+} Level;
+
+struct _GMsgTurn
+{
+  gatomicrefcount      ref_count;
+  const GMsgTurnFuncs *funcs;       /* immutable */
+  gpointer             data;        /* (owned); immutable */
+  GMsgPacer           *pacer;       /* (owned); immutable */
+  GCancellable        *waker;       /* (owned) (nullable); immutable: the pacer's */
+  guint                budget;      /* atomic: µs */
+  int                  has_left;    /* atomic: also when the context is gone */
+
+  /* Pacer's lock */
+  Level               *level;       /* (unowned) (nullable): NULL once it has left */
+  guint                max_latency; /* µs */
+  GList                link;        /* in the pacer's @turns until it has left */
+  gboolean             waiting;     /* at the last look, like the next two */
+  gboolean             urgent;
+  gint64               since;       /* monotonic µs */
+  gboolean             behind;      /* has waited for longer than @max_latency, and is not
+                                     * done yet */
+
+  /* Used by who iterates the context */
+  gint64               served_at;   /* monotonic µs */
+};
+
+struct _GMsgPacer
+{
+  gatomicrefcount  ref_count;
+  GMainContext    *context;       /* (unowned); immutable: the key in @registry, not to be used */
+  GMutex           lock;
+
+  /* @lock */
+  GQueue           turns;         /* (element-type GMsgTurn): who was served the longest ago
+                                   * comes first */
+  GPtrArray       *levels;        /* (owned) (element-type Level): by priority, the first to
+                                   * be dispatched first; empty once the context is gone */
+  GPtrArray       *joined;        /* (owned) (element-type GMsgTurn) (unowned elements): since
+                                   * the last look */
+  guint            n_dispatches;  /* under way */
+  GCancellable    *waker;         /* (owned) (nullable): once set, stays */
+  GPollFD          waker_fd;      /* of @waker; polled by the first level */
+  gboolean         ready;         /* a level was, in the look under way */
+  gboolean         late;          /* at the last look: raises those with a maximum latency */
+  gboolean         urgent;        /* at the last look: raises the urgent ones */
+  gboolean         above_idle;    /* at the last look: one waits that keeps idle sources from
+                                   * running */
+
+  guint            n_joined;      /* atomic: of @joined */
+
+  /* Used by who iterates the context */
+  GMsgTurn        *last;          /* (unowned) (nullable): served last; to be compared only */
+  gint64           served_at;     /* monotonic µs: when the last emission has ended */
+  gint64           raised_at;     /* monotonic µs: when the last raised dispatch has ended */
+  gint64           busy_since;    /* monotonic µs: since when no idle source could run; 0: not
+                                   * known to be so */
+  gint64           dispatch_usec; /* what the last dispatch took */
+  guint            n_declined;    /* looks, since the idle sources were due */
+};
+
+/* A dispatch under way. */
+typedef struct
+{
+  GMsgPacer *pacer;    /* (owned) */
+  int        priority;
+  gboolean   late;     /* the pacer's, when it began: a nested loop looks, too */
+  gboolean   idle;     /* takes the place of the levels that have declined */
+  GPtrArray *ring;     /* (owned) (element-type GMsgTurn): who may deliver, ... */
+  guint      next;     /* ... and the index of who is next */
+  gint64     start;    /* monotonic µs */
+  gint64     spent;    /* the ledger, in µs */
+  gboolean   emitted;
+} Dispatch;
+
+static GMutex registry_lock;
+static GHashTable *registry; /* registry_lock (owned) (nullable) (element-type GMainContext
+                              * GMsgPacer) (unowned elements): no longer than one is used */
+
+static _Thread_local guint depth; /* dispatches under way */
+
+static GMsgPacer *
+pacer_ref (GMsgPacer *self)
+{
+  g_atomic_ref_count_inc (&self->ref_count);
+  return self;
+}
+
+static void
+pacer_unref (GMsgPacer *self)
+{
+  if (!g_atomic_ref_count_dec (&self->ref_count))
+    return;
+
+  if (self->waker != NULL)
+    g_cancellable_release_fd (self->waker);
+  g_clear_object (&self->waker);
+  g_ptr_array_unref (self->levels);
+  g_ptr_array_unref (self->joined);
+  g_mutex_clear (&self->lock);
+  g_free (self);
+}
+
+static GMsgTurn *
+turn_ref (GMsgTurn *self)
+{
+  g_atomic_ref_count_inc (&self->ref_count);
+  return self;
+}
+
+static void
+turn_unref (GMsgTurn *self)
+{
+  if (!g_atomic_ref_count_dec (&self->ref_count))
+    return;
+
+  self->funcs->unref (self->data);
+  g_clear_object (&self->waker);
+  pacer_unref (self->pacer);
+  g_free (self);
+}
+
+static gboolean
+has_left (GMsgTurn *self)
+{
+  return g_atomic_int_get (&self->has_left);
+}
+
+/* Asks a client whether it waits; who iterates the context. */
+static void
+ask_locked (GMsgTurn *self,
+            gint64    now)
+{
+  self->urgent = FALSE;
+  self->waiting = self->funcs->is_waiting (self->data, &self->since, &self->urgent);
+
+  if (!self->waiting)
+    self->behind = FALSE;
+  else if (self->max_latency > 0 && now - MAX (self->since, self->served_at) >= self->max_latency)
+    self->behind = TRUE;
+}
+
+/* Looks at all turns. Late is who waits while nobody was served for the smallest maximum
+ * latency of those that wait: so the turns don't make each other late. */
+static void
+look_locked (GMsgPacer *self,
+             gint64     now)
+{
+  gint64 since = G_MAXINT64;
+  guint latency = G_MAXUINT;
+  gboolean has_latency = FALSE;
+  gboolean urgent = FALSE;
+
+  self->above_idle = FALSE;
+  g_ptr_array_set_size (self->joined, 0);
+  g_atomic_int_set (&self->n_joined, 0);
+  for (guint i = 0; i < self->levels->len; i++)
+    ((Level *) g_ptr_array_index (self->levels, i))->n_waiting = 0;
+
+  for (GList *item = self->turns.head; item != NULL; item = item->next)
+    {
+      GMsgTurn *turn = item->data;
+
+      ask_locked (turn, now);
+      if (!turn->waiting)
+        continue;
+
+      turn->level->n_waiting++;
+      self->above_idle |= turn->level->priority < G_PRIORITY_DEFAULT_IDLE;
+      if (turn->level->priority <= G_PRIORITY_DEFAULT)
+        continue;
+
+      urgent |= turn->urgent;
+      if (turn->max_latency > 0)
+        {
+          has_latency = TRUE;
+          since = MIN (since, turn->since);
+          latency = MIN (latency, turn->max_latency);
+        }
+    }
+
+  self->late = has_latency && now - MAX (since, self->served_at) >= latency;
+  self->urgent = urgent && now - self->raised_at >= (has_latency ? latency : URGENT_INTERVAL);
+}
+
+static gboolean
+is_first_locked (GMsgPacer *self,
+                 Level     *level)
+{
+  return self->levels->len > 0 && g_ptr_array_index (self->levels, 0) == level;
+}
+
+static gboolean
+is_raised_locked (GMsgPacer *self,
+                  Level     *level)
+{
+  return level->priority == G_PRIORITY_DEFAULT && (self->late || self->urgent);
+}
+
+/* Whether the idle sources have waited for as long as they should, or would have by the end
+ * of one more dispatch. */
+static gboolean
+is_idle_due (GMsgPacer *self,
+             gint64     now)
+{
+  return self->busy_since > 0 &&
+         now + self->dispatch_usec - self->busy_since >= IDLE_INTERVAL;
+}
+
+/* The levels are prepared in the order of their priorities, and no other is unless the first
+ * is: so its look is the others', too. The last may be ready in place of those that decline,
+ * so that the iteration neither sleeps nor comes to nothing. */
+static gboolean
+level_prepare (GSource *source,
+               int     *timeout)
+{
+  Level *level = (Level *) source;
+  GMsgPacer *self = level->pacer;
+  g_autoptr (GMutexLocker) locker = NULL;
+  gint64 now;
+
+  *timeout = -1;
+  if (gmsg_fork_happened () || depth >= MAX_DEPTH)
+    return FALSE;
+
+  now = g_source_get_time (source);
+  locker = g_mutex_locker_new (&self->lock);
+
+  if (is_first_locked (self, level))
+    {
+      look_locked (self, now);
+      self->ready = FALSE;
+    }
+
+  level->declined = FALSE;
+  if (is_raised_locked (self, level))
+    {
+      self->ready = TRUE;
+      return TRUE;
+    }
+
+  if (level->priority == G_PRIORITY_DEFAULT_IDLE)
+    return level->n_waiting > 0 || (self->above_idle && is_idle_due (self, now));
+
+  if (level->n_waiting == 0)
+    return FALSE;
+
+  self->ready = TRUE;
+  level->declined = level->priority < G_PRIORITY_DEFAULT_IDLE && is_idle_due (self, now);
+  return !level->declined;
+}
+
+static gboolean
+level_check (GSource *source)
+{
+  Level *level = (Level *) source;
+  GMsgPacer *self = level->pacer;
+  g_autoptr (GMutexLocker) locker = NULL;
+  gint64 now;
+
+  if (gmsg_fork_happened () || depth >= MAX_DEPTH)
+    return FALSE;
+
+  now = g_source_get_time (source);
+  locker = g_mutex_locker_new (&self->lock);
+
+  if (is_first_locked (self, level))
+    {
+      /* Before the look: who wakes after it is seen by the next. */
+      if (self->waker != NULL && g_cancellable_is_cancelled (self->waker))
+        g_cancellable_reset (self->waker);
+
+      if (!self->ready)
+        look_locked (self, now);
+      if (!self->above_idle)
+        self->busy_since = 0;
+    }
+
+  if (is_raised_locked (self, level))
+    return TRUE;
+
+  if (level->declined)
+    {
+      level->declined = FALSE;
+      if (++self->n_declined >= MAX_DECLINED)
+        {
+          self->n_declined = 0;
+          self->busy_since = 0;
+        }
+      return FALSE;
+    }
+
+  return level->n_waiting > 0;
+}
+
+/* Whether @turn may deliver in this dispatch: as one of its level; or because it has waited
+ * for too long while others were served, at a priority that is above its own. */
+static gboolean
+is_eligible_locked (Dispatch *dispatch,
+                    GMsgTurn *turn)
+{
+  int priority;
+
+  if (!turn->waiting)
+    return FALSE;
+
+  priority = turn->level->priority;
+  if (priority == dispatch->priority || (dispatch->idle && priority < dispatch->priority))
+    return TRUE;
+
+  return priority > dispatch->priority &&
+         (turn->behind || turn->urgent || (dispatch->late && turn->max_latency > 0));
+}
+
+static void
+add_eligible_locked (Dispatch *dispatch,
+                     gboolean  urgent)
+{
+  for (GList *item = dispatch->pacer->turns.head; item != NULL; item = item->next)
+    {
+      GMsgTurn *turn = item->data;
+
+      if (turn->urgent == urgent && is_eligible_locked (dispatch, turn))
+        g_ptr_array_add (dispatch->ring, turn_ref (turn));
+    }
+}
+
+static void
+turn_rest (gpointer data)
+{
+  GMsgTurn *turn = data;
+
+  if (turn->funcs->rest != NULL)
+    turn->funcs->rest (turn->data);
+  turn_unref (turn);
+}
+
+static void
+dispatch_begin (Dispatch *dispatch,
+                Level    *level)
+{
+  GMsgPacer *self = pacer_ref (level->pacer);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
+
+  dispatch->pacer = self;
+  dispatch->priority = level->priority;
+  dispatch->late = level->priority == G_PRIORITY_DEFAULT && self->late;
+  dispatch->idle = level->priority == G_PRIORITY_DEFAULT_IDLE;
+  dispatch->ring = g_ptr_array_new_with_free_func (turn_rest);
+  dispatch->start = g_get_monotonic_time ();
+  self->n_dispatches++;
+
+  add_eligible_locked (dispatch, TRUE);
+  add_eligible_locked (dispatch, FALSE);
+}
+
+/* Who has joined, with something to deliver, comes after all that are in the ring: who
+ * waits for one thing at a time joins again for each. */
+static void
+take_joined (Dispatch *dispatch)
+{
+  GMsgPacer *self = dispatch->pacer;
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
+
+  for (guint i = 0; i < self->joined->len; i++)
+    {
+      GMsgTurn *turn = g_ptr_array_index (self->joined, i);
+
+      ask_locked (turn, dispatch->start + dispatch->spent);
+      if (!is_eligible_locked (dispatch, turn))
+        continue;
+
+      g_ptr_array_insert (dispatch->ring, (int) dispatch->next, turn_ref (turn));
+      dispatch->next++;
+    }
+
+  g_ptr_array_set_size (self->joined, 0);
+  g_atomic_int_set (&self->n_joined, 0);
+}
+
+/* The next in the ring; who has spent its budget is not in it any more. With a budget of 0
+ * there is one emission, however long it was searched for. */
+static GMsgTurn *
+get_next (Dispatch *dispatch)
+{
+  while (dispatch->ring->len > 0)
+    {
+      GMsgTurn *turn;
+      guint budget;
+
+      if (dispatch->next >= dispatch->ring->len)
+        dispatch->next = 0;
+
+      turn = g_ptr_array_index (dispatch->ring, dispatch->next);
+      budget = g_atomic_int_get (&turn->budget);
+      if (!has_left (turn) &&
+          (dispatch->spent < budget || (budget == 0 && !dispatch->emitted)))
+        return turn;
+
+      g_ptr_array_remove_index (dispatch->ring, dispatch->next);
+    }
+
+  return NULL;
+}
+
+static void
+put_last (GMsgPacer *self,
+          GMsgTurn  *turn)
+{
+  g_autoptr (GMutexLocker) locker = NULL;
+
+  /* It is still behind all that have been there since. */
+  if (turn == self->last)
+    return;
+
+  locker = g_mutex_locker_new (&self->lock);
+  self->last = turn;
+  if (turn->level == NULL)
+    return;
+
+  g_queue_unlink (&self->turns, &turn->link);
+  g_queue_push_tail_link (&self->turns, &turn->link);
+}
+
+/* Emissions begin and end in here. */
+static void
+serve (Dispatch *dispatch)
+{
+  GMsgPacer *self = dispatch->pacer;
+  GMsgTurn *turn;
+
+  while ((turn = get_next (dispatch)) != NULL)
+    {
+      gboolean emitted;
+      gint64 now, since;
+      gboolean urgent;
+
+      put_last (self, turn);
+      emitted = turn->funcs->deliver_one (turn->data);
+      now = g_get_monotonic_time ();
+      dispatch->spent = now - dispatch->start;
+
+      if (emitted)
+        {
+          dispatch->emitted = TRUE;
+          self->served_at = turn->served_at = now;
+        }
+
+      if (has_left (turn) ||
+          (!emitted && !turn->funcs->is_waiting (turn->data, &since, &urgent)))
+        g_ptr_array_remove_index (dispatch->ring, dispatch->next);
+      else
+        dispatch->next++;
+
+      if (g_atomic_int_get (&self->n_joined) > 0)
+        take_joined (dispatch);
+    }
+}
+
+static void
+destroy_level (gpointer data)
+{
+  GSource *source = data;
+
+  g_source_destroy (source);
+  g_source_unref (source);
+}
+
+static void
+forget_locked (GMsgPacer *self)
+{
+  if (registry == NULL || g_hash_table_lookup (registry, self->context) != self)
+    return;
+
+  g_hash_table_remove (registry, self->context);
+  if (g_hash_table_size (registry) == 0)
+    g_clear_pointer (&registry, g_hash_table_unref);
+}
+
+/* When the last turn has left; not in a dispatch, in which another may join. */
+static void
+retire_if_unused (GMsgPacer *self)
+{
+  g_autoptr (GPtrArray) levels = NULL;
+
+  g_mutex_lock (&registry_lock);
+  g_mutex_lock (&self->lock);
+  if (self->turns.length == 0 && self->n_dispatches == 0)
+    {
+      forget_locked (self);
+      levels = g_steal_pointer (&self->levels);
+      self->levels = g_ptr_array_new ();
+      g_ptr_array_set_free_func (levels, destroy_level);
+    }
+  g_mutex_unlock (&self->lock);
+  g_mutex_unlock (&registry_lock);
+}
+
+static void
+dispatch_end (Dispatch *dispatch)
+{
+  GMsgPacer *self = dispatch->pacer;
+  gboolean unused;
+
+  if (dispatch->emitted)
+    {
+      self->dispatch_usec = dispatch->spent;
+      if (dispatch->priority == G_PRIORITY_DEFAULT)
+        self->raised_at = self->served_at;
+      if (dispatch->idle)
+        self->busy_since = 0;
+      else if (self->busy_since == 0)
+        self->busy_since = dispatch->start;
+      if (dispatch->idle)
+        self->n_declined = 0;
+    }
+
+  /* Empty, unless a turn's rest() has thrown it back. */
+  g_ptr_array_unref (dispatch->ring);
+
+  g_mutex_lock (&self->lock);
+  unused = --self->n_dispatches == 0 && self->turns.length == 0;
+  g_mutex_unlock (&self->lock);
+  if (unused)
+    retire_if_unused (self);
+
+  pacer_unref (self);
+}
+
+static gboolean
+level_dispatch (GSource     *source,
+                GSourceFunc  callback,
+                gpointer     user_data)
+{
+  Dispatch dispatch = { NULL };
+
+  if (gmsg_fork_happened () || depth >= MAX_DEPTH)
+    return G_SOURCE_CONTINUE;
+
+  depth++;
+  dispatch_begin (&dispatch, (Level *) source);
+  serve (&dispatch);
+  dispatch_end (&dispatch);
+  depth--;
+
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+level_finalize (GSource *source)
+{
+  pacer_unref (((Level *) source)->pacer);
+}
+
+static GSourceFuncs level_funcs =
+{
+  .prepare = level_prepare,
+  .check = level_check,
+  .dispatch = level_dispatch,
+  .finalize = level_finalize,
+};
+
+/* The context is being finalized, by whatever thread has dropped it, or this pacer has
+ * retired: nobody finds it any more. */
+static void
+gone_cb (gpointer data)
+{
+  GMsgPacer *self = data;
+  g_autoptr (GPtrArray) levels = NULL;
+  g_autoptr (GPtrArray) turns = g_ptr_array_new_with_free_func ((GDestroyNotify) turn_unref);
+
+  if (gmsg_fork_happened ())
+    return;
+
+  g_mutex_lock (&registry_lock);
+  g_mutex_lock (&self->lock);
+  forget_locked (self);
+  while (self->turns.head != NULL)
+    {
+      GMsgTurn *turn = self->turns.head->data;
+
+      g_queue_unlink (&self->turns, &turn->link);
+      turn->level = NULL;
+      g_atomic_int_set (&turn->has_left, TRUE);
+      g_ptr_array_add (turns, turn);
+    }
+  levels = g_steal_pointer (&self->levels);
+  self->levels = g_ptr_array_new ();
+  g_ptr_array_set_free_func (levels, (GDestroyNotify) g_source_unref);
+  g_mutex_unlock (&self->lock);
+  g_mutex_unlock (&registry_lock);
+
+  for (guint i = 0; i < turns->len; i++)
+    {
+      GMsgTurn *turn = g_ptr_array_index (turns, i);
+
+      if (turn->funcs->context_gone != NULL)
+        turn->funcs->context_gone (turn->data);
+    }
+
+  pacer_unref (self);
+}
+
+static int
+compare_levels (gconstpointer a,
+                gconstpointer b)
+{
+  const Level *const *level_a = a;
+  const Level *const *level_b = b;
+
+  return ((*level_a)->priority > (*level_b)->priority) -
+         ((*level_a)->priority < (*level_b)->priority);
+}
+
+static Level *
+add_level_locked (GMsgPacer    *self,
+                  GMainContext *context,
+                  int           priority)
+{
+  GSource *source = g_source_new (&level_funcs, sizeof (Level));
+  Level *level = (Level *) source;
+
+  level->pacer = pacer_ref (self);
+  level->priority = priority;
+  g_source_set_static_name (source, "[gmsgrouter] pacer");
+  g_source_set_priority (source, priority);
+  /* In a main loop that a handler runs, such as a modal dialog's, messages are still
+   * delivered. */
+  g_source_set_can_recurse (source, TRUE);
+  if (priority == G_PRIORITY_DEFAULT)
+    g_source_set_callback (source, NULL, pacer_ref (self), (GDestroyNotify) gone_cb);
+  g_source_attach (source, context);
+
+  g_ptr_array_add (self->levels, level);
+  g_ptr_array_sort (self->levels, compare_levels);
+  return level;
+}
+
+static Level *
+get_level_locked (GMsgPacer    *self,
+                  GMainContext *context,
+                  int           priority)
+{
+  for (guint i = 0; i < self->levels->len; i++)
+    {
+      Level *level = g_ptr_array_index (self->levels, i);
+
+      if (level->priority == priority)
+        return level;
+    }
+
+  return add_level_locked (self, context, priority);
+}
+
+/* Returns (transfer full) (nullable) the level, to be destroyed when the lock has been
+ * released, if nobody is left who uses it. */
+static Level *
+leave_level_locked (GMsgTurn *turn)
+{
+  Level *level = g_steal_pointer (&turn->level);
+
+  level->n_turns--;
+  if (level->n_turns > 0 ||
+      level->priority == G_PRIORITY_DEFAULT || level->priority == G_PRIORITY_DEFAULT_IDLE)
+    return NULL;
+
+  g_ptr_array_remove (turn->pacer->levels, level);
+  return level;
+}
+
+static GMsgPacer *
+pacer_new_locked (GMainContext *context)
+{
+  GMsgPacer *self = g_new0 (GMsgPacer, 1);
+
+  g_atomic_ref_count_init (&self->ref_count);
+  g_mutex_init (&self->lock);
+  self->context = context;
+  self->levels = g_ptr_array_new ();
+  self->joined = g_ptr_array_new ();
+  add_level_locked (self, context, G_PRIORITY_DEFAULT);
+  add_level_locked (self, context, G_PRIORITY_DEFAULT_IDLE);
+
+  if (registry == NULL)
+    registry = g_hash_table_new (NULL, NULL);
+  g_hash_table_insert (registry, context, self);
+
+  return self;
+}
+
+/* Senders, and whoever cancels, may wake a context that is being finalized: so they don't
+ * know the context, but only this. */
+static void
+make_waker_locked (GMsgPacer *self)
+{
+  if (self->waker != NULL)
+    return;
+
+  self->waker = g_cancellable_new ();
+  if (g_cancellable_make_pollfd (self->waker, &self->waker_fd))
+    g_source_add_poll (g_ptr_array_index (self->levels, 0), &self->waker_fd);
+}
+
+/* Takes a reference of @data, which funcs->unref() drops. What is returned is to be given to
+ * gmsg_turn_leave(). */
+GMsgTurn *
+gmsg_pacer_join (GMainContext        *context,
+                 const GMsgTurnFuncs *funcs,
+                 gpointer             data,
+                 int                  priority,
+                 guint                budget,
+                 guint                max_latency)
+{
+  GMsgTurn *turn = g_new0 (GMsgTurn, 1);
+  GMsgPacer *self = NULL;
+
+  g_atomic_ref_count_init (&turn->ref_count);
+  turn->funcs = funcs;
+  turn->data = data;
+  turn->budget = budget;
+  turn->max_latency = max_latency;
+  turn->link.data = turn;
+
+  g_mutex_lock (&registry_lock);
+  if (registry != NULL)
+    self = g_hash_table_lookup (registry, context);
+  self = self != NULL ? pacer_ref (self) : pacer_new_locked (context);
+  turn->pacer = self;
+
+  g_mutex_lock (&self->lock);
+  if (funcs->wakes)
+    {
+      make_waker_locked (self);
+      turn->waker = g_object_ref (self->waker);
+    }
+  turn->level = get_level_locked (self, context, priority);
+  turn->level->n_turns++;
+  g_queue_push_tail_link (&self->turns, &turn_ref (turn)->link);
+  g_ptr_array_add (self->joined, turn);
+  g_atomic_int_set (&self->n_joined, self->joined->len);
+  g_mutex_unlock (&self->lock);
+  g_mutex_unlock (&registry_lock);
+
+  /* Or it sleeps, and has not asked. */
+  if (!g_main_context_is_owner (context))
+    g_main_context_wakeup (context);
+
+  return turn;
+}
+
+/* Also in a dispatch, which goes on as it began but for the budget. */
+void
+gmsg_turn_set (GMsgTurn *self,
+               int       priority,
+               guint     budget,
+               guint     max_latency)
+{
+  GMsgPacer *pacer = self->pacer;
+  Level *unused = NULL;
+
+  g_atomic_int_set (&self->budget, budget);
+
+  g_mutex_lock (&pacer->lock);
+  self->max_latency = max_latency;
+  if (self->level != NULL && self->level->priority != priority)
+    {
+      unused = leave_level_locked (self);
+      self->level = get_level_locked (pacer, pacer->context, priority);
+      self->level->n_turns++;
+    }
+  g_mutex_unlock (&pacer->lock);
+
+  if (unused != NULL)
+    destroy_level (unused);
+}
+
+/* is_waiting() is not called any more, and nothing more is delivered, but for what another
+ * thread has begun if it iterates the context. */
+void
+gmsg_turn_leave (GMsgTurn *self)
+{
+  GMsgPacer *pacer = self->pacer;
+  Level *unused = NULL;
+  gboolean was_in = FALSE;
+  gboolean last = FALSE;
+
+  g_mutex_lock (&pacer->lock);
+  if (self->level != NULL)
+    {
+      was_in = TRUE;
+      g_atomic_int_set (&self->has_left, TRUE);
+      g_queue_unlink (&pacer->turns, &self->link);
+      g_ptr_array_remove (pacer->joined, self);
+      g_atomic_int_set (&pacer->n_joined, pacer->joined->len);
+      unused = leave_level_locked (self);
+      last = pacer->turns.length == 0 && pacer->n_dispatches == 0;
+    }
+  g_mutex_unlock (&pacer->lock);
+
+  if (unused != NULL)
+    destroy_level (unused);
+  if (last)
+    retire_if_unused (pacer);
+  if (was_in)
+    turn_unref (self);
+  turn_unref (self);
+}
+
+/* Has the context look again, also one that is being finalized. */
+void
+gmsg_turn_wake (GMsgTurn *self)
+{
+  g_cancellable_cancel (self->waker);
+}
