@@ -21,8 +21,9 @@ typedef struct
   gboolean (*is_waiting)   (gpointer  data,
                             gint64   *since,
                             gboolean *urgent);
-  /* Delivers one thing. Returns whether anything was emitted, completed or freed. May do
-   * what it likes: leave, drop its turn's owner, run a main loop. */
+  /* Delivers one thing, in the thread that has asked last. Returns whether anything was
+   * emitted or completed; FALSE: it may do more. May do what it likes: leave, drop its turn's
+   * owner, run a main loop. */
   gboolean (*deliver_one)  (gpointer  data);
   /* (nullable): in a dispatch for which it was waiting there will be no deliver_one() any
    * more; likewise. */

@@ -34,6 +34,9 @@
 /* How many looks are left to them then. One may find a source in between, or end without a
  * dispatch, as g_main_context_pending() does. */
 #define MAX_DECLINED 3
+/* In µs: how long a turn with a budget of 0 goes on if nothing comes of it, as while it frees
+ * what nobody wants. */
+#define SEARCH_BUDGET 4000
 /* In µs: from one urgent dispatch to the next when no turn that waits has a maximum latency. */
 #define URGENT_INTERVAL 16000
 
@@ -99,7 +102,8 @@ struct _GMsgPacer
   guint            n_joined;      /* atomic: of @joined */
 
   /* Used by who iterates the context */
-  GMsgTurn        *last;          /* (unowned) (nullable): served last; to be compared only */
+  GThread         *looker;        /* (unowned) (nullable): had the last look; to be compared only */
+  GMsgTurn        *last;          /* (unowned) (nullable): served last; likewise */
   gint64           served_at;     /* monotonic µs: when the last emission has ended */
   gint64           raised_at;     /* monotonic µs: when the last raised dispatch has ended */
   gint64           busy_since;    /* monotonic µs: since when no idle source could run; 0: not
@@ -175,6 +179,12 @@ has_left (GMsgTurn *self)
   return g_atomic_int_get (&self->has_left);
 }
 
+static guint
+get_budget (GMsgTurn *self)
+{
+  return (guint) g_atomic_int_get (&self->budget);
+}
+
 /* Asks a client whether it waits; who iterates the context. */
 static void
 ask_locked (GMsgTurn *self,
@@ -200,6 +210,7 @@ look_locked (GMsgPacer *self,
   gboolean has_latency = FALSE;
   gboolean urgent = FALSE;
 
+  self->looker = g_thread_self ();
   self->above_idle = FALSE;
   g_ptr_array_set_size (self->joined, 0);
   g_atomic_int_set (&self->n_joined, 0);
@@ -399,6 +410,10 @@ dispatch_begin (Dispatch *dispatch,
   dispatch->start = g_get_monotonic_time ();
   self->n_dispatches++;
 
+  /* A source stays ready until it is dispatched, if need be by another thread. */
+  if (self->looker != g_thread_self ())
+    look_locked (self, dispatch->start);
+
   add_eligible_locked (dispatch, TRUE);
   add_eligible_locked (dispatch, FALSE);
 }
@@ -427,23 +442,32 @@ take_joined (Dispatch *dispatch)
   g_atomic_int_set (&self->n_joined, 0);
 }
 
-/* The next in the ring; who has spent its budget is not in it any more. With a budget of 0
- * there is one emission, however long it was searched for. */
+/* A budget of 0 is for one emission. */
+static gboolean
+has_budget (Dispatch *dispatch,
+            GMsgTurn *turn)
+{
+  guint budget = get_budget (turn);
+
+  if (budget == 0 && !dispatch->emitted)
+    budget = SEARCH_BUDGET;
+
+  return dispatch->spent < budget;
+}
+
+/* The next in the ring; who has spent its budget is not in it any more. */
 static GMsgTurn *
 get_next (Dispatch *dispatch)
 {
   while (dispatch->ring->len > 0)
     {
       GMsgTurn *turn;
-      guint budget;
 
       if (dispatch->next >= dispatch->ring->len)
         dispatch->next = 0;
 
       turn = g_ptr_array_index (dispatch->ring, dispatch->next);
-      budget = g_atomic_int_get (&turn->budget);
-      if (!has_left (turn) &&
-          (dispatch->spent < budget || (budget == 0 && !dispatch->emitted)))
+      if (!has_left (turn) && has_budget (dispatch, turn))
         return turn;
 
       g_ptr_array_remove_index (dispatch->ring, dispatch->next);
@@ -471,7 +495,39 @@ put_last (GMsgPacer *self,
   g_queue_push_tail_link (&self->turns, &turn->link);
 }
 
-/* Emissions begin and end in here. */
+static gboolean
+has_joined (GMsgPacer *self)
+{
+  return g_atomic_int_get (&self->n_joined) > 0;
+}
+
+/* Has @turn deliver while no other can: what costs something at each message is in here.
+ * Returns whether the last call has emitted anything. */
+static gboolean
+serve_turn (Dispatch *dispatch,
+            GMsgTurn *turn)
+{
+  GMsgPacer *self = dispatch->pacer;
+  gboolean (*deliver_one) (gpointer data) = turn->funcs->deliver_one;
+  gpointer data = turn->data;
+  const gint64 start = dispatch->start;
+  const gint64 budget = dispatch->ring->len == 1 ? get_budget (turn) : 0;
+  gboolean emitted;
+  gint64 now;
+
+  do
+    {
+      emitted = deliver_one (data);
+      now = g_get_monotonic_time ();
+      self->served_at = now;
+    }
+  while (emitted && now - start < budget && !has_left (turn) && !has_joined (self));
+
+  dispatch->spent = now - start;
+  turn->served_at = now;
+  return emitted;
+}
+
 static void
 serve (Dispatch *dispatch)
 {
@@ -480,20 +536,12 @@ serve (Dispatch *dispatch)
 
   while ((turn = get_next (dispatch)) != NULL)
     {
-      gboolean emitted;
-      gint64 now, since;
-      gboolean urgent;
+      gboolean emitted, urgent;
+      gint64 since;
 
       put_last (self, turn);
-      emitted = turn->funcs->deliver_one (turn->data);
-      now = g_get_monotonic_time ();
-      dispatch->spent = now - dispatch->start;
-
-      if (emitted)
-        {
-          dispatch->emitted = TRUE;
-          self->served_at = turn->served_at = now;
-        }
+      emitted = serve_turn (dispatch, turn);
+      dispatch->emitted |= emitted;
 
       if (has_left (turn) ||
           (!emitted && !turn->funcs->is_waiting (turn->data, &since, &urgent)))
@@ -501,7 +549,7 @@ serve (Dispatch *dispatch)
       else
         dispatch->next++;
 
-      if (g_atomic_int_get (&self->n_joined) > 0)
+      if (has_joined (self))
         take_joined (dispatch);
     }
 }
@@ -551,17 +599,18 @@ dispatch_end (Dispatch *dispatch)
   GMsgPacer *self = dispatch->pacer;
   gboolean unused;
 
-  if (dispatch->emitted)
+  self->dispatch_usec = dispatch->spent;
+  if (dispatch->priority == G_PRIORITY_DEFAULT)
+    self->raised_at = self->served_at;
+
+  if (dispatch->idle)
     {
-      self->dispatch_usec = dispatch->spent;
-      if (dispatch->priority == G_PRIORITY_DEFAULT)
-        self->raised_at = self->served_at;
-      if (dispatch->idle)
-        self->busy_since = 0;
-      else if (self->busy_since == 0)
-        self->busy_since = dispatch->start;
-      if (dispatch->idle)
-        self->n_declined = 0;
+      self->busy_since = 0;
+      self->n_declined = 0;
+    }
+  else if (self->busy_since == 0)
+    {
+      self->busy_since = dispatch->start;
     }
 
   /* Empty, unless a turn's rest() has thrown it back. */

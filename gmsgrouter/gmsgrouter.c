@@ -370,10 +370,11 @@ gmsg_router_class_init (GMsgRouterClass *klass)
   /**
    * GMsgRouter:budget: (getter get_budget) (setter set_budget)
    *
-   * The longest that one dispatch goes on delivering, in microseconds.
+   * How long delivery goes on before the main loop gets its turn, in microseconds.
    *
-   * Other sources of the context have their turn then. With 0, one message is
-   * delivered at a time.
+   * All routers, and all receivers in pull mode, that deliver into one main context share
+   * the time of an iteration. A router delivers in its turn while less than its budget was
+   * spent, by whomever. With 0 there is one emission.
    *
    * May be read from any thread; to be set in the router's thread.
    *
@@ -389,9 +390,9 @@ gmsg_router_class_init (GMsgRouterClass *klass)
    *
    * The longest that messages wait for sources of a higher priority, in microseconds.
    *
-   * When a message has waited for this long, and nothing was delivered meanwhile, one
-   * budget is spent at the default priority, so that an animation that never rests
-   * can't stop the messages. With 0 that never happens.
+   * When a message has waited for this long, and nothing was delivered into the main
+   * context meanwhile by any router, one budget is spent at the default priority, so that an
+   * animation that never rests can't stop the messages. With 0 that never happens.
    *
    * May be read from any thread; to be set in the router's thread.
    *
@@ -615,7 +616,7 @@ gmsg_router_set_priority (GMsgRouter *self,
  * gmsg_router_get_budget:
  * @self: a router
  *
- * Gets the longest that one dispatch goes on delivering.
+ * Gets how long delivery goes on before the main loop gets its turn.
  *
  * May be called from any thread.
  *
@@ -634,9 +635,9 @@ gmsg_router_get_budget (GMsgRouter *self)
 /**
  * gmsg_router_set_budget:
  * @self: a router
- * @budget: the time, in microseconds; 0 for one message at a time
+ * @budget: the time, in microseconds; 0 for one emission
  *
- * Sets the longest that one dispatch goes on delivering.
+ * Sets how long delivery goes on before the main loop gets its turn.
  *
  * To be called in the router's thread; in another it logs a warning and does nothing.
  *

@@ -7,21 +7,31 @@
 #include "gmsgrun-private.h"
 
 #include "gmsgendpoint-private.h"
+#include "gmsgpacer-private.h"
 #include "gmsgreceiver-private.h"
 #include "gmsgreport-private.h"
 #include "gmsgsender-private.h"
-#include "gmsgsource-private.h"
 
 /* A run lasts from start() to its end. Its thread takes the entries from the channel and
  * hands them to the receivers.
  *
- * The sources hold the run, not the router: so a router that is dropped leaves its receivers
- * to the context's thread, and one that is dropped in a handler is not missed by the dispatch
+ * Its turn holds the run, not the router: so a router that is dropped leaves its receivers to
+ * the context's thread, and one that is dropped in a handler is not missed by the dispatch
  * under way. */
 
 /* How long route_until() waits before it looks at its condition again, which may depend on
  * other things than messages, such as a signal that Python handles. */
 #define CONDITION_INTERVAL (50 * G_TIME_SPAN_MILLISECOND)
+
+/* The first three keep entries from being delivered. */
+enum
+{
+  RUN_MANUAL = 1 << 0,    /* set in the router's thread, for good */
+  RUN_ABANDONED = 1 << 1, /* for good: the router was dropped */
+  RUN_FOREIGN = 1 << 2,   /* another thread than the router's iterates the context */
+  RUN_STOPPERS = RUN_MANUAL | RUN_ABANDONED | RUN_FOREIGN,
+  RUN_WARNED = 1 << 3,    /* of that thread */
+};
 
 struct _GMsgRun
 {
@@ -30,20 +40,29 @@ struct _GMsgRun
   GMsgEndpoint    *endpoint;      /* (owned); immutable */
   GMsgReport      *report;        /* (owned); immutable */
 
-  /* Atomic */
-  gboolean         manual;        /* set in the router's thread, for good */
-  gboolean         abandoned;     /* the router was dropped */
-  gboolean         warned_thread; /* of another thread that iterates the context */
+  guint            flags;         /* atomic: of RUN_ */
 
   /* Router's thread only */
-  GMsgSource      *source;        /* (owned) (nullable): holds this; NULL once ended or
-                                   * abandoned */
+  GMsgTurn        *turn;          /* (owned) (nullable): holds this; NULL once ended */
   GHashTable      *receivers;     /* (owned) (element-type GMsgReceiver): the open ones, as a
                                    * set; each is released, not unreferenced */
-  gint64           delivered_at;  /* monotonic µs: the end of the last dispatch */
-  gboolean         emitted;       /* a message, in the dispatch under way */
   gboolean         closed;
 };
+
+/* What an entry of the channel has come to. */
+typedef enum
+{
+  ROUTED_NONE,    /* there was no entry */
+  ROUTED_NOTHING, /* it is done: at the most, a message was freed */
+  ROUTED_EMITTED,
+} Routed;
+
+static gboolean
+has_flag (GMsgRun *self,
+          guint    flag)
+{
+  return (g_atomic_int_get (&self->flags) & flag) != 0;
+}
 
 static GMsgRun *
 run_new (GMsgChannel           *channel,
@@ -123,7 +142,7 @@ gmsg_run_configure (GMsgRun               *self,
 
   gmsg_channel_set_figures (self->channel, settings->priority, settings->budget,
                             settings->max_latency);
-  gmsg_source_set_priority (self->source, settings->priority);
+  gmsg_turn_set (self->turn, settings->priority, settings->budget, settings->max_latency);
   gmsg_endpoint_set_limits (self->endpoint, &limits);
 }
 
@@ -181,7 +200,7 @@ gmsg_run_close_pipe (GMsgRun      *self,
   gmsg_channel_free_kept (self->channel);
 }
 
-static void
+static Routed
 deliver (GMsgRun      *self,
          GMsgPipe     *pipe,
          GMsgReceiver *receiver,
@@ -190,37 +209,39 @@ deliver (GMsgRun      *self,
   if (receiver == NULL)
     {
       gmsg_report_discard (self->report, gmsg_pipe_get_id (pipe), 1);
-      return;
+      return ROUTED_NOTHING;
     }
 
-  self->emitted = TRUE;
   gmsg_receiver_deliver (receiver, message);
+  return ROUTED_EMITTED;
 }
 
 /* A worker's messages are freed at once, since they must not take more memory than they may. */
-static void
+static Routed
 deliver_carried (GMsgRun  *self,
                  GMsgPipe *pipe,
                  GVariant *message)
 {
   GMsgReceiver *receiver;
   gboolean exported;
+  Routed routed;
 
   receiver = gmsg_pipe_begin_delivery (pipe, message, &exported);
   /* A handler may free the pipe. */
-  deliver (self, pipe, receiver, message);
+  routed = deliver (self, pipe, receiver, message);
 
-  if (!exported && !g_atomic_int_get (&self->manual))
+  if (!exported && !has_flag (self, RUN_MANUAL))
     {
       gmsg_channel_give_back (self->channel, message);
-      return;
+      return routed;
     }
 
   g_variant_unref (message);
   gmsg_channel_free_one (self->channel);
+  return routed;
 }
 
-static void
+static Routed
 look_at_waiting (GMsgRun  *self,
                  GMsgPipe *pipe)
 {
@@ -230,11 +251,11 @@ look_at_waiting (GMsgRun  *self,
   message = gmsg_pipe_take_waiting (pipe, &n_discarded);
   gmsg_report_discard (self->report, gmsg_pipe_get_id (pipe), n_discarded);
 
-  if (message != NULL)
-    deliver (self, pipe, gmsg_pipe_get_receiver (pipe), message);
+  return message != NULL ? deliver (self, pipe, gmsg_pipe_get_receiver (pipe), message)
+                         : ROUTED_NOTHING;
 }
 
-static void
+static Routed
 finish (GMsgRun  *self,
         GMsgPipe *pipe)
 {
@@ -242,55 +263,54 @@ finish (GMsgRun  *self,
   g_autoptr (GMsgReceiver) receiver = NULL;
 
   if (!gmsg_pipe_take_end (pipe))
-    return;
+    return ROUTED_NOTHING;
 
   owned = pipe;
   if (gmsg_pipe_get_receiver (pipe) == NULL)
     {
       gmsg_report_end_pipe (self->report, gmsg_pipe_get_id (pipe));
-      return;
+      return ROUTED_NOTHING;
     }
 
   receiver = g_object_ref (gmsg_pipe_get_receiver (pipe));
   gmsg_receiver_finish (receiver);
+  return ROUTED_EMITTED;
 }
 
-/* Takes one entry from the channel and does what it asks for; FALSE if there is none. Every
- * emission happens below here, with no state of this file in use across it: handlers may
- * route, close and stop as they like. */
-static gboolean
+/* Takes one entry from the channel and does what it asks for. Every emission happens below
+ * here, with no state of this file in use across it: handlers may route, close and stop as
+ * they like. */
+static Routed
 route_next (GMsgRun *self)
 {
+  Routed routed = ROUTED_NOTHING;
   GMsgEntry entry;
 
   if (!gmsg_channel_take (self->channel, &entry))
-    return FALSE;
+    return ROUTED_NONE;
 
   switch (entry.kind)
     {
     case GMSG_ENTRY_MESSAGE:
-      deliver_carried (self, entry.pipe, entry.message);
-      break;
+      return deliver_carried (self, entry.pipe, entry.message);
 
     case GMSG_ENTRY_TICKET:
-      look_at_waiting (self, entry.pipe);
-      gmsg_channel_free_one (self->channel);
+      routed = look_at_waiting (self, entry.pipe);
       break;
 
     case GMSG_ENTRY_END:
       gmsg_channel_free_kept (self->channel);
-      finish (self, entry.pipe);
-      break;
+      return finish (self, entry.pipe);
 
     case GMSG_ENTRY_MOVED:
-      gmsg_channel_free_one (self->channel);
       break;
 
     default:
       g_assert_not_reached ();
     }
 
-  return TRUE;
+  gmsg_channel_free_one (self->channel);
+  return routed;
 }
 
 static int
@@ -338,7 +358,7 @@ run_close (GMsgRun  *self,
         g_queue_push_tail_link (&undelivered, link);
     }
 
-  gmsg_report_end (self->report, g_atomic_int_get (&self->abandoned), n_unclosed, n_undelivered);
+  gmsg_report_end (self->report, has_flag (self, RUN_ABANDONED), n_unclosed, n_undelivered);
   gmsg_channel_free_kept (self->channel);
   g_queue_clear_full (&undelivered, (GDestroyNotify) g_variant_unref);
 
@@ -363,80 +383,99 @@ gmsg_run_unref (GMsgRun *self)
   g_free (self);
 }
 
+/* Tells whether the router's thread is another than this one, which iterates the context. */
 static gboolean
-run_is_ready (gpointer  data,
-              gint64   *deadline)
+is_foreign (GMsgRun *self)
+{
+  gboolean foreign = !gmsg_channel_in_thread (self->channel);
+
+  if (foreign != has_flag (self, RUN_FOREIGN))
+    {
+      if (foreign)
+        g_atomic_int_or (&self->flags, RUN_FOREIGN);
+      else
+        g_atomic_int_and (&self->flags, ~RUN_FOREIGN);
+    }
+
+  return foreign;
+}
+
+static gboolean
+run_is_waiting (gpointer  data,
+                gint64   *since,
+                gboolean *urgent)
 {
   GMsgRun *self = data;
-  gint64 since = 0;
-  guint max_latency;
 
-  if (g_atomic_int_get (&self->abandoned))
+  *since = 0;
+  if (has_flag (self, RUN_ABANDONED))
     {
-      *deadline = 0;
+      *urgent = TRUE;
       return TRUE;
     }
 
-  if (!gmsg_channel_in_thread (self->channel))
+  if (is_foreign (self))
+    return gmsg_channel_is_stranded (self->channel) && !has_flag (self, RUN_WARNED);
+
+  return !has_flag (self, RUN_MANUAL) && gmsg_channel_has_next (self->channel, since);
+}
+
+static void
+leave (GMsgRun *self)
+{
+  g_clear_pointer (&self->turn, gmsg_turn_leave);
+}
+
+/* Does what is to be done in place of a delivery. */
+static gboolean
+stop_delivery (GMsgRun *self)
+{
+  if (has_flag (self, RUN_ABANDONED))
     {
-      if (gmsg_channel_is_stranded (self->channel) &&
-          g_atomic_int_compare_and_exchange (&self->warned_thread, FALSE, TRUE))
-        gmsg_report_warn_stranded ();
-      return FALSE;
+      leave (self);
+      run_close (self, TRUE);
+      return TRUE;
     }
 
-  if (g_atomic_int_get (&self->manual))
+  if (!has_flag (self, RUN_FOREIGN) || has_flag (self, RUN_WARNED))
     return FALSE;
 
-  if (!gmsg_channel_has_next (self->channel, &since))
-    return FALSE;
-
-  max_latency = gmsg_channel_get_max_latency (self->channel);
-  *deadline = max_latency == 0 ? GMSG_SOURCE_NEVER
-                               : MAX (since, self->delivered_at) + max_latency;
+  g_atomic_int_or (&self->flags, RUN_WARNED);
+  gmsg_report_warn_stranded ();
   return TRUE;
 }
 
 static gboolean
-run_dispatch (gpointer data)
+run_deliver_one (gpointer data)
 {
   GMsgRun *self = data;
-  gint64 start, budget;
 
-  if (g_atomic_int_get (&self->abandoned))
-    {
-      run_close (self, TRUE);
-      return G_SOURCE_REMOVE;
-    }
-
-  budget = gmsg_channel_get_budget (self->channel);
-  start = g_get_monotonic_time ();
-
-  self->emitted = FALSE;
-
-  /* A handler may have stopped the router, or routed by hand; another thread may have dropped
-   * it. */
-  while (!self->closed &&
-         !g_atomic_int_get (&self->manual) &&
-         !g_atomic_int_get (&self->abandoned) &&
-         route_next (self))
-    {
-      self->delivered_at = g_get_monotonic_time ();
-      /* A budget of 0 is for one message that is delivered, however many are discarded
-       * before it. */
-      if (self->delivered_at - start >= budget && (budget > 0 || self->emitted))
-        break;
-    }
-
-  gmsg_report_tell (self->report);
-  return G_SOURCE_CONTINUE;
+  return has_flag (self, RUN_STOPPERS) ? stop_delivery (self)
+                                       : route_next (self) == ROUTED_EMITTED;
 }
 
-static const GMsgSourceFuncs run_source_funcs =
+static void
+run_rest (gpointer data)
 {
-  .is_ready = run_is_ready,
-  .dispatch = run_dispatch,
-  .ref = (gpointer (*) (gpointer)) gmsg_run_ref,
+  GMsgRun *self = data;
+
+  if (!has_flag (self, RUN_FOREIGN))
+    gmsg_report_tell (self->report);
+}
+
+/* The context was finalized before it could end an abandoned run. */
+static void
+run_context_gone (gpointer data)
+{
+  leave (data);
+}
+
+static const GMsgTurnFuncs run_turn_funcs =
+{
+  .is_waiting = run_is_waiting,
+  .deliver_one = run_deliver_one,
+  .rest = run_rest,
+  .context_gone = run_context_gone,
   .unref = (GDestroyNotify) gmsg_run_unref,
 };
 
@@ -450,8 +489,8 @@ gmsg_run_start (GMainContext          *context,
 
   gmsg_channel_set_figures (channel, settings->priority, settings->budget, settings->max_latency);
   self = run_new (channel, settings);
-  self->source = gmsg_source_attach (&run_source_funcs, self, context,
-                                     settings->priority, "[gmsgrouter] router");
+  self->turn = gmsg_pacer_join (context, &run_turn_funcs, gmsg_run_ref (self),
+                                settings->priority, settings->budget, settings->max_latency);
   gmsg_report_attach (self->report, context);
 
   return self;
@@ -461,19 +500,17 @@ gmsg_run_start (GMainContext          *context,
 void
 gmsg_run_end (GMsgRun *self)
 {
-  gmsg_source_destroy (self->source);
-  g_clear_pointer (&self->source, gmsg_source_free);
+  leave (self);
   run_close (self, TRUE);
 }
 
 /* Ends the run of a router that is dropped, on any thread. Nothing is delivered from now on,
- * but for what a dispatch under way has taken. The sources stay and hold the run: the thread
- * that next iterates the context closes the receivers. */
+ * but for what a dispatch under way has taken. The turn stays and holds the run: the thread that
+ * next iterates the context closes the receivers. */
 void
 gmsg_run_abandon (GMsgRun *self)
 {
-  g_clear_pointer (&self->source, gmsg_source_free);
-  g_atomic_int_set (&self->abandoned, TRUE);
+  g_atomic_int_or (&self->flags, RUN_ABANDONED);
   gmsg_channel_close (self->channel);
 }
 
@@ -540,7 +577,8 @@ route_until (GMsgRun            *self,
           limit = gmsg_channel_get_n_pushed (self->channel);
         }
 
-      if (gmsg_channel_get_n_taken (self->channel) < limit && route_next (self))
+      if (gmsg_channel_get_n_taken (self->channel) < limit &&
+          route_next (self) != ROUTED_NONE)
         continue;
 
       if (expired)
@@ -569,7 +607,7 @@ gmsg_run_route_until (GMsgRun            *self,
 {
   gboolean success;
 
-  g_atomic_int_set (&self->manual, TRUE);
+  g_atomic_int_or (&self->flags, RUN_MANUAL);
   gmsg_channel_free_kept (self->channel);
 
   success = route_until (self, timeout_usec, condition, user_data, error);
