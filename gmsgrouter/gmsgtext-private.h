@@ -1,0 +1,50 @@
+/* gmsgtext-private.h: checks strings, object paths and signatures, in pieces
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* As in GLib: how many containers a type may nest, and how many levels a value may have. */
+#define GMSG_MAX_DEPTH 128
+
+/* Follows the grammar of type strings, a character at a time. */
+typedef struct
+{
+  guint  n_open;                   /* containers that are not complete yet */
+  guint8 open[GMSG_MAX_DEPTH + 1]; /* what each of them waits for */
+} GMsgTypeScanner;
+
+void     gmsg_type_scanner_init (GMsgTypeScanner *self);
+gboolean gmsg_type_scanner_scan (GMsgTypeScanner *self,
+                                 const char      *string,
+                                 gsize            length);
+
+typedef enum
+{
+  GMSG_TEXT_STRING,      /* UTF-8 without a NUL */
+  GMSG_TEXT_OBJECT_PATH, /* of D-Bus */
+  GMSG_TEXT_SIGNATURE,   /* of D-Bus: any number of complete types */
+} GMsgTextKind;
+
+/* A text that is checked in pieces, which may be cut anywhere. */
+typedef struct
+{
+  GMsgTextKind    kind;
+  guint64         state;   /* its lowest six bits: of the automaton */
+  GMsgTypeScanner scanner; /* of a signature */
+} GMsgText;
+
+void     gmsg_text_begin        (GMsgText        *self,
+                                 GMsgTextKind     kind);
+gboolean gmsg_text_feed         (GMsgText        *self,
+                                 const guint8    *data,
+                                 gsize            size);
+gboolean gmsg_text_end          (const GMsgText  *self);
+
+G_END_DECLS
