@@ -6,7 +6,7 @@
 
 #include "testutil.h"
 
-#include "gmsgtext-private.h"
+#include "gmsgtype-private.h"
 
 #include <string.h>
 
@@ -90,6 +90,40 @@ append_deep_type (GString *string)
 
   g_string_append (string, one_in (2) ? "()" : "i");
   g_string_append (string, closing->str);
+}
+
+/* Type strings: GLib takes the same, if they are definite. */
+static void
+test_type_strings (void)
+{
+  static const char likely[] = "aaaa(((()))){{}}svyib*?rmh0";
+  guint n_valid = 0;
+
+  for (guint i = 0; i < 200000; i++)
+    {
+      g_autoptr (GString) string = g_string_new (NULL);
+      GMsgTypes types;
+      gboolean valid;
+
+      if (one_in (10))
+        append_deep_type (string);
+      else
+        append_type (string, random_below (5));
+      for (guint n = random_below (4); n > 0; n--)
+        g_string_insert_c (string, (gssize) random_below ((guint) string->len + 1),
+                           likely[random_below (sizeof likely - 1)]);
+
+      valid = g_variant_type_string_is_valid (string->str) &&
+              g_variant_type_is_definite (G_VARIANT_TYPE (string->str));
+      n_valid += valid;
+
+      gmsg_types_init (&types);
+      if ((gmsg_types_get (&types, string->str, string->len) != NULL) != valid)
+        g_error ("“%s” is valid for GLib: %d", string->str, valid);
+      gmsg_types_clear (&types);
+    }
+
+  g_assert_cmpuint (n_valid, >, 10000);
 }
 
 static gboolean
@@ -185,6 +219,7 @@ main (int    argc,
 {
   test_init (&argc, &argv);
 
+  g_test_add_func ("/message/p20/type-strings", test_type_strings);
   g_test_add_func ("/message/p20/strings", test_strings);
   g_test_add_func ("/message/p20/long-strings", test_long_strings);
   g_test_add_func ("/message/p20/paths", test_paths);
