@@ -6,9 +6,13 @@
 
 #include "testutil.h"
 
-#include "gmsgtype-private.h"
+#include "gmsgwalker-private.h"
 
 #include <string.h>
+
+/* The most that @size bytes may take, in the unit of a step's budget. A byte may be an element,
+ * whose type is looked up. */
+#define MAX_WORK(size) (16 * ((gsize) (size) + 8))
 
 /* Types and values of every kind, and bytes that are nearly right. */
 
@@ -63,6 +67,368 @@ append_type (GString *string,
     default:
       g_string_append_c (string, basic[random_below (13)]);
     }
+}
+
+static char *
+make_type (guint depth)
+{
+  GString *string = g_string_new (NULL);
+
+  append_type (string, depth);
+  return g_string_free (string, FALSE);
+}
+
+static GVariant *
+make_text (GVariantClass kind)
+{
+  static const char *const strings[] =
+  {
+    "", "a", "hello", "grüß dich", "€uro", "𝄞", "0123456789abcdef0123456789",
+    "0123456789abcdeé0123456789abcde€",
+  };
+  static const char *const paths[] =
+  {
+    "/", "/a", "/org/gnome_1/A", "/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p",
+  };
+  static const char *const signatures[] = { "", "i", "a{sv}", "(ii)aas", "a(s(ay)v)bynqiuxtdsog" };
+
+  switch ((int) kind)
+    {
+    case G_VARIANT_CLASS_OBJECT_PATH:
+      return g_variant_new_object_path (paths[random_below (G_N_ELEMENTS (paths))]);
+
+    case G_VARIANT_CLASS_SIGNATURE:
+      return g_variant_new_signature (signatures[random_below (G_N_ELEMENTS (signatures))]);
+
+    default:
+      return g_variant_new_string (strings[random_below (G_N_ELEMENTS (strings))]);
+    }
+}
+
+static GVariant *
+make_number (const GVariantType *type)
+{
+  guint64 bytes = ((guint64) (guint32) g_test_rand_int () << 32) | (guint32) g_test_rand_int ();
+  gsize size = strchr ("by", g_variant_type_peek_string (type)[0]) ? 1
+               : strchr ("nq", g_variant_type_peek_string (type)[0]) ? 2
+               : strchr ("iu", g_variant_type_peek_string (type)[0]) ? 4 : 8;
+
+  g_autoptr (GBytes) data = g_bytes_new (&bytes, size);
+
+  if (g_variant_type_equal (type, G_VARIANT_TYPE_BOOLEAN))
+    return g_variant_new_boolean (bytes & 1);
+  return g_variant_new_from_bytes (type, data, TRUE);
+}
+
+static GVariant *make_value (const GVariantType *type, guint depth);
+
+static GVariant *
+make_container (const GVariantType *type,
+                guint               depth)
+{
+  GVariantBuilder builder;
+  const GVariantType *member;
+
+  g_variant_builder_init (&builder, type);
+  if (g_variant_type_is_array (type))
+    for (guint n = random_below (one_in (30) ? 100 : 4); n > 0; n--)
+      g_variant_builder_add_value (&builder, make_value (g_variant_type_element (type), depth));
+  else if (g_variant_type_is_maybe (type))
+    for (guint n = random_below (2); n > 0; n--)
+      g_variant_builder_add_value (&builder, make_value (g_variant_type_element (type), depth));
+  else
+    for (member = g_variant_type_first (type);
+         member != NULL;
+         member = g_variant_type_next (member))
+      g_variant_builder_add_value (&builder, make_value (member, depth));
+
+  return g_variant_builder_end (&builder);
+}
+
+/* Variants in it nest at most @depth types. */
+static GVariant *
+make_value (const GVariantType *type,
+            guint               depth)
+{
+  if (g_variant_type_is_variant (type))
+    {
+      g_autofree char *inner = make_type (MIN (depth, 3));
+
+      if (depth == 0)
+        return g_variant_new_variant (g_variant_new_int32 (7));
+      return g_variant_new_variant (make_value (G_VARIANT_TYPE (inner), depth - 1));
+    }
+
+  if (g_variant_type_is_container (type))
+    return make_container (type, depth);
+
+  if (strchr ("sog", g_variant_type_peek_string (type)[0]) != NULL)
+    return make_text ((GVariantClass) g_variant_type_peek_string (type)[0]);
+
+  return make_number (type);
+}
+
+/* Changes a few of the bytes, or their number. */
+static void
+mutate (GByteArray *bytes)
+{
+  static const guint8 likely[] =
+  {
+    0, 0, 1, 2, 3, 4, 8, 127, 128, 255, '/', 'a', 's', 'v', '(', ')', 'y', 'i', 'm', '{',
+  };
+
+  for (guint n = random_below (4); n > 0; n--)
+    {
+      guint8 byte = one_in (4) ? (guint8) random_below (256)
+                               : likely[random_below (G_N_ELEMENTS (likely))];
+      guint at = random_below (bytes->len + 1);
+
+      switch (random_below (6))
+        {
+        case 0:
+          g_byte_array_set_size (bytes, at);
+          break;
+
+        case 1:
+          g_byte_array_append (bytes, &byte, 1);
+          break;
+
+        case 2:
+          if (at < bytes->len)
+            g_byte_array_remove_index (bytes, at);
+          break;
+
+        case 3:
+          if (at < bytes->len)
+            bytes->data[at] += one_in (2) ? 1 : -1;
+          break;
+
+        default:
+          if (at < bytes->len)
+            bytes->data[at] = byte;
+        }
+    }
+}
+
+/* What the walker and GLib say of the same bytes. */
+typedef struct
+{
+  GMsgWalker walker;
+  guint      n_normal;
+  guint      n_other;
+} Comparison;
+
+/* They must agree, however small the steps are, and their number is bounded. */
+static void
+compare (Comparison   *self,
+         const char   *type,
+         const guint8 *data,
+         gsize         size)
+{
+  /* One byte more, since GLib 2.74 looks at it before it refuses. */
+  guint8 *copy = g_malloc0 (size + 1);
+  g_autoptr (GBytes) bytes = g_bytes_new_with_free_func (copy, size, g_free, copy);
+  g_autoptr (GVariant) value = NULL;
+  gsize budget = one_in (2) ? G_MAXSIZE : 1 + random_below (200);
+  gsize n_steps = 0;
+  GMsgWalk result;
+  gboolean normal;
+
+  if (size > 0)
+    memcpy (copy, data, size);
+  value = g_variant_ref_sink (g_variant_new_from_bytes (G_VARIANT_TYPE (type), bytes, FALSE));
+  normal = g_variant_is_normal_form (value);
+
+  result = gmsg_walker_begin (&self->walker, type, strlen (type), copy, size);
+  while (result == GMSG_WALK_MORE)
+    {
+      gsize left = budget;
+
+      result = gmsg_walker_step (&self->walker, &left);
+      n_steps++;
+    }
+
+  if (result == GMSG_WALK_HANDLE)
+    return;
+
+  if ((result == GMSG_WALK_NORMAL) != normal)
+    {
+      GString *hex = g_string_new (NULL);
+
+      for (gsize i = 0; i < MIN (size, 500); i++)
+        g_string_append_printf (hex, " %02x", data[i]);
+      g_error ("%zu bytes of type “%s”:%s: normal for GLib: %d, the walker's result: %d",
+               size, type, hex->str, normal, result);
+    }
+
+  g_assert_cmpuint (n_steps, <=, 2 + MAX_WORK (size) / budget);
+  if (normal)
+    self->n_normal++;
+  else
+    self->n_other++;
+}
+
+static void
+compare_random (Comparison *self)
+{
+  g_autofree char *type = make_type (1 + random_below (6));
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+
+  if (one_in (8))
+    {
+      for (guint n = random_below (24); n > 0; n--)
+        {
+          guint8 byte = (guint8) random_below (one_in (3) ? 256 : 4);
+
+          g_byte_array_append (bytes, &byte, 1);
+        }
+    }
+  else
+    {
+      g_autoptr (GVariant) value = NULL;
+
+      value = g_variant_ref_sink (make_value (G_VARIANT_TYPE (type), random_below (6)));
+      if (g_variant_get_size (value) > 0)
+        g_byte_array_append (bytes, g_variant_get_data (value),
+                             (guint) g_variant_get_size (value));
+      mutate (bytes);
+    }
+
+  compare (self, type, bytes->data, bytes->len);
+}
+
+static void
+test_as_glib (void)
+{
+  Comparison self = { .n_normal = 0 };
+  guint n = g_test_slow () ? 5000000 : 100000;
+
+  gmsg_walker_init (&self.walker, FALSE);
+  for (guint i = 0; i < n; i++)
+    compare_random (&self);
+  gmsg_walker_clear (&self.walker);
+
+  /* Both verdicts are common, or this shows nothing. */
+  g_test_message ("%u in normal form, %u not", self.n_normal, self.n_other);
+  g_assert_cmpuint (self.n_normal, >, n / 10);
+  g_assert_cmpuint (self.n_other, >, n / 10);
+}
+
+/* Levels around the limit, of every kind. */
+#define N_STATIC_KINDS 5
+#define N_KINDS 8
+
+static GVariant *
+wrap (GVariant *value,
+      guint     kind)
+{
+  switch (kind)
+    {
+    case 0:
+      return g_variant_new_maybe (NULL, value);
+
+    case 1:
+      return g_variant_new_array (NULL, &value, 1);
+
+    case 2:
+      return g_variant_new_tuple (&value, 1);
+
+    case 3:
+      return g_variant_new_dict_entry (g_variant_new_byte (1), value);
+
+    case 4:
+      {
+        GVariant *members[] = { g_variant_new_byte (1), value };
+
+        return g_variant_new_tuple (members, 2);
+      }
+
+    default:
+      return g_variant_new_variant (value);
+    }
+}
+
+/* Some 125 levels, which the limit cuts in two. */
+static void
+test_as_glib_in_depth (void)
+{
+  static const char *const types[] =
+  {
+    "y", "s", "()", "(yx)", "as", "ab", "my", "(ayay)", "a()", "(((y))s)", "{y()}", "{y(())}",
+    "a{y()}",
+  };
+  Comparison self = { .n_normal = 0 };
+  guint n = g_test_slow () ? 100000 : 5000;
+
+  gmsg_walker_init (&self.walker, FALSE);
+  for (guint i = 0; i < n; i++)
+    {
+      const char *type = types[random_below (G_N_ELEMENTS (types))];
+      g_autoptr (GVariant) value = g_variant_ref_sink (make_value (G_VARIANT_TYPE (type), 0));
+      /* Without variants, it is for the type to be too deep. */
+      guint n_kinds = one_in (3) ? N_STATIC_KINDS : N_KINDS;
+
+      for (guint n_levels = 118 + random_below (14); n_levels > 0; n_levels--)
+        {
+          g_autoptr (GVariant) inner = g_steal_pointer (&value);
+
+          value = g_variant_ref_sink (wrap (inner, random_below (n_kinds)));
+          /* GLib aborts with a type that is too deep. */
+          if (!g_variant_type_string_is_valid (g_variant_get_type_string (value)))
+            {
+              g_variant_unref (value);
+              value = g_variant_ref_sink (g_variant_new_variant (inner));
+            }
+        }
+
+      compare (&self, g_variant_get_type_string (value), g_variant_get_data (value),
+               g_variant_get_size (value));
+    }
+  gmsg_walker_clear (&self.walker);
+
+  g_test_message ("%u in normal form, %u not", self.n_normal, self.n_other);
+  g_assert_cmpuint (self.n_normal, >, n / 10);
+  g_assert_cmpuint (self.n_other, >, n / 10);
+}
+
+/* Offsets of more bytes than they need: two for 255 bytes, four for 65,535. */
+static void
+test_as_glib_in_offsets (void)
+{
+  static const guint limits[] = { 255, 65535 };
+  Comparison self = { .n_normal = 0 };
+
+  gmsg_walker_init (&self.walker, FALSE);
+  for (guint i = 0; i < 4000; i++)
+    {
+      guint limit = limits[i & 1];
+      guint offset_size = i & 1 ? 4 : 2;
+      guint n_offsets = 1 + random_below (100);
+      /* About as much as fits with offsets of half the size. */
+      guint body_size = limit - n_offsets * offset_size / 2 - 4 + random_below (8);
+      gboolean tuple = one_in (2);
+      g_autoptr (GByteArray) bytes = g_byte_array_new ();
+      g_autoptr (GString) type = g_string_new (tuple ? "(" : "aay");
+
+      g_byte_array_set_size (bytes, body_size);
+      memset (bytes->data, 0, body_size);
+      for (guint j = 0; j < n_offsets; j++)
+        {
+          guint32 offset = GUINT32_TO_LE (body_size);
+
+          g_byte_array_append (bytes, (const guint8 *) &offset, offset_size);
+          if (tuple)
+            g_string_append (type, "ay");
+        }
+      if (tuple)
+        g_string_append (type, "ay)");
+
+      compare (&self, type->str, bytes->data, bytes->len);
+    }
+  gmsg_walker_clear (&self.walker);
+
+  g_assert_cmpuint (self.n_normal, >, 400);
+  g_assert_cmpuint (self.n_other, >, 400);
 }
 
 /* Containers around the limit of 128, which are closed, or nearly. */
@@ -219,6 +585,9 @@ main (int    argc,
 {
   test_init (&argc, &argv);
 
+  g_test_add_func ("/message/p20/as-glib", test_as_glib);
+  g_test_add_func ("/message/p20/as-glib-in-depth", test_as_glib_in_depth);
+  g_test_add_func ("/message/p20/as-glib-in-offsets", test_as_glib_in_offsets);
   g_test_add_func ("/message/p20/type-strings", test_type_strings);
   g_test_add_func ("/message/p20/strings", test_strings);
   g_test_add_func ("/message/p20/long-strings", test_long_strings);
