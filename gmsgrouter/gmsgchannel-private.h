@@ -69,6 +69,7 @@ void         gmsg_channel_wake                  (GMsgChannel   *self);
 void         gmsg_channel_close                 (GMsgChannel   *self);
 gboolean     gmsg_channel_in_thread             (GMsgChannel   *self);
 gboolean     gmsg_channel_is_stranded           (GMsgChannel   *self);
+guint64     *gmsg_channel_get_backlog           (GMsgChannel   *self);
 guint64      gmsg_channel_get_n_pushed          (GMsgChannel   *self);
 gboolean     gmsg_channel_begin_wait            (GMsgChannel   *self,
                                                  GMsgWaiter    *waiter,

@@ -75,6 +75,7 @@ struct _GMsgChannel
   GMainContext    *context;    /* (owned) (nullable); wake_lock: NULL once closed */
   GQueue           waiting;    /* wake_lock (element-type GMainContext): of GMsgWaiters */
   GQueue           blocked;    /* lock (element-type GCond): where senders wait for room */
+  guint64          backlog;    /* lock: bytes of what waits and came from other processes */
 };
 
 G_STATIC_ASSERT (G_STRUCT_OFFSET (struct _GMsgChannel, returns) +
@@ -495,6 +496,14 @@ gmsg_channel_wait (GMsgChannel *self,
   g_mutex_lock (&self->lock);
   take_burst_locked (self, burst);
   g_mutex_unlock (&self->lock);
+}
+
+/* Returns (transfer none) the bytes of what waits and came from other processes, which the
+ * lock guards. The flows of the channel's pipes count them. */
+guint64 *
+gmsg_channel_get_backlog (GMsgChannel *self)
+{
+  return &self->backlog;
 }
 
 guint64

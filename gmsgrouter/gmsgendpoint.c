@@ -97,6 +97,7 @@ gmsg_endpoint_get_limits (GMsgEndpoint *self,
                           GMsgLimits   *limits)
 {
   limits->max_message_size = self->max_message_size;
+  limits->max_backlog_size = 0;
 }
 
 void

@@ -31,10 +31,14 @@ typedef struct
   guint         n_woken;       /* of them: signalled, and not awake yet */
   GCond         room;
 
-  /* A linked pipe */
-  guint64       n_bytes;       /* that its undelivered messages take */
+  /* A linked pipe; what it has counted when it no longer is, stays counted */
+  GQueue        costs;         /* (element-type gsize): of each undelivered message, in bytes */
+  guint64       n_bytes;       /* the sum of @costs */
+  guint64       n_partial;     /* bytes of a message that is not complete */
+  guint64      *backlog;       /* (unowned): the channel's sum of the two over all pipes */
   guint64       n_released;    /* places so far, for the worker to be told of */
-  gboolean      paused;        /* nothing is read until @n_bytes is small again */
+  gboolean      paused;        /* nothing is read until @n_bytes is small again ... */
+  guint64       resume_bytes;  /* ... which is this */
 } GMsgFlow;
 
 /* The next step for a message that was put into the flow. */
@@ -48,15 +52,15 @@ typedef enum
 
 void         gmsg_flow_init                    (GMsgFlow      *self,
                                                 guint          capacity,
-                                                GMsgOverflow   overflow);
+                                                GMsgOverflow   overflow,
+                                                guint64       *backlog);
 void         gmsg_flow_clear                   (GMsgFlow      *self);
 
 /* Messages in and out */
 GMsgFlowPut  gmsg_flow_put_locked              (GMsgFlow      *self,
                                                 GVariant      *message,
                                                 GVariant     **dropped) G_GNUC_WARN_UNUSED_RESULT;
-gboolean     gmsg_flow_release_locked          (GMsgFlow      *self,
-                                                GVariant      *message) G_GNUC_WARN_UNUSED_RESULT;
+gboolean     gmsg_flow_release_locked          (GMsgFlow      *self) G_GNUC_WARN_UNUSED_RESULT;
 GVariant    *gmsg_flow_pop_locked              (GMsgFlow      *self,
                                                 gboolean      *touch) G_GNUC_WARN_UNUSED_RESULT;
 gboolean     gmsg_flow_is_waiting_locked       (GMsgFlow      *self,
@@ -81,7 +85,12 @@ void         gmsg_flow_wake_all_locked         (GMsgFlow      *self);
 void         gmsg_flow_set_linked_locked       (GMsgFlow      *self,
                                                 gboolean       linked);
 gboolean     gmsg_flow_may_read_locked         (GMsgFlow      *self,
-                                                guint64        max_bytes);
+                                                guint64        max_bytes,
+                                                guint64        max_backlog);
+void         gmsg_flow_set_partial_locked      (GMsgFlow      *self,
+                                                guint64        n_bytes);
+void         gmsg_flow_count_cost_locked       (GMsgFlow      *self,
+                                                guint64        cost);
 gboolean     gmsg_flow_credit_locked           (GMsgFlow      *self,
                                                 guint64        n_places);
 

@@ -6,16 +6,20 @@
 
 #include "gmsgflow-private.h"
 
-#include "gmsgmessage-private.h"
+/* So much may wait of one worker even if others have taken up the backlog of all. */
+#define MIN_BYTES (64 * 1024)
 
 void
 gmsg_flow_init (GMsgFlow     *self,
                 guint         capacity,
-                GMsgOverflow  overflow)
+                GMsgOverflow  overflow,
+                guint64      *backlog)
 {
   self->capacity = capacity;
   self->overflow = overflow;
   g_queue_init (&self->waiting);
+  g_queue_init (&self->costs);
+  self->backlog = backlog;
   g_cond_init (&self->room);
 }
 
@@ -25,16 +29,23 @@ gmsg_flow_clear (GMsgFlow *self)
   g_assert (self->n_blocked == 0);
 
   g_queue_clear_full (&self->waiting, (GDestroyNotify) g_variant_unref);
+  g_queue_clear (&self->costs);
   g_cond_clear (&self->room);
 }
 
+/* Messages leave the flow in the order in which they came, and so do their costs. */
 static void
-count_bytes_locked (GMsgFlow *self,
-                    GVariant *message,
-                    int       sign)
+forget_cost_locked (GMsgFlow *self)
 {
-  if (self->linked)
-    self->n_bytes += (guint64) sign * gmsg_message_get_cost (message);
+  gsize cost;
+
+  /* What is sent in this process costs nothing. */
+  if (g_queue_is_empty (&self->costs))
+    return;
+
+  cost = GPOINTER_TO_SIZE (g_queue_pop_head (&self->costs));
+  self->n_bytes -= cost;
+  *self->backlog -= cost;
 }
 
 /* Takes @message (transfer full) unless it returns GMSG_FLOW_CARRY. There must be room, or
@@ -44,14 +55,12 @@ gmsg_flow_put_locked (GMsgFlow  *self,
                       GVariant  *message,
                       GVariant **dropped)
 {
-  count_bytes_locked (self, message, 1);
-
   if (gmsg_flow_is_full_locked (self))
     {
       /* A drop-oldest pipe keeps all its messages in @waiting. The places in the order stay,
        * and the messages move up into them. */
       *dropped = g_queue_pop_head (&self->waiting);
-      count_bytes_locked (self, *dropped, -1);
+      forget_cost_locked (self);
       g_queue_push_tail (&self->waiting, message);
       self->n_dropped++;
       return GMSG_FLOW_WAIT;
@@ -77,13 +86,12 @@ gmsg_flow_put_locked (GMsgFlow  *self,
   return GMSG_FLOW_TICKET;
 }
 
-/* Gives the place of @message back, which is about to be emitted or was taken. Returns
- * whether the link to the worker has news. */
+/* Gives the place of the oldest message back, which is about to be emitted or was taken.
+ * Returns whether the link to the worker has news. */
 gboolean
-gmsg_flow_release_locked (GMsgFlow *self,
-                          GVariant *message)
+gmsg_flow_release_locked (GMsgFlow *self)
 {
-  count_bytes_locked (self, message, -1);
+  forget_cost_locked (self);
 
   if (self->capacity > 0)
     {
@@ -100,7 +108,8 @@ gmsg_flow_release_locked (GMsgFlow *self,
         }
     }
 
-  return self->linked && (self->capacity > 0 || self->paused);
+  return self->linked &&
+         (self->capacity > 0 || (self->paused && self->n_bytes <= self->resume_bytes));
 }
 
 /* Returns (transfer full) (nullable) the first message that waits here, and gives its place
@@ -116,7 +125,7 @@ gmsg_flow_pop_locked (GMsgFlow *self,
 
   if (self->pull_mode)
     self->waiting_since = g_get_monotonic_time ();
-  *touch = gmsg_flow_release_locked (self, message);
+  *touch = gmsg_flow_release_locked (self);
   return message;
 }
 
@@ -145,8 +154,8 @@ void
 gmsg_flow_steal_waiting_locked (GMsgFlow *self,
                                 GQueue   *messages)
 {
-  for (GList *item = self->waiting.head; item != NULL; item = item->next)
-    count_bytes_locked (self, item->data, -1);
+  for (guint i = 0; i < self->waiting.length; i++)
+    forget_cost_locked (self);
 
   *messages = self->waiting;
   g_queue_init (&self->waiting);
@@ -206,22 +215,50 @@ gmsg_flow_wake_all_locked (GMsgFlow *self)
 }
 
 /* The sender is in another process from now on, or no longer. There is no message yet, or
- * there will be none any more. */
+ * none will come any more. */
 void
 gmsg_flow_set_linked_locked (GMsgFlow *self,
                              gboolean  linked)
 {
   self->linked = linked;
-  self->n_bytes = 0;
+  gmsg_flow_set_partial_locked (self, 0);
 }
 
-/* Tells whether more may be read from the worker; if not, a later release will. */
+/* Tells whether more may be read from the worker; if not, a later release tells.
+ *
+ * Each worker may have as many bytes here as are left for all. So of n that send without end
+ * each has one part of n + 1 in the end, and one that comes late finds room. A message that is
+ * not complete is read on while no other waits, for only what waits can be released. */
 gboolean
 gmsg_flow_may_read_locked (GMsgFlow *self,
-                           guint64   max_bytes)
+                           guint64   max_bytes,
+                           guint64   max_backlog)
 {
-  self->paused = self->n_bytes > max_bytes;
+  guint64 left = max_backlog - MIN (max_backlog, *self->backlog);
+  guint64 limit = max_backlog > 0 ? MIN (max_bytes, MAX (left, MIN_BYTES)) : max_bytes;
+
+  self->paused = self->n_bytes > 0 && self->n_bytes + self->n_partial > limit;
+  /* Not at each message that is delivered, since to tell takes a system call. */
+  self->resume_bytes = limit / 2;
   return !self->paused;
+}
+
+void
+gmsg_flow_set_partial_locked (GMsgFlow *self,
+                              guint64   n_bytes)
+{
+  *self->backlog += n_bytes - self->n_partial;
+  self->n_partial = n_bytes;
+}
+
+/* Counts a message that is about to be put. */
+void
+gmsg_flow_count_cost_locked (GMsgFlow *self,
+                             guint64   cost)
+{
+  g_queue_push_tail (&self->costs, GSIZE_TO_POINTER ((gsize) cost));
+  self->n_bytes += cost;
+  *self->backlog += cost;
 }
 
 /* In the worker's process: the router has room for @n_places more; FALSE: they were never

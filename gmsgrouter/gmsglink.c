@@ -43,6 +43,7 @@ struct _GMsgLink
   char                *exit;      /* (owned) (nullable): how the process ended */
   char                *lost;      /* (owned) (nullable): how the connection ended */
   GSource             *timer;     /* (owned) (nullable): ends the wait for the other event */
+  guint64              n_partial; /* bytes of a message that is not complete */
   gboolean             opened;
   gboolean             ended;
 };
@@ -347,7 +348,7 @@ gmsg_link_may_read (GMsgLink *self)
   GMsgLimits limits;
 
   self->funcs->get_limits (self->owner, &limits);
-  return gmsg_pipe_may_read (self->pipe, limits.max_message_size);
+  return gmsg_pipe_may_read (self->pipe, limits.max_message_size, limits.max_backlog_size);
 }
 
 void
@@ -358,13 +359,28 @@ gmsg_link_get_news (GMsgLink *self,
   news->may_read = gmsg_link_may_read (self);
 }
 
-/* Takes @message (transfer full). */
+/* Counts what the peer has sent of a message so far. */
+void
+gmsg_link_set_partial (GMsgLink *self,
+                       guint64   n_bytes)
+{
+  if (n_bytes == self->n_partial)
+    return;
+
+  self->n_partial = n_bytes;
+  gmsg_pipe_set_partial (self->pipe, n_bytes);
+}
+
+/* Takes @message (transfer full), which takes @cost bytes of memory until it is delivered, in
+ * place of what was counted of it so far. */
 gboolean
 gmsg_link_receive (GMsgLink  *self,
                    GVariant  *message,
+                   guint64    cost,
                    GError   **error)
 {
-  if (gmsg_pipe_receive (self->pipe, message))
+  self->n_partial = 0;
+  if (gmsg_pipe_receive (self->pipe, message, cost))
     return TRUE;
 
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,

@@ -10,18 +10,53 @@
 
 G_BEGIN_DECLS
 
-/* The longest type string of a message that leaves or enters the process, in bytes. */
+/* The longest type string of a message that leaves or enters the process, and of a variant in
+ * it, in bytes. */
 #define GMSG_MESSAGE_MAX_TYPE_LENGTH 16384
+/* The longest domain and text of an error that comes from another process, in bytes. */
+#define GMSG_MESSAGE_MAX_DOMAIN_LENGTH 128
+#define GMSG_MESSAGE_MAX_TEXT_LENGTH 1024
 
-/* All functions are pure and may be called from any thread. */
-GVariant *gmsg_message_new_from_bytes (const char  *type_string,
-                                       gsize        type_length,
-                                       GBytes      *payload,
-                                       gboolean     swapped,
-                                       GError     **error);
-guint64   gmsg_message_get_cost       (GVariant    *message);
-gboolean  gmsg_message_check_outgoing (GVariant    *message,
-                                       guint64      max_size,
-                                       GError     **error);
+/* Bytes, that the places take where a message waits: in the channel, and in the list of what
+ * messages cost. */
+#define GMSG_MESSAGE_PLACES_COST 32
+
+/* Checks what a peer sends, one message after another, each in steps. Not for several threads
+ * at once. */
+typedef struct _GMsgMessageCheck GMsgMessageCheck;
+
+typedef enum
+{
+  GMSG_MESSAGE_MORE, /* there is more to check */
+  GMSG_MESSAGE_GOOD,
+  GMSG_MESSAGE_BAD,
+} GMsgMessageState;
+
+GMsgMessageCheck *gmsg_message_check_new         (void);
+void              gmsg_message_check_free        (GMsgMessageCheck  *self);
+void              gmsg_message_check_set_swapped (GMsgMessageCheck  *self,
+                                                  gboolean           swapped);
+gboolean          gmsg_message_check_begin       (GMsgMessageCheck  *self,
+                                                  const char        *type_string,
+                                                  gsize              type_length,
+                                                  guint8            *data,
+                                                  gsize              size,
+                                                  GError           **error);
+GMsgMessageState  gmsg_message_check_step        (GMsgMessageCheck  *self,
+                                                  gsize             *budget,
+                                                  GError           **error);
+GVariant         *gmsg_message_check_end         (GMsgMessageCheck  *self,
+                                                  guint64           *cost);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgMessageCheck, gmsg_message_check_free)
+
+/* Pure, for any thread */
+gboolean          gmsg_message_check_outgoing    (GVariant          *message,
+                                                  guint64            max_size,
+                                                  GError           **error);
+gboolean          gmsg_message_is_domain         (const char        *domain,
+                                                  gsize              length);
+gboolean          gmsg_message_is_text           (const char        *text,
+                                                  gsize              length);
 
 G_END_DECLS

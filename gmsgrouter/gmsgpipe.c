@@ -71,7 +71,7 @@ gmsg_pipe_new (GMsgChannel  *channel,
   self->channel = gmsg_channel_ref (channel);
   self->lock = gmsg_channel_get_lock (channel);
   self->id = id;
-  gmsg_flow_init (&self->flow, capacity, overflow);
+  gmsg_flow_init (&self->flow, capacity, overflow, gmsg_channel_get_backlog (channel));
   self->blocked_link.data = &self->flow.room;
 
   return self;
@@ -440,10 +440,16 @@ gmsg_pipe_send (GMsgPipe  *self,
 
   g_variant_ref_sink (message);
 
+  /* A local pipe refuses nothing. */
+  if (self->max_message_size > 0 &&
+      !gmsg_message_check_outgoing (message, self->max_message_size, error))
+    {
+      g_variant_unref (message);
+      return FALSE;
+    }
+
   g_mutex_lock (self->lock);
   success = check_open_locked (self, error) &&
-            (self->max_message_size == 0 ||
-             gmsg_message_check_outgoing (message, self->max_message_size, error)) &&
             (has_place_locked (self) || wait_for_room_locked (self, error));
   if (success)
     put_locked (self, message, &after);
@@ -459,19 +465,25 @@ gmsg_pipe_send (GMsgPipe  *self,
   return success;
 }
 
-/* Takes @message (transfer full), which came from a worker; FALSE: there is no place for it,
- * and the worker was not told of one. */
+/* Takes @message (transfer full), which came from a worker, and takes @cost bytes of memory;
+ * FALSE: there is no place for it, and the worker was not told of one. */
 gboolean
 gmsg_pipe_receive (GMsgPipe *self,
-                   GVariant *message)
+                   GVariant *message,
+                   guint64   cost)
 {
   After after = { .unused = NULL };
   gboolean success;
 
   g_mutex_lock (self->lock);
+  gmsg_flow_set_partial_locked (&self->flow, 0);
   success = has_place_locked (self);
   if (success)
-    put_locked (self, message, &after);
+    {
+      if (!is_closed_locked (self))
+        gmsg_flow_count_cost_locked (&self->flow, cost);
+      put_locked (self, message, &after);
+    }
   else
     after.unused = message;
   g_mutex_unlock (self->lock);
@@ -578,15 +590,26 @@ gmsg_pipe_get_news (GMsgPipe *self,
   *n_released = self->flow.n_released;
 }
 
-/* Tells whether no more than @max_bytes of the worker's messages wait; if more do, the link is
- * touched when they no longer do. */
+/* Tells whether more may be read from the worker, of which @max_bytes may wait, and of all
+ * workers together @max_backlog; if not, the link is touched when less waits. */
 gboolean
 gmsg_pipe_may_read (GMsgPipe *self,
-                    guint64   max_bytes)
+                    guint64   max_bytes,
+                    guint64   max_backlog)
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
-  return gmsg_flow_may_read_locked (&self->flow, max_bytes);
+  return gmsg_flow_may_read_locked (&self->flow, max_bytes, max_backlog);
+}
+
+/* Counts @n_bytes of a message that the worker has not sent to its end. */
+void
+gmsg_pipe_set_partial (GMsgPipe *self,
+                       guint64   n_bytes)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  gmsg_flow_set_partial_locked (&self->flow, n_bytes);
 }
 
 /* Ends the sender's side; returns whether gmsg_channel_wake() must be called. */
@@ -741,7 +764,7 @@ gmsg_pipe_begin_delivery (GMsgPipe *self,
     {
       g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
-      if (gmsg_flow_release_locked (&self->flow, message))
+      if (gmsg_flow_release_locked (&self->flow))
         touch_locked (self);
     }
 

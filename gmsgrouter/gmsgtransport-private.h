@@ -36,6 +36,7 @@ typedef struct _GMsgServer   GMsgServer;   /* the transport's own, in the router
 typedef struct
 {
   guint64 max_message_size; /* bytes */
+  guint64 max_backlog_size; /* bytes, from all workers together; 0: no limit */
 } GMsgLimits;
 
 #define GMSG_TRANSPORT_VERSION 1
@@ -113,8 +114,11 @@ GMsgOverflow  gmsg_link_get_overflow     (GMsgLink          *self);
 void          gmsg_link_get_news         (GMsgLink          *self,
                                           GMsgNews          *news);
 gboolean      gmsg_link_may_read         (GMsgLink          *self);
+void          gmsg_link_set_partial      (GMsgLink          *self,        /* of a message that */
+                                          guint64            n_bytes);    /* is not complete   */
 gboolean      gmsg_link_receive          (GMsgLink          *self,        /* FALSE: the peer */
                                           GVariant          *message,     /* broke the rules */
+                                          guint64            cost,        /* bytes of memory */
                                           GError           **error);
 gboolean      gmsg_link_count_dropped    (GMsgLink          *self,        /* likewise */
                                           guint64            n_dropped,

@@ -36,6 +36,7 @@ typedef struct
 {
   GMsgFrameType  type;
   GVariant      *message;      /* (owned) (nullable): of MESSAGE, not floating */
+  guint64        cost;         /* of MESSAGE: the bytes of memory that it takes */
   guint64        number;       /* of DROPPED, CREDIT; the pipe's id of HELLO */
   char          *secret;       /* (owned) (nullable): of HELLO */
   guint          version;      /* of HELLO, WELCOME */
@@ -56,6 +57,7 @@ typedef struct _GMsgDecoder GMsgDecoder;
 typedef enum
 {
   GMSG_DECODED_NOTHING, /* more bytes are needed */
+  GMSG_DECODED_MORE,    /* the budget is used up, and a message not checked to its end */
   GMSG_DECODED_FRAME,
   GMSG_DECODED_ERROR,
 } GMsgDecoded;
@@ -67,12 +69,14 @@ void         gmsg_decoder_set_limit (GMsgDecoder  *self,
 void         gmsg_decoder_set_swapped (GMsgDecoder *self,
                                        gboolean     swapped);
 gboolean     gmsg_decoder_is_empty  (GMsgDecoder  *self);
+gsize        gmsg_decoder_get_partial (GMsgDecoder *self);
 guint8      *gmsg_decoder_get_space (GMsgDecoder  *self,
                                      gsize        *size);
 void         gmsg_decoder_advance   (GMsgDecoder  *self,
                                      gsize         n_bytes);
 GMsgDecoded  gmsg_decoder_next      (GMsgDecoder  *self,
                                      GMsgFrame    *frame,
+                                     gsize        *budget,
                                      GError      **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgDecoder, gmsg_decoder_free)

@@ -78,15 +78,16 @@ gmsg_frame_clear (GMsgFrame *self)
 
 struct _GMsgDecoder
 {
-  guint8  *buffer;   /* (owned): of BUFFER_SIZE, holding bytes from start to end */
-  gsize    start, end;
+  guint8           *buffer;  /* (owned): of BUFFER_SIZE, holding bytes from start to end */
+  gsize             start, end;
 
-  Header   header;   /* of the large frame that is being read */
-  guint8  *large;    /* (owned) (nullable): its body */
-  gsize    large_size, large_end;
+  GMsgMessageCheck *check;   /* (owned): of the message that is being read or checked */
+  gboolean          reading; /* the payload of a large message */
+  gboolean          checking;
+  guint8           *payload; /* (unowned): of a large message; the check's */
+  gsize             payload_size, payload_end;
 
-  guint64  max_message_size; /* 0: no message is taken yet */
-  gboolean swapped;
+  guint64           max_message_size; /* 0: no message is taken yet */
 };
 
 GMsgDecoder *
@@ -95,13 +96,14 @@ gmsg_decoder_new (void)
   GMsgDecoder *self = g_new0 (GMsgDecoder, 1);
 
   self->buffer = g_malloc (BUFFER_SIZE);
+  self->check = gmsg_message_check_new ();
   return self;
 }
 
 void
 gmsg_decoder_free (GMsgDecoder *self)
 {
-  g_free (self->large);
+  gmsg_message_check_free (self->check);
   g_free (self->buffer);
   g_free (self);
 }
@@ -119,26 +121,33 @@ void
 gmsg_decoder_set_swapped (GMsgDecoder *self,
                           gboolean     swapped)
 {
-  self->swapped = swapped;
+  gmsg_message_check_set_swapped (self->check, swapped);
 }
 
 /* Tells, at the end of the connection, whether the last frame was whole. */
 gboolean
 gmsg_decoder_is_empty (GMsgDecoder *self)
 {
-  return self->large == NULL && self->start == self->end;
+  return !self->reading && !self->checking && self->start == self->end;
 }
 
-/* Returns the place to read the next bytes to, which is never empty. The body of a large
- * frame is read into memory of its own. */
+/* Returns the bytes of a large message that were read, while it is not complete. */
+gsize
+gmsg_decoder_get_partial (GMsgDecoder *self)
+{
+  return self->reading || self->checking ? self->payload_end : 0;
+}
+
+/* Returns the place to read the next bytes to, which is never empty. The payload of a large
+ * message is read into memory of its own. */
 guint8 *
 gmsg_decoder_get_space (GMsgDecoder *self,
                         gsize       *size)
 {
-  if (self->large != NULL)
+  if (self->reading)
     {
-      *size = self->large_size - self->large_end;
-      return self->large + self->large_end;
+      *size = self->payload_size - self->payload_end;
+      return self->payload + self->payload_end;
     }
 
   if (self->start > 0)
@@ -156,8 +165,8 @@ void
 gmsg_decoder_advance (GMsgDecoder *self,
                       gsize        n_bytes)
 {
-  if (self->large != NULL)
-    self->large_end += n_bytes;
+  if (self->reading)
+    self->payload_end += n_bytes;
   else
     self->end += n_bytes;
 }
@@ -332,43 +341,84 @@ decode_control (const Header  *header,
     }
 }
 
-static GMsgDecoded
-decode_large (GMsgDecoder  *self,
-              GMsgFrame    *frame,
-              GError      **error)
+/* Begins with a message of which the header and the type string are in the buffer, and
+ * @available bytes after them; the rest of the payload is read into its place. */
+static gboolean
+begin_message (GMsgDecoder   *self,
+               const Header  *header,
+               const guint8  *body,
+               gsize          available,
+               GError       **error)
 {
-  g_autoptr (GBytes) body = NULL;
-  g_autoptr (GBytes) payload = NULL;
+  gsize size = (gsize) header->payload_length;
 
-  if (self->large_end < self->large_size)
-    return GMSG_DECODED_NOTHING;
+  /* Memory of its own is aligned for every type. */
+  self->payload = g_try_malloc (padded (size));
+  if (self->payload == NULL && size > 0)
+    {
+      g_set_error (error, GMSG_ERROR, GMSG_ERROR_TOO_LARGE,
+                   "No memory is left for a message of %zu bytes", size);
+      return FALSE;
+    }
 
-  body = g_bytes_new_take (g_steal_pointer (&self->large), self->large_size);
-  payload = g_bytes_new_from_bytes (body,
-                                    padded (self->header.type_length),
-                                    self->header.payload_length);
-  frame->message = gmsg_message_new_from_bytes (g_bytes_get_data (body, NULL),
-                                                self->header.type_length,
-                                                payload, self->swapped, error);
+  if (!gmsg_message_check_begin (self->check, (const char *) body, header->type_length,
+                                 self->payload, size, error))
+    return FALSE;
 
-  return frame->message != NULL ? GMSG_DECODED_FRAME : GMSG_DECODED_ERROR;
+  self->payload_size = padded (size);
+  self->payload_end = MIN (available, self->payload_size);
+  if (self->payload_end > 0)
+    memcpy (self->payload, body + padded (header->type_length), self->payload_end);
+  self->reading = self->payload_end < self->payload_size;
+  self->checking = !self->reading;
+  return TRUE;
 }
 
-/* Takes the next frame. After an error, nothing more can be taken. */
+static GMsgDecoded
+check_message (GMsgDecoder  *self,
+               GMsgFrame    *frame,
+               gsize        *budget,
+               GError      **error)
+{
+  switch (gmsg_message_check_step (self->check, budget, error))
+    {
+    case GMSG_MESSAGE_MORE:
+      return GMSG_DECODED_MORE;
+
+    case GMSG_MESSAGE_GOOD:
+      self->checking = FALSE;
+      frame->type = GMSG_FRAME_MESSAGE;
+      frame->message = gmsg_message_check_end (self->check, &frame->cost);
+      return GMSG_DECODED_FRAME;
+
+    case GMSG_MESSAGE_BAD:
+    default:
+      return GMSG_DECODED_ERROR;
+    }
+}
+
+/* Takes the next frame. The work of checking a message is taken from @budget, which is in bytes
+ * that are checked in the same time. After an error, nothing more can be taken. */
 GMsgDecoded
 gmsg_decoder_next (GMsgDecoder  *self,
                    GMsgFrame    *frame,
+                   gsize        *budget,
                    GError      **error)
 {
   const guint8 *data = self->buffer + self->start;
   gsize available = self->end - self->start;
   const guint8 *body;
-  gsize body_size;
+  gsize type_size, body_size;
   Header header;
 
   *frame = (GMsgFrame) { .type = GMSG_FRAME_MESSAGE };
-  if (self->large != NULL)
-    return decode_large (self, frame, error);
+  if (self->reading && self->payload_end < self->payload_size)
+    return GMSG_DECODED_NOTHING;
+
+  self->checking = self->checking || self->reading;
+  self->reading = FALSE;
+  if (self->checking)
+    return check_message (self, frame, budget, error);
 
   if (available < sizeof header)
     return GMSG_DECODED_NOTHING;
@@ -382,44 +432,21 @@ gmsg_decoder_next (GMsgDecoder  *self,
 
   body = data + sizeof header;
   available -= sizeof header;
-  body_size = padded (header.type_length) + padded (header.payload_length);
+  type_size = padded (header.type_length);
+  body_size = type_size + padded (header.payload_length);
 
-  if (body_size > MAX_BUFFERED_SIZE && body_size > available)
-    {
-      self->header = header;
-      self->large = g_try_malloc (body_size);
-      if (self->large == NULL)
-        {
-          g_set_error (error, GMSG_ERROR, GMSG_ERROR_TOO_LARGE,
-                       "No memory is left for a message of %" G_GUINT64_FORMAT " bytes",
-                       header.payload_length);
-          return GMSG_DECODED_ERROR;
-        }
-
-      self->large_size = body_size;
-      self->large_end = available;
-      memcpy (self->large, body, available);
-      self->start = self->end = 0;
-      return GMSG_DECODED_NOTHING;
-    }
-
-  if (available < body_size)
+  if (available < (body_size > MAX_BUFFERED_SIZE ? type_size : body_size))
     return GMSG_DECODED_NOTHING;
 
-  self->start += sizeof header + body_size;
+  self->start += sizeof header + MIN (available, body_size);
   frame->type = header.type;
+  if (header.type != GMSG_FRAME_MESSAGE)
+    return decode_control (&header, body, frame, error) ? GMSG_DECODED_FRAME : GMSG_DECODED_ERROR;
 
-  if (header.type == GMSG_FRAME_MESSAGE)
-    {
-      g_autoptr (GBytes) payload = g_bytes_new (body + padded (header.type_length),
-                                                header.payload_length);
+  if (!begin_message (self, &header, body, available - type_size, error))
+    return GMSG_DECODED_ERROR;
 
-      frame->message = gmsg_message_new_from_bytes ((const char *) body, header.type_length,
-                                                    payload, self->swapped, error);
-      return frame->message != NULL ? GMSG_DECODED_FRAME : GMSG_DECODED_ERROR;
-    }
-
-  return decode_control (&header, body, frame, error) ? GMSG_DECODED_FRAME : GMSG_DECODED_ERROR;
+  return self->reading ? GMSG_DECODED_NOTHING : check_message (self, frame, budget, error);
 }
 
 struct _GMsgEncoder

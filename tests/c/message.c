@@ -6,7 +6,9 @@
 
 #include "testutil.h"
 
+#include "gmsgmessage-private.h"
 #include "gmsgwalker-private.h"
+#include "kinds.h"
 
 #include <string.h>
 
@@ -579,6 +581,360 @@ test_signatures (void)
     }
 }
 
+/* Messages, as they are checked. */
+
+static GVariant *
+check_message (GMsgMessageCheck  *self,
+               const char        *type,
+               gconstpointer      data,
+               gsize              size,
+               gsize              budget,
+               gsize             *n_steps,
+               GError           **error)
+{
+  GMsgMessageState state = GMSG_MESSAGE_MORE;
+  guint64 cost;
+
+  if (!gmsg_message_check_begin (self, type, strlen (type), g_memdup2 (data, size), size, error))
+    return NULL;
+
+  for (*n_steps = 0; state == GMSG_MESSAGE_MORE; (*n_steps)++)
+    {
+      gsize left = budget;
+
+      state = gmsg_message_check_step (self, &left, error);
+    }
+
+  return state == GMSG_MESSAGE_GOOD ? gmsg_message_check_end (self, &cost) : NULL;
+}
+
+static void
+assert_refused (const char   *type,
+                gconstpointer data,
+                gsize         size,
+                const char   *pattern)
+{
+  g_autoptr (GMsgMessageCheck) self = gmsg_message_check_new ();
+  g_autoptr (GError) error = NULL;
+  gsize n_steps;
+
+  g_assert_null (check_message (self, type, data, size, 100, &n_steps, &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL);
+  if (!g_pattern_match_simple (pattern, error->message))
+    g_error ("expected “%s”, found “%s”", pattern, error->message);
+}
+
+/* What can't be wrong costs nothing, but must have the right size. */
+static void
+test_fixed (void)
+{
+  static const struct
+  {
+    const char *type;
+    gsize       size, wrong_size;
+  } cases[] =
+  {
+    { "y", 1, 0 },
+    { "n", 2, 1 },
+    { "u", 4, 8 },
+    { "x", 8, 0 },
+    { "(yy)", 2, 3 },
+    { "((x)ii)", 16, 8 },
+    { "mx", 8, 1 },
+    { "ax", 1 << 20, 4 },
+    { "a(yy)", 1 << 20, 5 },
+    { "a{tx}", 1 << 20, 8 },
+    { "a((nn))", 1 << 20, 6 },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (GMsgMessageCheck) self = gmsg_message_check_new ();
+      g_autofree guint8 *data = g_malloc (cases[i].size);
+      g_autoptr (GVariant) message = NULL;
+      g_autoptr (GError) error = NULL;
+      gsize n_steps;
+
+      memset (data, 0xff, cases[i].size);
+      message = check_message (self, cases[i].type, data, cases[i].size, 4096, &n_steps, &error);
+      g_assert_no_error (error);
+      g_assert_cmpuint (n_steps, ==, 1);
+      g_assert_cmpmem (g_variant_get_data (message), g_variant_get_size (message),
+                       data, cases[i].size);
+
+      assert_refused (cases[i].type, data, cases[i].wrong_size, "*normal form*");
+    }
+}
+
+/* Steps are bounded by the bytes, whatever is in them. */
+static void
+test_steps (void)
+{
+  const gsize budget = 4096;
+
+  for (guint i = 0; i < n_large_kinds; i++)
+    {
+      g_autoptr (GMsgMessageCheck) self = gmsg_message_check_new ();
+      g_autoptr (GVariant) value = g_variant_ref_sink (large_kinds[i].make (256 * 1024));
+      gsize size = g_variant_get_size (value);
+      g_autoptr (GVariant) message = NULL;
+      g_autoptr (GError) error = NULL;
+      gsize n_steps;
+
+      message = check_message (self, g_variant_get_type_string (value),
+                               g_variant_get_data (value), size, budget, &n_steps, &error);
+      g_assert_no_error (error);
+      g_assert_true (g_variant_equal (message, value));
+      g_test_message ("%s: %zu steps", large_kinds[i].name, n_steps);
+      /* What GLib does for a new type is paid for, too. */
+      g_assert_cmpuint (n_steps, <=,
+                        2 + ((large_kinds[i].uniform ? size : MAX_WORK (size)) +
+                             2 * GMSG_MAX_TYPES_COST (0, 0)) / budget);
+    }
+}
+
+/* A worker whose numbers have the other byte order. */
+static void
+test_byte_order (void)
+{
+  g_autoptr (GMsgMessageCheck) self = gmsg_message_check_new ();
+
+  gmsg_message_check_set_swapped (self, TRUE);
+  for (guint i = 0; i < 20000; i++)
+    {
+      g_autofree char *type = make_type (random_below (5));
+      g_autoptr (GVariant) value = NULL;
+      g_autoptr (GVariant) foreign = NULL;
+      g_autoptr (GVariant) message = NULL;
+      g_autoptr (GError) error = NULL;
+      gsize n_steps;
+
+      value = g_variant_ref_sink (make_value (G_VARIANT_TYPE (type), random_below (4)));
+      /* GLib 2.74 reads beyond the end of a value that has no bytes. */
+      if (g_variant_get_size (value) == 0)
+        continue;
+
+      foreign = g_variant_byteswap (value);
+      message = check_message (self, type, g_variant_get_data (foreign),
+                               g_variant_get_size (foreign), 1 + random_below (100),
+                               &n_steps, &error);
+      g_assert_no_error (error);
+      g_assert_cmpmem (g_variant_get_data (message), g_variant_get_size (message),
+                       g_variant_get_data (value), g_variant_get_size (value));
+    }
+}
+
+/* No copy is made, for GLib finds the bytes aligned. */
+static void
+test_alignment (void)
+{
+  g_autoptr (GMsgMessageCheck) self = gmsg_message_check_new ();
+  g_autoptr (GVariant) message = NULL;
+  g_autoptr (GError) error = NULL;
+  guint8 *data = g_malloc0 (1000);
+  gsize budget = G_MAXSIZE;
+  guint64 cost;
+
+  gmsg_message_check_begin (self, "ax", 2, data, 1000, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (gmsg_message_check_step (self, &budget, &error), ==,
+                   GMSG_MESSAGE_GOOD);
+  message = gmsg_message_check_end (self, &cost);
+  g_assert_true (g_variant_get_data (message) == data);
+}
+
+/* A variant of @size bytes, with a type string of their number. */
+static GByteArray *
+make_bomb (guint depth,
+           guint n_members)
+{
+  GByteArray *bytes = g_byte_array_new ();
+
+  g_byte_array_set_size (bytes, n_members + 1);
+  memset (bytes->data, 0, bytes->len);
+  for (guint i = 0; i < depth; i++)
+    g_byte_array_append (bytes, (const guint8 *) "(", 1);
+  for (guint i = 0; i < n_members; i++)
+    g_byte_array_append (bytes, (const guint8 *) "y", 1);
+  for (guint i = 0; i < depth; i++)
+    g_byte_array_append (bytes, (const guint8 *) ")", 1);
+  return bytes;
+}
+
+static void
+test_refused (void)
+{
+  g_autoptr (GByteArray) long_type = make_bomb (1, 4 * 1024 * 1024);
+  g_autoptr (GByteArray) big_types = make_bomb (120, 8000);
+
+  assert_refused ("v", long_type->data, long_type->len,
+                  "*type string of more than 16384 bytes*arrays*");
+  assert_refused ("v", big_types->data, big_types->len, "*types*more memory*fewer*");
+  assert_refused ("h", "\0\0\0", 4, "*“h”*file handle*");
+  assert_refused ("a{sh}", "", 0, "*“a{sh}”*file handle*");
+  assert_refused ("v", "\0\0\0\0\0h", 6, "*“v”*file handle*");
+  assert_refused ("s", "caf\xe9", 5, "*“s”*not UTF-8*");
+  assert_refused ("b", "\2", 1, "*“b”*normal form*");
+  assert_refused ("()s", "", 0, "*“()s”*not one definite type*");
+  assert_refused ("a*", "", 0, "*not one definite type*");
+}
+
+static GVariant *
+nest_variants (guint depth)
+{
+  GVariant *value = g_variant_new_int32 (1);
+
+  while (depth-- > 0)
+    value = g_variant_new_variant (value);
+  return value;
+}
+
+static GVariant *
+make_from (const char *type,
+           const char *data,
+           gsize       size,
+           gboolean    trusted)
+{
+  g_autoptr (GBytes) bytes = g_bytes_new (data, size);
+
+  return g_variant_new_from_bytes (G_VARIANT_TYPE (type), bytes, trusted);
+}
+
+static void
+assert_not_sent (GVariant   *floating,
+                 GMsgError   code,
+                 const char *pattern)
+{
+  g_autoptr (GVariant) message = g_variant_ref_sink (floating);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (gmsg_message_check_outgoing (message, 1000000, &error));
+  g_assert_error (error, GMSG_ERROR, (int) code);
+  if (!g_pattern_match_simple (pattern, error->message))
+    g_error ("expected “%s”, found “%s”", pattern, error->message);
+}
+
+/* What the router would refuse. */
+static void
+test_outgoing (void)
+{
+  g_autoptr (GVariant) good = g_variant_ref_sink (nest_variants (120));
+  g_autoptr (GByteArray) long_type = make_bomb (1, 20000);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (gmsg_message_check_outgoing (good, 1000000, &error));
+  g_assert_no_error (error);
+
+  assert_not_sent (nest_variants (130), GMSG_ERROR_INVALID_ARGUMENT, "*128 levels*flatten*");
+  assert_not_sent (make_from ("s", "caf\xe9", 5, FALSE),
+                   GMSG_ERROR_INVALID_ARGUMENT, "*“s”*UTF-8*");
+  assert_not_sent (make_from ("s", "caf\xe9", 5, TRUE),
+                   GMSG_ERROR_INVALID_ARGUMENT, "*“s”*UTF-8*");
+  assert_not_sent (make_from ("b", "\2", 1, FALSE),
+                   GMSG_ERROR_INVALID_ARGUMENT, "*normal form*");
+  assert_not_sent (make_from ("(su)", "abc", 3, FALSE),
+                   GMSG_ERROR_INVALID_ARGUMENT, "*normal form*");
+  /* GLib 2.74 aborts when it is asked for the bytes of this. */
+  assert_not_sent (make_from ("x", "abc", 3, FALSE),
+                   GMSG_ERROR_INVALID_ARGUMENT, "*normal form*");
+  assert_not_sent (g_variant_new_handle (1), GMSG_ERROR_INVALID_ARGUMENT, "*file handle*");
+  assert_not_sent (g_variant_new ("(sv)", "fd", g_variant_new_handle (1)),
+                   GMSG_ERROR_INVALID_ARGUMENT, "*file handle*");
+  assert_not_sent (make_from ("v", (const char *) long_type->data, long_type->len, FALSE),
+                   GMSG_ERROR_TOO_LARGE, "*type string*16384*");
+  assert_not_sent (large_kinds[0].make (1000001),
+                   GMSG_ERROR_TOO_LARGE, "*1000000*max-message-size*");
+}
+
+/* What is good here is good there. */
+static void
+test_outgoing_random (void)
+{
+  g_autoptr (GMsgMessageCheck) self = gmsg_message_check_new ();
+
+  for (guint i = 0; i < 20000; i++)
+    {
+      g_autofree char *type = make_type (random_below (5));
+      g_autoptr (GVariant) value = NULL;
+      g_autoptr (GVariant) message = NULL;
+      g_autoptr (GError) error = NULL;
+      gsize n_steps;
+
+      value = g_variant_ref_sink (make_value (G_VARIANT_TYPE (type), random_below (4)));
+      g_assert_true (gmsg_message_check_outgoing (value, G_MAXSIZE, &error));
+      g_assert_no_error (error);
+      message = check_message (self, type, g_variant_get_data (value), g_variant_get_size (value),
+                               G_MAXSIZE, &n_steps, &error);
+      g_assert_no_error (error);
+      g_assert_true (g_variant_equal (message, value));
+    }
+}
+
+/* What a message is counted for is what it takes, but for a third. */
+static void
+test_cost (gconstpointer data)
+{
+  const FloodKind *kind = data;
+  g_autoptr (GMsgMessageCheck) self = gmsg_message_check_new ();
+  g_autoptr (GPtrArray) messages = NULL;
+  guint64 counted = 0;
+  gsize used = get_used_memory ();
+
+  if (used == 0)
+    {
+      g_test_skip ("this allocator does not tell what is in use");
+      return;
+    }
+
+  /* What was freed before is used again: it takes a new process to see. */
+  if (!g_test_subprocess ())
+    {
+      g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
+      g_test_trap_assert_passed ();
+      return;
+    }
+
+  messages = g_ptr_array_new_full (kind->n_messages, (GDestroyNotify) g_variant_unref);
+  used = get_used_memory ();
+  for (guint i = 0; i < kind->n_messages; i++)
+    {
+      g_autoptr (GVariant) value = g_variant_ref_sink (kind->make (i));
+      guint64 cost;
+
+      g_ptr_array_add (messages, receive_copy (self, value, &cost));
+      counted += cost;
+    }
+
+  /* The places in the queues where they would wait are counted, too. */
+  used = get_used_memory () - used + kind->n_messages * GMSG_MESSAGE_PLACES_COST;
+  g_printerr ("# %" G_GUINT64_FORMAT " bytes counted, %zu used\n", counted, used);
+  g_assert_cmpfloat ((double) counted, <, 1.3 * (double) used);
+  g_assert_cmpfloat ((double) used, <, 1.3 * (double) counted);
+}
+
+static void
+test_reasons (void)
+{
+  g_autofree char *longest = g_strnfill (128, 'a');
+  g_autofree char *too_long = g_strnfill (129, 'a');
+  g_autofree char *long_text = g_strnfill (1025, 'a');
+
+  g_assert_true (gmsg_message_is_domain ("g-io_error.2-quark", 18));
+  g_assert_true (gmsg_message_is_domain (longest, 128));
+  g_assert_false (gmsg_message_is_domain (too_long, 129));
+  g_assert_false (gmsg_message_is_domain ("", 0));
+  g_assert_false (gmsg_message_is_domain ("a b", 3));
+  g_assert_false (gmsg_message_is_domain ("a\0b", 3));
+  g_assert_false (gmsg_message_is_domain ("é", 2));
+
+  g_assert_true (gmsg_message_is_text ("", 0));
+  g_assert_true (gmsg_message_is_text ("grüß", 6));
+  g_assert_true (gmsg_message_is_text (long_text, 1024));
+  g_assert_false (gmsg_message_is_text (long_text, 1025));
+  g_assert_false (gmsg_message_is_text ("gr\xfc", 3));
+  g_assert_false (gmsg_message_is_text ("a\0b", 3));
+}
+
 int
 main (int    argc,
       char **argv)
@@ -593,5 +949,19 @@ main (int    argc,
   g_test_add_func ("/message/p20/long-strings", test_long_strings);
   g_test_add_func ("/message/p20/paths", test_paths);
   g_test_add_func ("/message/p20/signatures", test_signatures);
+  g_test_add_func ("/message/p20/fixed-sizes-are-free", test_fixed);
+  g_test_add_func ("/message/p20/steps-are-bounded", test_steps);
+  g_test_add_func ("/message/p20/byte-order", test_byte_order);
+  g_test_add_func ("/message/p20/alignment", test_alignment);
+  g_test_add_func ("/message/p20/refused", test_refused);
+  g_test_add_func ("/message/p19/outgoing", test_outgoing);
+  g_test_add_func ("/message/p19/outgoing-as-incoming", test_outgoing_random);
+  g_test_add_func ("/message/p9/reasons", test_reasons);
+  for (guint i = 0; i < n_flood_kinds; i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/message/p20/cost/%s", flood_kinds[i].name);
+
+      g_test_add_data_func (path, &flood_kinds[i], test_cost);
+    }
   return g_test_run ();
 }

@@ -49,6 +49,9 @@ letter_free (gpointer data)
   g_free (self);
 }
 
+/* About what a small message takes, in bytes. */
+#define MESSAGE_COST 200
+
 /* What both ends of a connection share. */
 typedef struct
 {
@@ -226,7 +229,7 @@ server_read_one (GMsgServer *self,
   switch ((int) letter->kind)
     {
     case LETTER_MESSAGE:
-      if (gmsg_link_receive (wire->link, g_steal_pointer (&letter->message), &error))
+      if (gmsg_link_receive (wire->link, g_steal_pointer (&letter->message), MESSAGE_COST, &error))
         return TRUE;
       break;
 

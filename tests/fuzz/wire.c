@@ -33,7 +33,13 @@ check_frame (const GMsgFrame *frame,
   g_assert_true ((frame->type == GMSG_FRAME_MESSAGE) == (frame->message != NULL));
   if (frame->message != NULL)
     {
-      g_assert_true (g_variant_is_normal_form (frame->message));
+      g_autoptr (GBytes) bytes = g_variant_get_data_as_bytes (frame->message);
+      g_autoptr (GVariant) untrusted = NULL;
+
+      untrusted = g_variant_new_from_bytes (g_variant_get_type (frame->message), bytes, FALSE);
+      g_variant_ref_sink (untrusted);
+      g_assert_true (g_variant_is_normal_form (untrusted));
+      g_assert_cmpuint (frame->cost, >=, g_variant_get_size (frame->message));
       g_assert_false (g_variant_is_floating (frame->message));
       /* Reads all of it. */
       g_variant_print_string (frame->message, found, TRUE);
@@ -58,11 +64,17 @@ decode (const guint8 *data,
     {
       g_auto (GMsgFrame) frame = { .type = GMSG_FRAME_MESSAGE };
       g_autoptr (GError) error = NULL;
+      gsize budget = piece;
       gsize space_size;
       guint8 *space;
 
-      switch (gmsg_decoder_next (decoder, &frame, &error))
+      switch (gmsg_decoder_next (decoder, &frame, &budget, &error))
         {
+        case GMSG_DECODED_MORE:
+          g_assert_no_error (error);
+          g_assert_cmpuint (budget, ==, 0);
+          continue;
+
         case GMSG_DECODED_FRAME:
           g_assert_no_error (error);
           check_frame (&frame, found);

@@ -135,10 +135,12 @@ client_handle_all (Client  *self,
   while (TRUE)
     {
       g_auto (GMsgFrame) frame = { .type = GMSG_FRAME_MESSAGE };
+      gsize budget = G_MAXSIZE;
 
-      switch (gmsg_decoder_next (self->decoder, &frame, error))
+      switch (gmsg_decoder_next (self->decoder, &frame, &budget, error))
         {
         case GMSG_DECODED_NOTHING:
+        case GMSG_DECODED_MORE: /* a router sends no messages to check */
           return TRUE;
 
         case GMSG_DECODED_FRAME:
@@ -359,6 +361,7 @@ client_greet (Client       *self,
   g_autoptr (GError) local_error = NULL;
   g_autofree char *name = NULL;
   GMsgDecoded decoded = GMSG_DECODED_NOTHING;
+  gsize budget = G_MAXSIZE;
 
   gmsg_encoder_add_hello (self->encoder, gmsg_address_get_pipe_id (address),
                           gmsg_address_get_secret (address));
@@ -375,7 +378,7 @@ client_greet (Client       *self,
         break;
 
       gmsg_decoder_advance (self->decoder, (gsize) n_bytes);
-      decoded = gmsg_decoder_next (self->decoder, welcome, &local_error);
+      decoded = gmsg_decoder_next (self->decoder, welcome, &budget, &local_error);
     }
 
   if (decoded == GMSG_DECODED_FRAME && welcome->type == GMSG_FRAME_WELCOME &&

@@ -12,8 +12,17 @@
 
 /* How long a peer may take to say which pipe it wants. */
 #define HELLO_TIMEOUT_MSEC 10000
-/* The bytes that are read from one peer before others have their turn. */
-#define READ_SIZE (1024 * 1024)
+/* The bytes that are read from one peer and checked before others have their turn; a frame
+ * counts as so many more. */
+#define TURN_SIZE (256 * 1024)
+#define FRAME_COST 512
+
+typedef enum
+{
+  WAIT_FOR_ROOM,  /* in the router: gmsg_unix_connection_update() tells */
+  WAIT_FOR_INPUT,
+  WAIT_FOR_TURN,  /* there is more to do, but others come first */
+} Wait;
 
 struct _GMsgUnixConnection
 {
@@ -24,7 +33,8 @@ struct _GMsgUnixConnection
   GMsgLink                      *link;       /* (owned) (nullable): NULL before and after */
   GMsgDecoder                   *decoder;    /* (owned) */
   GMsgEncoder                   *encoder;    /* (owned) */
-  GSource                       *input;      /* (owned) (nullable): NULL while paused */
+  GSource                       *input;      /* (owned) (nullable): tells when to go on reading */
+  Wait                           waits_for;  /* what @input tells */
   GSource                       *output;     /* (owned) (nullable): while there is something to
                                               * write */
   GSource                       *timer;      /* (owned) (nullable): of a stranger */
@@ -39,9 +49,7 @@ struct _GMsgUnixConnection
 static gboolean connection_write_cb (GSocket      *socket,
                                      GIOCondition  condition,
                                      gpointer      data);
-static gboolean connection_read_cb  (GSocket      *socket,
-                                     GIOCondition  condition,
-                                     gpointer      data);
+static void     connection_work     (GMsgUnixConnection *self);
 
 void
 gmsg_unix_connection_free (GMsgUnixConnection *self)
@@ -107,17 +115,57 @@ connection_write_cb (GSocket      *socket,
   return G_SOURCE_CONTINUE;
 }
 
-static void
-connection_set_reading (GMsgUnixConnection *self,
-                        gboolean        reading)
+static gboolean
+connection_read_cb (GSocket      *socket,
+                    GIOCondition  condition,
+                    gpointer      data)
 {
-  if (!reading)
-    gmsg_thread_clear_source (&self->input);
-  else if (self->input == NULL)
-    self->input = gmsg_thread_attach_source (gmsg_endpoint_get_context (self->endpoint),
-                                      g_socket_create_source (self->socket, G_IO_IN, NULL),
-                                      G_SOURCE_FUNC (connection_read_cb), self,
-                                      "[gmsgrouter] worker's input");
+  connection_work (data);
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+connection_turn_cb (gpointer data)
+{
+  connection_work (data);
+  return G_SOURCE_CONTINUE;
+}
+
+/* Has connection_work() called when there is something to do. In each iteration of the I/O
+ * thread's context each connection has one turn. */
+static void
+connection_wait (GMsgUnixConnection *self,
+                 Wait                what)
+{
+  GMainContext *context = gmsg_endpoint_get_context (self->endpoint);
+  GSource *source;
+
+  if (self->waits_for == what && (self->input != NULL || what == WAIT_FOR_ROOM))
+    return;
+
+  gmsg_thread_clear_source (&self->input);
+  self->waits_for = what;
+
+  switch (what)
+    {
+    case WAIT_FOR_INPUT:
+      self->input = gmsg_thread_attach_source (context,
+                                               g_socket_create_source (self->socket, G_IO_IN, NULL),
+                                               G_SOURCE_FUNC (connection_read_cb), self,
+                                               "[gmsgrouter] worker's input");
+      break;
+
+    case WAIT_FOR_TURN:
+      source = g_idle_source_new ();
+      g_source_set_priority (source, G_PRIORITY_DEFAULT);
+      self->input = gmsg_thread_attach_source (context, source, connection_turn_cb, self,
+                                               "[gmsgrouter] worker's turn");
+      break;
+
+    case WAIT_FOR_ROOM:
+    default:
+      break;
+    }
 }
 
 /* Tells the worker what has happened to the pipe here. For a peer that does not read, nothing
@@ -144,7 +192,9 @@ gmsg_unix_connection_update (GMsgUnixConnection *self)
       connection_flush (self);
     }
 
-  connection_set_reading (self, news.may_read);
+  /* What was read before comes first, without the socket's being ready. */
+  if (news.may_read && self->waits_for == WAIT_FOR_ROOM)
+    connection_wait (self, WAIT_FOR_TURN);
 }
 
 static gboolean
@@ -209,7 +259,7 @@ connection_handle (GMsgUnixConnection  *self,
   switch ((int) frame->type)
     {
     case GMSG_FRAME_MESSAGE:
-      return gmsg_link_receive (self->link, g_steal_pointer (&frame->message), error)
+      return gmsg_link_receive (self->link, g_steal_pointer (&frame->message), frame->cost, error)
                ? HANDLED
                : HANDLED_ERROR;
 
@@ -231,17 +281,17 @@ connection_handle (GMsgUnixConnection  *self,
     }
 }
 
-/* Ends the connection, and the worker's side with it. The owner frees the connection first,
- * which must not disconnect the link any more. */
+/* Ends the worker's side, and the connection with it, in this order: whoever sees the connection
+ * end finds everything in the channel. */
 static void
 connection_end (GMsgUnixConnection *self,
                 const GError       *error)
 {
   g_autoptr (GMsgLink) link = g_steal_pointer (&self->link);
 
-  self->funcs->ended (self, self->data);
   if (link != NULL)
     gmsg_link_end (link, error);
+  self->funcs->ended (self, self->data);
 }
 
 /* Ends the connection of a peer that is not welcome, or breaks the protocol. The peer is told
@@ -266,107 +316,135 @@ connection_lost (GMsgUnixConnection *self,
 {
   g_autoptr (GMsgLink) link = g_steal_pointer (&self->link);
 
-  self->funcs->ended (self, self->data);
   if (link != NULL)
     gmsg_link_lose (link, how);
+  self->funcs->ended (self, self->data);
 }
 
-/* Handles the frames that have been read; FALSE: the connection is gone. */
+/* Handles a frame; FALSE: the connection is gone. */
 static gboolean
-connection_handle_all (GMsgUnixConnection *self)
+connection_take_frame (GMsgUnixConnection *self,
+                       GMsgFrame          *frame)
 {
-  while (TRUE)
+  g_autoptr (GError) error = NULL;
+  g_autofree char *how = NULL;
+
+  switch (connection_handle (self, frame, &error))
     {
-      g_auto (GMsgFrame) frame = { .type = GMSG_FRAME_MESSAGE };
-      g_autoptr (GError) error = NULL;
+    case HANDLED:
+      return TRUE;
 
-      switch (gmsg_decoder_next (self->decoder, &frame, &error))
-        {
-        case GMSG_DECODED_NOTHING:
-          return TRUE;
+    case HANDLED_STOP:
+      connection_end (self, NULL);
+      return FALSE;
 
-        case GMSG_DECODED_FRAME:
-          break;
+    case HANDLED_LOST:
+      how = g_strdup_printf ("it gave up: %s", error->message);
+      connection_lost (self, how);
+      return FALSE;
 
-        case GMSG_DECODED_ERROR:
-        default:
-          connection_fail (self, error);
-          return FALSE;
-        }
-
-      switch (connection_handle (self, &frame, &error))
-        {
-        case HANDLED:
-          break;
-
-        case HANDLED_STOP:
-          connection_end (self, NULL);
-          return FALSE;
-
-        case HANDLED_LOST:
-          {
-            g_autofree char *how = g_strdup_printf ("it gave up: %s", error->message);
-
-            connection_lost (self, how);
-          }
-          return FALSE;
-
-        case HANDLED_ERROR:
-        default:
-          connection_fail (self, error);
-          return FALSE;
-        }
+    case HANDLED_ERROR:
+    default:
+      connection_fail (self, error);
+      return FALSE;
     }
 }
 
-/* Reads what there is, but not without end; FALSE: the connection is gone. */
-static gboolean
-connection_read (GMsgUnixConnection *self)
+typedef enum
 {
-  gsize n_read = 0;
+  WORK_MORE,
+  WORK_BLOCKED, /* there is nothing more to read for now */
+  WORK_ENDED,   /* the connection is gone */
+} Work;
 
-  while (n_read < READ_SIZE)
+/* Reads once. */
+static Work
+connection_read (GMsgUnixConnection *self,
+                 gsize              *budget)
+{
+  g_autoptr (GError) error = NULL;
+  gsize size;
+  guint8 *space = gmsg_decoder_get_space (self->decoder, &size);
+  gssize n_bytes = g_socket_receive (self->socket, (char *) space, MIN (size, *budget), NULL,
+                                     &error);
+
+  if (n_bytes < 0 && g_error_matches (error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
+    return WORK_BLOCKED;
+
+  if (n_bytes <= 0)
     {
-      g_autoptr (GError) error = NULL;
-      gsize size;
-      guint8 *space = gmsg_decoder_get_space (self->decoder, &size);
-      gssize n_bytes = g_socket_receive (self->socket, (char *) space, size, NULL, &error);
+      /* A worker that exits with credits unread resets the connection: an end as any. */
+      connection_lost (self,
+                       gmsg_decoder_is_empty (self->decoder)
+                         ? "its connection ended before stop()"
+                         : "its connection ended within a message");
+      return WORK_ENDED;
+    }
 
-      if (n_bytes < 0 && g_error_matches (error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
-        return TRUE;
+  *budget -= (gsize) n_bytes;
+  gmsg_decoder_advance (self->decoder, (gsize) n_bytes);
+  if (self->link != NULL)
+    gmsg_link_set_partial (self->link, gmsg_decoder_get_partial (self->decoder));
+  return WORK_MORE;
+}
 
-      if (n_bytes <= 0)
-        {
-          /* A worker that exits with credits unread resets the connection: an end as any. */
-          connection_lost (self,
-                           gmsg_decoder_is_empty (self->decoder)
-                             ? "its connection ended before stop()"
-                             : "its connection ended within a message");
-          return FALSE;
-        }
+/* Handles what has been read, or reads more. */
+static Work
+connection_work_once (GMsgUnixConnection *self,
+                      gsize              *budget)
+{
+  g_auto (GMsgFrame) frame = { .type = GMSG_FRAME_MESSAGE };
+  g_autoptr (GError) error = NULL;
 
-      n_read += (gsize) n_bytes;
-      gmsg_decoder_advance (self->decoder, (gsize) n_bytes);
-      if (!connection_handle_all (self))
-        return FALSE;
+  switch (gmsg_decoder_next (self->decoder, &frame, budget, &error))
+    {
+    case GMSG_DECODED_MORE:
+      return WORK_MORE;
 
+    case GMSG_DECODED_NOTHING:
+      return connection_read (self, budget);
+
+    case GMSG_DECODED_FRAME:
+      *budget -= MIN (*budget, FRAME_COST);
+      return connection_take_frame (self, &frame) ? WORK_MORE : WORK_ENDED;
+
+    case GMSG_DECODED_ERROR:
+    default:
+      connection_fail (self, error);
+      return WORK_ENDED;
+    }
+}
+
+/* Goes on for a turn, while the router has room. */
+static void
+connection_work (GMsgUnixConnection *self)
+{
+  gsize budget = TURN_SIZE;
+
+  while (budget > 0)
+    {
       if (self->link != NULL && !gmsg_link_may_read (self->link))
         {
-          connection_set_reading (self, FALSE);
-          return TRUE;
+          connection_wait (self, WAIT_FOR_ROOM);
+          return;
+        }
+
+      switch (connection_work_once (self, &budget))
+        {
+        case WORK_MORE:
+          break;
+
+        case WORK_BLOCKED:
+          connection_wait (self, WAIT_FOR_INPUT);
+          return;
+
+        case WORK_ENDED:
+        default:
+          return;
         }
     }
 
-  return TRUE;
-}
-
-static gboolean
-connection_read_cb (GSocket      *socket,
-                    GIOCondition  condition,
-                    gpointer      data)
-{
-  connection_read (data);
-  return G_SOURCE_CONTINUE;
+  connection_wait (self, WAIT_FOR_TURN);
 }
 
 static gboolean
@@ -402,7 +480,7 @@ gmsg_unix_connection_new (GSocket                       *socket,
                                     "[gmsgrouter] stranger");
 
   g_socket_set_blocking (socket, FALSE);
-  connection_set_reading (self, TRUE);
+  connection_wait (self, WAIT_FOR_INPUT);
   return self;
 }
 
@@ -411,5 +489,5 @@ void
 gmsg_unix_connection_read_rest (GMsgUnixConnection *self)
 {
   if (self->input != NULL)
-    connection_read (self);
+    connection_work (self);
 }
