@@ -14,6 +14,8 @@ namespace GMsg {
         [Version (since = "1.0")]
         public GLib.MainContext context { get; construct; }
         [Version (since = "1.0")]
+        public uint64 max_backlog_size { get; set; }
+        [Version (since = "1.0")]
         public uint max_latency { get; set; }
         [Version (since = "1.0")]
         public uint64 max_message_size { get; set; }

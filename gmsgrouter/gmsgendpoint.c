@@ -24,6 +24,7 @@ struct _GMsgEndpoint
   GAsyncQueue         *touched;          /* (owned) (element-type GMsgLink); immutable: for
                                           * the I/O thread to update */
   _Atomic guint64      max_message_size; /* atomic: bytes */
+  _Atomic guint64      max_backlog_size; /* atomic: bytes */
   gboolean             ending;           /* atomic: the I/O thread is to end */
 
   GMutex               lock;
@@ -90,6 +91,7 @@ gmsg_endpoint_set_limits (GMsgEndpoint     *self,
                           const GMsgLimits *limits)
 {
   self->max_message_size = limits->max_message_size;
+  self->max_backlog_size = limits->max_backlog_size;
 }
 
 void
@@ -97,7 +99,7 @@ gmsg_endpoint_get_limits (GMsgEndpoint *self,
                           GMsgLimits   *limits)
 {
   limits->max_message_size = self->max_message_size;
-  limits->max_backlog_size = 0;
+  limits->max_backlog_size = self->max_backlog_size;
 }
 
 void

@@ -17,6 +17,7 @@
 #define DEFAULT_MAX_LATENCY 16000
 /* Bytes. */
 #define DEFAULT_MAX_MESSAGE_SIZE (G_GUINT64_CONSTANT (64) * 1024 * 1024)
+#define DEFAULT_MAX_BACKLOG_SIZE (G_GUINT64_CONSTANT (256) * 1024 * 1024)
 
 /**
  * GMsgRouter:
@@ -112,6 +113,7 @@ struct _GMsgRouter
   guint         budget;      /* µs */
   guint         max_latency; /* µs */
   _Atomic guint64 max_message_size; /* bytes */
+  _Atomic guint64 max_backlog_size; /* bytes */
 
   /* Router's thread only, or under the last reference */
   GMsgRun      *run;     /* (owned) (nullable): while the router runs */
@@ -127,6 +129,7 @@ typedef enum
   PROP_BUDGET,
   PROP_MAX_LATENCY,
   PROP_MAX_MESSAGE_SIZE,
+  PROP_MAX_BACKLOG_SIZE,
   N_PROPERTIES,
 } GMsgRouterProperty;
 
@@ -252,6 +255,10 @@ gmsg_router_get_property (GObject    *object,
       g_value_set_uint64 (value, gmsg_router_get_max_message_size (self));
       break;
 
+    case PROP_MAX_BACKLOG_SIZE:
+      g_value_set_uint64 (value, gmsg_router_get_max_backlog_size (self));
+      break;
+
     case N_PROPERTIES:
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
@@ -286,6 +293,10 @@ gmsg_router_set_property (GObject      *object,
 
     case PROP_MAX_MESSAGE_SIZE:
       gmsg_router_set_max_message_size (self, g_value_get_uint64 (value));
+      break;
+
+    case PROP_MAX_BACKLOG_SIZE:
+      gmsg_router_set_max_backlog_size (self, g_value_get_uint64 (value));
       break;
 
     case PROP_RUNNING:
@@ -408,8 +419,9 @@ gmsg_router_class_init (GMsgRouterClass *klass)
    *
    * The largest message that is taken from another process, in bytes.
    *
-   * Also, nothing more is read from such a process while more than this waits to be
-   * delivered: a flood fills its memory, and not that of the application.
+   * Also, nothing more is read from such a process while more memory than this is taken by its
+   * messages that wait to be delivered: a flood fills the sender's memory, and not that of the
+   * application.
    *
    * A worker is held to what it was when it opened its pipe.
    *
@@ -422,6 +434,30 @@ gmsg_router_class_init (GMsgRouterClass *klass)
                          1, G_MAXUINT64, DEFAULT_MAX_MESSAGE_SIZE,
                          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
 
+  /**
+   * GMsgRouter:max-backlog-size: (getter get_max_backlog_size) (setter set_max_backlog_size)
+   *
+   * How much memory undelivered messages from all other processes together may take, in bytes;
+   * 0 for no limit.
+   *
+   * The processes share it: each may have as much waiting as is left for all, but not more than
+   * [property@Router:max-message-size]. So of three that send without end each has a quarter. The
+   * router then reads no further from them until it has delivered some of their messages. Each
+   * process may have one message, or 64 KiB of them, in any case.
+   *
+   * What is counted is the memory that a message takes, and what has come of one that is not
+   * complete.
+   *
+   * May be read from any thread; to be set in the router's thread. A new value takes effect at
+   * once.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_MAX_BACKLOG_SIZE] =
+    g_param_spec_uint64 ("max-backlog-size", NULL, NULL,
+                         0, G_MAXUINT64, DEFAULT_MAX_BACKLOG_SIZE,
+                         G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
+
   g_object_class_install_properties (object_class, N_PROPERTIES, properties);
 }
 
@@ -432,6 +468,7 @@ gmsg_router_init (GMsgRouter *self)
   self->budget = DEFAULT_BUDGET;
   self->max_latency = DEFAULT_MAX_LATENCY;
   self->max_message_size = DEFAULT_MAX_MESSAGE_SIZE;
+  self->max_backlog_size = DEFAULT_MAX_BACKLOG_SIZE;
 }
 
 /**
@@ -523,6 +560,7 @@ get_settings (GMsgRouter *self)
     .budget = gmsg_router_get_budget (self),
     .max_latency = gmsg_router_get_max_latency (self),
     .max_message_size = gmsg_router_get_max_message_size (self),
+    .max_backlog_size = gmsg_router_get_max_backlog_size (self),
   };
 }
 
@@ -746,6 +784,51 @@ gmsg_router_set_max_message_size (GMsgRouter *self,
   self->max_message_size = max_message_size;
   configure_run (self);
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_MAX_MESSAGE_SIZE]);
+}
+
+/**
+ * gmsg_router_get_max_backlog_size:
+ * @self: a router
+ *
+ * Gets how much memory undelivered messages from other processes may take.
+ *
+ * May be called from any thread.
+ *
+ * Returns: the size, in bytes; 0 for no limit
+ *
+ * Since: 1.0
+ */
+guint64
+gmsg_router_get_max_backlog_size (GMsgRouter *self)
+{
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), DEFAULT_MAX_BACKLOG_SIZE);
+
+  return self->max_backlog_size;
+}
+
+/**
+ * gmsg_router_set_max_backlog_size:
+ * @self: a router
+ * @max_backlog_size: the size, in bytes; 0 for no limit
+ *
+ * Sets how much memory undelivered messages from other processes may take.
+ *
+ * To be called in the router's thread; in another it logs a warning and does nothing.
+ *
+ * Since: 1.0
+ */
+void
+gmsg_router_set_max_backlog_size (GMsgRouter *self,
+                                  guint64     max_backlog_size)
+{
+  g_return_if_fail (GMSG_IS_ROUTER (self));
+
+  if (warn_of_wrong_thread (self, G_STRFUNC) || self->max_backlog_size == max_backlog_size)
+    return;
+
+  self->max_backlog_size = max_backlog_size;
+  configure_run (self);
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_MAX_BACKLOG_SIZE]);
 }
 
 /* Every call on a running router checks this first. The thread alone decides: if it is this

@@ -87,6 +87,11 @@ guint64       gmsg_router_get_max_message_size (GMsgRouter    *self);
 GMSG_AVAILABLE_IN_1_0
 void          gmsg_router_set_max_message_size (GMsgRouter    *self,
                                                 guint64        max_message_size);
+GMSG_AVAILABLE_IN_1_0
+guint64       gmsg_router_get_max_backlog_size (GMsgRouter    *self);
+GMSG_AVAILABLE_IN_1_0
+void          gmsg_router_set_max_backlog_size (GMsgRouter    *self,
+                                                guint64        max_backlog_size);
 
 GMSG_AVAILABLE_IN_1_0
 gboolean      gmsg_router_start           (GMsgRouter         *self,

@@ -19,6 +19,7 @@ typedef struct
   guint   budget;           /* µs */
   guint   max_latency;      /* µs */
   guint64 max_message_size; /* bytes */
+  guint64 max_backlog_size; /* bytes */
 } GMsgRunSettings;
 
 /* Any thread */

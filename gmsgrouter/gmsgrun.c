@@ -64,11 +64,20 @@ has_flag (GMsgRun *self,
   return (g_atomic_int_get (&self->flags) & flag) != 0;
 }
 
+static GMsgLimits
+get_limits (const GMsgRunSettings *settings)
+{
+  return (GMsgLimits) {
+    .max_message_size = settings->max_message_size,
+    .max_backlog_size = settings->max_backlog_size,
+  };
+}
+
 static GMsgRun *
 run_new (GMsgChannel           *channel,
          const GMsgRunSettings *settings)
 {
-  const GMsgLimits limits = { .max_message_size = settings->max_message_size };
+  const GMsgLimits limits = get_limits (settings);
   GMsgRun *self = g_new0 (GMsgRun, 1);
 
   g_atomic_ref_count_init (&self->ref_count);
@@ -138,7 +147,7 @@ void
 gmsg_run_configure (GMsgRun               *self,
                     const GMsgRunSettings *settings)
 {
-  const GMsgLimits limits = { .max_message_size = settings->max_message_size };
+  const GMsgLimits limits = get_limits (settings);
 
   gmsg_channel_set_figures (self->channel, settings->priority, settings->budget,
                             settings->max_latency);

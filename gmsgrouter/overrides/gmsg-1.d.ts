@@ -123,6 +123,8 @@ declare module 'gi://GMsg?version=1' {
             maxLatency?: number;
             max_message_size?: number;
             maxMessageSize?: number;
+            max_backlog_size?: number;
+            maxBacklogSize?: number;
         }
 
         /** Owns the pipes, and delivers their messages in its main context. */
@@ -140,6 +142,8 @@ declare module 'gi://GMsg?version=1' {
             maxLatency: number;
             max_message_size: number;
             maxMessageSize: number;
+            max_backlog_size: number;
+            maxBacklogSize: number;
 
             get_context(): GLib.MainContext;
             get_running(): boolean;
@@ -152,6 +156,8 @@ declare module 'gi://GMsg?version=1' {
             set_max_latency(max_latency: number): void;
             get_max_message_size(): number;
             set_max_message_size(max_message_size: number): void;
+            get_max_backlog_size(): number;
+            set_max_backlog_size(max_backlog_size: number): void;
 
             start(): boolean;
             stop(): boolean;

@@ -1106,6 +1106,28 @@ test_max_message_size (Fixture       *fixture,
   g_assert_cmpuint (n_notified, ==, 2);
 }
 
+static void
+test_max_backlog_size (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  guint n_notified = 0;
+  guint64 size = 1;
+
+  g_assert_cmpuint (gmsg_router_get_max_backlog_size (fixture->router), ==, 256 * 1024 * 1024);
+  g_signal_connect (fixture->router, "notify::max-backlog-size", G_CALLBACK (count_notify_cb),
+                    &n_notified);
+
+  gmsg_router_set_max_backlog_size (fixture->router, 0);
+  gmsg_router_set_max_backlog_size (fixture->router, 0);
+  g_object_get (fixture->router, "max-backlog-size", &size, NULL);
+  g_assert_cmpuint (size, ==, 0);
+  g_assert_cmpuint (n_notified, ==, 1);
+
+  g_object_set (fixture->router, "max-backlog-size", G_MAXUINT64, NULL);
+  g_assert_cmpuint (gmsg_router_get_max_backlog_size (fixture->router), ==, G_MAXUINT64);
+  g_assert_cmpuint (n_notified, ==, 2);
+}
+
 static gboolean
 note_count_cb (gpointer data)
 {
@@ -1369,6 +1391,7 @@ main (int    argc,
   fixture_test ("/router/properties/notify-values", test_notify_values);
   fixture_test ("/router/properties/notify-disposed", test_notify_disposed);
   fixture_test ("/router/properties/max-message-size", test_max_message_size);
+  fixture_test ("/router/properties/max-backlog-size", test_max_backlog_size);
   fixture_test ("/router/properties/priority", test_priority_applies);
   fixture_test ("/router/properties/budget", test_budget_applies);
   g_test_add_func ("/router/log/debug", test_debug_log);

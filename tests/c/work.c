@@ -356,6 +356,53 @@ work_too_large (GMsgSender *sender,
   return 0;
 }
 
+static GVariant *
+make_from (const char *type,
+           const char *data,
+           gsize       size,
+           gboolean    trusted)
+{
+  g_autoptr (GBytes) bytes = g_bytes_new (data, size);
+
+  return g_variant_new_from_bytes (G_VARIANT_TYPE (type), bytes, trusted);
+}
+
+/* Values that can't cross to another process, and that a pipe within one carries as they are:
+ * @n says whether they must be refused. Then one that is good. */
+static int
+work_odd (GMsgSender *sender,
+          int         n)
+{
+  GVariant *deep = g_variant_new_int32 (1);
+  GVariant *values[8];
+
+  for (int i = 0; i < 130; i++)
+    deep = g_variant_new_variant (deep);
+
+  values[0] = deep;
+  values[1] = make_from ("s", "caf\xe9", 5, FALSE);
+  values[2] = make_from ("s", "caf\xe9", 5, TRUE);
+  values[3] = make_from ("b", "\2", 1, FALSE);
+  values[4] = make_from ("(su)", "abc", 3, FALSE);
+  values[5] = make_from ("x", "abc", 3, FALSE);
+  values[6] = g_variant_new_handle (1);
+  values[7] = g_variant_new ("(sv)", "fd", g_variant_new_handle (1));
+
+  start (sender);
+  for (guint i = 0; i < G_N_ELEMENTS (values); i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      expect (gmsg_sender_send (sender, values[i], &error) == (n == 0));
+      if (n != 0)
+        expect_error (&error, GMSG_ERROR_INVALID_ARGUMENT);
+    }
+
+  send_range (sender, 0, 1);
+  stop (sender);
+  return 0;
+}
+
 /* One array of @n bytes, which count up. */
 static int
 work_large (GMsgSender *sender,
@@ -544,6 +591,7 @@ static const struct
   { "loop", work_loop },
   { "until-gone", work_until_gone },
   { "too-large", work_too_large },
+  { "odd", work_odd },
   { "large", work_large },
   { "say-sent", work_say_sent },
   { "hold", work_hold },
