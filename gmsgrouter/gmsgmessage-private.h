@@ -19,7 +19,7 @@ G_BEGIN_DECLS
 
 /* Bytes, that the places take where a message waits: in the channel, and in the list of what
  * messages cost. */
-#define GMSG_MESSAGE_PLACES_COST 32
+#define GMSG_MESSAGE_PLACES_COST 56
 
 /* Checks what a peer sends, one message after another, each in steps. Not for several threads
  * at once. */

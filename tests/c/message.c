@@ -846,6 +846,39 @@ test_outgoing (void)
                    GMSG_ERROR_TOO_LARGE, "*1000000*max-message-size*");
 }
 
+/* A pipe within the process carries all of it. */
+static void
+test_local (Fixture       *fixture,
+            gconstpointer  data)
+{
+  g_autoptr (GMsgReceiver) receiver = NULL;
+  g_autoptr (GMsgSender) sender = open_receiver (fixture, 0, 0, &receiver);
+  g_autoptr (GError) error = NULL;
+  GVariant *values[] =
+  {
+    nest_variants (130),
+    make_from ("s", "caf\xe9", 5, FALSE),
+    make_from ("(su)", "abc", 3, FALSE),
+    make_from ("x", "abc", 3, FALSE),
+    g_variant_new_handle (1),
+  };
+
+  gmsg_sender_start (sender, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < G_N_ELEMENTS (values); i++)
+    {
+      gmsg_sender_send (sender, values[i], &error);
+      g_assert_no_error (error);
+    }
+
+  iterate_until (fixture->context,
+                 gmsg_receiver_get_n_received (receiver) == G_N_ELEMENTS (values));
+  /* Nobody listens. */
+  for (char *warning = take_warning (); warning != NULL; warning = take_warning ())
+    g_free (warning);
+  close_receiver (fixture, receiver);
+}
+
 /* What is good here is good there. */
 static void
 test_outgoing_random (void)
@@ -955,6 +988,7 @@ main (int    argc,
   g_test_add_func ("/message/p20/alignment", test_alignment);
   g_test_add_func ("/message/p20/refused", test_refused);
   g_test_add_func ("/message/p19/outgoing", test_outgoing);
+  fixture_test ("/message/p19/local", test_local);
   g_test_add_func ("/message/p19/outgoing-as-incoming", test_outgoing_random);
   g_test_add_func ("/message/p9/reasons", test_reasons);
   for (guint i = 0; i < n_flood_kinds; i++)
