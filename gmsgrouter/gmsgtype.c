@@ -250,7 +250,7 @@ type_new (const GMsgType *key)
 void
 gmsg_types_init (GMsgTypes *self)
 {
-  *self = (GMsgTypes) { NULL, };
+  *self = (GMsgTypes) { .last = NULL };
 }
 
 void

@@ -650,12 +650,12 @@ test_fixed (void)
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
     {
       g_autoptr (GMsgMessageCheck) self = gmsg_message_check_new ();
-      g_autofree guint8 *data = g_malloc (cases[i].size);
+      g_autofree guint8 *data = g_malloc (cases[i].size + 8);
       g_autoptr (GVariant) message = NULL;
       g_autoptr (GError) error = NULL;
       gsize n_steps;
 
-      memset (data, 0xff, cases[i].size);
+      memset (data, 0xff, cases[i].size + 8);
       message = check_message (self, cases[i].type, data, cases[i].size, 4096, &n_steps, &error);
       g_assert_no_error (error);
       g_assert_cmpuint (n_steps, ==, 1);
