@@ -113,6 +113,7 @@ test_properties () throws GLib.Error
     assert_true (own.context == context);
     assert_true (router.context == MainContext.default ());
     assert_true (router.priority == 130 && router.budget == 4000 && router.max_latency == 16000);
+    assert_true (router.max_backlog_size == 256 * 1024 * 1024);
     router.priority = 100;
     router.budget = 0;
     router.max_latency = 1;
