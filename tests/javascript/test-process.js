@@ -82,6 +82,23 @@ test('/process/p19/address-in-this-process', () => {
     assertEqual(collect(receiver), [[1], null]);
 });
 
+test('/process/p19/odd-values', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe();
+    const there = GMsg.Sender.new_for_address(sender.dup_address());
+
+    there.start();
+    for (const [type, bytes] of [['s', [0xff, 0]], ['x', [1]], ['b', [2]]]) {
+        const odd = GLib.Variant.new_from_bytes(new GLib.VariantType(type),
+            new GLib.Bytes(new Uint8Array(bytes)), false);
+
+        assertError(GMsg.Error.INVALID_ARGUMENT, () => there.send(odd));
+    }
+    there.send(number(1));
+    there.stop();
+    assertEqual(collect(receiver), [[1], null]);
+});
+
 test('/process/p19/works-once', () => {
     const fixture = new Fixture();
     const [sender, receiver] = fixture.openPipe();

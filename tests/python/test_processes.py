@@ -274,6 +274,21 @@ class AddressTest(ProcessTest):
         self.iterate_until_finished(receiver)
         self.assertEqual(events, [1, 'finished'])
 
+    def test_odd_values(self):
+        sender, receiver = self.make_pipe()
+        events = self.record(receiver)
+        other = GMsg.Sender.new_for_address(sender.dup_address())
+        other.start()
+        for value in (GLib.Variant.new_from_bytes(GLib.VariantType('s'), GLib.Bytes(b'caf\xe9\0'), True),
+                      GLib.Variant.new_from_bytes(GLib.VariantType('x'), GLib.Bytes(b'abc'), False),
+                      GLib.Variant('a{sh}', {'fd': 1})):
+            with self.assert_error(GMsg.Error.INVALID_ARGUMENT):
+                other.send(value)
+        other.send(number(1))
+        other.stop()
+        self.iterate_until_finished(receiver)
+        self.assertEqual(events, [1, 'finished'])
+
     def test_wrong_addresses(self):
         for address in ('', 'unix:', 'unix:path=/tmp,pipe=1', 'nonsense'):
             with self.subTest(address=address), self.assert_error(GMsg.Error.INVALID_ADDRESS):
