@@ -255,6 +255,7 @@ gmsg_link_lose (GMsgLink   *self,
 {
   self->peer = NULL;
   self->lost = g_strdup (how);
+  gmsg_link_set_partial (self, 0);
 
   if (self->program != NULL && self->exit == NULL)
     wait_for_other (self);

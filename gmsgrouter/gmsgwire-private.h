@@ -14,7 +14,6 @@ G_BEGIN_DECLS
 
 /* Documented to the byte in docs/guides/wire-protocol.md. */
 #define GMSG_WIRE_VERSION 1
-#define GMSG_FRAME_MAX_TEXT_LENGTH 1024  /* bytes, of an error message */
 
 typedef enum
 {

@@ -201,7 +201,7 @@ check_control_header (const Header  *header,
 
     case GMSG_FRAME_ERROR:
       min = sizeof (guint32);
-      max = sizeof (guint32) + GMSG_FRAME_MAX_TEXT_LENGTH;
+      max = sizeof (guint32) + GMSG_MESSAGE_MAX_TEXT_LENGTH;
       break;
 
     default:
@@ -295,7 +295,7 @@ decode_error (const guint8  *payload,
   memcpy (&code, payload, sizeof code);
   code = GUINT32_FROM_LE (code);
 
-  if (code > GMSG_ERROR_NOT_SUPPORTED || !g_utf8_validate_len (text, length, NULL))
+  if (code > GMSG_ERROR_NOT_SUPPORTED || !gmsg_message_is_text (text, length))
     {
       g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
                            "The peer sent an error without a known code or a text in UTF-8");
@@ -600,11 +600,11 @@ gmsg_encoder_add_error (GMsgEncoder  *self,
 {
   g_autofree char *text = g_utf8_make_valid (error->message, -1);
   gsize length = strlen (text);
-  guint8 payload[sizeof (guint32) + GMSG_FRAME_MAX_TEXT_LENGTH];
+  guint8 payload[sizeof (guint32) + GMSG_MESSAGE_MAX_TEXT_LENGTH];
   guint32 code = GUINT32_TO_LE ((guint32) error->code);
 
-  if (length > GMSG_FRAME_MAX_TEXT_LENGTH)
-    length = g_utf8_find_prev_char (text, text + GMSG_FRAME_MAX_TEXT_LENGTH) - text;
+  if (length > GMSG_MESSAGE_MAX_TEXT_LENGTH)
+    length = g_utf8_find_prev_char (text, text + GMSG_MESSAGE_MAX_TEXT_LENGTH) - text;
 
   memcpy (payload, &code, sizeof code);
   memcpy (payload + sizeof code, text, length);
