@@ -81,6 +81,12 @@ def hits(texts, pattern):
     return found
 
 
+def shadows(name):
+    """Whether a script beside this file, or a test that imports its directory, gets it instead of a module of Python's."""
+    path = Path(name)
+    return path.suffix in (".py", ".pyi") and path.stem in sys.stdlib_module_names
+
+
 def check(tap, name, found):
     tap.point(not found, name, "\n".join(found))
 
@@ -109,6 +115,7 @@ def main():
     ours = {name: code for name, code in c_code.items() if not name.startswith("tests/bench/")}
     check(tap, "no g_idle_add(), which this library replaces", hits(ours, r"\bg_idle_add(?:_\w+)?\s*\("))
     check(tap, "no path of one machine", hits(texts, HOST_PATH))
+    check(tap, "no file is named as a module of Python's", [name for name in texts if shadows(name)])
     tap.finish()
 
 

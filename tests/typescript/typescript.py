@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# types.py: checks the types for TypeScript, with its compiler and against the typelib
+# typescript.py: checks the types for TypeScript, with its compiler and against the typelib
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
