@@ -190,7 +190,7 @@ def prepare_python(sample, options, directory):
         raise Skipped("there is no PyGObject")
     for module in RARE_MODULES:
         if re.search(rf"^(?:import|from) {module}\b", sample.text, re.MULTILINE) and find_spec(module) is None:
-            raise Skipped(f"there is no {module}")
+            raise Skipped(f"Debian has no {module}, which pip installs")
 
     source = os.path.join(directory, "sample.py")
     with open(source, "w", encoding="utf-8") as stream:

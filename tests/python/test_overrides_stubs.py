@@ -318,7 +318,6 @@ class StubsTest(unittest.TestCase):
             self.assertEqual(literals, {signal.get_name() for signal in info.get_signals()})
 
     @unittest.skipIf(not has_mypy(), 'mypy is not installed')
-    @unittest.skipIf('LD_PRELOAD' in os.environ, 'mypy is not to be checked')
     def test_mypy(self):
         with tempfile.TemporaryDirectory() as directory:
             root = Path(directory)
@@ -331,7 +330,8 @@ class StubsTest(unittest.TestCase):
                 return subprocess.run(
                     [sys.executable, '-m', 'mypy', '--strict', '--no-error-summary', '--hide-error-context',
                      '--cache-dir', root / 'cache', *names],
-                    cwd=root, env={**os.environ, 'MYPYPATH': directory}, text=True,
+                    # A sanitizer that is preloaded has nothing to find in it.
+                    cwd=root, env={**os.environ, 'MYPYPATH': directory, 'LD_PRELOAD': ''}, text=True,
                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=5 * DEADLINE)
 
             process = run('gi/repository/GMsg.pyi', 'good.py')
