@@ -1,121 +1,82 @@
 #!/usr/bin/python3
-# style.py: checks the rules of style that are exact, in every file of the
-# source tree that is given
+# style.py: checks the rules of style that are exact, in every file that git
+# would commit
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 import os
-import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
 from tap import Tap  # noqa: E402
 
-# Written by others, byte for byte.
-FOREIGN = {"COPYING"}
-# Not source: prose, whose readers see no comments, and dot files without any text of ours.
-PROSE = {".md", ".gitignore"}
-PROSE_NAMES = {"NEWS", "README", ".editorconfig"}
-# Files whose form has no room for a licence; the copyright file beside them has it.
-PACKAGING = "docs/packaging/debian/"
-LICENCE = "SPDX-License-Identifier: LGPL-2.1-or-later"
-
-C_COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.DOTALL)
-# A home, or the tree of whoever wrote the line: no reader has it.
-HOST_PATH = re.compile(r"(?<![\w.$}*])/(?:home|root|work|Users)/\w")
+# The start of a line, if that is neither in a comment nor in a string
+CODE = r"^(?!\s*/?\*)[^\"]*"
+C_FILES = ("*.c", "*.h", "*.h.in", "*.cpp")
+# The benchmarks measure what is replaced, too.
+NOT_BENCHMARKS = ":!tests/bench"
 
 
-def list_files(root):
-    """What git would commit, or in a tree without git all but hidden directories and those of builds."""
-    if (root / ".git").exists():
-        # The tree may belong to someone else, as in a container.
-        command = ["git", "-c", f"safe.directory={root}", "-C", root, "ls-files", "-z", "--cached", "--others",
-                   "--exclude-standard"]
-        listing = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
-        names = sorted(set(listing.split("\0")) - {""})
-    else:
-        names = []
-        for directory, subdirectories, entries in os.walk(root):
-            subdirectories[:] = [name for name in subdirectories
-                                 if name != "__pycache__" and not name.startswith(("build", "_build", ".git"))]
-            names += [os.path.relpath(os.path.join(directory, entry), root) for entry in sorted(entries)]
-    return [name for name in names if (root / name).is_file() and name not in FOREIGN]
+def git(root, *arguments):
+    # The tree may belong to someone else, as in a container.
+    command = ["git", "-c", f"safe.directory={root}", "-C", root, *arguments]
+    return subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True).stdout.splitlines()
 
 
-def read_texts(root):
-    texts = {}
-    for name in list_files(root):
-        data = (root / name).read_bytes()
-        if b"\0" not in data:
-            texts[name] = data.decode("utf-8")
-    return texts
-
-
-def is_c(name):
-    return name.endswith((".c", ".h", ".h.in", ".cpp"))
-
-
-def is_source(name):
-    path = Path(name)
-    return path.suffix not in PROSE and path.name not in PROSE | PROSE_NAMES and not name.startswith(PACKAGING)
-
-
-def blank(match):
-    """Keeps the lines of what it empties, so that line numbers stay right."""
-    return re.sub(r"[^\n]", " ", match.group())
-
-
-def code_of(text):
-    return C_COMMENT_OR_STRING.sub(blank, text)
-
-
-def hits(texts, pattern):
-    found = []
-    for name, text in texts.items():
-        for number, line in enumerate(text.split("\n"), start=1):
-            if re.search(pattern, line):
-                found.append(f"{name}:{number}: {line.strip()}")
-    return found
-
-
-def shadows(name):
-    """Whether a script beside this file, or a test that imports its directory, gets it instead of a module of Python's."""
-    path = Path(name)
-    return path.suffix in (".py", ".pyi") and path.stem in sys.stdlib_module_names
-
-
-def check(tap, name, found):
-    tap.point(not found, name, "\n".join(found))
+def copy_for_reuse(root, files, copy):
+    """What git would commit, with the licence where reuse looks for it."""
+    for name in files:
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / name, copy / name)
+    (copy / "LICENSES").mkdir()
+    shutil.move(copy / "COPYING", copy / "LICENSES" / "LGPL-2.1-or-later.txt")
 
 
 def main():
+    root = Path(sys.argv[1]).resolve()
     tap = Tap()
-    texts = read_texts(Path(sys.argv[1]).resolve())
-    c_code = {name: code_of(text) for name, text in texts.items() if is_c(name)}
 
-    tap.point(len(c_code) > 10 and "meson.build" in texts, "the source tree is found", f"found: {sorted(texts)}")
-    # A makefile can't do without.
-    check(tap, "no tabs", hits({name: text for name, text in texts.items() if not name.endswith("/rules")}, r"\t"))
-    check(tap, "no space at the end of a line", hits(texts, r"[ \r]$"))
-    check(tap, "a newline at the end of each file, and only one",
-          [name for name, text in texts.items() if text and not re.search(r"[^\n]\n\Z", text)])
-    check(tap, "the licence near the top of each source",
-          [name for name, text in texts.items() if is_source(name) and LICENCE not in "".join(text.splitlines(True)[:20])])
-    check(tap, "a comment at the top of each C file that says what it is",
-          [name for name in c_code
-           if not texts[name].startswith(f"/* {Path(name).name.removesuffix('.in')}: ")])
-    check(tap, "a pragma once in each header",
-          [name for name in c_code
-           if name.endswith((".h", ".h.in")) and not re.search(r"^#pragma once$", texts[name], re.MULTILINE)])
-    check(tap, "no goto", hits(c_code, r"\bgoto\b"))
-    # The benchmarks measure what is replaced, too.
-    ours = {name: code for name, code in c_code.items() if not name.startswith("tests/bench/")}
-    check(tap, "no g_idle_add(), which this library replaces", hits(ours, r"\bg_idle_add(?:_\w+)?\s*\("))
-    check(tap, "no path of one machine", hits(texts, HOST_PATH))
-    check(tap, "no file is named as a module of Python's", [name for name in texts if shadows(name)])
+    def without(name, pattern, *files):
+        """A point that no line matches, outside of what others wrote byte for byte."""
+        found = git(root, "grep", "--untracked", "-nIP", pattern, "--", *files, ":!COPYING")
+        tap.point(not found, name, "\n".join(found))
+
+    def every(name, files, is_good):
+        bad = [file for file in files if not is_good(file)]
+        tap.point(files and not bad, name, "\n".join(bad))
+
+    listing = git(root, "ls-files", "--cached", "--others", "--exclude-standard")
+    files = sorted(name for name in set(listing) if (root / name).is_file() and b"\0" not in (root / name).read_bytes())
+    texts = {name: (root / name).read_text(encoding="utf-8") for name in files}
+    c_files = [name for name in files if name.endswith(tuple(suffix[1:] for suffix in C_FILES))]
+    headers = [name for name in c_files if name.endswith((".h", ".h.in"))]
+    scripts = [name for name in files if texts[name].startswith(("#!/bin/bash", "#!/usr/bin/env bash", "#!/bin/sh",
+                                                                 "# shellcheck shell="))]
+
+    # A makefile can't do without tabs.
+    without("no tab", r"\t", ":!*/rules")
+    without("no space at the end of a line", r"[ \r]$")
+    every("a newline at the end of each file, and only one", files,
+          lambda name: not texts[name] or texts[name].endswith("\n") and not texts[name].endswith("\n\n"))
+    every("a comment at the top of each C file that says what it is", c_files,
+          lambda name: texts[name].startswith(f"/* {Path(name).name.removesuffix('.in')}: "))
+    every("a pragma once in each header", headers, lambda name: "\n#pragma once\n" in texts[name])
+    without("no goto", CODE + r"\bgoto \w+;", *C_FILES)
+    without("no g_idle_add(), which this library replaces", CODE + r"\bg_idle_add(_\w+)? \(", *C_FILES, NOT_BENCHMARKS)
+    # A home, or the tree of whoever wrote the line: no reader has it.
+    without("no path of one machine", r"(?<![\w.$}*])/(home|root|work|Users)/\w")
+    # A script beside it, or a test that imports its directory, would get it instead.
+    every("no file is named as a module of Python's", [name for name in files if name.endswith(".py")],
+          lambda name: Path(name).stem not in sys.stdlib_module_names)
+    with tempfile.TemporaryDirectory() as copy:
+        copy_for_reuse(root, files, Path(copy))
+        tap.run("every file names its licence (reuse)", ["reuse", "--root", copy, "lint"])
+    tap.run("no mistakes in shell scripts (shellcheck)", ["shellcheck", *scripts], cwd=root)
     tap.finish()
 
 
