@@ -14,7 +14,9 @@
  * is a directory that gets pictures of the window.
  *
  * Reading a file named "slow" takes until half a second after the window is
- * gone, in the program and in its children.
+ * gone, in the program and in its children. With GMSG_DRIVER_MARKS, a directory,
+ * the middle of the work is when that has begun; files named "began" and "ended"
+ * tell of it there.
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -93,6 +95,33 @@ is_window_gone (void)
   return gone_at != 0 && g_get_monotonic_time () >= gone_at + SLOW_USEC;
 }
 
+/* Makes an empty file in the directory for marks, for any process to see. */
+static void
+make_mark (const char *name)
+{
+  const char *directory = g_getenv ("GMSG_DRIVER_MARKS");
+  g_autofree char *path = NULL;
+
+  if (directory == NULL)
+    return;
+
+  path = g_build_filename (directory, name, NULL);
+  g_file_set_contents (path, "", 0, NULL);
+}
+
+static gboolean
+has_slow_begun (void)
+{
+  const char *directory = g_getenv ("GMSG_DRIVER_MARKS");
+  g_autofree char *path = NULL;
+
+  if (directory == NULL)
+    return TRUE;
+
+  path = g_build_filename (directory, "began", NULL);
+  return g_file_test (path, G_FILE_TEST_EXISTS);
+}
+
 ssize_t
 read (int     fd,
       void   *buffer,
@@ -106,8 +135,13 @@ read (int     fd,
   if (length > 0)
     {
       name[length] = '\0';
-      while (g_str_has_suffix (name, "/slow") && !is_window_gone ())
-        usleep (1000);
+      if (g_str_has_suffix (name, "/slow"))
+        {
+          make_mark ("began");
+          while (!is_window_gone ())
+            usleep (1000);
+          make_mark ("ended");
+        }
     }
 
   return syscall (SYS_read, fd, buffer, count);
@@ -292,7 +326,8 @@ static gboolean
 is_middle (void)
 {
   return driver.n_frames >= MIDDLE_FRAMES &&
-         g_get_monotonic_time () >= driver.started_at + MIDDLE_USEC;
+         g_get_monotonic_time () >= driver.started_at + MIDDLE_USEC &&
+         has_slow_begun ();
 }
 
 static void

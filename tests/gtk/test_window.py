@@ -26,8 +26,9 @@ COMMAND = os.environ['WINDOW_COMMAND'].split('\n')
 DRIVER = os.environ['WINDOW_DRIVER']
 # Where the pictures go
 PICTURES = os.environ['WINDOW_PICTURES']
-# How many results a second it must be able to show at least
-MIN_RATE = int(os.environ['WINDOW_MIN_RATE'])
+# How many files are shown while frames are counted, and how many of them for each frame at most
+N_FILES = int(os.environ['WINDOW_FILES'])
+MAX_FILES_A_FRAME = int(os.environ['WINDOW_FILES_A_FRAME'])
 
 # Whether its workers are processes
 HAS_PROCESSES = os.environ['WINDOW_HAS_PROCESSES'] == 'true'
@@ -38,15 +39,8 @@ PR_SET_CHILD_SUBREAPER = 36
 # Far more than anything here takes on a machine that does nothing else
 DEADLINE_S = 120
 
-# What takes time is measured so often at most: other work on the machine must not
-# fail the test, and what is really slow is slow every time.
-N_ATTEMPTS = 5
-
 # Sparse, so it costs no room, and is never read to its end
 ENDLESS = 1 << 40
-
-# How long "slow" takes once the window is gone, less what clocks may differ
-SLOW_S = 0.49
 
 NAMES = [
     b'two words',
@@ -166,15 +160,9 @@ class WindowTestCase(unittest.TestCase):
         self.assertEqual(len(shown), len(strings) // 2)
         return Run(lines, shown, ended_at)
 
-    def attempt(self, measure, is_good):
-        """Measures until it is good, and shows each time what was found."""
-        found = []
-        for _ in range(N_ATTEMPTS):
-            found.append(measure())
-            print(f'# {self._testMethodName}: {found[-1]}')
-            if is_good(found[-1]):
-                return
-        self.fail(f'not once in {len(found)} attempts: {found}')
+    def show(self, **measured):
+        """What is worth knowing, but depends on what else the machine does."""
+        print(f'# {self._testMethodName}: {measured}')
 
 
 class WindowTest(WindowTestCase):
@@ -218,53 +206,39 @@ class WindowTest(WindowTestCase):
         self.assertRegex(run.report['problem'], r'\ACould not read /proc/self/mem: .*Input/output error\Z')
 
     def test_frames_keep_coming(self):
-        self.make_many_files(40 * MIN_RATE)
+        self.make_many_files(N_FILES)
         for number in range(2):
             make_sparse_file(self.path(b'large %d' % number), 64 << 20)
 
-        def measure():
-            run = self.run_window('finish', self.tree)
-            self.assertEqual(len(run.results), 40 * MIN_RATE + 2)
-            seconds = int(run.report['usec']) / 1e6
-            return {
-                'frames a second': round(int(run.report['frames']) / seconds, 1),
-                'longest frame, ms': int(run.report['longest-frame']) / 1000,
-                'results a second': round(len(run.results) / seconds),
-            }
-
-        # Where messages starve the frames there are less than 5 a second; a machine
-        # with three times as much to do as it can has more than 40.
-        self.attempt(measure, lambda found: found['frames a second'] >= 20 and
-                     found['longest frame, ms'] <= 600 and found['results a second'] >= MIN_RATE)
+        run = self.run_window('finish', self.tree)
+        self.assertEqual(len(run.results), N_FILES + 2)
+        seconds = int(run.report['usec']) / 1e6
+        n_frames = int(run.report['frames'])
+        self.show(frames_a_second=round(n_frames / seconds, 1), files_a_frame=round(N_FILES / max(n_frames, 1), 1),
+                  longest_frame_ms=int(run.report['longest-frame']) / 1000)
+        # Other work on the machine makes both rarer. A window that does not draw while
+        # messages come has a few frames for all of them.
+        self.assertLessEqual(N_FILES, MAX_FILES_A_FRAME * n_frames)
 
     def test_cancel(self):
+        # Without Cancel, it would not end.
         self.make_endless_work()
-
-        def measure():
-            run = self.run_window('cancel', self.tree)
-            self.assertTrue(run.report['total'].startswith('Cancelled: '), run.report)
-            return {'ended after, ms': run.seconds('pressed-at', 'ended-at') * 1000}
-
-        self.attempt(measure, lambda found: found['ended after, ms'] <= 200)
+        run = self.run_window('cancel', self.tree)
+        self.assertTrue(run.report['total'].startswith('Cancelled: '), run.report)
+        self.show(ended_after_ms=run.seconds('pressed-at', 'ended-at') * 1000)
 
     def test_close_half_way(self):
         self.make_endless_work()
-
-        def measure():
-            run = self.run_window('close', self.tree)
-            return {
-                'window gone after, ms': run.seconds('closed-at', 'window-gone-at') * 1000,
-                'process ended after, s': run.seconds_after('closed-at'),
-            }
-
-        self.attempt(measure, lambda found: found['window gone after, ms'] <= 200 and
-                     found['process ended after, s'] <= 2)
+        run = self.run_window('close', self.tree)
+        self.show(window_gone_after_ms=run.seconds('closed-at', 'window-gone-at') * 1000,
+                  process_ended_after_s=run.seconds_after('closed-at'))
 
     def test_close_waits_for_the_work(self):
         make_file(self.path(b'slow'), b'slow')
         self.make_endless_work()
-        run = self.run_window('close', self.path(b'slow'), self.tree)
-        self.assertGreaterEqual(run.seconds_after('window-gone-at'), SLOW_S)
+        marks = tempfile.mkdtemp(dir=self.directory)
+        self.run_window('close', self.path(b'slow'), self.tree, GMSG_DRIVER_MARKS=os.fsdecode(marks))
+        self.assertEqual(sorted(os.listdir(marks)), [b'began', b'ended'])
 
     def test_pictures(self):
         # The path is seen in them.
