@@ -861,17 +861,24 @@ count_calls (gpointer data)
   return FALSE;
 }
 
-/* At least each 50 ms: twenty times in a second, of which half are left to a machine
- * under load. And without spinning. */
+/* At least each 50 ms, and without spinning. Twenty times in a second, at least once,
+ * however rarely a busy machine lets it. */
 static void
 test_interval (Fixture       *fixture,
                gconstpointer  data)
 {
-  guint n_calls = 0;
+  gint64 deadline = g_get_monotonic_time () + TEST_DEADLINE;
+  guint n_calls;
 
-  route_fails (fixture, G_TIME_SPAN_SECOND, count_calls, &n_calls, GMSG_ERROR_TIMED_OUT);
-  g_assert_cmpuint (n_calls, >=, 10);
-  g_assert_cmpuint (n_calls, <=, 100);
+  do
+    {
+      n_calls = 0;
+      route_fails (fixture, G_TIME_SPAN_SECOND, count_calls, &n_calls, GMSG_ERROR_TIMED_OUT);
+      g_assert_cmpuint (n_calls, <=, 100);
+    }
+  while (n_calls < 18 && g_get_monotonic_time () < deadline);
+
+  g_assert_cmpuint (n_calls, >=, 18);
 }
 
 static gboolean
@@ -911,18 +918,26 @@ typedef struct
 {
   GMsgSender *sender;
   int         n_received; /* atomic */
+  guint       n_quick;    /* of the thread, until it is joined: rounds of less than QUICK_USEC */
 } PingPong;
 
 #define N_ROUNDS 400
+/* Half of the time between two looks */
+#define QUICK_USEC 25000
 
 static gpointer
 ping_thread (gpointer data)
 {
   PingPong *ping = data;
+  gint64 sent_at = 0;
 
   for (int i = 0; i < N_ROUNDS; i++)
     {
       wait_until (g_atomic_int_get (&ping->n_received) == i);
+      if (i > 0 && g_get_monotonic_time () < sent_at + QUICK_USEC)
+        ping->n_quick++;
+
+      sent_at = g_get_monotonic_time ();
       send_value (ping->sender, i);
     }
 
@@ -940,8 +955,8 @@ pong_cb (GMsgReceiver *receiver,
   g_atomic_int_inc (&ping->n_received);
 }
 
-/* Each round begins with an empty channel. Were it the looking again, each 50 ms, that
- * finds the message, the rounds would take 20 seconds. */
+/* Each round begins with an empty channel, just after a look. Were it the next look, 50 ms
+ * later, that finds the message, hardly a round would be quick. */
 static void
 test_woken (Fixture       *fixture,
             gconstpointer  data)
@@ -950,16 +965,13 @@ test_woken (Fixture       *fixture,
   g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   PingPong ping = { 0, };
   GThread *thread;
-  gint64 start;
 
   g_signal_connect (record->receiver, "message", G_CALLBACK (pong_cb), &ping);
   ping.sender = sender;
-  start = g_get_monotonic_time ();
   thread = g_thread_new ("ping", ping_thread, &ping);
   route (fixture, -1, has_finished, record);
-  g_assert_cmpint (g_get_monotonic_time () - start, <, 10 * G_TIME_SPAN_SECOND);
-
   g_thread_join (thread);
+  g_assert_cmpuint (ping.n_quick, >=, N_ROUNDS / 4);
   record_assert_range (record, 0, N_ROUNDS);
   close_pipe (fixture, record);
 }

@@ -2069,16 +2069,14 @@ test_sender_stop_lost (void)
   g_autoptr (Far) far = far_new_open (0, 0);
   g_autoptr (GError) error = NULL;
   GThread *thread;
-  gint64 start;
 
   fill (far->sender);
   thread = g_thread_new ("stop", stop_thread, far->sender);
   wait_until (gmsg_sender_get_state (far->sender) == GMSG_SENDER_STATE_STOPPED);
-  start = g_get_monotonic_time ();
   far_hang_up (far);
   error = g_thread_join (thread);
+  /* Not TIMED_OUT */
   g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
-  g_assert_cmpint (g_get_monotonic_time () - start, <, 8 * G_TIME_SPAN_SECOND);
 }
 
 /* ... and where it says STOP itself, but the rest of what was sent is not out yet. */
@@ -2088,7 +2086,6 @@ test_sender_stop_lost_late (void)
   g_autoptr (Far) far = far_new_open (0, 0);
   g_autoptr (GError) error = NULL;
   GThread *thread;
-  gint64 start;
   g_autofree char *zeros = g_malloc0 (400000);
 
   /* One message that the socket does not hold, and STOP in the buffer behind it. */
@@ -2107,11 +2104,9 @@ test_sender_stop_lost_late (void)
     for (int i = 0; i < 200; i++)
       g_assert_true (read_data (far->fd, buffer, sizeof buffer));
   }
-  start = g_get_monotonic_time ();
   far_hang_up (far);
   error = g_thread_join (thread);
   g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
-  g_assert_cmpint (g_get_monotonic_time () - start, <, 8 * G_TIME_SPAN_SECOND);
 }
 
 /* A router that does not read: ten seconds, then TIMED_OUT, and STOPPED. */
@@ -2129,7 +2124,6 @@ test_sender_stop_times_out (void)
   g_assert_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT);
   g_assert_cmpint (gmsg_sender_get_state (far->sender), ==, GMSG_SENDER_STATE_STOPPED);
   g_assert_cmpint (end - start, >=, 10 * G_TIME_SPAN_SECOND);
-  g_assert_cmpint (end - start, <, 30 * G_TIME_SPAN_SECOND);
 }
 
 /* One that reads slowly takes as long as it needs. Dropping never waits: promise 9. */
@@ -2137,13 +2131,11 @@ static void
 test_sender_drop (void)
 {
   g_autoptr (Far) far = far_new_open (0, 0);
-  gint64 start;
   gsize n_read = 0;
 
   fill (far->sender);
-  start = g_get_monotonic_time ();
+  /* If this waited, it would do so for ever. */
   g_clear_object (&far->sender);
-  g_assert_cmpint (g_get_monotonic_time () - start, <, 5 * G_TIME_SPAN_SECOND);
 
   /* All of it comes, and the end. */
   while (TRUE)

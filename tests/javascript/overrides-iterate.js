@@ -10,7 +10,7 @@ import GLib from 'gi://GLib';
 import GMsg from 'gi://GMsg?version=1';
 
 import {
-    Fixture, assert, assertEqual, assertRejects, checkError, iterateUntil, run, test
+    DEADLINE_USEC, Fixture, assert, assertEqual, assertRejects, checkError, iterateUntil, run, test
 } from './harness.js';
 
 const REDRAW_PRIORITY = 120;
@@ -281,24 +281,30 @@ test('/overrides/for-await/two-receivers-at-once', async () => {
 
 /* Timers at the default priority, and a redraw of 4 ms at that of GTK's, count
  * their turns until both have had enough of them, or the time for four times as
- * many is over. */
+ * many is over; once more, if other work on the machine may have been why. */
 async function watchPace(body) {
     const wanted = 60;
-    const begin = GLib.get_monotonic_time();
-    const counts = {timer: 0, redraw: 0};
-    const ids = [
-        addTimer(GLib.PRIORITY_DEFAULT, 10, () => counts.timer++),
-        addTimer(REDRAW_PRIORITY, 16, () => {
-            counts.redraw++;
-            spin(4000);
-        }),
-    ];
-    const isOver = () => counts.timer >= wanted && counts.redraw >= wanted ||
-        GLib.get_monotonic_time() - begin > 4 * wanted * 16000;
+    const deadline = GLib.get_monotonic_time() + DEADLINE_USEC;
+    const counts = {};
+    const hasEnough = () => counts.timer >= wanted && counts.redraw >= wanted;
 
-    await body(isOver);
-    ids.forEach(id => GLib.Source.remove(id));
-    assert(counts.timer >= wanted && counts.redraw >= wanted, JSON.stringify(counts));
+    do {
+        const begin = GLib.get_monotonic_time();
+
+        Object.assign(counts, {timer: 0, redraw: 0});
+
+        const ids = [
+            addTimer(GLib.PRIORITY_DEFAULT, 10, () => counts.timer++),
+            addTimer(REDRAW_PRIORITY, 16, () => {
+                counts.redraw++;
+                spin(4000);
+            }),
+        ];
+
+        await body(() => hasEnough() || GLib.get_monotonic_time() - begin > 4 * wanted * 16000);
+        ids.forEach(id => GLib.Source.remove(id));
+    } while (!hasEnough() && GLib.get_monotonic_time() < deadline);
+    assert(hasEnough(), JSON.stringify(counts));
 }
 
 test('/overrides/for-await/timers-and-redraws-keep-their-pace', async () => {

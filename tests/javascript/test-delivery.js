@@ -8,7 +8,7 @@ import GLib from 'gi://GLib';
 import GMsg from 'gi://GMsg?version=1';
 
 import {
-    Fixture, assert, assertEqual, assertError, drain, expectWarnings,
+    Fixture, assert, assertEqual, assertError, attempt, drain, expectWarnings,
     iterateUntil, number, record, run, takeExceptions, test
 } from './harness.js';
 
@@ -230,9 +230,7 @@ test('/router/p16/saturating-animation', () => {
 test('/router/p16/redraws-under-a-flood', () => {
     const fixture = new Fixture();
     const [sender, receiver] = fixture.pipe();
-    let received = 0;
-    let sinceRedraw = 0;
-    let gap = 0;
+    let received, sinceRedraw, gap;
 
     receiver.connect('message', () => {
         const begin = GLib.get_monotonic_time();
@@ -242,19 +240,24 @@ test('/router/p16/redraws-under-a-flood', () => {
         while (GLib.get_monotonic_time() - begin < 1000)
             continue;
     });
-    for (let i = 0; i < 400; i++)
-        sender.send(number(i));
 
     const redraw = GLib.idle_add(120, () => {
         sinceRedraw = 0;
         return GLib.SOURCE_CONTINUE;
     });
 
-    iterateUntil(() => received === 400);
+    function measure() {
+        received = sinceRedraw = gap = 0;
+        for (let i = 0; i < 400; i++)
+            sender.send(number(i));
+        iterateUntil(() => received === 400);
+        return gap;
+    }
+
+    // A budget of 4 ms holds 4 of these messages; what is late may take a few
+    // budgets before the next redraw.
+    attempt(measure, found => found <= 16);
     GLib.Source.remove(redraw);
-    // A budget of 4 ms holds 4 of these messages; a machine that stalls may let a
-    // few budgets pass before the next redraw.
-    assert(gap <= 16, `${gap} messages without a redraw`);
 });
 
 test('/router/p18/overflow', () => {

@@ -92,6 +92,14 @@ def wait_until(condition, seconds=DEADLINE):
     iterate_until(condition, GLib.MainContext.new(), seconds)
 
 
+def attempt(measure, is_good, seconds=DEADLINE):
+    """Measures until it is good: other work on the machine must not fail a test, and what is wrong never is."""
+    deadline = time.monotonic() + seconds
+    while not is_good(found := measure()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f'not once in {seconds} s; the last time: {found}')
+
+
 def drain(context):
     """Dispatches what is ready, and no more."""
     while context.iteration(False):

@@ -9,7 +9,7 @@ import time
 
 import tap
 from gmsgtest import (DEADLINE, ONE_DISPATCH, GLib, GMsg, TestCase, Thread,
-                      drain, iterate_until, number)
+                      attempt, drain, iterate_until, number)
 
 
 class DeliveryTest(TestCase):
@@ -384,16 +384,18 @@ class DeliveryTest(TestCase):
             redraws.append(len(events))
             return True
 
+        def measure():
+            del events[:], redraws[:]
+            for value in range(400):
+                sender.send(number(value))
+            iterate_until(lambda: len(events) == 400, self.context)
+            return max(after - before for before, after in zip([0, *redraws], [*redraws, 400]))
+
         receiver.connect('message', message_cb)
-        for value in range(400):
-            sender.send(number(value))
         self.idle(120, redraw_cb)
-        iterate_until(lambda: len(events) == 400, self.context)
-        # A budget of 4 ms holds 4 of these messages; a machine that stalls may
-        # let a few budgets pass before the next redraw.
-        gaps = [after - before for before, after
-                in zip(redraws, [*redraws[1:], 400])]
-        self.assertLessEqual(max(gaps), 16)
+        # A budget of 4 ms holds 4 of these messages; what is late may take a few
+        # budgets before the next redraw.
+        attempt(measure, lambda found: found <= 16)
 
     def test_p16_messages_under_a_saturating_animation(self):
         router = self.start_router()

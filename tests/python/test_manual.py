@@ -10,8 +10,8 @@ import threading
 import time
 
 import tap
-from gmsgtest import (DEADLINE, GLib, GMsg, TestCase, Thread, drain, number,
-                      wait_until)
+from gmsgtest import (DEADLINE, GLib, GMsg, TestCase, Thread, attempt, drain,
+                      number, wait_until)
 
 
 class ManualTest(TestCase):
@@ -153,11 +153,14 @@ class ManualTest(TestCase):
 
     def test_p17_looks_every_50_ms(self):
         router = self.start_router()
-        looks = []
-        router.route_until(-1, lambda: looks.append(time.monotonic()) or
-                           len(looks) == 10)
-        # At least every 50 ms; the rest is room for a busy machine.
-        self.assertLess(looks[-1] - looks[0], 9 * 0.05 + 1)
+
+        def measure():
+            looks = []
+            router.route_until(-1, lambda: looks.append(time.monotonic()) or
+                               len(looks) == 10)
+            return looks[-1] - looks[0]
+
+        attempt(measure, lambda found: found < 9 * 0.05 + 0.2)
 
     def test_p17_signal_handler_in_python(self):
         router = self.start_router()
