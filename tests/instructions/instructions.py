@@ -54,14 +54,9 @@ def main():
         recorded[SECTION] = {name: f"{n / floors[name]:.3f}" for name, n in counts.items()}
         with RECORD.open("w") as file:
             # In two parts, so that it is not taken for this file's.
-            file.write("# SPDX-License-" "Identifier: LGPL-2.1-or-later
-#
-"
-                       "# What instructions.py --record wrote: instructions of a message, as a share of what the
-"
-                       "# calls of GLib take that no library gets around.
-
-")
+            file.write("# SPDX-License-" "Identifier: LGPL-2.1-or-later\n#\n"
+                       "# What instructions.py --record wrote: instructions of a message, as a share of what the\n"
+                       "# calls of GLib take that no library gets around.\n\n")
             file.write("\n".join([f"[{SECTION}]", *(f"{key} = {value}" for key, value in recorded[SECTION].items())]))
             file.write("\n")
     recorded.read(RECORD, encoding="utf-8")
