@@ -6,7 +6,7 @@
 
 #pragma once
 
-#include <glib.h>
+#include "gmsgpacer-private.h"
 
 G_BEGIN_DECLS
 
@@ -35,13 +35,21 @@ typedef struct
   GMsgEntryKind  kind;
 } GMsgEntry;
 
-/* A main context in which somebody waits for what a pipe holds. Its owner embeds it; only
+/* Somebody who waits for what a pipe holds, in whatever context. Its owner embeds it; only
  * gmsgchannel.c reads the fields. */
 typedef struct
 {
-  GMainContext *context; /* (owned) (nullable); wake_lock: NULL while nobody waits */
-  GList         link;    /* wake_lock: in the channel's list meanwhile */
+  GMsgTurn *turn; /* (unowned) (nullable); wake_lock: NULL while nobody waits */
+  GList     link; /* wake_lock: in the channel's list meanwhile */
 } GMsgWaiter;
+
+/* Where in the channel the messages of one pipe are. The pipe embeds it; only gmsgchannel.c
+ * reads the fields, with the lock held. */
+typedef struct
+{
+  guint64  last;   /* the number of the burst that has its last message; 0: none */
+  GArray  *bursts; /* (owned) (nullable): those that have its messages */
+} GMsgTrail;
 
 GMsgChannel *gmsg_channel_new                   (GMainContext  *context,
                                                  GThread       *thread);
@@ -56,7 +64,10 @@ gboolean     gmsg_channel_is_closed_locked      (GMsgChannel   *self);
 gboolean     gmsg_channel_is_drained_locked     (GMsgChannel   *self);
 gboolean     gmsg_channel_push_locked           (GMsgChannel   *self,
                                                  GMsgEntryKind  kind,
+                                                 GMsgPipe      *pipe) G_GNUC_WARN_UNUSED_RESULT;
+gboolean     gmsg_channel_push_message_locked   (GMsgChannel   *self,
                                                  GMsgPipe      *pipe,
+                                                 GMsgTrail     *trail,
                                                  GVariant      *message) G_GNUC_WARN_UNUSED_RESULT;
 GVariant    *gmsg_channel_reclaim_locked        (GMsgChannel   *self) G_GNUC_WARN_UNUSED_RESULT;
 void         gmsg_channel_add_blocked_locked    (GMsgChannel   *self,
@@ -68,12 +79,13 @@ void         gmsg_channel_remove_blocked_locked (GMsgChannel   *self,
 void         gmsg_channel_wake                  (GMsgChannel   *self);
 void         gmsg_channel_close                 (GMsgChannel   *self);
 gboolean     gmsg_channel_in_thread             (GMsgChannel   *self);
+gboolean     gmsg_channel_may_take              (GMsgChannel   *self);
 gboolean     gmsg_channel_is_stranded           (GMsgChannel   *self);
 guint64     *gmsg_channel_get_backlog           (GMsgChannel   *self);
 guint64      gmsg_channel_get_n_pushed          (GMsgChannel   *self);
-gboolean     gmsg_channel_begin_wait            (GMsgChannel   *self,
+void         gmsg_channel_begin_wait            (GMsgChannel   *self,
                                                  GMsgWaiter    *waiter,
-                                                 GMainContext  *context);
+                                                 GMsgTurn      *turn);
 void         gmsg_channel_end_wait              (GMsgChannel   *self,
                                                  GMsgWaiter    *waiter);
 void         gmsg_channel_wake_waiter           (GMsgChannel   *self,
@@ -91,7 +103,9 @@ gboolean     gmsg_channel_drain                 (GMsgChannel   *self,
 guint64      gmsg_channel_get_n_taken           (GMsgChannel   *self);
 void         gmsg_channel_withdraw_locked       (GMsgChannel   *self,
                                                  GMsgPipe      *pipe,
+                                                 GMsgTrail     *trail,
                                                  GQueue        *messages);
+void         gmsg_trail_clear                   (GMsgTrail     *trail);
 void         gmsg_channel_give_back             (GMsgChannel   *self,
                                                  GVariant      *message);
 gboolean     gmsg_channel_free_one              (GMsgChannel   *self);
@@ -102,13 +116,9 @@ void         gmsg_channel_set_figures           (GMsgChannel   *self,
                                                  int            priority,
                                                  guint          budget,
                                                  guint          max_latency);
-int          gmsg_channel_get_priority          (GMsgChannel   *self);
-guint        gmsg_channel_get_budget            (GMsgChannel   *self);
-guint        gmsg_channel_get_max_latency       (GMsgChannel   *self);
-
-/* Until when (monotonic µs) pulls are urgent: the router's thread */
-gint64       gmsg_channel_get_pull_until        (GMsgChannel   *self);
-void         gmsg_channel_set_pull_until        (GMsgChannel   *self,
-                                                 gint64         pull_until);
+void         gmsg_channel_get_figures           (GMsgChannel   *self,
+                                                 int           *priority,
+                                                 guint         *budget,
+                                                 guint         *max_latency);
 
 G_END_DECLS

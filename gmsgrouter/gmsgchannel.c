@@ -34,11 +34,23 @@ G_STATIC_ASSERT (GMSG_RETURNS_MAX < BURST_SIZE);
 
 typedef struct
 {
+  guint64   number;    /* from 1 up, in the order of the queue */
   gint64    since;     /* monotonic µs: when the first entry came */
   guint     n_entries; /* the lock, until popped; then immutable */
   guint     n_taken;   /* router's thread only */
   GMsgEntry entries[BURST_SIZE];
 } Burst;
+
+/* Says whether a thread has ended. */
+typedef struct
+{
+  gatomicrefcount ref_count;
+  int             ended;     /* atomic */
+} Life;
+
+static void life_end (gpointer data);
+
+static GPrivate own_life = G_PRIVATE_INIT (life_end);
 
 struct _GMsgChannel
 {
@@ -60,20 +72,22 @@ struct _GMsgChannel
   /* Router's thread only, unless it says otherwise */
   GThread         *thread;     /* (owned) (nullable); immutable, for any thread: the router's;
                                 * NULL: a thread of the library takes the entries */
+  Life            *life;       /* (owned); immutable, for any thread: of the one that has made
+                                * the channel */
   Burst           *taken;      /* (owned) (nullable): what is being dispatched, shared by
                                 * nested dispatches */
   _Atomic guint64  n_taken;    /* atomic: entries so far; written in the router's thread */
-  gint64           pull_until; /* monotonic µs: pulls are urgent, until a budget is spent */
 
   /* Atomic: set in the router's thread */
   int              priority;
   guint            budget;      /* µs */
   guint            max_latency; /* µs */
 
-  /* Senders use these once a burst */
+  /* Senders use these once a burst, or less often */
   GMutex           wake_lock;  /* may be taken while @lock is held, not vice versa */
   GMainContext    *context;    /* (owned) (nullable); wake_lock: NULL once closed */
-  GQueue           waiting;    /* wake_lock (element-type GMainContext): of GMsgWaiters */
+  guint64          n_bursts;   /* lock: so far */
+  GQueue           waiting;    /* wake_lock (element-type GMsgWaiter) */
   GQueue           blocked;    /* lock (element-type GCond): where senders wait for room */
   guint64          backlog;    /* lock: bytes of what waits and came from other processes */
 };
@@ -81,6 +95,39 @@ struct _GMsgChannel
 G_STATIC_ASSERT (G_STRUCT_OFFSET (struct _GMsgChannel, returns) +
                    G_STRUCT_OFFSET (GMsgReturns, delivered) <= CACHE_LINE);
 G_STATIC_ASSERT (G_STRUCT_OFFSET (struct _GMsgChannel, wake_lock) >= 2 * CACHE_LINE);
+
+static void
+life_unref (Life *self)
+{
+  if (g_atomic_ref_count_dec (&self->ref_count))
+    g_free (self);
+}
+
+static void
+life_end (gpointer data)
+{
+  Life *self = data;
+
+  g_atomic_int_set (&self->ended, TRUE);
+  life_unref (self);
+}
+
+/* Returns (transfer full) that of this thread. */
+static Life *
+ref_own_life (void)
+{
+  Life *life = g_private_get (&own_life);
+
+  if (life == NULL)
+    {
+      life = g_new0 (Life, 1);
+      g_atomic_ref_count_init (&life->ref_count);
+      g_private_set (&own_life, life);
+    }
+
+  g_atomic_ref_count_inc (&life->ref_count);
+  return life;
+}
 
 GMsgChannel *
 gmsg_channel_new (GMainContext *context,
@@ -90,6 +137,7 @@ gmsg_channel_new (GMainContext *context,
 
   g_atomic_ref_count_init (&self->ref_count);
   self->thread = thread != NULL ? g_thread_ref (thread) : NULL;
+  self->life = ref_own_life ();
   self->queue = g_async_queue_new ();
   g_mutex_init (&self->lock);
   g_queue_init (&self->blocked);
@@ -125,6 +173,7 @@ gmsg_channel_unref (GMsgChannel *self)
   g_mutex_clear (&self->wake_lock);
   g_mutex_clear (&self->lock);
   g_clear_pointer (&self->thread, g_thread_unref);
+  life_unref (self->life);
   g_aligned_free (self);
 }
 
@@ -146,29 +195,27 @@ gmsg_channel_is_drained_locked (GMsgChannel *self)
   return self->drained;
 }
 
-/* Returns TRUE if the caller must call gmsg_channel_wake() after it has released the lock. */
-gboolean
-gmsg_channel_push_locked (GMsgChannel   *self,
-                          GMsgEntryKind  kind,
-                          GMsgPipe      *pipe,
-                          GVariant      *message)
+static void
+begin_burst_locked (GMsgChannel *self)
+{
+  Burst *burst = self->spare != NULL ? g_steal_pointer (&self->spare) : g_new (Burst, 1);
+
+  burst->number = ++self->n_bursts;
+  burst->since = g_get_monotonic_time ();
+  burst->n_entries = 0;
+  burst->n_taken = 0;
+  self->filling = burst;
+  g_async_queue_push (self->queue, burst);
+}
+
+static gboolean
+push_entry_locked (GMsgChannel     *self,
+                   const GMsgEntry *entry)
 {
   Burst *burst = self->filling;
   gboolean wake = self->needs_wake;
 
-  g_assert (!self->closed || (kind == GMSG_ENTRY_END && !self->drained));
-
-  if (burst == NULL)
-    {
-      burst = self->spare != NULL ? g_steal_pointer (&self->spare) : g_new (Burst, 1);
-      burst->since = g_get_monotonic_time ();
-      burst->n_entries = 0;
-      burst->n_taken = 0;
-      self->filling = burst;
-      g_async_queue_push (self->queue, burst);
-    }
-
-  burst->entries[burst->n_entries++] = (GMsgEntry) { pipe, message, kind };
+  burst->entries[burst->n_entries++] = *entry;
   self->n_pushed++;
   if (burst->n_entries == BURST_SIZE)
     self->filling = NULL;
@@ -177,6 +224,73 @@ gmsg_channel_push_locked (GMsgChannel   *self,
    * looked again it will not sleep, so that no later entry needs to. */
   self->needs_wake = FALSE;
   return wake;
+}
+
+/* Puts an entry without a message. Returns TRUE if the caller must call gmsg_channel_wake()
+ * after it has released the lock. */
+gboolean
+gmsg_channel_push_locked (GMsgChannel   *self,
+                          GMsgEntryKind  kind,
+                          GMsgPipe      *pipe)
+{
+  g_assert (!self->closed || (kind == GMSG_ENTRY_END && !self->drained));
+
+  if (self->filling == NULL)
+    begin_burst_locked (self);
+
+  return push_entry_locked (self, &(GMsgEntry) { pipe, NULL, kind });
+}
+
+typedef struct
+{
+  guint64  number; /* @burst is reused once it was taken: then another has this number */
+  Burst   *burst;
+} Step;
+
+/* Remembers that the burst that is being filled has a message of the pipe, and forgets those
+ * that are gone: so it is no longer than twice what the pipe has in the channel. */
+static void
+add_step_locked (GMsgChannel *self,
+                 GMsgTrail   *trail)
+{
+  const Step step = { self->filling->number, self->filling };
+  guint64 oldest = self->taken != NULL ? self->taken->number : 0;
+  guint n_gone = 0;
+
+  if (trail->bursts == NULL)
+    trail->bursts = g_array_new (FALSE, FALSE, sizeof (Step));
+
+  while (n_gone < trail->bursts->len &&
+         g_array_index (trail->bursts, Step, n_gone).number < oldest)
+    n_gone++;
+  if (n_gone > trail->bursts->len / 2)
+    g_array_remove_range (trail->bursts, 0, n_gone);
+
+  g_array_append_val (trail->bursts, step);
+  trail->last = step.number;
+}
+
+void
+gmsg_trail_clear (GMsgTrail *trail)
+{
+  g_clear_pointer (&trail->bursts, g_array_unref);
+}
+
+/* Does the same with a message (transfer full). */
+gboolean
+gmsg_channel_push_message_locked (GMsgChannel *self,
+                                  GMsgPipe    *pipe,
+                                  GMsgTrail   *trail,
+                                  GVariant    *message)
+{
+  g_assert (!self->closed);
+
+  if (self->filling == NULL)
+    begin_burst_locked (self);
+  if (trail->last != self->filling->number)
+    add_step_locked (self, trail);
+
+  return push_entry_locked (self, &(GMsgEntry) { pipe, message, GMSG_ENTRY_MESSAGE });
 }
 
 /* Returns (transfer full) (nullable) a delivered message, to be freed once the lock has been
@@ -216,35 +330,32 @@ gmsg_channel_wake (GMsgChannel *self)
     g_main_context_wakeup (self->context);
 }
 
-/* @waiter waits in @context from now on, and is woken by gmsg_channel_close(), too; FALSE: it
- * waits already. */
-gboolean
-gmsg_channel_begin_wait (GMsgChannel  *self,
-                         GMsgWaiter   *waiter,
-                         GMainContext *context)
+/* @waiter, which waits for nothing yet, is woken by way of @turn from now on, also by
+ * gmsg_channel_close(). */
+void
+gmsg_channel_begin_wait (GMsgChannel *self,
+                         GMsgWaiter  *waiter,
+                         GMsgTurn    *turn)
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->wake_lock);
 
-  if (waiter->context != NULL)
-    return FALSE;
-
-  waiter->context = g_main_context_ref (context);
-  waiter->link.data = context;
+  waiter->turn = turn;
+  waiter->link.data = waiter;
   g_queue_push_tail_link (&self->waiting, &waiter->link);
-  return TRUE;
 }
 
+/* When this has returned, the turn is not used any more. */
 void
 gmsg_channel_end_wait (GMsgChannel *self,
                        GMsgWaiter  *waiter)
 {
-  g_autoptr (GMainContext) context = NULL;
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->wake_lock);
 
-  g_mutex_lock (&self->wake_lock);
-  context = g_steal_pointer (&waiter->context);
-  if (context != NULL)
-    g_queue_unlink (&self->waiting, &waiter->link);
-  g_mutex_unlock (&self->wake_lock);
+  if (waiter->turn == NULL)
+    return;
+
+  waiter->turn = NULL;
+  g_queue_unlink (&self->waiting, &waiter->link);
 }
 
 /* Has @waiter, if it waits, look again. */
@@ -254,8 +365,8 @@ gmsg_channel_wake_waiter (GMsgChannel *self,
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->wake_lock);
 
-  if (waiter->context != NULL)
-    g_main_context_wakeup (waiter->context);
+  if (waiter->turn != NULL)
+    gmsg_turn_wake (waiter->turn);
 }
 
 static void
@@ -269,9 +380,11 @@ wake_blocked_cb (gpointer data,
 
 static void
 wake_waiter_cb (gpointer data,
-                 gpointer user_data)
+                gpointer user_data)
 {
-  g_main_context_wakeup (data);
+  GMsgWaiter *waiter = data;
+
+  gmsg_turn_wake (waiter->turn);
 }
 
 /* Ends the run for the senders: those that wait are woken, and no message comes any more. May
@@ -297,6 +410,14 @@ gboolean
 gmsg_channel_in_thread (GMsgChannel *self)
 {
   return self->thread == g_thread_self ();
+}
+
+/* Tells whether this thread may take what waits in a pipe in place of the router's, which has
+ * ended, or whether it is that. */
+gboolean
+gmsg_channel_may_take (GMsgChannel *self)
+{
+  return gmsg_channel_in_thread (self) || g_atomic_int_get (&self->life->ended);
 }
 
 /* Makes @burst, just popped, the one that is being dispatched. */
@@ -537,24 +658,25 @@ withdraw_from_burst (Burst *burst,
     }
 }
 
-/* Moves the queued messages of @pipe out of the channel, in order. */
+/* Moves the queued messages of @pipe out of the channel, in order, in the router's thread. It
+ * looks into the bursts that have some, and not at what others have queued. */
 void
 gmsg_channel_withdraw_locked (GMsgChannel *self,
                               GMsgPipe    *pipe,
+                              GMsgTrail   *trail,
                               GQueue      *messages)
 {
-  if (self->taken != NULL)
-    withdraw_from_burst (self->taken, pipe, messages);
+  guint64 oldest = self->taken != NULL ? self->taken->number : 0;
 
-  /* This goes once around the queue: with the lock held nobody pushes in between, and nobody
-   * else pops, so each burst comes by once and the order is kept. */
-  for (int n = g_async_queue_length (self->queue); n > 0; n--)
+  for (guint i = 0; trail->bursts != NULL && i < trail->bursts->len; i++)
     {
-      Burst *burst = g_async_queue_pop (self->queue);
+      const Step *step = &g_array_index (trail->bursts, Step, i);
 
-      withdraw_from_burst (burst, pipe, messages);
-      g_async_queue_push (self->queue, burst);
+      if (step->number >= oldest)
+        withdraw_from_burst (step->burst, pipe, messages);
     }
+
+  gmsg_trail_clear (trail);
 }
 
 /* Tells, in a thread that iterates the context without being the router's, whether something
@@ -580,33 +702,13 @@ gmsg_channel_set_figures (GMsgChannel *self,
   g_atomic_int_set (&self->max_latency, max_latency);
 }
 
-int
-gmsg_channel_get_priority (GMsgChannel *self)
-{
-  return g_atomic_int_get (&self->priority);
-}
-
-guint
-gmsg_channel_get_budget (GMsgChannel *self)
-{
-  return (guint) g_atomic_int_get (&self->budget);
-}
-
-guint
-gmsg_channel_get_max_latency (GMsgChannel *self)
-{
-  return (guint) g_atomic_int_get (&self->max_latency);
-}
-
-gint64
-gmsg_channel_get_pull_until (GMsgChannel *self)
-{
-  return self->pull_until;
-}
-
 void
-gmsg_channel_set_pull_until (GMsgChannel *self,
-                             gint64       pull_until)
+gmsg_channel_get_figures (GMsgChannel *self,
+                          int         *priority,
+                          guint       *budget,
+                          guint       *max_latency)
 {
-  self->pull_until = pull_until;
+  *priority = g_atomic_int_get (&self->priority);
+  *budget = (guint) g_atomic_int_get (&self->budget);
+  *max_latency = (guint) g_atomic_int_get (&self->max_latency);
 }

@@ -63,6 +63,11 @@ GMsgFlowPut  gmsg_flow_put_locked              (GMsgFlow      *self,
 gboolean     gmsg_flow_release_locked          (GMsgFlow      *self) G_GNUC_WARN_UNUSED_RESULT;
 GVariant    *gmsg_flow_pop_locked              (GMsgFlow      *self,
                                                 gboolean      *touch) G_GNUC_WARN_UNUSED_RESULT;
+void         gmsg_flow_pop_many_locked         (GMsgFlow      *self,
+                                                guint          max,
+                                                GPtrArray     *messages,
+                                                gboolean      *touch);
+guint64      gmsg_flow_get_n_waiting_locked    (GMsgFlow      *self);
 gboolean     gmsg_flow_is_waiting_locked       (GMsgFlow      *self,
                                                 gint64        *since);
 GQueue      *gmsg_flow_begin_pull_mode_locked  (GMsgFlow      *self);

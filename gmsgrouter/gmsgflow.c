@@ -112,8 +112,8 @@ gmsg_flow_release_locked (GMsgFlow *self)
          (self->capacity > 0 || (self->paused && self->n_bytes <= self->resume_bytes));
 }
 
-/* Returns (transfer full) (nullable) the first message that waits here, and gives its place
- * back; sets @touch if the link to the worker has news. */
+/* Returns (transfer full) (nullable) the first message that waits here for its TICKET, and gives
+ * its place back; sets @touch if the link to the worker has news. */
 GVariant *
 gmsg_flow_pop_locked (GMsgFlow *self,
                       gboolean *touch)
@@ -123,10 +123,35 @@ gmsg_flow_pop_locked (GMsgFlow *self,
   if (message == NULL)
     return NULL;
 
-  if (self->pull_mode)
-    self->waiting_since = g_get_monotonic_time ();
   *touch = gmsg_flow_release_locked (self);
   return message;
+}
+
+/* Moves the messages that wait here to @messages (transfer full), no more than @max of them
+ * unless that is 0, and does what gmsg_flow_pop_locked() does. */
+void
+gmsg_flow_pop_many_locked (GMsgFlow  *self,
+                           guint      max,
+                           GPtrArray *messages,
+                           gboolean  *touch)
+{
+  guint n = max > 0 ? MIN (max, self->waiting.length) : self->waiting.length;
+
+  if (n > 0)
+    self->waiting_since = g_get_monotonic_time ();
+
+  for (; n > 0; n--)
+    {
+      g_ptr_array_add (messages, g_queue_pop_head (&self->waiting));
+      *touch |= gmsg_flow_release_locked (self);
+    }
+}
+
+/* Returns the number of messages that wait to be taken, or that a bounded pipe holds. */
+guint64
+gmsg_flow_get_n_waiting_locked (GMsgFlow *self)
+{
+  return self->pull_mode ? self->waiting.length : self->n_queued;
 }
 
 /* Tells whether a message waits here, and since when, at the longest. */

@@ -10,6 +10,14 @@
 
 G_BEGIN_DECLS
 
+/* The figures of a router, unless it was told others. The priority is just below GTK's redraw,
+ * at 120. */
+#define GMSG_PACER_PRIORITY 130
+/* µs: the part of a frame's 16.7 ms that an application can spare. */
+#define GMSG_PACER_BUDGET 4000
+/* µs: a frame. */
+#define GMSG_PACER_MAX_LATENCY 16000
+
 /* A place in the line of those that deliver into a main context. */
 typedef struct _GMsgTurn GMsgTurn;
 

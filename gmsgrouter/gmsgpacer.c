@@ -34,12 +34,6 @@
 /* How many looks are left to them then. One may find a source in between, or end without a
  * dispatch, as g_main_context_pending() does. */
 #define MAX_DECLINED 3
-/* In µs: how long a turn with a budget of 0 goes on if nothing comes of it, as while it frees
- * what nobody wants. */
-#define SEARCH_BUDGET 4000
-/* In µs: from one urgent dispatch to the next when no turn that waits has a maximum latency. */
-#define URGENT_INTERVAL 16000
-
 typedef struct _GMsgPacer GMsgPacer;
 
 /* The pacer's source of one priority. */
@@ -94,7 +88,8 @@ struct _GMsgPacer
   GCancellable    *waker;         /* (owned) (nullable): once set, stays */
   GPollFD          waker_fd;      /* of @waker; polled by the first level */
   gboolean         ready;         /* a level was, in the look under way */
-  gboolean         late;          /* at the last look: raises those with a maximum latency */
+  gboolean         late;          /* at the last look: raises those with a maximum latency ... */
+  gint64           late_since;    /* ... that wait since then (monotonic µs) or longer */
   gboolean         urgent;        /* at the last look: raises the urgent ones */
   gboolean         above_idle;    /* at the last look: one waits that keeps idle sources from
                                    * running */
@@ -117,7 +112,8 @@ typedef struct
 {
   GMsgPacer *pacer;    /* (owned) */
   int        priority;
-  gboolean   late;     /* the pacer's, when it began: a nested loop looks, too */
+  gboolean   late;     /* the pacer's, when it began: a nested loop looks, too ... */
+  gint64     since;    /* ... and its @late_since; once begun, this is for all that join */
   gboolean   idle;     /* takes the place of the levels that have declined */
   GPtrArray *ring;     /* (owned) (element-type GMsgTurn): who may deliver, ... */
   guint      next;     /* ... and the index of who is next */
@@ -240,7 +236,8 @@ look_locked (GMsgPacer *self,
     }
 
   self->late = has_latency && now - MAX (since, self->served_at) >= latency;
-  self->urgent = urgent && now - self->raised_at >= (has_latency ? latency : URGENT_INTERVAL);
+  self->late_since = now - latency;
+  self->urgent = urgent && now - self->raised_at >= (has_latency ? latency : GMSG_PACER_MAX_LATENCY);
 }
 
 static gboolean
@@ -369,7 +366,8 @@ is_eligible_locked (Dispatch *dispatch,
     return TRUE;
 
   return priority > dispatch->priority &&
-         (turn->behind || turn->urgent || (dispatch->late && turn->max_latency > 0));
+         (turn->behind || turn->urgent ||
+          (dispatch->late && turn->max_latency > 0 && turn->since <= dispatch->since));
 }
 
 static void
@@ -404,7 +402,6 @@ dispatch_begin (Dispatch *dispatch,
 
   dispatch->pacer = self;
   dispatch->priority = level->priority;
-  dispatch->late = level->priority == G_PRIORITY_DEFAULT && self->late;
   dispatch->idle = level->priority == G_PRIORITY_DEFAULT_IDLE;
   dispatch->ring = g_ptr_array_new_with_free_func (turn_rest);
   dispatch->start = g_get_monotonic_time ();
@@ -414,12 +411,16 @@ dispatch_begin (Dispatch *dispatch,
   if (self->looker != g_thread_self ())
     look_locked (self, dispatch->start);
 
+  dispatch->late = dispatch->priority == G_PRIORITY_DEFAULT && self->late;
+  dispatch->since = self->late_since;
   add_eligible_locked (dispatch, TRUE);
   add_eligible_locked (dispatch, FALSE);
+  dispatch->since = G_MAXINT64;
 }
 
-/* Who has joined, with something to deliver, comes after all that are in the ring: who
- * waits for one thing at a time joins again for each. */
+/* Who has joined, with something to deliver, comes after all that are in the ring: who waits
+ * for one thing at a time joins again for each. It does so in vain, and is served in the next
+ * iteration, while nobody else delivers: there is no one to be fair to but the other sources. */
 static void
 take_joined (Dispatch *dispatch)
 {
@@ -442,7 +443,8 @@ take_joined (Dispatch *dispatch)
   g_atomic_int_set (&self->n_joined, 0);
 }
 
-/* A budget of 0 is for one emission. */
+/* A budget of 0 is for one emission, and for a while in which nothing comes of it, as when
+ * messages are freed that nobody wants. */
 static gboolean
 has_budget (Dispatch *dispatch,
             GMsgTurn *turn)
@@ -450,7 +452,7 @@ has_budget (Dispatch *dispatch,
   guint budget = get_budget (turn);
 
   if (budget == 0 && !dispatch->emitted)
-    budget = SEARCH_BUDGET;
+    budget = GMSG_PACER_BUDGET;
 
   return dispatch->spent < budget;
 }
@@ -549,7 +551,7 @@ serve (Dispatch *dispatch)
       else
         dispatch->next++;
 
-      if (has_joined (self))
+      if (has_joined (self) && (dispatch->ring->len > 0 || dispatch->late))
         take_joined (dispatch);
     }
 }

@@ -41,8 +41,8 @@ GMsgSenderState    gmsg_pipe_get_sender_state   (GMsgPipe       *self);
 GMsgReceiverState  gmsg_pipe_get_receiver_state (GMsgPipe       *self);
 guint64        gmsg_pipe_get_n_dropped      (GMsgPipe           *self);
 gboolean       gmsg_pipe_get_pull_mode      (GMsgPipe           *self);
+guint64        gmsg_pipe_get_n_waiting      (GMsgPipe           *self);
 const GError  *gmsg_pipe_get_error          (GMsgPipe           *self);
-void           gmsg_pipe_wake_puller        (GMsgPipe           *self);
 
 /* The sender: any thread */
 gboolean       gmsg_pipe_start              (GMsgPipe           *self,
@@ -107,11 +107,20 @@ void           gmsg_pipe_close              (GMsgPipe           *self,
                                              GQueue             *waiting);
 void           gmsg_pipe_cancel             (GMsgPipe           *self);
 gboolean       gmsg_pipe_set_pull_mode      (GMsgPipe           *self);
-gboolean       gmsg_pipe_can_pull           (GMsgPipe           *self,
-                                             gint64             *since);
-GVariant      *gmsg_pipe_pull               (GMsgPipe           *self);
-gboolean       gmsg_pipe_begin_pull         (GMsgPipe           *self,
-                                             GMainContext       *context);
-void           gmsg_pipe_end_pull           (GMsgPipe           *self);
+gboolean       gmsg_pipe_take_ready         (GMsgPipe           *self);
+GPtrArray     *gmsg_pipe_pull               (GMsgPipe           *self,
+                                             guint               max);
+
+/* A call that waits for messages: the router's thread, but for those that say so */
+gboolean       gmsg_pipe_begin_call         (GMsgPipe           *self);
+void           gmsg_pipe_end_call           (GMsgPipe           *self); /* any thread */
+void           gmsg_pipe_remind             (GMsgPipe           *self); /* any thread */
+gboolean       gmsg_pipe_has_call           (GMsgPipe           *self);
+void           gmsg_pipe_set_call_turn      (GMsgPipe           *self,
+                                             GMsgTurn           *turn);
+void           gmsg_pipe_wake_call          (GMsgPipe           *self); /* any thread */
+gboolean       gmsg_pipe_can_answer         (GMsgPipe           *self,  /* any thread */
+                                             gint64             *since,
+                                             gboolean           *closed);
 
 G_END_DECLS

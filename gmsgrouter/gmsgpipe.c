@@ -36,15 +36,20 @@ struct _GMsgPipe
                                         * owns it until it is closed */
 
   guint64            id;               /* immutable */
-  GMsgWaiter         puller;           /* the channel's: where next_async() waits */
+  GMsgWaiter         caller;           /* the channel's: the call that waits for messages */
 
   /* The lock guards all that follows */
   GMsgPipeTouchFunc  touch;            /* (nullable): of the link, while there is one */
   gpointer           touch_data;       /* (unowned) */
+  GMsgTrail          trail;            /* the channel's: where the messages are in it */
+  gboolean           called;           /* a call waits for messages */
+  gboolean           ready_due;        /* a TICKET tells that messages have begun to wait */
+  gboolean           ready_owed;       /* they have while a call was waiting */
   gboolean           cancelled;
   GCancellable      *cancellable;      /* (owned) (nullable): made when asked for */
-  gboolean           end_deferred;     /* END was seen, and its reference kept, while messages
-                                        * wait to be pulled */
+  gboolean           end_queued;       /* END is in the channel */
+  gboolean           end_deferred;     /* END was taken, and its reference kept, while messages
+                                        * wait to be pulled, or a call does */
   GList              blocked_link;     /* in the channel's list while senders wait for room */
   guint              n_discarded;      /* after closing, not told of yet */
   guint64            n_late;           /* discarded after the end of the run */
@@ -107,6 +112,7 @@ gmsg_pipe_unref (GMsgPipe *self)
 
   g_assert (self->touch == NULL);
 
+  gmsg_trail_clear (&self->trail);
   gmsg_flow_clear (&self->flow);
   g_clear_object (&self->cancellable);
   g_clear_error (&self->error);
@@ -183,6 +189,15 @@ gmsg_pipe_get_pull_mode (GMsgPipe *self)
   return self->flow.pull_mode;
 }
 
+/* Returns the number of messages that wait to be taken, or that a bounded pipe holds. */
+guint64
+gmsg_pipe_get_n_waiting (GMsgPipe *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  return is_closed_locked (self) ? 0 : gmsg_flow_get_n_waiting_locked (&self->flow);
+}
+
 /* Returns (nullable) what ended the sender's side; NULL: it was stopped or dropped. */
 const GError *
 gmsg_pipe_get_error (GMsgPipe *self)
@@ -190,14 +205,6 @@ gmsg_pipe_get_error (GMsgPipe *self)
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
   return self->error;
-}
-
-/* Has next_async(), if it waits, look again. It may wait in another context than the
- * router's. */
-void
-gmsg_pipe_wake_puller (GMsgPipe *self)
-{
-  gmsg_channel_wake_waiter (self->channel, &self->puller);
 }
 
 static void
@@ -348,7 +355,7 @@ typedef struct
   GVariant *unused; /* (owned) (nullable): freeing a message may run a destroy notify, which
                      * is user code */
   gboolean  wake;
-  gboolean  wake_puller;
+  gboolean  wake_call;
   gboolean  warn;
 } After;
 
@@ -361,7 +368,21 @@ discard_locked (GMsgPipe *self,
   if (gmsg_channel_is_closed_locked (self->channel))
     after->warn = self->n_late++ == 0;
   else if (self->n_discarded++ == 0)
-    after->wake = gmsg_channel_push_locked (self->channel, GMSG_ENTRY_TICKET, self, NULL);
+    after->wake = gmsg_channel_push_locked (self->channel, GMSG_ENTRY_TICKET, self);
+}
+
+/* Messages have begun to wait, or a few were left: has the run say so once. Returns whether
+ * gmsg_channel_wake() must be called. */
+static gboolean
+tell_ready_locked (GMsgPipe *self)
+{
+  if (self->ready_due)
+    return FALSE;
+
+  /* Nothing may follow the END, which does as well as a TICKET. */
+  self->ready_due = TRUE;
+  return !self->end_queued &&
+         gmsg_channel_push_locked (self->channel, GMSG_ENTRY_TICKET, self);
 }
 
 /* Takes @message (transfer full), for which there must be a place. */
@@ -379,22 +400,24 @@ put_locked (GMsgPipe *self,
 
   if (gmsg_flow_is_plain_locked (&self->flow))
     {
-      after->wake = gmsg_channel_push_locked (self->channel, GMSG_ENTRY_MESSAGE, self, message);
+      after->wake = gmsg_channel_push_message_locked (self->channel, self, &self->trail, message);
       return;
     }
 
   switch (gmsg_flow_put_locked (&self->flow, message, &after->unused))
     {
     case GMSG_FLOW_CARRY:
-      after->wake = gmsg_channel_push_locked (self->channel, GMSG_ENTRY_MESSAGE, self, message);
+      after->wake = gmsg_channel_push_message_locked (self->channel, self, &self->trail, message);
       break;
 
     case GMSG_FLOW_TICKET:
-      after->wake = gmsg_channel_push_locked (self->channel, GMSG_ENTRY_TICKET, self, NULL);
+      after->wake = gmsg_channel_push_locked (self->channel, GMSG_ENTRY_TICKET, self);
       break;
 
     case GMSG_FLOW_FIRST:
-      after->wake_puller = TRUE;
+      self->ready_owed = self->called;
+      after->wake_call = self->called;
+      after->wake = !self->called && tell_ready_locked (self);
       break;
 
     case GMSG_FLOW_WAIT:
@@ -409,8 +432,8 @@ do_after (GMsgPipe    *self,
 {
   if (after->wake)
     gmsg_channel_wake (self->channel);
-  if (after->wake_puller)
-    gmsg_pipe_wake_puller (self);
+  if (after->wake_call)
+    gmsg_pipe_wake_call (self);
   if (after->warn)
     gmsg_report_warn_discarded (self->id, 1);
   if (after->unused != NULL)
@@ -612,6 +635,16 @@ gmsg_pipe_set_partial (GMsgPipe *self,
   gmsg_flow_set_partial_locked (&self->flow, n_bytes);
 }
 
+/* Puts END, with a reference (transfer full) to the pipe; returns whether gmsg_channel_wake()
+ * must be called. */
+static gboolean
+push_end_locked (GMsgPipe *self,
+                 GMsgPipe *reference)
+{
+  self->end_queued = TRUE;
+  return gmsg_channel_push_locked (self->channel, GMSG_ENTRY_END, reference);
+}
+
 /* Ends the sender's side; returns whether gmsg_channel_wake() must be called. */
 static gboolean
 end_locked (GMsgPipe *self)
@@ -622,7 +655,7 @@ end_locked (GMsgPipe *self)
   if (gmsg_channel_is_drained_locked (self->channel))
     return FALSE;
 
-  return gmsg_channel_push_locked (self->channel, GMSG_ENTRY_END, gmsg_pipe_ref (self), NULL);
+  return push_end_locked (self, gmsg_pipe_ref (self));
 }
 
 static void
@@ -631,7 +664,7 @@ wake_after_end (GMsgPipe *self,
 {
   if (wake)
     gmsg_channel_wake (self->channel);
-  gmsg_pipe_wake_puller (self);
+  gmsg_pipe_wake_call (self);
 }
 
 gboolean
@@ -793,16 +826,38 @@ gmsg_pipe_take_waiting (GMsgPipe *self,
   return message;
 }
 
-/* Handles an END: returns whether the receiver's side has ended, too. While messages wait to
- * be pulled it has not, and the pipe keeps the END's reference until they are taken. */
+/* Whether the end has to wait: for messages to be taken, or for a call to be answered. */
+static gboolean
+defers_end_locked (GMsgPipe *self)
+{
+  gint64 since;
+
+  return !is_closed_locked (self) &&
+         (self->called || gmsg_flow_is_waiting_locked (&self->flow, &since));
+}
+
+/* Handles an END: returns whether the receiver's side has ended, too. If it has not, the pipe
+ * keeps the END's reference. */
 gboolean
 gmsg_pipe_take_end (GMsgPipe *self)
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
-  gint64 since;
 
-  self->end_deferred = !is_closed_locked (self) && gmsg_flow_is_waiting_locked (&self->flow, &since);
+  self->end_queued = FALSE;
+  self->end_deferred = defers_end_locked (self);
   return !self->end_deferred;
+}
+
+/* Puts the END again, if there is nothing left to wait for; returns whether
+ * gmsg_channel_wake() must be called. */
+static gboolean
+resume_end_locked (GMsgPipe *self)
+{
+  if (!self->end_deferred || defers_end_locked (self) || is_closed_locked (self))
+    return FALSE;
+
+  self->end_deferred = FALSE;
+  return push_end_locked (self, self);
 }
 
 /* Returns whether the state has changed. */
@@ -824,19 +879,27 @@ void
 gmsg_pipe_close (GMsgPipe *self,
                  GQueue   *waiting)
 {
-  gboolean end_deferred;
+  gboolean wake = FALSE;
+  gboolean unref = FALSE;
 
   g_mutex_lock (self->lock);
   self->receiver_state = GMSG_RECEIVER_STATE_CLOSED;
   gmsg_flow_wake_all_locked (&self->flow);
   gmsg_flow_steal_waiting_locked (&self->flow, waiting);
   touch_locked (self);
-  end_deferred = self->end_deferred;
-  self->end_deferred = FALSE;
+  if (self->end_deferred)
+    {
+      /* A TICKET may be under way, behind which the reference is to go. */
+      unref = gmsg_channel_is_drained_locked (self->channel);
+      wake = !unref && push_end_locked (self, self);
+      self->end_deferred = FALSE;
+    }
   g_mutex_unlock (self->lock);
 
-  gmsg_pipe_wake_puller (self);
-  if (end_deferred)
+  if (wake)
+    gmsg_channel_wake (self->channel);
+  gmsg_pipe_wake_call (self);
+  if (unref)
     gmsg_pipe_unref (self);
 }
 
@@ -860,15 +923,44 @@ gmsg_pipe_cancel (GMsgPipe *self)
 gboolean
 gmsg_pipe_set_pull_mode (GMsgPipe *self)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+  gboolean wake = FALSE;
+  gint64 since;
 
-  /* The queued messages of a closed pipe stay in the channel, which counts them. */
+  g_mutex_lock (self->lock);
+
+  /* What is queued for a closed pipe stays where it is counted. */
   if (self->flow.pull_mode || is_closed_locked (self))
+    {
+      g_mutex_unlock (self->lock);
+      return FALSE;
+    }
+
+  gmsg_channel_withdraw_locked (self->channel, self, &self->trail,
+                                gmsg_flow_begin_pull_mode_locked (&self->flow));
+  if (gmsg_flow_is_waiting_locked (&self->flow, &since))
+    wake = tell_ready_locked (self);
+  g_mutex_unlock (self->lock);
+
+  if (wake)
+    gmsg_channel_wake (self->channel);
+  return TRUE;
+}
+
+/* Handles a TICKET of a pipe in pull mode: returns whether it is to be told that messages
+ * wait. */
+gboolean
+gmsg_pipe_take_ready (GMsgPipe *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+  gboolean due = self->ready_due;
+  gint64 since;
+
+  self->ready_due = FALSE;
+  if (!due || is_closed_locked (self) || !gmsg_flow_is_waiting_locked (&self->flow, &since))
     return FALSE;
 
-  gmsg_channel_withdraw_locked (self->channel, self,
-                                gmsg_flow_begin_pull_mode_locked (&self->flow));
-  return TRUE;
+  self->ready_owed = self->called;
+  return !self->called;
 }
 
 static gboolean
@@ -877,59 +969,121 @@ has_ended_locked (GMsgPipe *self)
   return self->sender_state == GMSG_SENDER_STATE_STOPPED || self->ended;
 }
 
-/* Tells whether gmsg_pipe_pull() has something to say, and since when (monotonic µs). */
-gboolean
-gmsg_pipe_can_pull (GMsgPipe *self,
-                    gint64   *since)
+/* Returns (transfer container) (element-type GVariant) the messages that wait, no more than
+ * @max of them unless that is 0; none if the pipe is closed. If some are left, that is told,
+ * unless a call waits. */
+GPtrArray *
+gmsg_pipe_pull (GMsgPipe *self,
+                guint     max)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
-
-  return gmsg_flow_is_waiting_locked (&self->flow, since) ||
-         is_closed_locked (self) ||
-         has_ended_locked (self);
-}
-
-/* Returns (transfer full) (nullable) the next message; NULL: there is none, or the pipe is
- * closed. */
-GVariant *
-gmsg_pipe_pull (GMsgPipe *self)
-{
-  GVariant *message = NULL;
-  gboolean touch = FALSE, wake = FALSE;
+  g_autoptr (GPtrArray) messages = g_ptr_array_new ();
+  gboolean touch = FALSE;
+  gboolean wake = FALSE;
   gint64 since;
 
   g_mutex_lock (self->lock);
   if (!is_closed_locked (self))
-    message = gmsg_flow_pop_locked (&self->flow, &touch);
-  if (touch)
-    touch_locked (self);
-  if (message != NULL && self->end_deferred && !gmsg_flow_is_waiting_locked (&self->flow, &since))
     {
-      self->end_deferred = FALSE;
-      wake = gmsg_channel_push_locked (self->channel, GMSG_ENTRY_END, self, NULL);
+      gmsg_flow_pop_many_locked (&self->flow, max, messages, &touch);
+      if (touch)
+        touch_locked (self);
+      if (!self->called && gmsg_flow_is_waiting_locked (&self->flow, &since))
+        wake = tell_ready_locked (self);
+      wake |= resume_end_locked (self);
     }
   g_mutex_unlock (self->lock);
 
   if (wake)
     gmsg_channel_wake (self->channel);
 
-  return message;
+  return g_steal_pointer (&messages);
 }
 
-/* next_async() waits in @context from now on; FALSE if one waits already. To be called before
- * its source is first prepared: that look sees what came before, and what comes after finds
- * the context to wake. */
+/* A call waits from now on; FALSE: one does already. */
 gboolean
-gmsg_pipe_begin_pull (GMsgPipe     *self,
-                      GMainContext *context)
+gmsg_pipe_begin_call (GMsgPipe *self)
 {
-  return gmsg_channel_begin_wait (self->channel, &self->puller, context);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  if (self->called)
+    return FALSE;
+
+  self->called = TRUE;
+  return TRUE;
 }
 
+/* The turn (unowned) of the call that waits, for it to be woken; until gmsg_pipe_end_call().
+ * What came before is for the call to look at. */
 void
-gmsg_pipe_end_pull (GMsgPipe *self)
+gmsg_pipe_set_call_turn (GMsgPipe *self,
+                         GMsgTurn *turn)
 {
-  gmsg_channel_end_wait (self->channel, &self->puller);
+  gmsg_channel_begin_wait (self->channel, &self->caller, turn);
+}
+
+/* The call waits no longer. */
+void
+gmsg_pipe_end_call (GMsgPipe *self)
+{
+  gboolean wake;
+
+  gmsg_channel_end_wait (self->channel, &self->caller);
+
+  g_mutex_lock (self->lock);
+  self->called = FALSE;
+  wake = resume_end_locked (self);
+  g_mutex_unlock (self->lock);
+
+  if (wake)
+    gmsg_channel_wake (self->channel);
+}
+
+/* Tells of messages that have begun to wait while a call did, unless another does now. */
+void
+gmsg_pipe_remind (GMsgPipe *self)
+{
+  gboolean wake = FALSE;
+  gint64 since;
+
+  g_mutex_lock (self->lock);
+  if (self->ready_owed && !self->called && !is_closed_locked (self))
+    {
+      self->ready_owed = FALSE;
+      if (gmsg_flow_is_waiting_locked (&self->flow, &since))
+        wake = tell_ready_locked (self);
+    }
+  g_mutex_unlock (self->lock);
+
+  if (wake)
+    gmsg_channel_wake (self->channel);
+}
+
+gboolean
+gmsg_pipe_has_call (GMsgPipe *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  return self->called;
+}
+
+/* Has the call, if one waits, look again, in whatever context. */
+void
+gmsg_pipe_wake_call (GMsgPipe *self)
+{
+  gmsg_channel_wake_waiter (self->channel, &self->caller);
+}
+
+/* Tells whether there is an answer for a call, since when (monotonic µs), and whether it is
+ * that the pipe was closed. */
+gboolean
+gmsg_pipe_can_answer (GMsgPipe *self,
+                      gint64   *since,
+                      gboolean *closed)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  *closed = is_closed_locked (self);
+  return gmsg_flow_is_waiting_locked (&self->flow, since) || *closed || has_ended_locked (self);
 }
 
 /* The router has room for @n_places more; FALSE: they were never taken. */

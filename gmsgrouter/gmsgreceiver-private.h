@@ -20,11 +20,5 @@ void          gmsg_receiver_deliver  (GMsgReceiver *self,
 void          gmsg_receiver_finish   (GMsgReceiver *self);
 void          gmsg_receiver_closed   (GMsgReceiver *self);
 void          gmsg_receiver_release  (GMsgReceiver *self);
-void          gmsg_receiver_pulled   (GMsgReceiver *self,
-                                      gboolean      finished);
-
-/* No handler runs in this one. */
-GVariant     *gmsg_receiver_pull     (GMsgReceiver *self,
-                                      gboolean     *finished);
 
 G_END_DECLS

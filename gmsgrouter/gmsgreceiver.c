@@ -6,7 +6,7 @@
 
 #include "gmsgreceiver-private.h"
 
-#include "gmsgpull-private.h"
+#include "gmsgcall-private.h"
 
 #include <stdatomic.h>
 
@@ -327,11 +327,12 @@ gmsg_receiver_get_pipe (GMsgReceiver *self)
 
 /* One thread writes: no need for a locked increment. */
 static void
-count_received (GMsgReceiver *self)
+count_received (GMsgReceiver *self,
+                guint         n_messages)
 {
   guint64 n_received = atomic_load_explicit (&self->n_received, memory_order_relaxed);
 
-  atomic_store_explicit (&self->n_received, n_received + 1, memory_order_relaxed);
+  atomic_store_explicit (&self->n_received, n_received + n_messages, memory_order_relaxed);
 }
 
 static void
@@ -366,7 +367,7 @@ void
 gmsg_receiver_deliver (GMsgReceiver *self,
                        GVariant     *message)
 {
-  count_received (self);
+  count_received (self, 1);
 
   self->n_emissions++;
   g_signal_emit (self, signals[SIGNAL_MESSAGE], 0, message);
@@ -403,32 +404,6 @@ gmsg_receiver_closed (GMsgReceiver *self)
 {
   notify_dropped (self);
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_STATE]);
-}
-
-/* Returns (transfer full) (nullable) the next message; NULL: the receiver is finished, or
- * closed. No handler runs before gmsg_receiver_pulled(). */
-GVariant *
-gmsg_receiver_pull (GMsgReceiver *self,
-                    gboolean     *finished)
-{
-  GVariant *message = gmsg_pipe_pull (self->pipe);
-
-  *finished = message == NULL && gmsg_pipe_finish (self->pipe);
-  if (message != NULL)
-    count_received (self);
-
-  return message;
-}
-
-/* Emits the notifications for gmsg_receiver_pull(), when its result has been handed out. */
-void
-gmsg_receiver_pulled (GMsgReceiver *self,
-                      gboolean      finished)
-{
-  if (finished)
-    g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_STATE]);
-  else
-    notify_counts (self);
 }
 
 /**
@@ -616,38 +591,103 @@ gmsg_receiver_set_pull_mode (GMsgReceiver *self,
   enter_pull_mode (self);
 }
 
-/* Tells whether @task can wait for the next message; otherwise it returns an error. */
+/* Tells whether messages can be taken from this receiver, here and now. */
 static gboolean
-check_next (GMsgReceiver *self,
-            GTask        *task)
+check_taking (GMsgReceiver  *self,
+              const char    *method,
+              GError       **error)
 {
   if (self->pipe == NULL)
     {
-      g_task_return_new_error (task, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
-                               "This receiver was constructed by hand and has no pipe; use one "
-                               "that pipe() has returned");
+      g_set_error (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
+                   "This receiver was constructed by hand and has no pipe; use one that pipe() "
+                   "has returned");
       return FALSE;
     }
 
   if (!in_router_thread (self))
     {
-      g_task_return_new_error (task, GMSG_ERROR, GMSG_ERROR_WRONG_THREAD,
-                               "next_async() of pipe #%" G_GUINT64_FORMAT " must be called "
-                               "in the router's thread, was called in another",
-                               gmsg_receiver_get_id (self));
+      g_set_error (error, GMSG_ERROR, GMSG_ERROR_WRONG_THREAD,
+                   "%s() of pipe #%" G_GUINT64_FORMAT " must be called in the router's thread, "
+                   "was called in another",
+                   method, gmsg_receiver_get_id (self));
       return FALSE;
     }
 
   if (gmsg_receiver_get_state (self) == GMSG_RECEIVER_STATE_CLOSED)
     {
-      g_task_return_new_error (task, GMSG_ERROR, GMSG_ERROR_CLOSED,
-                               "Pipe #%" G_GUINT64_FORMAT " was closed; nothing more can be "
-                               "taken from it",
-                               gmsg_receiver_get_id (self));
+      g_set_error (error, GMSG_ERROR, GMSG_ERROR_CLOSED,
+                   "Pipe #%" G_GUINT64_FORMAT " was closed; nothing more can be taken from it",
+                   gmsg_receiver_get_id (self));
       return FALSE;
     }
 
   return TRUE;
+}
+
+static void
+set_pending_error (GMsgReceiver  *self,
+                   GError       **error)
+{
+  g_set_error (error, GMSG_ERROR, GMSG_ERROR_PENDING,
+               "A call waits for messages of pipe #%" G_GUINT64_FORMAT " already; wait until it "
+               "has completed, or cancel it",
+               gmsg_receiver_get_id (self));
+}
+
+static void
+count_cb (GObject *source,
+          guint    n_messages)
+{
+  count_received (GMSG_RECEIVER (source), n_messages);
+}
+
+static void
+answered_cb (GObject  *source,
+             gboolean  state_changed)
+{
+  if (state_changed)
+    g_object_notify_by_pspec (source, properties[PROP_STATE]);
+  else
+    notify_counts (GMSG_RECEIVER (source));
+}
+
+static const GMsgCallFuncs call_funcs =
+{
+  .counted = count_cb,
+  .answered = answered_cb,
+};
+
+/* Waits for at most @max messages, if that is not 0. */
+static void
+wait_for_messages (GMsgReceiver        *self,
+                   const char          *method,
+                   gpointer             tag,
+                   guint                max,
+                   GCancellable        *cancellable,
+                   GAsyncReadyCallback  callback,
+                   gpointer             user_data)
+{
+  g_autoptr (GMsgCall) call = gmsg_call_new (self, tag, cancellable, callback, user_data);
+  GMsgChannel *channel = self->pipe != NULL ? gmsg_pipe_get_channel (self->pipe) : NULL;
+  GError *error = NULL;
+
+  if (check_taking (self, method, &error))
+    {
+      enter_pull_mode (self);
+
+      /* Its handlers may have closed the pipe. */
+      if (check_taking (self, method, &error) &&
+          !g_cancellable_set_error_if_cancelled (cancellable, &error))
+        {
+          if (gmsg_call_wait (call, self->pipe, max, &call_funcs))
+            return;
+
+          set_pending_error (self, &error);
+        }
+    }
+
+  gmsg_call_fail (call, channel, error);
 }
 
 /**
@@ -675,31 +715,11 @@ gmsg_receiver_next_async (GMsgReceiver        *self,
                           GAsyncReadyCallback  callback,
                           gpointer             user_data)
 {
-  g_autoptr (GTask) task = NULL;
-
   g_return_if_fail (GMSG_IS_RECEIVER (self));
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  task = g_task_new (self, cancellable, callback, user_data);
-  g_task_set_source_tag (task, gmsg_receiver_next_async);
-  g_task_set_name (task, "[gmsgrouter] next");
-  /* Or a message would be lost that was taken just before the cancellation. */
-  g_task_set_check_cancellable (task, FALSE);
-
-  if (!check_next (self, task))
-    return;
-
-  g_task_set_priority (task, gmsg_channel_get_priority (gmsg_pipe_get_channel (self->pipe)));
-  enter_pull_mode (self);
-
-  if (g_task_return_error_if_cancelled (task))
-    return;
-
-  if (!gmsg_pull_start (task))
-    g_task_return_new_error (task, GMSG_ERROR, GMSG_ERROR_PENDING,
-                             "Pipe #%" G_GUINT64_FORMAT " can be asked for one message at a "
-                             "time, and the last call has not been completed yet; wait for it",
-                             gmsg_receiver_get_id (self));
+  wait_for_messages (self, "next_async", gmsg_receiver_next_async, 1, cancellable, callback,
+                     user_data);
 }
 
 /**
@@ -726,9 +746,15 @@ gmsg_receiver_next_finish (GMsgReceiver  *self,
                            GAsyncResult  *result,
                            GError       **error)
 {
+  g_autoptr (GPtrArray) messages = NULL;
+
   g_return_val_if_fail (GMSG_IS_RECEIVER (self), NULL);
-  g_return_val_if_fail (g_task_is_valid (result, self), NULL);
+  g_return_val_if_fail (G_IS_ASYNC_RESULT (result), NULL);
   g_return_val_if_fail (error == NULL || *error == NULL, NULL);
 
-  return g_task_propagate_pointer (G_TASK (result), error);
+  messages = gmsg_call_take_result (result, self, gmsg_receiver_next_async, error);
+  if (messages == NULL || messages->len == 0)
+    return NULL;
+
+  return g_ptr_array_steal_index (messages, 0);
 }

@@ -7,14 +7,9 @@
 #include "gmsgrouter.h"
 
 #include "gmsgfork-private.h"
+#include "gmsgpacer-private.h"
 #include "gmsgrun-private.h"
 
-/* Just below GTK's redraw, at 120. */
-#define DEFAULT_PRIORITY 130
-/* µs: the part of a frame's 16.7 ms that an application can spare. */
-#define DEFAULT_BUDGET 4000
-/* µs: a frame. */
-#define DEFAULT_MAX_LATENCY 16000
 /* Bytes. */
 #define DEFAULT_MAX_MESSAGE_SIZE (G_GUINT64_CONSTANT (64) * 1024 * 1024)
 #define DEFAULT_MAX_BACKLOG_SIZE (G_GUINT64_CONSTANT (256) * 1024 * 1024)
@@ -375,7 +370,7 @@ gmsg_router_class_init (GMsgRouterClass *klass)
    */
   properties[PROP_PRIORITY] =
     g_param_spec_int ("priority", NULL, NULL,
-                      G_MININT, G_MAXINT, DEFAULT_PRIORITY,
+                      G_MININT, G_MAXINT, GMSG_PACER_PRIORITY,
                       G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
 
   /**
@@ -393,7 +388,7 @@ gmsg_router_class_init (GMsgRouterClass *klass)
    */
   properties[PROP_BUDGET] =
     g_param_spec_uint ("budget", NULL, NULL,
-                       0, G_MAXUINT, DEFAULT_BUDGET,
+                       0, G_MAXUINT, GMSG_PACER_BUDGET,
                        G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
 
   /**
@@ -411,7 +406,7 @@ gmsg_router_class_init (GMsgRouterClass *klass)
    */
   properties[PROP_MAX_LATENCY] =
     g_param_spec_uint ("max-latency", NULL, NULL,
-                       0, G_MAXUINT, DEFAULT_MAX_LATENCY,
+                       0, G_MAXUINT, GMSG_PACER_MAX_LATENCY,
                        G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
 
   /**
@@ -464,9 +459,9 @@ gmsg_router_class_init (GMsgRouterClass *klass)
 static void
 gmsg_router_init (GMsgRouter *self)
 {
-  self->priority = DEFAULT_PRIORITY;
-  self->budget = DEFAULT_BUDGET;
-  self->max_latency = DEFAULT_MAX_LATENCY;
+  self->priority = GMSG_PACER_PRIORITY;
+  self->budget = GMSG_PACER_BUDGET;
+  self->max_latency = GMSG_PACER_MAX_LATENCY;
   self->max_message_size = DEFAULT_MAX_MESSAGE_SIZE;
   self->max_backlog_size = DEFAULT_MAX_BACKLOG_SIZE;
 }
@@ -618,7 +613,7 @@ configure_run (GMsgRouter *self)
 int
 gmsg_router_get_priority (GMsgRouter *self)
 {
-  g_return_val_if_fail (GMSG_IS_ROUTER (self), DEFAULT_PRIORITY);
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), GMSG_PACER_PRIORITY);
 
   return g_atomic_int_get (&self->priority);
 }
@@ -665,7 +660,7 @@ gmsg_router_set_priority (GMsgRouter *self,
 guint
 gmsg_router_get_budget (GMsgRouter *self)
 {
-  g_return_val_if_fail (GMSG_IS_ROUTER (self), DEFAULT_BUDGET);
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), GMSG_PACER_BUDGET);
 
   return (guint) g_atomic_int_get (&self->budget);
 }
@@ -710,7 +705,7 @@ gmsg_router_set_budget (GMsgRouter *self,
 guint
 gmsg_router_get_max_latency (GMsgRouter *self)
 {
-  g_return_val_if_fail (GMSG_IS_ROUTER (self), DEFAULT_MAX_LATENCY);
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), GMSG_PACER_MAX_LATENCY);
 
   return (guint) g_atomic_int_get (&self->max_latency);
 }

@@ -1526,6 +1526,398 @@ test_discards_stop (Fixture       *fixture,
   assert_silent (record);
 }
 
+/* How many descriptors this process has. */
+static guint
+count_descriptors (void)
+{
+  g_autoptr (GDir) dir = g_dir_open ("/proc/self/fd", 0, NULL);
+  guint n = 0;
+
+  while (dir != NULL && g_dir_read_name (dir) != NULL)
+    n++;
+  return n;
+}
+
+static void
+count_gone (gpointer  data,
+            GObject  *where_it_was)
+{
+  g_atomic_int_inc ((int *) data);
+}
+
+static void
+never_cb (GObject      *source,
+          GAsyncResult *result,
+          gpointer      user_data)
+{
+  g_assert_not_reached ();
+}
+
+/* A thread that has a router, and ends while a call waits. */
+static gpointer
+end_with_call (gpointer data)
+{
+  GMainContext *context = g_main_context_new ();
+  GMsgRouter *router;
+  GMsgReceiver *receiver;
+  GMsgSender *sender;
+
+  g_main_context_push_thread_default (context);
+  router = gmsg_router_new (NULL);
+  g_assert_true (gmsg_router_start (router, NULL));
+  sender = gmsg_router_pipe (router, &receiver, NULL);
+  g_object_weak_ref (G_OBJECT (receiver), count_gone, data);
+  gmsg_receiver_next_async (receiver, NULL, never_cb, NULL);
+  while (g_main_context_iteration (context, FALSE))
+    continue;
+  g_assert_true (gmsg_router_close_pipe (router, receiver, NULL));
+  g_assert_true (gmsg_router_stop (router, NULL));
+
+  g_object_unref (sender);
+  g_object_unref (receiver);
+  g_object_unref (router);
+  g_main_context_pop_thread_default (context);
+  g_main_context_unref (context);
+  return NULL;
+}
+
+static void
+test_context_finalized (void)
+{
+  int n_gone = 0;
+  guint n_descriptors;
+
+  g_thread_join (g_thread_new ("router", end_with_call, &n_gone));
+  n_descriptors = count_descriptors ();
+  for (guint i = 0; i < 50; i++)
+    g_thread_join (g_thread_new ("router", end_with_call, &n_gone));
+  g_assert_cmpint (n_gone, ==, 51);
+  g_assert_cmpuint (count_descriptors (), ==, n_descriptors);
+}
+
+/* A call whose context is finalized is dropped, whatever has become of it, and the receiver can
+ * be asked again at once. */
+static void
+test_asked_again (Fixture       *fixture,
+                  gconstpointer  data)
+{
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  guint n_descriptors;
+
+  /* The router's own context has one more from the first call on. */
+  send_value (sender, -1);
+  take_values (fixture, record->receiver, -1, 1);
+  n_descriptors = count_descriptors ();
+
+  for (gint32 i = 0; i < 4; i++)
+    {
+      g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+      GMainContext *context = g_main_context_new ();
+
+      g_main_context_push_thread_default (context);
+      gmsg_receiver_next_async (record->receiver, cancellable, never_cb, NULL);
+      g_main_context_pop_thread_default (context);
+      if (i & 1)
+        g_cancellable_cancel (cancellable);
+      if (i & 2)
+        send_value (sender, i);
+      g_main_context_unref (context);
+      g_assert_finalize_object (g_steal_pointer (&cancellable));
+
+      if (!(i & 2))
+        send_value (sender, i);
+      take_values (fixture, record->receiver, i, 1);
+      g_assert_cmpuint (count_descriptors (), ==, n_descriptors);
+    }
+
+  close_pipe (fixture, record);
+}
+
+typedef struct
+{
+  GMainContext *context;
+  GMsgRouter   *router;
+  GMsgReceiver *receiver;
+  GMsgSender   *sender;
+  GCancellable *cancellable;
+  Answer        answer;
+} Orphan;
+
+static gpointer
+make_orphan (gpointer data)
+{
+  Orphan *self = data;
+
+  g_main_context_push_thread_default (self->context);
+  self->router = gmsg_router_new (NULL);
+  g_assert_true (gmsg_router_start (self->router, NULL));
+  self->sender = gmsg_router_pipe (self->router, &self->receiver, NULL);
+  gmsg_sender_start (self->sender, NULL);
+  ask (&self->answer, self->receiver, self->cancellable);
+  while (g_main_context_iteration (self->context, FALSE))
+    continue;
+  g_main_context_pop_thread_default (self->context);
+  return NULL;
+}
+
+typedef enum
+{
+  ORPHAN_DROPPED,
+  ORPHAN_CANCELLED,
+  ORPHAN_SENT,
+  ORPHAN_STOPPED,
+  N_ORPHANS,
+} OrphanWay;
+
+/* The thread that has asked, which was the router's, is gone: whoever iterates the context
+ * completes the call. */
+static void
+test_thread_gone (gconstpointer data)
+{
+  Orphan orphan = { g_main_context_new (), NULL, NULL, NULL, g_cancellable_new (), { NULL } };
+  Answer *answer = &orphan.answer;
+
+  g_thread_join (g_thread_new ("router", make_orphan, &orphan));
+  g_assert_cmpint (answer->n_done, ==, 0);
+  answer->thread = g_thread_self ();
+  switch ((OrphanWay) GPOINTER_TO_INT (data))
+    {
+    case ORPHAN_DROPPED:
+      g_clear_object (&orphan.router);
+      iterate_until (orphan.context, answer->n_done == 1);
+      answer_assert_error (answer, GMSG_ERROR, GMSG_ERROR_CLOSED);
+      break;
+
+    case ORPHAN_CANCELLED:
+      g_cancellable_cancel (orphan.cancellable);
+      iterate_until (orphan.context, answer->n_done == 1);
+      answer_assert_error (answer, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+      break;
+
+    case ORPHAN_SENT:
+      send_value (orphan.sender, 7);
+      iterate_until (orphan.context, answer->n_done == 1);
+      answer_assert_value (answer, 7);
+      break;
+
+    case ORPHAN_STOPPED:
+      g_assert_true (gmsg_sender_stop (orphan.sender, NULL));
+      iterate_until (orphan.context, answer->n_done == 1);
+      answer_assert_end (answer);
+      break;
+
+    case N_ORPHANS:
+    default:
+      g_assert_not_reached ();
+    }
+
+  g_clear_object (&orphan.router);
+  iterate_all (orphan.context);
+  g_assert_finalize_object (orphan.receiver);
+  g_object_unref (orphan.sender);
+  g_object_unref (orphan.cancellable);
+  g_main_context_unref (orphan.context);
+  forget_warnings ();
+}
+
+static gboolean
+reset_cb (gpointer data)
+{
+  g_cancellable_reset (data);
+  return G_SOURCE_REMOVE;
+}
+
+/* A call that was cancelled stays so, and takes nothing, though its cancellable is reset before
+ * it is answered. */
+static void
+test_cancelled_reset (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GSource) reset = g_idle_source_new ();
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Answer answer;
+
+  g_source_set_priority (reset, G_PRIORITY_HIGH);
+  g_source_set_callback (reset, reset_cb, cancellable, NULL);
+  g_source_attach (reset, fixture->context);
+  ask (&answer, record->receiver, cancellable);
+  g_cancellable_cancel (cancellable);
+  iterate_until (fixture->context, answer.n_done == 1);
+  answer_assert_error (&answer, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
+
+  send_value (sender, 0);
+  take_values (fixture, record->receiver, 0, 1);
+  close_pipe (fixture, record);
+}
+
+/* A cancelled call is answered beside sources that are always ready, whether or not the router
+ * ever raises its messages. */
+static void
+test_cancelled_beside_busy (Fixture       *fixture,
+                            gconstpointer  data)
+{
+  static const int priorities[] = { G_PRIORITY_DEFAULT, 120 };
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = start_pipe (fixture, &record);
+
+  for (guint i = 0; i < 2 * G_N_ELEMENTS (priorities); i++)
+    {
+      g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+      g_autoptr (GSource) busy = g_idle_source_new ();
+      guint n_busy = 0;
+      Answer answer;
+
+      gmsg_router_set_max_latency (fixture->router, i < G_N_ELEMENTS (priorities) ? 16000 : 0);
+      g_source_set_priority (busy, priorities[i % G_N_ELEMENTS (priorities)]);
+      g_source_set_callback (busy, busy_cb, &n_busy, NULL);
+      g_source_attach (busy, fixture->context);
+      ask (&answer, record->receiver, cancellable);
+      for (guint j = 0; j < 10; j++)
+        g_assert_true (g_main_context_iteration (fixture->context, FALSE));
+      g_assert_cmpint (answer.n_done, ==, 0);
+      g_cancellable_cancel (cancellable);
+      iterate_until (fixture->context, answer.n_done == 1);
+      answer_assert_error (&answer, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+      g_source_destroy (busy);
+    }
+
+  close_pipe (fixture, record);
+}
+
+#define N_SWITCHED 100
+#define MAX_SWITCH_USEC (20 * G_TIME_SPAN_MILLISECOND)
+
+/* What another pipe has queued does not count, wherever this one's messages are in it. */
+static void
+test_switch_beside_backlog (Fixture       *fixture,
+                            gconstpointer  data)
+{
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  gint64 usec = G_MAXINT64;
+
+  send_range (sender, 0, 100000);
+  /* Again, where the machine was too slow to tell. */
+  for (guint i = 0; i < 20 && usec > MAX_SWITCH_USEC; i++)
+    {
+      Record *others[N_SWITCHED];
+
+      for (guint j = 0; j < N_SWITCHED; j++)
+        {
+          g_autoptr (GMsgSender) other = start_pipe (fixture, &others[j]);
+
+          send_range (sender, 0, 1000);
+          if (j % 2 == 0)
+            send_range (other, 0, 2);
+          send_range (sender, 0, 100);
+        }
+
+      usec = g_get_monotonic_time ();
+      for (guint j = 0; j < N_SWITCHED; j++)
+        gmsg_receiver_set_pull_mode (others[j]->receiver, TRUE);
+      usec = g_get_monotonic_time () - usec;
+      g_test_message ("%d µs", (int) usec);
+
+      for (guint j = 0; j < N_SWITCHED; j++)
+        {
+          if (j % 20 == 0)
+            take_values (fixture, others[j]->receiver, 0, 2);
+          close_pipe (fixture, others[j]);
+          record_free (others[j]);
+        }
+      forget_warnings ();
+    }
+  g_assert_cmpint (usec, <=, MAX_SWITCH_USEC);
+
+  close_pipe (fixture, record);
+  iterate_all (fixture->context);
+  forget_warnings ();
+}
+
+static void
+answered_first_cb (GObject      *source,
+                   GAsyncResult *result,
+                   gpointer      user_data)
+{
+  Record *record = user_data;
+
+  g_assert_null (gmsg_receiver_next_finish (GMSG_RECEIVER (source), result, NULL));
+  g_assert_cmpuint (record->n_finished, ==, 0);
+  g_array_append_val (record->values, record->n_finished);
+}
+
+/* A call that waits is answered before finished is emitted. */
+static void
+test_answered_before_finished (Fixture       *fixture,
+                               gconstpointer  data)
+{
+  for (guint i = 0; i < 20; i++)
+    {
+      g_autoptr (Record) record = NULL;
+      g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+
+      gmsg_receiver_next_async (record->receiver, NULL, answered_first_cb, record);
+      if (i % 2 == 0)
+        iterate_all (fixture->context);
+      g_assert_true (gmsg_sender_stop (sender, NULL));
+      iterate_until (fixture->context, record->n_finished == 1);
+      g_assert_cmpuint (record->values->len, ==, 1);
+      close_pipe (fixture, record);
+    }
+}
+
+static void
+keep_result_cb (GObject      *source,
+                GAsyncResult *result,
+                gpointer      user_data)
+{
+  g_set_object ((GAsyncResult **) user_data, result);
+}
+
+/* Misuse that a binding can reach is an error. */
+static void
+test_results (Fixture       *fixture,
+              gconstpointer  data)
+{
+  g_autoptr (Record) record = NULL;
+  g_autoptr (Record) other = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  g_autoptr (GMsgSender) unused G_GNUC_UNUSED = start_pipe (fixture, &other);
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GAsyncResult) task = NULL;
+  g_autoptr (GVariant) message = NULL;
+  g_autoptr (GObject) source = NULL;
+  g_autoptr (GError) error = NULL;
+
+  gmsg_receiver_next_async (record->receiver, NULL, keep_result_cb, &result);
+  send_value (sender, 0);
+  iterate_until (fixture->context, result != NULL);
+  g_assert_true (g_async_result_get_user_data (result) == &result);
+  source = g_async_result_get_source_object (result);
+  g_assert_true (source == G_OBJECT (record->receiver));
+
+  g_assert_null (gmsg_receiver_next_finish (other->receiver, result, &error));
+  assert_failed (&error, GMSG_ERROR_INVALID_ARGUMENT);
+  message = gmsg_receiver_next_finish (record->receiver, result, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (message);
+  g_assert_null (gmsg_receiver_next_finish (record->receiver, result, &error));
+  assert_failed (&error, GMSG_ERROR_INVALID_ARGUMENT);
+
+  task = G_ASYNC_RESULT (g_task_new (record->receiver, NULL, NULL, NULL));
+  g_task_return_boolean (G_TASK (task), TRUE);
+  g_assert_null (gmsg_receiver_next_finish (record->receiver, task, &error));
+  assert_failed (&error, GMSG_ERROR_INVALID_ARGUMENT);
+  iterate_all (fixture->context);
+
+  close_pipe (fixture, record);
+  close_pipe (fixture, other);
+}
+
 int
 main (int    argc,
       char **argv)
@@ -1564,6 +1956,21 @@ main (int    argc,
   fixture_test ("/pull/p23/manual-switch", test_manual_switch);
   fixture_test ("/pull/p23/chain", test_chain);
   fixture_test ("/pull/p23/asked-in-notification", test_asked_in_notification);
+  g_test_add_func ("/pull/p06/context-finalized", test_context_finalized);
+  fixture_test ("/pull/p06/asked-again", test_asked_again);
+  g_test_add_data_func ("/pull/p23/thread-gone/dropped", GINT_TO_POINTER (ORPHAN_DROPPED),
+                        test_thread_gone);
+  g_test_add_data_func ("/pull/p23/thread-gone/cancelled", GINT_TO_POINTER (ORPHAN_CANCELLED),
+                        test_thread_gone);
+  g_test_add_data_func ("/pull/p23/thread-gone/sent", GINT_TO_POINTER (ORPHAN_SENT),
+                        test_thread_gone);
+  g_test_add_data_func ("/pull/p23/thread-gone/stopped", GINT_TO_POINTER (ORPHAN_STOPPED),
+                        test_thread_gone);
+  fixture_test ("/pull/p23/cancelled-reset", test_cancelled_reset);
+  fixture_test ("/pull/p23/cancelled-beside-busy", test_cancelled_beside_busy);
+  fixture_test ("/pull/p23/switch-beside-backlog", test_switch_beside_backlog);
+  fixture_test ("/pull/p15/answered-before-finished", test_answered_before_finished);
+  fixture_test ("/pull/p23/results", test_results);
   fixture_test ("/pull/p13/discards-stop", test_discards_stop);
   fixture_test ("/pull/p16/latency", test_latency);
   fixture_test ("/pull/p16/latency-from-asking", test_latency_from_asking);
