@@ -17,6 +17,7 @@ GMsgPipe     *gmsg_receiver_get_pipe (GMsgReceiver *self);
  * reference until gmsg_receiver_release(), which may drop it later than it is called. */
 void          gmsg_receiver_deliver  (GMsgReceiver *self,
                                       GVariant     *message);
+void          gmsg_receiver_ready    (GMsgReceiver *self);
 void          gmsg_receiver_finish   (GMsgReceiver *self);
 void          gmsg_receiver_closed   (GMsgReceiver *self);
 void          gmsg_receiver_release  (GMsgReceiver *self);

@@ -71,6 +71,7 @@ typedef enum
   PROP_STATE,
   PROP_N_RECEIVED,
   PROP_N_DROPPED,
+  PROP_N_WAITING,
   PROP_PULL_MODE,
   N_PROPERTIES,
 } GMsgReceiverProperty;
@@ -78,6 +79,7 @@ typedef enum
 typedef enum
 {
   SIGNAL_MESSAGE,
+  SIGNAL_READY,
   SIGNAL_FINISHED,
   N_SIGNALS,
 } GMsgReceiverSignal;
@@ -128,6 +130,10 @@ gmsg_receiver_get_property (GObject    *object,
       g_value_set_uint64 (value, gmsg_receiver_get_n_dropped (self));
       break;
 
+    case PROP_N_WAITING:
+      g_value_set_uint64 (value, gmsg_receiver_get_n_waiting (self));
+      break;
+
     case PROP_PULL_MODE:
       g_value_set_boolean (value, gmsg_receiver_get_pull_mode (self));
       break;
@@ -156,6 +162,7 @@ gmsg_receiver_set_property (GObject      *object,
     case PROP_STATE:
     case PROP_N_RECEIVED:
     case PROP_N_DROPPED:
+    case PROP_N_WAITING:
     case N_PROPERTIES:
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
@@ -231,9 +238,25 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
                          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
 
   /**
+   * GMsgReceiver:n-waiting: (getter get_n_waiting)
+   *
+   * How many messages have not been taken yet, of a receiver in pull mode or a bounded pipe.
+   *
+   * May be read from any thread; `notify` is emitted in the router's thread, when messages
+   * begin to wait, are taken, or, of a bounded pipe, are delivered.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_N_WAITING] =
+    g_param_spec_uint64 ("n-waiting", NULL, NULL,
+                         0, G_MAXUINT64, 0,
+                         G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
+
+  /**
    * GMsgReceiver:pull-mode: (getter get_pull_mode) (setter set_pull_mode)
    *
-   * Whether messages wait to be asked for with [method@Receiver.next_async].
+   * Whether messages wait to be taken with [method@Receiver.next_async],
+   * [method@Receiver.next_many_async] or [method@Receiver.take].
    *
    * Once true it stays so.
    *
@@ -273,6 +296,32 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
   g_signal_set_va_marshaller (signals[SIGNAL_MESSAGE],
                               G_TYPE_FROM_CLASS (klass),
                               g_cclosure_marshal_VOID__VARIANTv);
+
+  /**
+   * GMsgReceiver::ready:
+   * @self: the receiver
+   *
+   * Emitted in pull mode when messages begin to wait, for [method@Receiver.take].
+   *
+   * Once, and again after a `take()` that has left some; not while an asynchronous call
+   * waits. Whoever connects when messages may be waiting already takes once.
+   *
+   * In the router's thread, like [signal@Receiver::message].
+   *
+   * Since: 1.0
+   */
+  signals[SIGNAL_READY] =
+    g_signal_new ("ready",
+                  G_TYPE_FROM_CLASS (klass),
+                  G_SIGNAL_RUN_LAST,
+                  0,
+                  NULL, NULL,
+                  g_cclosure_marshal_VOID__VOID,
+                  G_TYPE_NONE,
+                  0);
+  g_signal_set_va_marshaller (signals[SIGNAL_READY],
+                              G_TYPE_FROM_CLASS (klass),
+                              g_cclosure_marshal_VOID__VOIDv);
 
   /**
    * GMsgReceiver::finished:
@@ -352,6 +401,12 @@ notify_dropped (GMsgReceiver *self)
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_DROPPED]);
 }
 
+static void
+notify_waiting (GMsgReceiver *self)
+{
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_WAITING]);
+}
+
 /* Notifications come after the emission that they belong to, so that whoever closes
  * the pipe in one of them is sure that no emission follows. */
 static void
@@ -359,6 +414,8 @@ notify_counts (GMsgReceiver *self)
 {
   g_object_notify_by_pspec ((GObject *) self, properties[PROP_N_RECEIVED]);
   notify_dropped (self);
+  if (self->bounded)
+    notify_waiting (self);
 }
 
 /* Handlers may close the pipe, and drop all references but the run's. So that not each message
@@ -384,6 +441,22 @@ gmsg_receiver_release (GMsgReceiver *self)
 {
   self->released = TRUE;
   if (self->n_emissions == 0)
+    g_object_unref (self);
+}
+
+/* Handlers may do what those of messages may. */
+void
+gmsg_receiver_ready (GMsgReceiver *self)
+{
+  self->n_emissions++;
+  notify_waiting (self);
+
+  /* A handler of that notification may have closed the pipe, or taken them. */
+  if (gmsg_receiver_get_n_waiting (self) > 0)
+    g_signal_emit (self, signals[SIGNAL_READY], 0);
+  self->n_emissions--;
+
+  if (self->released && self->n_emissions == 0)
     g_object_unref (self);
 }
 
@@ -494,6 +567,28 @@ static gboolean
 in_router_thread (GMsgReceiver *self)
 {
   return gmsg_channel_in_thread (gmsg_pipe_get_channel (self->pipe));
+}
+
+/**
+ * gmsg_receiver_get_n_waiting:
+ * @self: a receiver
+ *
+ * Gets how many messages have not been taken yet.
+ *
+ * That is known of a receiver in pull mode and of a bounded pipe; else it is 0.
+ *
+ * May be called from any thread.
+ *
+ * Returns: the number of messages
+ *
+ * Since: 1.0
+ */
+guint64
+gmsg_receiver_get_n_waiting (GMsgReceiver *self)
+{
+  g_return_val_if_fail (GMSG_IS_RECEIVER (self), 0);
+
+  return self->pipe != NULL ? gmsg_pipe_get_n_waiting (self->pipe) : 0;
 }
 
 /* Speaks for methods that have no way to return an error. */
@@ -636,6 +731,14 @@ set_pending_error (GMsgReceiver  *self,
 }
 
 static void
+notify_taken (GMsgReceiver *self)
+{
+  notify_counts (self);
+  if (!self->bounded)
+    notify_waiting (self);
+}
+
+static void
 count_cb (GObject *source,
           guint    n_messages)
 {
@@ -649,7 +752,7 @@ answered_cb (GObject  *source,
   if (state_changed)
     g_object_notify_by_pspec (source, properties[PROP_STATE]);
   else
-    notify_counts (GMSG_RECEIVER (source));
+    notify_taken (GMSG_RECEIVER (source));
 }
 
 static const GMsgCallFuncs call_funcs =
@@ -698,6 +801,8 @@ wait_for_messages (GMsgReceiver        *self,
  * @user_data: data for @callback
  *
  * Asks for the next message.
+ *
+ * To take several at a time is faster: see [method@Receiver.next_many_async].
  *
  * Puts the receiver into pull mode. Each call takes one message, in order; until it
  * is taken it counts against the capacity of a bounded pipe. A call that is cancelled
@@ -757,4 +862,145 @@ gmsg_receiver_next_finish (GMsgReceiver  *self,
     return NULL;
 
   return g_ptr_array_steal_index (messages, 0);
+}
+
+/* Returns (transfer full) the elements of @messages (transfer full) as an array that ends with
+ * a NULL. */
+static GVariant **
+steal_messages (GPtrArray *messages,
+                gsize     *n_messages)
+{
+  g_ptr_array_add (messages, NULL);
+  *n_messages = messages->len - 1;
+  return (GVariant **) g_ptr_array_free (messages, FALSE);
+}
+
+/**
+ * gmsg_receiver_take:
+ * @self: a receiver
+ * @max: how many messages to take at most; 0 for all that wait
+ * @n_messages: (out): return location for their number
+ * @error: return location for an error
+ *
+ * Takes the messages that wait now, in order.
+ *
+ * Puts the receiver into pull mode. Never waits: if there is no message, it gives none,
+ * without an error. [signal@Receiver::ready] tells when there are some, also if this call has
+ * left some.
+ *
+ * This is the fastest way to receive many messages: rows go into a list model by one
+ * `g_list_store_splice()` for all of them.
+ *
+ * To be called in the router's thread.
+ *
+ * Returns: (array length=n_messages) (transfer full): the messages, followed by a `NULL` that
+ *   is not counted; or `NULL`, with @error set to
+ *   [GMSG_ERROR_WRONG_THREAD][error@Error] in another thread than the router's, to
+ *   [GMSG_ERROR_CLOSED][error@Error] if the pipe was closed, to
+ *   [GMSG_ERROR_PENDING][error@Error] if an asynchronous call waits for messages, or to
+ *   [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if the receiver has no pipe
+ *
+ * Since: 1.0
+ */
+GVariant **
+gmsg_receiver_take (GMsgReceiver  *self,
+                    guint          max,
+                    gsize         *n_messages,
+                    GError       **error)
+{
+  GPtrArray *messages;
+
+  g_return_val_if_fail (GMSG_IS_RECEIVER (self), NULL);
+  g_return_val_if_fail (n_messages != NULL, NULL);
+  g_return_val_if_fail (error == NULL || *error == NULL, NULL);
+
+  *n_messages = 0;
+  if (!check_taking (self, "take", error))
+    return NULL;
+
+  /* Handlers of the application run in here and below. */
+  g_object_ref (self);
+  enter_pull_mode (self);
+
+  if (gmsg_pipe_has_call (self->pipe))
+    {
+      set_pending_error (self, error);
+      g_object_unref (self);
+      return NULL;
+    }
+
+  messages = gmsg_pipe_pull (self->pipe, max);
+  if (messages->len > 0)
+    {
+      count_received (self, messages->len);
+      notify_taken (self);
+    }
+
+  g_object_unref (self);
+  return steal_messages (messages, n_messages);
+}
+
+/**
+ * gmsg_receiver_next_many_async:
+ * @self: a receiver
+ * @max: how many messages to take at most; 0 for all that wait
+ * @cancellable: (nullable): ends the waiting
+ * @callback: (scope async) (closure user_data): called when there is an answer
+ * @user_data: data for @callback
+ *
+ * Asks for the next messages: waits for one, and takes all that wait then.
+ *
+ * In all else it is like [method@Receiver.next_async], and there can be one call of either
+ * kind at a time.
+ *
+ * To be called in the router's thread. [method@Receiver.next_many_finish] says how it ended.
+ *
+ * Since: 1.0
+ */
+void
+gmsg_receiver_next_many_async (GMsgReceiver        *self,
+                               guint                max,
+                               GCancellable        *cancellable,
+                               GAsyncReadyCallback  callback,
+                               gpointer             user_data)
+{
+  g_return_if_fail (GMSG_IS_RECEIVER (self));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  wait_for_messages (self, "next_many_async", gmsg_receiver_next_many_async, max, cancellable,
+                     callback, user_data);
+}
+
+/**
+ * gmsg_receiver_next_many_finish:
+ * @self: a receiver
+ * @result: what the callback was given
+ * @n_messages: (out): return location for the number of messages
+ * @error: return location for an error
+ *
+ * Takes the messages that [method@Receiver.next_many_async] asked for.
+ *
+ * Returns: (array length=n_messages) (transfer full): the messages, followed by a `NULL` that
+ *   is not counted; none without an error if the receiver has finished cleanly; or `NULL`, with
+ *   @error set to what [method@Receiver.next_finish] would set it to
+ *
+ * Since: 1.0
+ */
+GVariant **
+gmsg_receiver_next_many_finish (GMsgReceiver  *self,
+                                GAsyncResult  *result,
+                                gsize         *n_messages,
+                                GError       **error)
+{
+  GPtrArray *messages;
+
+  g_return_val_if_fail (GMSG_IS_RECEIVER (self), NULL);
+  g_return_val_if_fail (G_IS_ASYNC_RESULT (result), NULL);
+  g_return_val_if_fail (n_messages != NULL, NULL);
+  g_return_val_if_fail (error == NULL || *error == NULL, NULL);
+
+  *n_messages = 0;
+  messages = gmsg_call_take_result (result, self, gmsg_receiver_next_many_async, error);
+
+  return messages != NULL ? steal_messages (messages, n_messages) : NULL;
 }

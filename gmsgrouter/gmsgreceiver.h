@@ -53,6 +53,8 @@ guint64            gmsg_receiver_get_n_received (GMsgReceiver         *self);
 GMSG_AVAILABLE_IN_1_0
 guint64            gmsg_receiver_get_n_dropped  (GMsgReceiver         *self);
 GMSG_AVAILABLE_IN_1_0
+guint64            gmsg_receiver_get_n_waiting  (GMsgReceiver         *self);
+GMSG_AVAILABLE_IN_1_0
 void               gmsg_receiver_cancel         (GMsgReceiver         *self);
 GMSG_AVAILABLE_IN_1_0
 gboolean           gmsg_receiver_get_pull_mode  (GMsgReceiver         *self);
@@ -68,5 +70,21 @@ GMSG_AVAILABLE_IN_1_0
 GVariant          *gmsg_receiver_next_finish    (GMsgReceiver         *self,
                                                  GAsyncResult         *result,
                                                  GError              **error);
+GMSG_AVAILABLE_IN_1_0
+GVariant         **gmsg_receiver_take           (GMsgReceiver         *self,
+                                                 guint                 max,
+                                                 gsize                *n_messages,
+                                                 GError              **error);
+GMSG_AVAILABLE_IN_1_0
+void               gmsg_receiver_next_many_async  (GMsgReceiver        *self,
+                                                   guint                max,
+                                                   GCancellable        *cancellable,
+                                                   GAsyncReadyCallback  callback,
+                                                   gpointer             user_data);
+GMSG_AVAILABLE_IN_1_0
+GVariant         **gmsg_receiver_next_many_finish (GMsgReceiver        *self,
+                                                   GAsyncResult        *result,
+                                                   gsize               *n_messages,
+                                                   GError             **error);
 
 G_END_DECLS

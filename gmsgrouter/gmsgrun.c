@@ -250,6 +250,19 @@ deliver_carried (GMsgRun  *self,
   return routed;
 }
 
+/* Has the receiver say that messages wait to be taken, if that is due. */
+static Routed
+tell_ready (GMsgPipe *pipe)
+{
+  GMsgReceiver *receiver = gmsg_pipe_get_receiver (pipe);
+
+  if (receiver == NULL || !gmsg_pipe_take_ready (pipe))
+    return ROUTED_NOTHING;
+
+  gmsg_receiver_ready (receiver);
+  return ROUTED_EMITTED;
+}
+
 static Routed
 look_at_waiting (GMsgRun  *self,
                  GMsgPipe *pipe)
@@ -260,8 +273,10 @@ look_at_waiting (GMsgRun  *self,
   message = gmsg_pipe_take_waiting (pipe, &n_discarded);
   gmsg_report_discard (self->report, gmsg_pipe_get_id (pipe), n_discarded);
 
-  return message != NULL ? deliver (self, pipe, gmsg_pipe_get_receiver (pipe), message)
-                         : ROUTED_NOTHING;
+  if (message == NULL)
+    return tell_ready (pipe);
+
+  return deliver (self, pipe, gmsg_pipe_get_receiver (pipe), message);
 }
 
 static Routed
@@ -272,7 +287,7 @@ finish (GMsgRun  *self,
   g_autoptr (GMsgReceiver) receiver = NULL;
 
   if (!gmsg_pipe_take_end (pipe))
-    return ROUTED_NOTHING;
+    return tell_ready (pipe);
 
   owned = pipe;
   if (gmsg_pipe_get_receiver (pipe) == NULL)
