@@ -44,6 +44,7 @@ struct _GMsgLink
   char                *lost;      /* (owned) (nullable): how the connection ended */
   GSource             *timer;     /* (owned) (nullable): ends the wait for the other event */
   guint64              n_partial; /* bytes of a message that is not complete */
+  gboolean             may_read;
   gboolean             opened;
   gboolean             ended;
 };
@@ -337,27 +338,30 @@ gmsg_link_open (GMsgLink   *self,
 
   gmsg_thread_clear_source (&self->timer);
   self->opened = TRUE;
+  self->may_read = TRUE;
   self->peer = peer;
   return TRUE;
 }
 
-/* Tells whether the router has room for what the peer sends. If not, the link is updated once
- * it has. */
+/* Tells whether the router had room for what the peer sends when it was last asked: with each
+ * message. If not, the link is updated once it has. */
 gboolean
 gmsg_link_may_read (GMsgLink *self)
 {
-  GMsgLimits limits;
-
-  self->funcs->get_limits (self->owner, &limits);
-  return gmsg_pipe_may_read (self->pipe, limits.max_message_size, limits.max_backlog_size);
+  return self->may_read;
 }
 
 void
 gmsg_link_get_news (GMsgLink *self,
                     GMsgNews *news)
 {
+  GMsgLimits limits;
+
+  self->funcs->get_limits (self->owner, &limits);
   gmsg_pipe_get_news (self->pipe, &news->cancelled, &news->closed, &news->n_released);
-  news->may_read = gmsg_link_may_read (self);
+  self->may_read = gmsg_pipe_may_read (self->pipe, limits.max_message_size,
+                                       limits.max_backlog_size);
+  news->may_read = self->may_read;
 }
 
 /* Counts what the peer has sent of a message so far. */
@@ -365,11 +369,15 @@ void
 gmsg_link_set_partial (GMsgLink *self,
                        guint64   n_bytes)
 {
+  GMsgLimits limits;
+
   if (n_bytes == self->n_partial)
     return;
 
   self->n_partial = n_bytes;
-  gmsg_pipe_set_partial (self->pipe, n_bytes);
+  self->funcs->get_limits (self->owner, &limits);
+  self->may_read = gmsg_pipe_set_partial (self->pipe, n_bytes, limits.max_message_size,
+                                          limits.max_backlog_size);
 }
 
 /* Takes @message (transfer full), which takes @cost bytes of memory until it is delivered, in
@@ -380,8 +388,12 @@ gmsg_link_receive (GMsgLink  *self,
                    guint64    cost,
                    GError   **error)
 {
+  GMsgLimits limits;
+
   self->n_partial = 0;
-  if (gmsg_pipe_receive (self->pipe, message, cost))
+  self->funcs->get_limits (self->owner, &limits);
+  if (gmsg_pipe_receive (self->pipe, message, cost, limits.max_message_size,
+                         limits.max_backlog_size, &self->may_read))
     return TRUE;
 
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,

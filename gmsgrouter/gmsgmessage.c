@@ -181,9 +181,8 @@ gmsg_message_check_end (GMsgMessageCheck *self,
                         guint64          *cost)
 {
   GMsgType *type = self->walker.type;
-  g_autofree char *type_string = g_strndup (type->string, type->length);
+  const GVariantType *variant_type = G_VARIANT_TYPE (type->string);
   g_autoptr (GBytes) bytes = g_bytes_new_take (g_steal_pointer (&self->data), self->size);
-  const GVariantType *variant_type = G_VARIANT_TYPE (type_string);
 
   *cost = get_cost (type, self->size);
 

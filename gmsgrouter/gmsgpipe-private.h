@@ -73,11 +73,16 @@ void           gmsg_pipe_get_news           (GMsgPipe           *self,
 gboolean       gmsg_pipe_may_read           (GMsgPipe           *self,
                                              guint64             max_bytes,
                                              guint64             max_backlog);
-void           gmsg_pipe_set_partial        (GMsgPipe           *self,
-                                             guint64             n_bytes);
+gboolean       gmsg_pipe_set_partial        (GMsgPipe           *self,
+                                             guint64             n_bytes,
+                                             guint64             max_bytes,
+                                             guint64             max_backlog);
 gboolean       gmsg_pipe_receive            (GMsgPipe           *self,
                                              GVariant           *message,
-                                             guint64             cost);
+                                             guint64             cost,
+                                             guint64             max_bytes,
+                                             guint64             max_backlog,
+                                             gboolean           *may_read);
 gboolean       gmsg_pipe_count_dropped      (GMsgPipe           *self,
                                              guint64             n_dropped);
 void           gmsg_pipe_receive_end        (GMsgPipe           *self,

@@ -489,11 +489,15 @@ gmsg_pipe_send (GMsgPipe  *self,
 }
 
 /* Takes @message (transfer full), which came from a worker, and takes @cost bytes of memory;
- * FALSE: there is no place for it, and the worker was not told of one. */
+ * FALSE: there is no place for it, and the worker was not told of one. Sets @may_read to what
+ * gmsg_pipe_may_read() would return. */
 gboolean
 gmsg_pipe_receive (GMsgPipe *self,
                    GVariant *message,
-                   guint64   cost)
+                   guint64   cost,
+                   guint64   max_bytes,
+                   guint64   max_backlog,
+                   gboolean *may_read)
 {
   After after = { .unused = NULL };
   gboolean success;
@@ -509,6 +513,7 @@ gmsg_pipe_receive (GMsgPipe *self,
     }
   else
     after.unused = message;
+  *may_read = gmsg_flow_may_read_locked (&self->flow, max_bytes, max_backlog);
   g_mutex_unlock (self->lock);
 
   do_after (self, &after);
@@ -625,14 +630,18 @@ gmsg_pipe_may_read (GMsgPipe *self,
   return gmsg_flow_may_read_locked (&self->flow, max_bytes, max_backlog);
 }
 
-/* Counts @n_bytes of a message that the worker has not sent to its end. */
-void
+/* Counts @n_bytes of a message that the worker has not sent to its end; returns what
+ * gmsg_pipe_may_read() does. */
+gboolean
 gmsg_pipe_set_partial (GMsgPipe *self,
-                       guint64   n_bytes)
+                       guint64   n_bytes,
+                       guint64   max_bytes,
+                       guint64   max_backlog)
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
   gmsg_flow_set_partial_locked (&self->flow, n_bytes);
+  return gmsg_flow_may_read_locked (&self->flow, max_bytes, max_backlog);
 }
 
 /* Puts END, with a reference (transfer full) to the pipe; returns whether gmsg_channel_wake()

@@ -54,7 +54,7 @@ typedef struct
 
 typedef struct
 {
-  const char         *string;   /* (owned): not terminated */
+  const char         *string;   /* (owned) */
   guint32             length;
   guint32             hash;
   GMsgTypeNode       *nodes;    /* (owned) (array length=length) */

@@ -234,11 +234,12 @@ static GMsgType *
 type_new (const GMsgType *key)
 {
   gsize nodes_size = key->length * sizeof (GMsgTypeNode);
-  GMsgType *self = g_malloc (sizeof *self + nodes_size + key->length);
+  GMsgType *self = g_malloc (sizeof *self + nodes_size + key->length + 1);
   GMsgTypeNode *nodes = (GMsgTypeNode *) (gpointer) (self + 1);
   char *string = (char *) nodes + nodes_size;
 
   memcpy (string, key->string, key->length);
+  string[key->length] = '\0';
   *self = *key;
   self->string = string;
   self->nodes = nodes;
