@@ -632,7 +632,7 @@ level_dispatch (GSource     *source,
                 GSourceFunc  callback,
                 gpointer     user_data)
 {
-  Dispatch dispatch = { NULL };
+  Dispatch dispatch = { .pacer = NULL };
 
   if (gmsg_fork_happened () || depth >= MAX_DEPTH)
     return G_SOURCE_CONTINUE;
