@@ -1675,7 +1675,7 @@ typedef enum
 static void
 test_thread_gone (gconstpointer data)
 {
-  Orphan orphan = { g_main_context_new (), NULL, NULL, NULL, g_cancellable_new (), { NULL } };
+  Orphan orphan = { g_main_context_new (), NULL, NULL, NULL, g_cancellable_new (), { .error = NULL } };
   Answer *answer = &orphan.answer;
 
   g_thread_join (g_thread_new ("router", make_orphan, &orphan));
