@@ -129,6 +129,7 @@ put_entry (GMsgOutlet *self,
 {
   g_autoptr (GVariant) message = entry->message;
   guint n_discarded;
+  gboolean echoed;
 
   switch (entry->kind)
     {
@@ -137,7 +138,7 @@ put_entry (GMsgOutlet *self,
       break;
 
     case GMSG_ENTRY_TICKET:
-      message = gmsg_pipe_take_waiting (self->pipe, &n_discarded);
+      message = gmsg_pipe_take_waiting (self->pipe, &n_discarded, &echoed);
       if (message == NULL)
         break;
       tell_dropped (self);

@@ -105,7 +105,8 @@ GMsgReceiver  *gmsg_pipe_begin_delivery     (GMsgPipe           *self,
                                              GVariant           *message,
                                              gboolean           *exported);
 GVariant      *gmsg_pipe_take_waiting       (GMsgPipe           *self,
-                                             guint              *n_discarded);
+                                             guint              *n_discarded,
+                                             gboolean           *echoed);
 gboolean       gmsg_pipe_take_end           (GMsgPipe           *self);
 gboolean       gmsg_pipe_finish             (GMsgPipe           *self);
 void           gmsg_pipe_close              (GMsgPipe           *self,

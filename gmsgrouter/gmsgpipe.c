@@ -52,7 +52,7 @@ struct _GMsgPipe
                                         * wait to be pulled, or a call does */
   GList              blocked_link;     /* in the channel's list while senders wait for room */
   guint              n_discarded;      /* after closing, not told of yet */
-  guint64            n_late;           /* discarded after the end of the run */
+  gboolean           echoed;           /* all of these were sent by a log handler of the report */
   gboolean           ended;            /* the sender's side, in another process */
   GError            *error;            /* (owned) (nullable): what ended the sender's side;
                                         * immutable once set */
@@ -300,6 +300,22 @@ check_open_locked (GMsgPipe  *self,
     }
 }
 
+/* When the run is over nothing arrives any more. In a worker's process the channel ends later
+ * than the connection, of which the sender was told. */
+static gboolean
+check_run_locked (GMsgPipe  *self,
+                  GError   **error)
+{
+  if (!gmsg_channel_is_closed_locked (self->channel))
+    return TRUE;
+
+  g_set_error (error, GMSG_ERROR, GMSG_ERROR_CLOSED,
+               "Nothing can be sent through pipe #%" G_GUINT64_FORMAT ", because its router was "
+               "stopped; end this task, or give it a pipe of a router that runs",
+               self->id);
+  return FALSE;
+}
+
 /* Waits for room, for the end of either side, or fails. The lock is released meanwhile. */
 static gboolean
 wait_for_room_locked (GMsgPipe  *self,
@@ -338,7 +354,7 @@ wait_for_room_locked (GMsgPipe  *self,
   if (gmsg_flow_end_waiting_locked (flow))
     gmsg_channel_remove_blocked_locked (self->channel, &self->blocked_link);
 
-  return check_open_locked (self, error);
+  return check_open_locked (self, error) && check_run_locked (self, error);
 }
 
 static gboolean
@@ -356,18 +372,19 @@ typedef struct
                      * is user code */
   gboolean  wake;
   gboolean  wake_call;
-  gboolean  warn;
 } After;
 
-/* Counts a message for a closed pipe, to be told of. If the run is over, only the sender's
- * thread is left to tell. */
+/* Counts a message for a closed pipe, to be told of. When the run is over, it is one that a
+ * worker has sent and the router has not read in time: these are lost without being counted. */
 static void
 discard_locked (GMsgPipe *self,
                 After    *after)
 {
   if (gmsg_channel_is_closed_locked (self->channel))
-    after->warn = self->n_late++ == 0;
-  else if (self->n_discarded++ == 0)
+    return;
+
+  self->echoed = gmsg_report_is_telling () && (self->n_discarded == 0 || self->echoed);
+  if (self->n_discarded++ == 0)
     after->wake = gmsg_channel_push_locked (self->channel, GMSG_ENTRY_TICKET, self);
 }
 
@@ -434,8 +451,6 @@ do_after (GMsgPipe    *self,
     gmsg_channel_wake (self->channel);
   if (after->wake_call)
     gmsg_pipe_wake_call (self);
-  if (after->warn)
-    gmsg_report_warn_discarded (self->id, 1);
   if (after->unused != NULL)
     g_variant_unref (after->unused);
 }
@@ -473,6 +488,7 @@ gmsg_pipe_send (GMsgPipe  *self,
 
   g_mutex_lock (self->lock);
   success = check_open_locked (self, error) &&
+            check_run_locked (self, error) &&
             (has_place_locked (self) || wait_for_room_locked (self, error));
   if (success)
     put_locked (self, message, &after);
@@ -681,11 +697,9 @@ gmsg_pipe_stop (GMsgPipe  *self,
                 GError   **error)
 {
   gboolean success, wake;
-  guint64 n_late;
 
   g_mutex_lock (self->lock);
   success = check_open_locked (self, error);
-  n_late = self->n_late;
 
   /* This is the end without a connection, too. */
   if (self->sender_state != GMSG_SENDER_STATE_OPEN)
@@ -699,12 +713,6 @@ gmsg_pipe_stop (GMsgPipe  *self,
   g_mutex_unlock (self->lock);
 
   wake_after_end (self, wake);
-
-  /* The first late message was logged when the number was not known. A sender that is dropped
-   * logs nothing: a collector may be at work, while the log handler of a script can't run. */
-  if (n_late > 0)
-    g_debug ("pipe #%" G_GUINT64_FORMAT ": discarded %" G_GUINT64_FORMAT " after the router stopped",
-             self->id, n_late);
 
   return success;
 }
@@ -814,16 +822,19 @@ gmsg_pipe_begin_delivery (GMsgPipe *self,
 }
 
 /* Handles a TICKET: returns (transfer full) (nullable) the message to deliver in its place,
- * and the number that has been discarded since the last one. */
+ * and the number that has been discarded since the last one; @echoed: by log handlers of the
+ * report alone. */
 GVariant *
 gmsg_pipe_take_waiting (GMsgPipe *self,
-                        guint    *n_discarded)
+                        guint    *n_discarded,
+                        gboolean *echoed)
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
   gboolean touch = FALSE;
   GVariant *message;
 
   *n_discarded = self->n_discarded;
+  *echoed = self->echoed;
   self->n_discarded = 0;
 
   if (self->flow.pull_mode)

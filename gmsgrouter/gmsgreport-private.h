@@ -33,7 +33,8 @@ void        gmsg_report_attach        (GMsgReport         *self,
                                        GMainContext       *context);
 void        gmsg_report_discard       (GMsgReport         *self,
                                        guint64             pipe_id,
-                                       guint               n_messages);
+                                       guint               n_messages,
+                                       gboolean            echoed);
 void        gmsg_report_end_pipe      (GMsgReport         *self,
                                        guint64             pipe_id);
 void        gmsg_report_tell          (GMsgReport         *self);
@@ -42,10 +43,11 @@ void        gmsg_report_end           (GMsgReport         *self,
                                        guint               n_unclosed,
                                        guint               n_undelivered);
 
-/* Any thread, at once: nobody else is left to tell */
-void        gmsg_report_warn_discarded (guint64            pipe_id,
-                                        guint64            n_messages);
+/* Any thread, at once: that of the router may never look */
 void        gmsg_report_warn_stranded  (void);
+
+/* Any thread: whether it is in the middle of a line of a report, so that a log handler sends */
+gboolean    gmsg_report_is_telling     (void);
 
 /* Silences gmsg_report_end() in this thread, or not; returns whether it was silent before */
 gboolean    gmsg_report_set_silent     (gboolean           silent);

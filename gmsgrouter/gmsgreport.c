@@ -16,7 +16,10 @@
  * No message is told of twice, and none is left out, so that the sum over the log is exact.
  *
  * The log handler is user code, which may call this file again. So what is told is taken out
- * of the fields before the first line is logged. */
+ * of the fields before the first line is logged. The handler may also send, such as one that
+ * fills a log window. If its pipe is closed, each line would make another one, for ever. So
+ * what was sent while a line was being written, an echo, is counted like the rest, but is no
+ * reason for a line of its own: it is told with what comes next, or at the end. */
 
 #define INTERVAL G_USEC_PER_SEC
 #define MAX_LINES 10
@@ -48,6 +51,7 @@ typedef struct
 {
   guint64 pipe_id;
   guint64 n_messages; /* not told of yet */
+  gboolean waits;     /* all of these are echoes, which are not due by themselves */
   gint64  due_at;     /* monotonic µs: when they may be told of */
 } Discard;
 
@@ -226,11 +230,12 @@ gmsg_report_attach (GMsgReport   *self,
   g_source_attach (self->source, context);
 }
 
-/* Counts messages for a closed pipe. */
+/* Counts messages for a closed pipe; @echoed: all were sent while a line was being written. */
 void
 gmsg_report_discard (GMsgReport *self,
                      guint64     pipe_id,
-                     guint       n_messages)
+                     guint       n_messages,
+                     gboolean    echoed)
 {
   Discard *discard;
 
@@ -245,8 +250,10 @@ gmsg_report_discard (GMsgReport *self,
       g_hash_table_insert (self->discards, &discard->pipe_id, discard);
     }
 
+  discard->waits = echoed && (discard->n_messages == 0 || discard->waits);
   discard->n_messages += n_messages;
-  self->due_at = MIN (self->due_at, discard->due_at);
+  if (!discard->waits)
+    self->due_at = MIN (self->due_at, discard->due_at);
 }
 
 /* Nothing comes from the pipe any more: what was discarded need not wait for more. */
@@ -265,6 +272,7 @@ gmsg_report_end_pipe (GMsgReport *self,
       return;
     }
 
+  discard->waits = FALSE;
   discard->due_at = 0;
   self->due_at = 0;
 }
@@ -298,7 +306,7 @@ take_discards (GMsgReport *self,
 
       if (!all && discard->due_at > now)
         {
-          if (discard->n_messages > 0)
+          if (discard->n_messages > 0 && !discard->waits)
             self->due_at = MIN (self->due_at, discard->due_at);
           continue;
         }
@@ -309,6 +317,9 @@ take_discards (GMsgReport *self,
           continue;
         }
 
+      if (!all && discard->waits)
+        continue;
+
       g_array_append_val (due, *discard);
       discard->n_messages = 0;
       discard->due_at = now + INTERVAL;
@@ -318,9 +329,9 @@ take_discards (GMsgReport *self,
   return due;
 }
 
-void
-gmsg_report_warn_discarded (guint64 pipe_id,
-                            guint64 n_messages)
+static void
+warn_discarded (guint64 pipe_id,
+                guint64 n_messages)
 {
   if (n_messages == 1)
     g_warning ("discarding message from closed pipe #%" G_GUINT64_FORMAT, pipe_id);
@@ -329,11 +340,21 @@ gmsg_report_warn_discarded (guint64 pipe_id,
                n_messages, pipe_id);
 }
 
+static _Thread_local guint telling; /* lines being written, one inside the other */
+
+gboolean
+gmsg_report_is_telling (void)
+{
+  return telling > 0;
+}
+
 void
 gmsg_report_warn_stranded (void)
 {
+  telling++;
   g_warning ("another thread iterates the main context than the one that started the router: "
              "no message is delivered there");
+  telling--;
 }
 
 /* Tells what is due in at most @n_lines lines. */
@@ -348,7 +369,7 @@ tell_discards (const GArray *due,
     {
       const Discard *discard = &g_array_index (due, Discard, i);
 
-      gmsg_report_warn_discarded (discard->pipe_id, discard->n_messages);
+      warn_discarded (discard->pipe_id, discard->n_messages);
     }
 
   for (guint i = n_alone; i < due->len; i++)
@@ -416,8 +437,10 @@ tell (GMsgReport *self,
   take_letters (self, all ? MAX_LETTERS + 1 : n_lines - n_for_discards, &letters, &n_more);
   self->n_lines += MIN (n_for_discards + letters.length + (n_more > 0), n_lines);
 
+  telling++;
   tell_discards (due, n_lines);
   tell_letters (&letters, n_more);
+  telling--;
 }
 
 /* Tells what is due. */
@@ -453,6 +476,7 @@ gmsg_report_end (GMsgReport *self,
   if (is_silent)
     return;
 
+  telling++;
   if (dropped)
     g_warning (n_unclosed == 1 ? "a router was dropped while running: %u unclosed pipe"
                                : "a router was dropped while running: %u unclosed pipes",
@@ -465,5 +489,6 @@ gmsg_report_end (GMsgReport *self,
     g_warning (n_undelivered == 1 ? "dropping %u undelivered message"
                                   : "dropping %u undelivered messages",
                n_undelivered);
+  telling--;
   tell (self, TRUE);
 }

@@ -952,8 +952,8 @@ gmsg_router_start (GMsgRouter  *self,
  * has not been delivered. To lose nothing, wait until every pipe has finished, and close
  * it.
  *
- * Senders that wait for room are woken, and the senders' cancellables are cancelled. What
- * is sent from now on is discarded, with a warning.
+ * Senders that wait for room are woken, and the senders' cancellables are cancelled. From now
+ * on [method@Sender.send] fails with [GMSG_ERROR_CLOSED][error@Error].
  *
  * To be called in the router's thread, also in a handler.
  *

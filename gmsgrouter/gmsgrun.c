@@ -110,6 +110,7 @@ drain (GMsgRun *self)
       g_autoptr (GVariant) message = entry.message;
       gboolean open = gmsg_pipe_get_receiver (entry.pipe) != NULL;
       guint n_discarded = 0;
+      gboolean echoed = FALSE;
 
       switch (entry.kind)
         {
@@ -117,14 +118,15 @@ drain (GMsgRun *self)
           if (open)
             n_undelivered++;
           else
-            gmsg_report_discard (self->report, gmsg_pipe_get_id (entry.pipe), 1);
+            gmsg_report_discard (self->report, gmsg_pipe_get_id (entry.pipe), 1, FALSE);
           break;
 
         case GMSG_ENTRY_TICKET:
           if (!open)
             {
-              message = gmsg_pipe_take_waiting (entry.pipe, &n_discarded);
-              gmsg_report_discard (self->report, gmsg_pipe_get_id (entry.pipe), n_discarded);
+              message = gmsg_pipe_take_waiting (entry.pipe, &n_discarded, &echoed);
+              gmsg_report_discard (self->report, gmsg_pipe_get_id (entry.pipe), n_discarded,
+                                   echoed);
             }
           break;
 
@@ -191,7 +193,7 @@ close_receiver (GMsgRun      *self,
 
   gmsg_pipe_set_receiver (pipe, NULL);
   gmsg_pipe_close (pipe, &waiting);
-  gmsg_report_discard (self->report, gmsg_pipe_get_id (pipe), waiting.length);
+  gmsg_report_discard (self->report, gmsg_pipe_get_id (pipe), waiting.length, FALSE);
   g_queue_clear_full (&waiting, (GDestroyNotify) g_variant_unref);
   gmsg_pipe_cancel (pipe);
   if (emits)
@@ -217,7 +219,7 @@ deliver (GMsgRun      *self,
 {
   if (receiver == NULL)
     {
-      gmsg_report_discard (self->report, gmsg_pipe_get_id (pipe), 1);
+      gmsg_report_discard (self->report, gmsg_pipe_get_id (pipe), 1, FALSE);
       return ROUTED_NOTHING;
     }
 
@@ -268,10 +270,11 @@ look_at_waiting (GMsgRun  *self,
                  GMsgPipe *pipe)
 {
   g_autoptr (GVariant) message = NULL;
+  gboolean echoed;
   guint n_discarded;
 
-  message = gmsg_pipe_take_waiting (pipe, &n_discarded);
-  gmsg_report_discard (self->report, gmsg_pipe_get_id (pipe), n_discarded);
+  message = gmsg_pipe_take_waiting (pipe, &n_discarded, &echoed);
+  gmsg_report_discard (self->report, gmsg_pipe_get_id (pipe), n_discarded, echoed);
 
   if (message == NULL)
     return tell_ready (pipe);

@@ -348,23 +348,24 @@ gmsg_sender_start (GMsgSender  *self,
  * this process, through whatever pipe of the router; never from inside this call.
  *
  * On a bounded pipe that is full, [enum@Overflow] says what happens. Waiting ends
- * when there is room, when the pipe is closed, and when the sender is stopped. In
- * the router's own thread it would never end, and fails instead.
+ * when there is room, when the pipe is closed, when the run ends, and when the sender is
+ * stopped. In the router's own thread it would never end, and fails instead.
  *
  * While the router can't keep up, the call also frees a message that was delivered before,
  * of whatever sender, which spares the main loop the time. So a destroy notify, as of
  * [ctor@GLib.Variant.new_from_data], may run in any thread that sends; it must not take a
  * lock that is held around this call.
  *
- * Sending to a pipe that was closed is no error: the message is discarded, with a
- * warning in the log. So a log handler that sends must not go on when its pipe is
- * closed: GLib does not let a log handler log.
+ * Sending to a pipe that was closed is no error: the message is discarded, and the router's
+ * thread counts it in the log. This call itself writes no log, so that a log handler may
+ * send. After the end of the router's run it fails.
  *
  * May be called from any thread.
  *
  * Returns: true if the message was sent; otherwise it will not arrive, and @error is
  *   set, to [GMSG_ERROR_NOT_STARTED][error@Error] or [GMSG_ERROR_STOPPED][error@Error]
- *   if the sender is not open, to [GMSG_ERROR_FULL][error@Error] if there is no room, to
+ *   if the sender is not open, to [GMSG_ERROR_CLOSED][error@Error] if the router's run is
+ *   over, to [GMSG_ERROR_FULL][error@Error] if there is no room, to
  *   [GMSG_ERROR_EXPORTED][error@Error] if the sender was handed over, to
  *   [GMSG_ERROR_TOO_LARGE][error@Error] if its router is in another process and takes no
  *   message of that size, to [GMSG_ERROR_CONNECTION][error@Error] if that was lost, to

@@ -400,6 +400,16 @@ send_range (GMsgSender *sender,
     send_value (sender, first + (gint32) i);
 }
 
+void
+assert_send_fails (GMsgSender *sender,
+                   GMsgError   code)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (gmsg_sender_send (sender, g_variant_new_int32 (-1), &error));
+  assert_failed (&error, code);
+}
+
 gpointer
 unref_thread (gpointer object)
 {

@@ -113,6 +113,8 @@ void      send_value              (GMsgSender   *sender,
 void      send_range              (GMsgSender   *sender,
                                    gint32        first,
                                    guint         n_values);
+void      assert_send_fails       (GMsgSender   *sender,
+                                   GMsgError     code);
 
 /* Drops a reference on a thread of its own, and waits for that thread. */
 void      drop_in_thread          (gpointer      object);
