@@ -755,35 +755,42 @@ gmsg_pipe_receive_end (GMsgPipe     *self,
   wake_after_end (self, wake);
 }
 
-/* Returns (transfer none) the cancellable, which lives as long as the pipe. */
+/* Returns the cancellable that the pipe has, or takes @made (transfer full), whose state must be
+ * the pipe's. Otherwise it returns NULL; @cancelled says what the state is. */
+static GCancellable *
+share_cancellable (GMsgPipe      *self,
+                   GCancellable **made,
+                   gboolean      *cancelled)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  if (self->cancellable == NULL && *made != NULL && *cancelled == self->cancelled)
+    self->cancellable = g_steal_pointer (made);
+
+  *cancelled = self->cancelled;
+  return self->cancellable;
+}
+
+/* Returns (transfer none) the cancellable, which lives as long as the pipe. It is made and
+ * cancelled without the lock, as everything that may call somebody else's code, and shared
+ * when its state is right: so no thread ever sees one that should have been cancelled before.
+ * If another thread is first, its object is taken. */
 GCancellable *
 gmsg_pipe_get_cancellable (GMsgPipe *self)
 {
   g_autoptr (GCancellable) made = NULL;
-  GCancellable *cancellable;
-  gboolean cancelled;
+  gboolean cancelled = FALSE;
+  GCancellable *shared;
 
-  g_mutex_lock (self->lock);
-  cancellable = self->cancellable;
-  g_mutex_unlock (self->lock);
-  if (cancellable != NULL)
-    return cancellable;
+  while ((shared = share_cancellable (self, &made, &cancelled)) == NULL)
+    {
+      if (made == NULL)
+        made = g_cancellable_new ();
+      if (cancelled)
+        g_cancellable_cancel (made);
+    }
 
-  /* It is made without the lock, as everything that may call somebody else's code. If another
-   * thread is first, its object is taken. */
-  made = g_cancellable_new ();
-  g_mutex_lock (self->lock);
-  if (self->cancellable == NULL)
-    self->cancellable = g_steal_pointer (&made);
-  cancellable = self->cancellable;
-  cancelled = self->cancelled;
-  g_mutex_unlock (self->lock);
-
-  /* Whoever cancels from now on finds the object. */
-  if (cancelled)
-    g_cancellable_cancel (cancellable);
-
-  return cancellable;
+  return shared;
 }
 
 /* The receiver (unowned) (nullable) to which messages go; NULL: they are discarded. */
@@ -1144,11 +1151,17 @@ gmsg_pipe_cancel_wanted (GMsgPipe *self)
 
   g_mutex_lock (self->lock);
   wanted = self->cancel_wanted;
-  self->cancel_wanted = FALSE;
   g_mutex_unlock (self->lock);
 
-  if (wanted)
-    gmsg_pipe_cancel (self);
+  if (!wanted)
+    return;
+
+  /* Whoever calls meanwhile cancels, too, and finds it done on return. */
+  gmsg_pipe_cancel (self);
+
+  g_mutex_lock (self->lock);
+  self->cancel_wanted = FALSE;
+  g_mutex_unlock (self->lock);
 }
 
 /* Something was handed to the kernel; with @flushed, the last of it. */

@@ -249,6 +249,62 @@ test_asked_late (Fixture       *fixture,
   g_assert_true (is_cancelled (stopped));
 }
 
+#define N_ASKED 2000
+
+typedef struct
+{
+  GMsgSender *senders[N_ASKED];
+  int         at[2]; /* atomic: where each thread is */
+} Asked;
+
+static void
+ask_each (Asked *asked,
+          guint  self)
+{
+  for (int i = 0; i < N_ASKED; i++)
+    {
+      /* Side by side, as near as can be; one thread may have ended. */
+      g_atomic_int_set (&asked->at[self], i);
+      for (guint look = 0; look < 2000 && g_atomic_int_get (&asked->at[1 - self]) < i; look++)
+        continue;
+
+      g_assert_true (is_cancelled (asked->senders[i]));
+    }
+}
+
+static gpointer
+ask_each_thread (gpointer data)
+{
+  ask_each (data, 1);
+  return NULL;
+}
+
+/* Two threads ask for the first time at once: each is given a cancelled one. */
+static void
+test_asked_by_two (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autofree Asked *asked = g_new0 (Asked, 1);
+  GThread *thread;
+
+  for (guint i = 0; i < N_ASKED; i++)
+    {
+      g_autoptr (GMsgReceiver) receiver = NULL;
+
+      asked->senders[i] = open_receiver (fixture, 0, GMSG_OVERFLOW_BLOCK, &receiver);
+      gmsg_receiver_cancel (receiver);
+    }
+
+  thread = g_thread_new ("asks", ask_each_thread, asked);
+  ask_each (asked, 0);
+  g_thread_join (thread);
+
+  gmsg_router_stop (fixture->router, NULL);
+  assert_warning ("*2000 unclosed pipes");
+  for (guint i = 0; i < N_ASKED; i++)
+    g_object_unref (asked->senders[i]);
+}
+
 static void
 test_asked_after_drop (Fixture       *fixture,
                        gconstpointer  data)
@@ -490,6 +546,7 @@ main (int    argc,
   fixture_test ("/cancel/p22/handlers", test_handlers);
   fixture_test ("/cancel/p22/handler-does-anything", test_handler_does_anything);
   fixture_test ("/cancel/p22/asked-late", test_asked_late);
+  fixture_test ("/cancel/p22/asked-by-two", test_asked_by_two);
   fixture_test ("/cancel/p22/asked-after-drop", test_asked_after_drop);
   fixture_test ("/cancel/p22/emission-hook", test_emission_hook);
   fixture_test ("/cancel/p22/before-start", test_before_start);
