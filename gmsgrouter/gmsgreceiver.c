@@ -62,7 +62,8 @@ struct _GMsgReceiver
   /* Router's thread only */
   guint64         n_dropped;   /* in the last notification */
   guint           n_emissions; /* of message, under way */
-  gboolean        released;    /* the run's reference is to be dropped when none is */
+  gboolean        released;    /* the pipe was closed, and the run's reference is to be
+                                * dropped when none is */
 };
 
 typedef enum
@@ -384,6 +385,16 @@ count_received (GMsgReceiver *self,
   atomic_store_explicit (&self->n_received, n_received + n_messages, memory_order_relaxed);
 }
 
+/* Emits no notification once the pipe was closed, which any handler may do. The caller holds a
+ * reference, or is in an emission. */
+static void
+notify (GMsgReceiver         *self,
+        GMsgReceiverProperty  property)
+{
+  if (!self->released)
+    g_object_notify_by_pspec ((GObject *) self, properties[property]);
+}
+
 static void
 notify_dropped (GMsgReceiver *self)
 {
@@ -398,21 +409,20 @@ notify_dropped (GMsgReceiver *self)
     return;
 
   self->n_dropped = n_dropped;
-  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_DROPPED]);
+  notify (self, PROP_N_DROPPED);
 }
 
 static void
 notify_waiting (GMsgReceiver *self)
 {
-  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_WAITING]);
+  notify (self, PROP_N_WAITING);
 }
 
-/* Notifications come after the emission that they belong to, so that whoever closes
- * the pipe in one of them is sure that no emission follows. */
+/* Notifications come after the emission that they belong to. */
 static void
 notify_counts (GMsgReceiver *self)
 {
-  g_object_notify_by_pspec ((GObject *) self, properties[PROP_N_RECEIVED]);
+  notify (self, PROP_N_RECEIVED);
   notify_dropped (self);
   if (self->bounded)
     notify_waiting (self);
@@ -465,7 +475,7 @@ gmsg_receiver_finish (GMsgReceiver *self)
 {
   notify_dropped (self);
   if (gmsg_pipe_finish (self->pipe))
-    g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_STATE]);
+    notify (self, PROP_STATE);
 
   /* The handler of that notification may have closed the pipe. */
   if (gmsg_receiver_get_state (self) == GMSG_RECEIVER_STATE_FINISHED)
@@ -476,7 +486,7 @@ void
 gmsg_receiver_closed (GMsgReceiver *self)
 {
   notify_dropped (self);
-  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_STATE]);
+  notify (self, PROP_STATE);
 }
 
 /**
@@ -750,7 +760,7 @@ answered_cb (GObject  *source,
              gboolean  state_changed)
 {
   if (state_changed)
-    g_object_notify_by_pspec (source, properties[PROP_STATE]);
+    notify (GMSG_RECEIVER (source), PROP_STATE);
   else
     notify_taken (GMSG_RECEIVER (source));
 }

@@ -823,6 +823,63 @@ test_p14_closed_in_notification (Fixture       *fixture,
   pair_clear (&pair);
 }
 
+/* Closes at the emission of this name, and asserts that none follows. */
+typedef struct
+{
+  Fixture    *fixture;
+  const char *name;
+  gboolean    closed;
+} Closer;
+
+static void
+closer_emitted (Closer       *closer,
+                GMsgReceiver *receiver,
+                const char   *name)
+{
+  g_assert_false (closer->closed);
+  if (g_strcmp0 (closer->name, name) != 0)
+    return;
+
+  g_assert_true (gmsg_router_close_pipe (closer->fixture->router, receiver, NULL));
+  closer->closed = TRUE;
+}
+
+static void
+closer_message_cb (GMsgReceiver *receiver,
+                   GVariant     *message,
+                   gpointer      user_data)
+{
+  closer_emitted (user_data, receiver, "message");
+}
+
+static void
+closer_notify_cb (GMsgReceiver *receiver,
+                  GParamSpec   *pspec,
+                  gpointer      user_data)
+{
+  if (gmsg_receiver_get_state (receiver) != GMSG_RECEIVER_STATE_CLOSED)
+    closer_emitted (user_data, receiver, pspec->name);
+  else if (((Closer *) user_data)->closed)
+    g_error ("notify::%s after the closing", pspec->name);
+}
+
+static void
+test_p14_no_notification_follows (Fixture       *fixture,
+                                  gconstpointer  data)
+{
+  g_autoptr (GMsgReceiver) receiver = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+  Closer closer = { fixture, data, FALSE };
+
+  sender = open_receiver (fixture, 1, GMSG_OVERFLOW_DROP_OLDEST, &receiver);
+  g_signal_connect (receiver, "message", G_CALLBACK (closer_message_cb), &closer);
+  g_signal_connect (receiver, "notify", G_CALLBACK (closer_notify_cb), &closer);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 3);
+  iterate_all (fixture->context);
+  g_assert_true (closer.closed);
+}
+
 static void
 close_when_finished_cb (GMsgReceiver *receiver,
                         GParamSpec   *pspec,
@@ -923,6 +980,12 @@ main (int    argc,
   fixture_test ("/delivery/p13/told-at-stop", test_p13_told_at_stop);
   fixture_test ("/delivery/p14/other-handlers-still-run", test_p14_other_handlers_still_run);
   fixture_test ("/delivery/p14/closed-in-notification", test_p14_closed_in_notification);
+  fixture_test_with ("/delivery/p14/no-notification-follows/message", "message",
+                     test_p14_no_notification_follows);
+  fixture_test_with ("/delivery/p14/no-notification-follows/n-received", "n-received",
+                     test_p14_no_notification_follows);
+  fixture_test_with ("/delivery/p14/no-notification-follows/n-dropped", "n-dropped",
+                     test_p14_no_notification_follows);
   fixture_test ("/delivery/p14/closed-in-notification-of-finish",
                 test_p14_closed_in_notification_of_finish);
   fixture_test ("/delivery/p15/finished-once", test_p15_finished_once);
