@@ -6,6 +6,8 @@
 
 #include "gmsgcall-private.h"
 
+#include "gmsgfork-private.h"
+
 /* A GTask would not do: it keeps its context alive, which then holds the source of the task,
  * and so the task, for ever; it completes a second call of one iteration, and a cancelled one,
  * in an idle source, which a source above it can keep from running.
@@ -298,7 +300,8 @@ join (GMsgCall    *self,
     gmsg_turn_wake (self->turn);
 }
 
-/* Answers with @error (transfer full), paced by the figures of @channel (nullable). */
+/* Answers with @error (transfer full), paced by the figures of @channel (nullable). In a forked
+ * child no main loop works, so there it answers before it returns. */
 void
 gmsg_call_fail (GMsgCall    *self,
                 GMsgChannel *channel,
@@ -306,7 +309,11 @@ gmsg_call_fail (GMsgCall    *self,
 {
   self->error = error;
   self->cancelled = g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
-  join (self, channel);
+
+  if (!gmsg_fork_happened ())
+    join (self, channel);
+  else if (self->callback != NULL)
+    self->callback (self->source, G_ASYNC_RESULT (self), self->user_data);
 }
 
 /* Waits for at most @max messages of @pipe, if that is not 0, which is in pull mode; FALSE: a

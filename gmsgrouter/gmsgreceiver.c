@@ -7,6 +7,7 @@
 #include "gmsgreceiver-private.h"
 
 #include "gmsgcall-private.h"
+#include "gmsgfork-private.h"
 
 #include <stdatomic.h>
 
@@ -100,7 +101,8 @@ gmsg_receiver_finalize (GObject *object)
 {
   GMsgReceiver *self = GMSG_RECEIVER (object);
 
-  g_clear_pointer (&self->pipe, gmsg_pipe_unref);
+  if (!gmsg_fork_happened ())
+    g_clear_pointer (&self->pipe, gmsg_pipe_unref);
 
   G_OBJECT_CLASS (gmsg_receiver_parent_class)->finalize (object);
 }
@@ -418,6 +420,14 @@ notify_waiting (GMsgReceiver *self)
   notify (self, PROP_N_WAITING);
 }
 
+/* A receiver that a binding has constructed has no pipe, and in a forked child none does: locks
+ * may be held there for ever. */
+static gboolean
+has_pipe (GMsgReceiver *self)
+{
+  return self->pipe != NULL && !gmsg_fork_happened ();
+}
+
 /* Notifications come after the emission that they belong to. */
 static void
 notify_counts (GMsgReceiver *self)
@@ -506,7 +516,7 @@ gmsg_receiver_get_id (GMsgReceiver *self)
 {
   g_return_val_if_fail (GMSG_IS_RECEIVER (self), 0);
 
-  return self->pipe != NULL ? gmsg_pipe_get_id (self->pipe) : 0;
+  return has_pipe (self) ? gmsg_pipe_get_id (self->pipe) : 0;
 }
 
 /**
@@ -526,8 +536,7 @@ gmsg_receiver_get_state (GMsgReceiver *self)
 {
   g_return_val_if_fail (GMSG_IS_RECEIVER (self), GMSG_RECEIVER_STATE_CLOSED);
 
-  return self->pipe != NULL ? gmsg_pipe_get_receiver_state (self->pipe)
-                            : GMSG_RECEIVER_STATE_CLOSED;
+  return has_pipe (self) ? gmsg_pipe_get_receiver_state (self->pipe) : GMSG_RECEIVER_STATE_CLOSED;
 }
 
 /**
@@ -549,7 +558,7 @@ gmsg_receiver_get_n_received (GMsgReceiver *self)
 {
   g_return_val_if_fail (GMSG_IS_RECEIVER (self), 0);
 
-  return atomic_load_explicit (&self->n_received, memory_order_relaxed);
+  return has_pipe (self) ? atomic_load_explicit (&self->n_received, memory_order_relaxed) : 0;
 }
 
 /**
@@ -570,7 +579,7 @@ gmsg_receiver_get_n_dropped (GMsgReceiver *self)
 {
   g_return_val_if_fail (GMSG_IS_RECEIVER (self), 0);
 
-  return self->pipe != NULL ? gmsg_pipe_get_n_dropped (self->pipe) : 0;
+  return has_pipe (self) ? gmsg_pipe_get_n_dropped (self->pipe) : 0;
 }
 
 static gboolean
@@ -598,7 +607,7 @@ gmsg_receiver_get_n_waiting (GMsgReceiver *self)
 {
   g_return_val_if_fail (GMSG_IS_RECEIVER (self), 0);
 
-  return self->pipe != NULL ? gmsg_pipe_get_n_waiting (self->pipe) : 0;
+  return has_pipe (self) ? gmsg_pipe_get_n_waiting (self->pipe) : 0;
 }
 
 /* Speaks for methods that have no way to return an error. */
@@ -636,7 +645,7 @@ gmsg_receiver_cancel (GMsgReceiver *self)
 {
   g_return_if_fail (GMSG_IS_RECEIVER (self));
 
-  if (self->pipe == NULL || warn_of_wrong_thread (self, G_STRFUNC))
+  if (!has_pipe (self) || warn_of_wrong_thread (self, G_STRFUNC))
     return;
 
   gmsg_pipe_cancel (self->pipe);
@@ -659,7 +668,7 @@ gmsg_receiver_get_pull_mode (GMsgReceiver *self)
 {
   g_return_val_if_fail (GMSG_IS_RECEIVER (self), FALSE);
 
-  return self->pipe != NULL && gmsg_pipe_get_pull_mode (self->pipe);
+  return has_pipe (self) && gmsg_pipe_get_pull_mode (self->pipe);
 }
 
 static void
@@ -690,7 +699,7 @@ gmsg_receiver_set_pull_mode (GMsgReceiver *self,
 {
   g_return_if_fail (GMSG_IS_RECEIVER (self));
 
-  if (!pull_mode || self->pipe == NULL || warn_of_wrong_thread (self, G_STRFUNC))
+  if (!pull_mode || !has_pipe (self) || warn_of_wrong_thread (self, G_STRFUNC))
     return;
 
   enter_pull_mode (self);
@@ -702,6 +711,9 @@ check_taking (GMsgReceiver  *self,
               const char    *method,
               GError       **error)
 {
+  if (!gmsg_fork_check (error))
+    return FALSE;
+
   if (self->pipe == NULL)
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,

@@ -524,7 +524,7 @@ gmsg_router_get_running (GMsgRouter *self)
 {
   g_return_val_if_fail (GMSG_IS_ROUTER (self), FALSE);
 
-  return g_atomic_int_get (&self->running);
+  return g_atomic_int_get (&self->running) && !gmsg_fork_happened ();
 }
 
 /**
@@ -544,7 +544,7 @@ gmsg_router_get_n_pipes (GMsgRouter *self)
 {
   g_return_val_if_fail (GMSG_IS_ROUTER (self), 0);
 
-  return (guint) g_atomic_int_get (&self->n_pipes);
+  return gmsg_fork_happened () ? 0 : (guint) g_atomic_int_get (&self->n_pipes);
 }
 
 static GMsgRunSettings
@@ -574,18 +574,21 @@ in_other_thread (GMsgRouter *self)
   return thread != NULL && thread != g_thread_self ();
 }
 
-/* Speaks for setters, which have no way to return an error. */
+/* Tells setters, which have no way to return an error, whether to do anything. */
 static gboolean
-warn_of_wrong_thread (GMsgRouter *self,
-                      const char *method)
+check_settable (GMsgRouter *self,
+                const char *method)
 {
-  if (!in_other_thread (self))
+  if (gmsg_fork_happened ())
     return FALSE;
+
+  if (!in_other_thread (self))
+    return TRUE;
 
   g_warning ("%s must be called in the router's thread, was called in another, and did "
              "nothing",
              method);
-  return TRUE;
+  return FALSE;
 }
 
 /* Passes a setting that has changed on to the run, if there is one. */
@@ -637,7 +640,7 @@ gmsg_router_set_priority (GMsgRouter *self,
 {
   g_return_if_fail (GMSG_IS_ROUTER (self));
 
-  if (warn_of_wrong_thread (self, G_STRFUNC) || gmsg_router_get_priority (self) == priority)
+  if (!check_settable (self, G_STRFUNC) || gmsg_router_get_priority (self) == priority)
     return;
 
   g_atomic_int_set (&self->priority, priority);
@@ -682,7 +685,7 @@ gmsg_router_set_budget (GMsgRouter *self,
 {
   g_return_if_fail (GMSG_IS_ROUTER (self));
 
-  if (warn_of_wrong_thread (self, G_STRFUNC) || gmsg_router_get_budget (self) == budget)
+  if (!check_settable (self, G_STRFUNC) || gmsg_router_get_budget (self) == budget)
     return;
 
   g_atomic_int_set (&self->budget, budget);
@@ -727,7 +730,7 @@ gmsg_router_set_max_latency (GMsgRouter *self,
 {
   g_return_if_fail (GMSG_IS_ROUTER (self));
 
-  if (warn_of_wrong_thread (self, G_STRFUNC) || gmsg_router_get_max_latency (self) == max_latency)
+  if (!check_settable (self, G_STRFUNC) || gmsg_router_get_max_latency (self) == max_latency)
     return;
 
   g_atomic_int_set (&self->max_latency, max_latency);
@@ -773,7 +776,7 @@ gmsg_router_set_max_message_size (GMsgRouter *self,
   g_return_if_fail (GMSG_IS_ROUTER (self));
 
   max_message_size = MAX (max_message_size, 1);
-  if (warn_of_wrong_thread (self, G_STRFUNC) || self->max_message_size == max_message_size)
+  if (!check_settable (self, G_STRFUNC) || self->max_message_size == max_message_size)
     return;
 
   self->max_message_size = max_message_size;
@@ -818,7 +821,7 @@ gmsg_router_set_max_backlog_size (GMsgRouter *self,
 {
   g_return_if_fail (GMSG_IS_ROUTER (self));
 
-  if (warn_of_wrong_thread (self, G_STRFUNC) || self->max_backlog_size == max_backlog_size)
+  if (!check_settable (self, G_STRFUNC) || self->max_backlog_size == max_backlog_size)
     return;
 
   self->max_backlog_size = max_backlog_size;

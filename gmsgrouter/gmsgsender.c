@@ -71,6 +71,10 @@ typedef enum
 
 static GParamSpec *properties[N_PROPERTIES];
 
+/* Nobody wants what a sender without a pipe does, or that of a forked child: one serves all. It
+ * is made with the class, since in the child no lock may be taken. */
+static GCancellable *cancelled;
+
 G_DEFINE_FINAL_TYPE (GMsgSender, gmsg_sender, G_TYPE_OBJECT)
 
 G_DEFINE_ENUM_TYPE (GMsgSenderState, gmsg_sender_state,
@@ -168,6 +172,9 @@ gmsg_sender_class_init (GMsgSenderClass *klass)
                          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
 
   g_object_class_install_properties (object_class, N_PROPERTIES, properties);
+
+  cancelled = g_cancellable_new ();
+  g_cancellable_cancel (cancelled);
 }
 
 static void
@@ -477,7 +484,7 @@ gmsg_sender_get_id (GMsgSender *self)
 {
   g_return_val_if_fail (GMSG_IS_SENDER (self), 0);
 
-  return self->pipe != NULL ? gmsg_pipe_get_id (self->pipe) : 0;
+  return self->pipe != NULL && !gmsg_fork_happened () ? gmsg_pipe_get_id (self->pipe) : 0;
 }
 
 /**
@@ -501,8 +508,6 @@ gmsg_sender_get_id (GMsgSender *self)
 GCancellable *
 gmsg_sender_get_cancellable (GMsgSender *self)
 {
-  static GCancellable *detached = NULL;
-
   g_return_val_if_fail (GMSG_IS_SENDER (self), NULL);
 
   if (self->pipe != NULL && !gmsg_fork_happened ())
@@ -513,16 +518,7 @@ gmsg_sender_get_cancellable (GMsgSender *self)
       return cancellable;
     }
 
-  /* Nobody wants what a sender without a pipe does: one, cancelled, serves all. */
-  if (g_once_init_enter (&detached))
-    {
-      GCancellable *cancelled = g_cancellable_new ();
-
-      g_cancellable_cancel (cancelled);
-      g_once_init_leave (&detached, cancelled);
-    }
-
-  return detached;
+  return cancelled;
 }
 
 /* In a worker's process there is no endpoint, and the pipe refuses to be handed over. */

@@ -311,12 +311,98 @@ send_until_stopped (gpointer data)
 
 #define N_FORKS 100
 
+typedef void (*ChildFunc) (GMsgRouter   *router,
+                           GMsgSender   *sender,
+                           GMsgReceiver *receiver);
+
+static void
+child_drops (GMsgRouter   *router,
+             GMsgSender   *sender,
+             GMsgReceiver *receiver)
+{
+  g_object_unref (router);
+  g_object_unref (sender);
+  g_object_unref (receiver);
+}
+
+static void
+assert_not_supported (gboolean  success,
+                      GError  **error)
+{
+  g_assert_false (success);
+  assert_failed (error, GMSG_ERROR_NOT_SUPPORTED);
+}
+
+static void
+child_asked_cb (GObject      *object,
+                GAsyncResult *result,
+                gpointer      user_data)
+{
+  GError *error = NULL;
+  guint *n_answers = user_data;
+
+  g_assert_null (gmsg_receiver_next_finish (GMSG_RECEIVER (object), result, &error));
+  assert_failed (&error, GMSG_ERROR_NOT_SUPPORTED);
+  (*n_answers)++;
+}
+
+static void
+child_calls (GMsgRouter   *router,
+             GMsgSender   *sender,
+             GMsgReceiver *receiver)
+{
+  const char *argv[] = { "true", NULL };
+  GError *error = NULL;
+  guint n_answers = 0;
+  gsize n_messages;
+  GMsgReceiver *other;
+
+  g_assert_cmpint (gmsg_receiver_get_state (receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
+  g_assert_cmpuint (gmsg_receiver_get_id (receiver), ==, 0);
+  g_assert_cmpuint (gmsg_receiver_get_n_received (receiver), ==, 0);
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (receiver), ==, 0);
+  g_assert_false (gmsg_receiver_get_pull_mode (receiver));
+  gmsg_receiver_set_pull_mode (receiver, TRUE);
+  g_assert_false (gmsg_receiver_get_pull_mode (receiver));
+  gmsg_receiver_cancel (receiver);
+  gmsg_receiver_next_async (receiver, NULL, child_asked_cb, &n_answers);
+  g_assert_cmpuint (n_answers, ==, 1);
+  g_assert_cmpuint (gmsg_receiver_get_n_waiting (receiver), ==, 0);
+  assert_not_supported (gmsg_receiver_take (receiver, 0, &n_messages, &error) != NULL, &error);
+
+  g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_STOPPED);
+  g_assert_cmpuint (gmsg_sender_get_id (sender), ==, 0);
+  g_assert_true (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (sender)));
+  assert_not_supported (gmsg_sender_start (sender, &error), &error);
+  assert_send_fails (sender, GMSG_ERROR_NOT_SUPPORTED);
+  assert_not_supported (gmsg_sender_stop (sender, &error), &error);
+  assert_not_supported (gmsg_sender_dup_address (sender, &error) != NULL, &error);
+  assert_not_supported (gmsg_sender_spawn (sender, NULL, argv, &error) != NULL, &error);
+
+  g_assert_false (gmsg_router_get_running (router));
+  g_assert_cmpuint (gmsg_router_get_n_pipes (router), ==, 0);
+  gmsg_router_set_priority (router, 0);
+  gmsg_router_set_budget (router, 0);
+  gmsg_router_set_max_latency (router, 0);
+  gmsg_router_set_max_message_size (router, 1000);
+  gmsg_router_set_max_backlog_size (router, 1000);
+  assert_not_supported (gmsg_router_start (router, &error), &error);
+  assert_not_supported (gmsg_router_stop (router, &error), &error);
+  assert_not_supported (gmsg_router_pipe (router, &other, &error) != NULL, &error);
+  assert_not_supported (gmsg_router_pipe_bounded (router, 1, GMSG_OVERFLOW_BLOCK, &other, &error) != NULL,
+                        &error);
+  assert_not_supported (gmsg_router_close_pipe (router, receiver, &error), &error);
+  assert_not_supported (gmsg_router_route_until (router, 0, never, NULL, &error), &error);
+  assert_not_supported (gmsg_router_listen (router, "unix:path=/nowhere/socket", &error), &error);
+}
+
 /* In a forked child the threads that hold the locks are missing. Nothing is stopped there,
  * so there is nothing to warn of. */
 static void
-test_p05_forked (Fixture       *fixture,
-                 gconstpointer  data)
+test_forked (Fixture       *fixture,
+             gconstpointer  data)
 {
+  ChildFunc child_func = (ChildFunc) data;
   g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (GMsgReceiver) receiver = NULL;
   GThread *threads[2];
@@ -343,9 +429,7 @@ test_p05_forked (Fixture       *fixture,
         {
           /* A hang is a failure. */
           alarm (30);
-          g_object_unref (fixture->router);
-          g_object_unref (sender);
-          g_object_unref (receiver);
+          child_func (fixture->router, sender, receiver);
           _exit (take_warning () != NULL);
         }
 
@@ -649,10 +733,11 @@ main (int    argc,
   fixture_test ("/drop/p05/wakes-the-context", test_p05_wakes_the_context);
   g_test_add_func ("/drop/p05/context-never-iterates", test_p05_context_never_iterates);
   g_test_add_func ("/drop/p05/context-finalized", test_p05_context_finalized);
+  fixture_test_with ("/drop/p24/forked-calls", (gconstpointer) child_calls, test_forked);
   g_test_add_func ("/drop/p24/context-finalized-with-the-router",
                    test_p24_context_finalized_with_the_router);
   g_test_add_func ("/drop/p05/every-order", test_p05_every_order);
-  fixture_test ("/drop/p05/forked", test_p05_forked);
+  fixture_test_with ("/drop/p05/forked", (gconstpointer) child_drops, test_forked);
   g_test_add_func ("/drop/p06/nothing-outlives", test_p06_nothing_outlives);
   fixture_test ("/drop/p06/no-source-after-stop", test_p06_no_source_after_stop);
   fixture_test ("/drop/p09/ends-its-side", test_p09_ends_its_side);
