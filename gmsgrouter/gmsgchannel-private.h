@@ -94,6 +94,8 @@ void         gmsg_channel_wake_waiter           (GMsgChannel   *self,
 /* The thread that takes the entries */
 gboolean     gmsg_channel_has_next              (GMsgChannel   *self,
                                                  gint64        *since);
+gboolean     gmsg_channel_any_taken             (GMsgChannel   *self,
+                                                 gboolean     (*matches) (const GMsgEntry *entry));
 gboolean     gmsg_channel_take                  (GMsgChannel   *self,
                                                  GMsgEntry     *entry);
 void         gmsg_channel_wait                  (GMsgChannel   *self,

@@ -486,6 +486,19 @@ gmsg_channel_has_next (GMsgChannel *self,
   return TRUE;
 }
 
+/* Tells, after gmsg_channel_has_next(), whether one of the next entries, as many as have come
+ * together, @matches. */
+gboolean
+gmsg_channel_any_taken (GMsgChannel *self,
+                        gboolean   (*matches) (const GMsgEntry *entry))
+{
+  for (guint i = self->taken->n_taken; i < self->taken->n_entries; i++)
+    if (matches (&self->taken->entries[i]))
+      return TRUE;
+
+  return FALSE;
+}
+
 /* A message was last written by its sender, on another processor; freeing it writes it here. */
 static void
 prefetch_message (Burst *burst)

@@ -8,6 +8,7 @@
 
 #include "gmsgcall-private.h"
 #include "gmsgfork-private.h"
+#include "gmsgreport-private.h"
 
 #include <stdatomic.h>
 
@@ -63,6 +64,7 @@ struct _GMsgReceiver
   /* Router's thread only */
   guint64         n_dropped;   /* in the last notification */
   guint           n_emissions; /* of message, under way */
+  gboolean        heard;       /* a handler of message was connected, or it was told that none is */
   gboolean        released;    /* the pipe was closed, and the run's reference is to be
                                 * dropped when none is */
 };
@@ -281,6 +283,10 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
    *
    * Emitted for each message, in order, unless the receiver is in pull mode.
    *
+   * Connect the handler before the main context iterates: a message that comes while no
+   * handler is connected is counted as received, and lost. If none ever was, a warning
+   * says so, once a pipe.
+   *
    * In the router's thread, from its main context or from
    * [method@Router.route_until]. The handler may do anything: send, open and close
    * pipes, run a nested main loop, route, stop the router, drop it, keep the message.
@@ -444,11 +450,20 @@ void
 gmsg_receiver_deliver (GMsgReceiver *self,
                        GVariant     *message)
 {
+  gboolean unheard = FALSE;
+
   count_received (self, 1);
+  if (G_UNLIKELY (!self->heard))
+    {
+      unheard = !g_signal_has_handler_pending (self, signals[SIGNAL_MESSAGE], 0, TRUE);
+      self->heard = TRUE;
+    }
 
   self->n_emissions++;
   g_signal_emit (self, signals[SIGNAL_MESSAGE], 0, message);
   notify_counts (self);
+  if (G_UNLIKELY (unheard))
+    gmsg_report_warn_unheard (gmsg_pipe_get_id (self->pipe));
   self->n_emissions--;
 
   if (self->released && self->n_emissions == 0)

@@ -43,8 +43,10 @@ void        gmsg_report_end           (GMsgReport         *self,
                                        guint               n_unclosed,
                                        guint               n_undelivered);
 
-/* Any thread, at once: that of the router may never look */
+/* At once: the thread that iterates the context */
 void        gmsg_report_warn_stranded  (void);
+void        gmsg_report_warn_manual    (void);
+void        gmsg_report_warn_unheard   (guint64            pipe_id);
 
 /* Any thread: whether it is in the middle of a line of a report, so that a log handler sends */
 gboolean    gmsg_report_is_telling     (void);

@@ -357,6 +357,26 @@ gmsg_report_warn_stranded (void)
   telling--;
 }
 
+void
+gmsg_report_warn_manual (void)
+{
+  telling++;
+  g_warning ("messages wait, but after route_until() the main context does not deliver them: call "
+             "route_until() again, or stop() and start()");
+  telling--;
+}
+
+void
+gmsg_report_warn_unheard (guint64 pipe_id)
+{
+  telling++;
+  g_warning ("a message from pipe #%" G_GUINT64_FORMAT " was delivered while no handler of “message” "
+             "was connected, and is lost: connect it before the main context iterates, or set "
+             "“pull-mode”",
+             pipe_id);
+  telling--;
+}
+
 /* Tells what is due in at most @n_lines lines. */
 static void
 tell_discards (const GArray *due,

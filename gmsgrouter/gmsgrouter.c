@@ -1175,7 +1175,8 @@ gmsg_router_close_pipe (GMsgRouter    *self,
  * This puts the router into manual mode: until [method@Router.stop] its main context
  * delivers nothing any more, and only this method does, which may be called again. No
  * other source of the context is dispatched. It is made for a clean shutdown: ask the
- * tasks to end, then route until all pipes have finished.
+ * tasks to end, then route until all pipes have finished. If the context iterates later while
+ * messages wait, one warning says so.
  *
  * The condition is evaluated on entry, after each message, and at least every 50
  * milliseconds. If it is true on entry, nothing is routed. At the deadline what has been

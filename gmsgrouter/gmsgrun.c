@@ -31,6 +31,7 @@ enum
   RUN_FOREIGN = 1 << 2,   /* another thread than the router's iterates the context */
   RUN_STOPPERS = RUN_MANUAL | RUN_ABANDONED | RUN_FOREIGN,
   RUN_WARNED = 1 << 3,    /* of that thread */
+  RUN_TOLD = 1 << 4,      /* that in manual mode the context delivers nothing */
 };
 
 struct _GMsgRun
@@ -428,6 +429,25 @@ is_foreign (GMsgRun *self)
 }
 
 static gboolean
+is_kept_message (const GMsgEntry *entry)
+{
+  return (entry->kind == GMSG_ENTRY_MESSAGE || entry->kind == GMSG_ENTRY_TICKET) &&
+         gmsg_pipe_get_receiver (entry->pipe) != NULL &&
+         !gmsg_pipe_get_pull_mode (entry->pipe);
+}
+
+/* In manual mode: whether messages wait which the context, that iterates, does not deliver. */
+static gboolean
+is_to_be_told (GMsgRun *self)
+{
+  gint64 since;
+
+  return !has_flag (self, RUN_TOLD) &&
+         gmsg_channel_has_next (self->channel, &since) &&
+         gmsg_channel_any_taken (self->channel, is_kept_message);
+}
+
+static gboolean
 run_is_waiting (gpointer  data,
                 gint64   *since,
                 gboolean *urgent)
@@ -444,7 +464,10 @@ run_is_waiting (gpointer  data,
   if (is_foreign (self))
     return gmsg_channel_is_stranded (self->channel) && !has_flag (self, RUN_WARNED);
 
-  return !has_flag (self, RUN_MANUAL) && gmsg_channel_has_next (self->channel, since);
+  if (has_flag (self, RUN_MANUAL))
+    return is_to_be_told (self);
+
+  return gmsg_channel_has_next (self->channel, since);
 }
 
 static void
@@ -464,11 +487,21 @@ stop_delivery (GMsgRun *self)
       return TRUE;
     }
 
-  if (!has_flag (self, RUN_FOREIGN) || has_flag (self, RUN_WARNED))
+  if (has_flag (self, RUN_FOREIGN))
+    {
+      if (has_flag (self, RUN_WARNED))
+        return FALSE;
+
+      g_atomic_int_or (&self->flags, RUN_WARNED);
+      gmsg_report_warn_stranded ();
+      return TRUE;
+    }
+
+  if (!is_to_be_told (self))
     return FALSE;
 
-  g_atomic_int_or (&self->flags, RUN_WARNED);
-  gmsg_report_warn_stranded ();
+  g_atomic_int_or (&self->flags, RUN_TOLD);
+  gmsg_report_warn_manual ();
   return TRUE;
 }
 

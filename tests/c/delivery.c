@@ -1,4 +1,4 @@
-/* delivery.c: where, when and in which order messages arrive (promises 11 to 15)
+/* delivery.c: where, when and in which order messages arrive (promises 11 to 15, 25)
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -909,6 +909,81 @@ test_p14_closed_in_notification_of_finish (Fixture       *fixture,
 }
 
 static void
+close_when_logged_cb (const char     *domain,
+                      GLogLevelFlags  level,
+                      const char     *message,
+                      gpointer        user_data)
+{
+  Closer *closer = user_data;
+
+  g_assert_nonnull (strstr (message, "pipe #1 "));
+  closer_emitted (closer, g_object_get_data (G_OBJECT (closer->fixture->router), "first"), "log");
+}
+
+static void
+count_message_cb (GMsgReceiver *receiver,
+                  GVariant     *message,
+                  gpointer      user_data)
+{
+  guint *n_messages = user_data;
+
+  (*n_messages)++;
+}
+
+/* One line a pipe, and none for a pipe whose handler has gone. */
+static void
+test_p25_no_handler (Fixture       *fixture,
+                     gconstpointer  data)
+{
+  g_autoptr (GMsgReceiver) first = NULL;
+  g_autoptr (GMsgSender) first_sender = open_receiver (fixture, 0, 0, &first);
+  g_autoptr (GMsgReceiver) second = NULL;
+  g_autoptr (GMsgSender) second_sender = open_receiver (fixture, 0, 0, &second);
+  guint n_messages = 0;
+  gulong id;
+
+  id = g_signal_connect (second, "message", G_CALLBACK (count_message_cb), &n_messages);
+  gmsg_sender_start (first_sender, NULL);
+  gmsg_sender_start (second_sender, NULL);
+  send_range (first_sender, 0, 3);
+  send_range (second_sender, 0, 3);
+  iterate_all (fixture->context);
+  g_assert_cmpuint (gmsg_receiver_get_n_received (first), ==, 3);
+  g_assert_cmpuint (n_messages, ==, 3);
+  assert_warning ("a message from pipe #1 was delivered while no handler * was connected*");
+  assert_no_warning ();
+
+  g_signal_handler_disconnect (second, id);
+  g_signal_connect (first, "message", G_CALLBACK (count_message_cb), &n_messages);
+  send_range (first_sender, 0, 3);
+  send_range (second_sender, 0, 3);
+  iterate_all (fixture->context);
+  g_assert_cmpuint (n_messages, ==, 6);
+  assert_no_warning ();
+  close_receiver (fixture, first);
+  close_receiver (fixture, second);
+}
+
+/* The log handler is the application's, and may close the pipe. */
+static void
+test_p25_closed_by_log_handler (Fixture       *fixture,
+                                gconstpointer  data)
+{
+  GMsgReceiver *receiver = NULL;
+  g_autoptr (GMsgSender) sender = open_receiver (fixture, 0, 0, &receiver);
+  Closer closer = { fixture, "log", FALSE };
+  guint id;
+
+  g_object_set_data_full (G_OBJECT (fixture->router), "first", receiver, g_object_unref);
+  id = g_log_set_handler ("GMsgRouter", G_LOG_LEVEL_WARNING, close_when_logged_cb, &closer);
+  gmsg_sender_start (sender, NULL);
+  send_range (sender, 0, 1);
+  iterate_all (fixture->context);
+  g_log_remove_handler ("GMsgRouter", id);
+  g_assert_true (closer.closed);
+}
+
+static void
 test_p15_finished_once (Fixture       *fixture,
                         gconstpointer  data)
 {
@@ -990,6 +1065,8 @@ main (int    argc,
                 test_p14_closed_in_notification_of_finish);
   fixture_test ("/delivery/p15/finished-once", test_p15_finished_once);
   fixture_test ("/delivery/p15/not-after-close", test_p15_not_after_close);
+  fixture_test ("/delivery/p25/no-handler", test_p25_no_handler);
+  fixture_test ("/delivery/p25/closed-by-log-handler", test_p25_closed_by_log_handler);
 
   return g_test_run ();
 }

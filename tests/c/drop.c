@@ -410,6 +410,7 @@ test_forked (Fixture       *fixture,
 
   sender = gmsg_router_pipe_bounded (fixture->router, 1, GMSG_OVERFLOW_DROP_OLDEST, &receiver,
                                      NULL);
+  ignore_messages (receiver);
   g_object_set_data (G_OBJECT (sender), "ending", &ending);
   gmsg_sender_start (sender, NULL);
   for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
@@ -585,6 +586,7 @@ test_p06_nothing_outlives (void)
 
       gmsg_router_start (router, NULL);
       sender = gmsg_router_pipe (router, &receiver, NULL);
+      ignore_messages (receiver);
       g_object_set_data (G_OBJECT (sender), "ending", &ending);
       thread = g_thread_new ("sender", send_until_stopped, g_object_ref (sender));
       while (gmsg_receiver_get_n_received (receiver) < 10)

@@ -1198,6 +1198,7 @@ test_manual (Fixture       *fixture,
   iterate_until (fixture->context, answer.n_done == 1);
   answer_assert_value (&answer, 0);
   record_assert_range (other_record, 0, 3);
+  assert_warning (MANUAL_WARNING);
 
   /* Asked after it. */
   take_values (fixture, record->receiver, 1, 2);

@@ -282,6 +282,19 @@ record_assert_range (Record *record,
     g_assert_cmpint (g_array_index (record->values, gint32, i), ==, first + (gint32) i);
 }
 
+static void
+ignore_cb (GMsgReceiver *receiver,
+           GVariant     *message,
+           gpointer      user_data)
+{
+}
+
+void
+ignore_messages (GMsgReceiver *receiver)
+{
+  g_signal_connect (receiver, "message", G_CALLBACK (ignore_cb), NULL);
+}
+
 GMsgSender *
 open_receiver (Fixture       *fixture,
                guint          capacity,

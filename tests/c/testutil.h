@@ -80,6 +80,12 @@ void      record_assert_range     (Record       *record,
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Record, record_free)
 
+/* Connects a handler that does nothing, for a test that only counts. */
+void      ignore_messages         (GMsgReceiver *receiver);
+
+/* Told once, if messages wait in manual mode while the context iterates. */
+#define MANUAL_WARNING "messages wait, but after route_until() *"
+
 /* For a test that connects handlers of its own. A capacity of 0: unbounded. */
 GMsgSender *open_receiver         (Fixture       *fixture,
                                    guint          capacity,
