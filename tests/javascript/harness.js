@@ -14,6 +14,7 @@ export const DEADLINE_USEC = 60 * GLib.USEC_PER_SEC;
 
 const tests = [];
 let warnings = [];
+let unheard = [];
 let exceptions = [];
 let complaints = [];
 let fixtures = [];
@@ -22,7 +23,10 @@ let workers = [];
 // GJS logs an exception that it can't throw as a critical, and some tests want
 // just that: so criticals are not fatal in this process, but collected, too.
 function logCb(domain, level, text) {
-    if (domain === 'GMsgRouter' && level & GLib.LogLevelFlags.LEVEL_WARNING)
+    // Many tests need no handler of messages.
+    if (text.includes('while no handler of'))
+        unheard.push(text);
+    else if (domain === 'GMsgRouter' && level & GLib.LogLevelFlags.LEVEL_WARNING)
         warnings.push(text);
     else if (domain === 'Gjs' && text.startsWith('JS ERROR'))
         exceptions.push(text);
@@ -118,6 +122,14 @@ export function takeWarnings() {
     const found = warnings;
 
     warnings = [];
+    return found;
+}
+
+/** What the library tells of messages without a handler. */
+export function takeUnheard() {
+    const found = unheard;
+
+    unheard = [];
     return found;
 }
 

@@ -9,7 +9,7 @@ import GMsg from 'gi://GMsg?version=1';
 
 import {
     Fixture, assert, assertEqual, assertError, attempt, drain, expectWarnings,
-    iterateUntil, number, record, run, takeExceptions, test
+    iterateUntil, number, record, run, takeExceptions, takeUnheard, test
 } from './harness.js';
 
 test('/router/p11/raising-handler', () => {
@@ -128,6 +128,20 @@ test('/router/p13/messages-of-a-closed-pipe', () => {
     assertError(GMsg.Error.CLOSED, () => pipes[1][0].send(number(0)));
     assert(pipes[1][0].stop());
     assertEqual(events, []);
+});
+
+test('/router/p25/no-handler', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+
+    takeUnheard();
+    for (let i = 0; i < 3; i++)
+        sender.send(number(i));
+    drain();
+    assertEqual(receiver.n_received, 3);
+    const [text, ...others] = takeUnheard();
+    assert(/^a message from pipe #1 was delivered while no handler/.test(text), text);
+    assertEqual(others, []);
 });
 
 test('/router/p14/no-emission-after-close-pipe', () => {

@@ -85,6 +85,7 @@ test('/router/p17/manual-mode-stays-until-stop', () => {
     while (GLib.get_monotonic_time() - begin < 50000)
         GLib.MainContext.default().iteration(false);
     assertEqual(events, []);
+    expectWarnings(/\bmessages wait, but after route_until\(\)/);
     fixture.router.route_until(-1, () => events.includes('finished'));
     assertEqual(events, [1, 'finished']);
 });
@@ -188,6 +189,7 @@ test('/router/p17/in-a-handler', () => {
     assertEqual(events, [0, 1, 2, 'left']);
     drain();
     assertEqual(events, [0, 1, 2, 'left']);
+    expectWarnings(/\bmessages wait, but after route_until\(\)/);
     fixture.router.route_until(-1, () => events.length === 5);
 });
 

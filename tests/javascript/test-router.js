@@ -177,10 +177,10 @@ test('/router/p24/no-finaliser-logs', () => {
             const [sender, receiver] = router.pipe();
 
             sender.start();
-            router.close_pipe(receiver);
-            router.stop();
             for (let i = 0; i < 3; i++)
                 sender.send(new GLib.Variant('u', 1));
+            router.close_pipe(receiver);
+            router.stop();
         }
 
         leaveRunning();

@@ -275,6 +275,16 @@ class DeliveryTest(TestCase):
             self.assertTrue(sender.stop())
         self.assertEqual(self.warnings.take(), [])
 
+    def test_p25_no_handler(self):
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+        for value in range(3):
+            sender.send(number(value))
+        drain(self.context)
+        self.assertEqual(receiver.get_n_received(), 3)
+        text, = [text for text, thread in self.warnings.unheard]
+        self.assertRegex(text, r'^a message from pipe #1 was delivered while no handler')
+
     def test_p14_no_emission_after_close_pipe(self):
         router = self.start_router()
         sender, receiver = self.open_pipe(router)

@@ -135,7 +135,10 @@ class ExitTest(unittest.TestCase):
 
             def work(sender):
                 go.wait()
-                sender.send(GLib.Variant('u', 1))
+                try:
+                    sender.send(GLib.Variant('u', 1))
+                except GLib.Error:
+                    pass
                 sender.stop()
 
             threading.Thread(target=work, args=(sender,)).start()

@@ -111,6 +111,7 @@ class ManualTest(TestCase):
         while time.monotonic() - begin < 0.05:
             self.context.iteration(False)
         self.assertEqual(events, [])
+        self.expect_warnings(r'\bmessages wait, but after route_until\(\)')
         router.route_until(-1, lambda: 'finished' in events)
         self.assertEqual(events, [1, 'finished'])
 
@@ -249,6 +250,7 @@ class ManualTest(TestCase):
         self.assertEqual(events, [0, 1, 2, 'left'])
         drain(self.context)
         self.assertEqual(events, [0, 1, 2, 'left'])
+        self.expect_warnings(r'\bmessages wait, but after route_until\(\)')
         router.route_until(-1, lambda: len(events) == 5)
         self.assertEqual(events[-1], 3)
 
