@@ -31,6 +31,7 @@ void        gmsg_report_post          (GMsgReport         *self,
  * gmsg_report_end(). */
 void        gmsg_report_attach        (GMsgReport         *self,
                                        GMainContext       *context);
+void        gmsg_report_detach        (GMsgReport         *self);
 void        gmsg_report_discard       (GMsgReport         *self,
                                        guint64             pipe_id,
                                        guint               n_messages,
@@ -50,8 +51,5 @@ void        gmsg_report_warn_unheard   (guint64            pipe_id);
 
 /* Any thread: whether it is in the middle of a line of a report, so that a log handler sends */
 gboolean    gmsg_report_is_telling     (void);
-
-/* Silences gmsg_report_end() in this thread, or not; returns whether it was silent before */
-gboolean    gmsg_report_set_silent     (gboolean           silent);
 
 G_END_DECLS

@@ -471,15 +471,13 @@ gmsg_report_tell (GMsgReport *self)
     tell (self, FALSE);
 }
 
-static _Thread_local gboolean is_silent;
-
-gboolean
-gmsg_report_set_silent (gboolean silent)
+/* Nothing is told by the context any more. */
+void
+gmsg_report_detach (GMsgReport *self)
 {
-  gboolean was_silent = is_silent;
-
-  is_silent = silent;
-  return was_silent;
+  if (self->source != NULL)
+    g_source_destroy (self->source);
+  g_clear_pointer (&self->source, g_source_unref);
 }
 
 /* Tells the rest, at the end of the run; @dropped tells that of a router that was dropped. */
@@ -489,13 +487,6 @@ gmsg_report_end (GMsgReport *self,
                  guint       n_unclosed,
                  guint       n_undelivered)
 {
-  if (self->source != NULL)
-    g_source_destroy (self->source);
-  g_clear_pointer (&self->source, g_source_unref);
-
-  if (is_silent)
-    return;
-
   telling++;
   if (dropped)
     g_warning (n_unclosed == 1 ? "a router was dropped while running: %u unclosed pipe"

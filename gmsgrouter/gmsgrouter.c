@@ -179,11 +179,11 @@ end_run (GMsgRouter *self)
 
 /* The thread that iterates the context ends the run. */
 static void
-abandon_run (GMsgRouter *self)
+drop_run (GMsgRouter *self)
 {
   g_autoptr (GMsgRun) run = steal_run (self);
 
-  gmsg_run_abandon (run);
+  gmsg_run_drop (run);
   g_main_context_wakeup (self->context);
 }
 
@@ -196,7 +196,7 @@ gmsg_router_dispose (GObject *object)
   GMsgRouter *self = GMSG_ROUTER (object);
 
   if (g_atomic_int_get (&self->running) && !gmsg_fork_happened ())
-    abandon_run (self);
+    drop_run (self);
 
   G_OBJECT_CLASS (gmsg_router_parent_class)->dispose (object);
 }

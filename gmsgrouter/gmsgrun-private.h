@@ -25,7 +25,7 @@ typedef struct
 /* Any thread */
 GMsgRun    *gmsg_run_ref           (GMsgRun                *self);
 void        gmsg_run_unref         (GMsgRun                *self);
-void        gmsg_run_abandon       (GMsgRun                *self);
+void        gmsg_run_drop          (GMsgRun                *self);
 void        gmsg_run_unref_context (GMainContext           *context);
 gboolean    gmsg_run_check_address (const char             *address,
                                     GError                **error);

@@ -17,7 +17,33 @@
  *
  * Its turn holds the run, not the router: so a router that is dropped leaves its receivers to
  * the context's thread, and one that is dropped in a handler is not missed by the dispatch
- * under way. */
+ * under way.
+ *
+ * However a run ends, it goes through the same states:
+ *
+ *     RUNNING ──(shutdown)──▶ DRAINING ──▶ ENDED
+ *        ├──────(stop)──────────────────────▲
+ *        └──────(drop)──────▶ DROPPED ──────┘
+ *
+ * - stop() ends it at once, in the router's thread, also in a handler; it waits for nobody.
+ * - shutdown() goes on delivering, and ends it when each pipe has finished, or when its time
+ *   is up. Meanwhile it may be stopped.
+ * - A drop, on any thread, closes the channel and does nothing else, since a collector may be
+ *   at work. Whoever next iterates the context ends the run. If the context is finalized
+ *   first, whoever does that ends it; but nothing is emitted then, since no thread is left
+ *   to emit in, and nothing is logged if the finaliser of a router does it.
+ * - In a forked child nothing changes any more: calls fail, and what is dropped is left as it is.
+ *
+ * ENDED is reached by run_end() alone, and its steps are the same, in the same order:
+ * 1. The channel closes: send() fails, and who waits for room or for messages is woken.
+ * 2. The endpoint ends: no other process reaches the run, and sockets are removed.
+ * 3. The pipes close, all of them, and what they and the channel held is taken out.
+ * 4. The log counts what was taken out, the pipes that were open, and what was discarded.
+ * 5. What was taken out is freed.
+ * 6. For each pipe, in the order in which they were opened: the cancellable is cancelled, the
+ *    notifications are emitted, and the receiver is released.
+ * Code of the application runs in the last three steps only, when all is in order: it may
+ * start the router again. */
 
 /* How long route_until() waits before it looks at its condition again, which may depend on
  * other things than messages, such as a signal that Python handles. */
@@ -27,9 +53,9 @@
 enum
 {
   RUN_MANUAL = 1 << 0,    /* set in the router's thread, for good */
-  RUN_ABANDONED = 1 << 1, /* for good: the router was dropped */
+  RUN_DROPPED = 1 << 1,   /* for good: the router was */
   RUN_FOREIGN = 1 << 2,   /* another thread than the router's iterates the context */
-  RUN_STOPPERS = RUN_MANUAL | RUN_ABANDONED | RUN_FOREIGN,
+  RUN_STOPPERS = RUN_MANUAL | RUN_DROPPED | RUN_FOREIGN,
   RUN_WARNED = 1 << 3,    /* of that thread */
   RUN_TOLD = 1 << 4,      /* that in manual mode the context delivers nothing */
 };
@@ -47,8 +73,12 @@ struct _GMsgRun
   GMsgTurn        *turn;          /* (owned) (nullable): holds this; NULL once ended */
   GHashTable      *receivers;     /* (owned) (element-type GMsgReceiver): the open ones, as a
                                    * set; each is released, not unreferenced */
-  gboolean         closed;
+  gboolean         ended;
 };
+
+/* Whether this thread finalizes a router, perhaps in the middle of a collection, when no log
+ * writer of a script can run. */
+static _Thread_local gboolean finalizes_router;
 
 /* What an entry of the channel has come to. */
 typedef enum
@@ -351,42 +381,49 @@ compare_ids (gconstpointer a,
   return (id_a > id_b) - (id_a < id_b);
 }
 
-/* Ends the run: what is queued is counted, told of and freed, and the pipes are closed, in the
- * order in which they were opened. Does nothing the second time. Handlers run last, when all
- * is in order. */
+/* Closes the pipes; what waits in them is added to @waiting. */
 static void
-run_close (GMsgRun  *self,
-           gboolean  emits)
+close_pipes (GList  *receivers,
+             GQueue *waiting)
+{
+  for (GList *item = receivers; item != NULL; item = item->next)
+    {
+      GQueue more;
+
+      gmsg_pipe_close (gmsg_receiver_get_pipe (item->data), &more);
+      for (GList *link = g_queue_pop_head_link (&more); link != NULL;
+           link = g_queue_pop_head_link (&more))
+        g_queue_push_tail_link (waiting, link);
+    }
+}
+
+/* Ends the run, once: see above. With @emits unset, no thread is left to emit in. */
+static void
+run_end (GMsgRun  *self,
+         gboolean  emits)
 {
   g_autoptr (GList) receivers = NULL;
   GQueue undelivered = G_QUEUE_INIT;
   guint n_unclosed, n_undelivered;
 
-  if (self->closed)
+  if (self->ended)
     return;
 
-  self->closed = TRUE;
-  /* This comes first, so that what has come from other processes is counted. */
-  gmsg_endpoint_end (self->endpoint);
+  self->ended = TRUE;
   gmsg_channel_close (self->channel);
+  gmsg_endpoint_end (self->endpoint);
 
   n_unclosed = g_hash_table_size (self->receivers);
   receivers = g_list_sort (g_hash_table_get_keys (self->receivers), compare_ids);
   g_hash_table_steal_all (self->receivers);
-
   n_undelivered = drain (self);
-  for (GList *item = receivers; item != NULL; item = item->next)
-    {
-      GQueue waiting;
+  close_pipes (receivers, &undelivered);
+  n_undelivered += undelivered.length;
 
-      gmsg_pipe_close (gmsg_receiver_get_pipe (item->data), &waiting);
-      n_undelivered += waiting.length;
-      for (GList *link = g_queue_pop_head_link (&waiting); link != NULL;
-           link = g_queue_pop_head_link (&waiting))
-        g_queue_push_tail_link (&undelivered, link);
-    }
+  gmsg_report_detach (self->report);
+  if (!finalizes_router)
+    gmsg_report_end (self->report, has_flag (self, RUN_DROPPED), n_unclosed, n_undelivered);
 
-  gmsg_report_end (self->report, has_flag (self, RUN_ABANDONED), n_unclosed, n_undelivered);
   gmsg_channel_free_kept (self->channel);
   g_queue_clear_full (&undelivered, (GDestroyNotify) g_variant_unref);
 
@@ -400,9 +437,8 @@ gmsg_run_unref (GMsgRun *self)
   if (!g_atomic_ref_count_dec (&self->ref_count))
     return;
 
-  /* If the context was finalized before it could end an abandoned run, no thread is left to
-   * emit signals in. But a worker that was never told to end would never end. */
-  run_close (self, FALSE);
+  /* The context was finalized first. */
+  run_end (self, FALSE);
 
   g_hash_table_unref (self->receivers);
   gmsg_endpoint_unref (self->endpoint);
@@ -455,7 +491,7 @@ run_is_waiting (gpointer  data,
   GMsgRun *self = data;
 
   *since = 0;
-  if (has_flag (self, RUN_ABANDONED))
+  if (has_flag (self, RUN_DROPPED))
     {
       *urgent = TRUE;
       return TRUE;
@@ -480,10 +516,10 @@ leave (GMsgRun *self)
 static gboolean
 stop_delivery (GMsgRun *self)
 {
-  if (has_flag (self, RUN_ABANDONED))
+  if (has_flag (self, RUN_DROPPED))
     {
       leave (self);
-      run_close (self, TRUE);
+      run_end (self, TRUE);
       return TRUE;
     }
 
@@ -523,7 +559,7 @@ run_rest (gpointer data)
     gmsg_report_tell (self->report);
 }
 
-/* The context was finalized before it could end an abandoned run. */
+/* The context was finalized before it could end the run of a dropped router. */
 static void
 run_context_gone (gpointer data)
 {
@@ -561,29 +597,29 @@ void
 gmsg_run_end (GMsgRun *self)
 {
   leave (self);
-  run_close (self, TRUE);
+  run_end (self, TRUE);
 }
 
-/* Ends the run of a router that is dropped, on any thread. Nothing is delivered from now on,
- * but for what a dispatch under way has taken. The turn stays and holds the run: the thread that
- * next iterates the context closes the receivers. */
+/* The router is dropped, on any thread. Nothing is delivered from now on, but for what a dispatch
+ * under way has taken. The turn stays and holds the run: the thread that next iterates the
+ * context ends it. */
 void
-gmsg_run_abandon (GMsgRun *self)
+gmsg_run_drop (GMsgRun *self)
 {
-  g_atomic_int_or (&self->flags, RUN_ABANDONED);
+  g_atomic_int_or (&self->flags, RUN_DROPPED);
   gmsg_channel_close (self->channel);
 }
 
 /* Drops a finalized router's reference to its context. If it was the last, the runs that are
- * left in the context end here, in the middle of a collection: silently, since no log writer
- * of a script can run. */
+ * left in the context end here. */
 void
 gmsg_run_unref_context (GMainContext *context)
 {
-  gboolean was_silent = gmsg_report_set_silent (TRUE);
+  gboolean nested = finalizes_router;
 
+  finalizes_router = TRUE;
   g_main_context_unref (context);
-  gmsg_report_set_silent (was_silent);
+  finalizes_router = nested;
 }
 
 /* Checks an address to listen at. */
@@ -621,7 +657,7 @@ route_until (GMsgRun            *self,
       gint64 left;
 
       /* The condition, or a handler, may have stopped the router. */
-      if (self->closed)
+      if (self->ended)
         {
           g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING,
                                "The router was stopped before the condition of route_until() "
