@@ -36,7 +36,8 @@ GSubprocess  *gmsg_endpoint_spawn         (GMsgEndpoint         *self,
                                            const char * const   *argv,
                                            GError              **error);
 
-/* Ends the I/O thread, if there is one, and waits for that; the thread that ends the run */
+/* Tells the I/O thread, if there is one, to end, and does not wait; the thread that ends the
+ * run, once */
 void          gmsg_endpoint_end           (GMsgEndpoint         *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgEndpoint, gmsg_endpoint_unref)

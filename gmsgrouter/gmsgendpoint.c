@@ -16,7 +16,9 @@
  * and spawned processes are watched.
  *
  * The senders hold the endpoint, because any of them may be handed over at any time in any
- * thread; when the run has ended, that fails. */
+ * thread; when the run has ended, that fails. The I/O thread holds it, too, because nobody
+ * waits for that thread: when the run has ended, it ends by itself, and touches nothing but
+ * the endpoint, the links, and what these hold. */
 struct _GMsgEndpoint
 {
   gatomicrefcount      ref_count;
@@ -31,7 +33,6 @@ struct _GMsgEndpoint
   const GMsgTransport *transport;        /* (nullable); lock; immutable once set */
   GMsgServer          *server;           /* (owned) (nullable); lock; the I/O thread closes it */
   GMainContext        *context;          /* (owned) (nullable); lock; immutable once set */
-  GThread             *thread;           /* (owned) (nullable); lock */
   GHashTable          *links;            /* (owned) (element-type guint64 GMsgLink); lock: by
                                           * pipe, until the worker's side has ended */
   gboolean             ended;            /* lock: nothing starts any more */
@@ -192,6 +193,35 @@ update_touched (GMsgEndpoint *self)
     }
 }
 
+static GList *
+ref_links (GMsgEndpoint *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
+  GList *links = g_hash_table_get_values (self->links);
+
+  for (GList *item = links; item != NULL; item = item->next)
+    gmsg_link_ref (item->data);
+  return links;
+}
+
+/* Hangs up, and ends what the connections have left. By now the channel may be closed, and
+ * takes nothing any more. */
+static void
+finish_io (GMsgEndpoint *self)
+{
+  g_autolist (GMsgLink) links = NULL;
+  GMsgLink *link;
+
+  self->transport->close (g_steal_pointer (&self->server));
+
+  /* One of them may be withdrawn meanwhile. */
+  links = ref_links (self);
+  for (GList *item = links; item != NULL; item = item->next)
+    gmsg_link_end (item->data, NULL);
+  while ((link = g_async_queue_try_pop (self->touched)) != NULL)
+    gmsg_link_unref (link);
+}
+
 /* The I/O thread. A link that is touched after it was looked for wakes the context, and the
  * next iteration does not sleep. */
 static gpointer
@@ -208,9 +238,10 @@ run_io (gpointer data)
       update_touched (self);
     }
 
-  self->transport->close (self->server);
+  finish_io (self);
   g_clear_pointer (&self->processes, gmsg_processes_free);
   g_main_context_pop_thread_default (self->context);
+  gmsg_endpoint_unref (self);
 
   return NULL;
 }
@@ -235,6 +266,8 @@ start_locked (GMsgEndpoint         *self,
               const char           *address,
               GError              **error)
 {
+  GThread *thread;
+
   if (self->context == NULL)
     self->context = gmsg_thread_new_context (error);
   if (self->context == NULL)
@@ -245,14 +278,16 @@ start_locked (GMsgEndpoint         *self,
     return FALSE;
 
   self->transport = transport;
-  self->thread = gmsg_thread_start ("gmsgrouter-io", run_io, self, error);
-  if (self->thread == NULL)
+  thread = gmsg_thread_start ("gmsgrouter-io", run_io, gmsg_endpoint_ref (self), error);
+  if (thread == NULL)
     {
+      gmsg_endpoint_unref (self);
       transport->end (self->server);
       transport->close (g_steal_pointer (&self->server));
       return FALSE;
     }
 
+  g_thread_unref (thread);
   return TRUE;
 }
 
@@ -417,43 +452,23 @@ gmsg_endpoint_spawn (GMsgEndpoint         *self,
   return g_steal_pointer (&process);
 }
 
-static GList *
-ref_links (GMsgEndpoint *self)
-{
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
-  GList *links = g_hash_table_get_values (self->links);
-
-  for (GList *item = links; item != NULL; item = item->next)
-    gmsg_link_ref (item->data);
-  return links;
-}
-
-/* When the I/O thread has ended, this thread owns its state. */
+/* The run has ended: what other processes see of it is taken away, and they are told, when this
+ * returns. It waits for nobody: the I/O thread may be checking messages, or wait for a processor,
+ * and ends by itself. What it still puts into the channel is counted with what is queued there,
+ * until the channel is closed. */
 void
 gmsg_endpoint_end (GMsgEndpoint *self)
 {
-  g_autolist (GMsgLink) links = NULL;
-  GMsgLink *link;
-  GThread *thread;
-
   g_mutex_lock (&self->lock);
   self->ended = TRUE;
-  thread = g_steal_pointer (&self->thread);
   g_mutex_unlock (&self->lock);
 
-  if (thread == NULL)
+  /* Nothing starts any more, so this doesn't change; and the thread frees its server no sooner
+   * than it is told to end. */
+  if (self->server == NULL)
     return;
 
   self->transport->end (self->server);
   g_atomic_int_set (&self->ending, TRUE);
   g_main_context_wakeup (self->context);
-  g_thread_join (thread);
-  self->server = NULL;
-
-  /* One of them may be withdrawn meanwhile. */
-  links = ref_links (self);
-  for (GList *item = links; item != NULL; item = item->next)
-    gmsg_link_end (item->data, NULL);
-  while ((link = g_async_queue_try_pop (self->touched)) != NULL)
-    gmsg_link_unref (link);
 }

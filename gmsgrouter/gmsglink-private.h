@@ -19,7 +19,7 @@ typedef struct
    * be held, so that it only passes the word on. */
   void (*touched)    (GMsgLink   *self,
                       gpointer    owner);
-  /* The worker's side has ended. I/O thread; the thread that ends the run, after that. */
+  /* The worker's side has ended. I/O thread; any thread if the link was withdrawn. */
   void (*ended)      (GMsgLink   *self,
                       gpointer    owner);
   void (*get_limits) (gpointer    owner,

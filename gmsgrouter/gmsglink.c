@@ -38,7 +38,7 @@ struct _GMsgLink
   gboolean             touched;   /* atomic: gmsg_link_update() will be called */
   gboolean             withdrawn; /* atomic: handing over has failed */
 
-  /* The I/O thread; the thread that ends the run, after that */
+  /* The I/O thread */
   gpointer             peer;      /* (unowned) (nullable): the transport's */
   char                *exit;      /* (owned) (nullable): how the process ended */
   char                *lost;      /* (owned) (nullable): how the connection ended */

@@ -505,8 +505,8 @@ gmsg_pipe_send (GMsgPipe  *self,
 }
 
 /* Takes @message (transfer full), which came from a worker, and takes @cost bytes of memory;
- * FALSE: there is no place for it, and the worker was not told of one. Sets @may_read to what
- * gmsg_pipe_may_read() would return. */
+ * FALSE: there is no place for it, and the worker was not told of one. When the run has ended
+ * it is lost, and nobody is told. Sets @may_read to what gmsg_pipe_may_read() would return. */
 gboolean
 gmsg_pipe_receive (GMsgPipe *self,
                    GVariant *message,
@@ -521,7 +521,7 @@ gmsg_pipe_receive (GMsgPipe *self,
   g_mutex_lock (self->lock);
   gmsg_flow_set_partial_locked (&self->flow, 0);
   success = has_place_locked (self);
-  if (success)
+  if (success && !gmsg_channel_is_closed_locked (self->channel))
     {
       if (!is_closed_locked (self))
         gmsg_flow_count_cost_locked (&self->flow, cost);

@@ -410,6 +410,8 @@ run_end (GMsgRun  *self,
     return;
 
   self->ended = TRUE;
+  /* What has come from other processes by now is counted. Their links are lost below, and who
+   * waits for their messages in another context must find the run ended instead. */
   gmsg_channel_close (self->channel);
   gmsg_endpoint_end (self->endpoint);
 

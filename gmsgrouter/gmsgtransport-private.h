@@ -19,7 +19,7 @@ G_BEGIN_DECLS
  * In the router's process a run has an endpoint, and the endpoint has an I/O thread, in whose
  * main context the transport attaches its sources. All that the transport does after
  * listen(), it does in that thread; so neither it nor a link needs a lock. No other thread
- * ever waits for what it does there but the one that ends the run.
+ * ever waits for what it does there.
  *
  * In a worker's process the transport has an outlet for each pipe that it opens, and a thread
  * for that, in which it reads and writes.
@@ -71,12 +71,13 @@ typedef struct
    * what. I/O thread. */
   void        (*update)      (gpointer       peer);
 
-  /* The run ends: takes away what other processes see of the server, and accepts nobody any
-   * more. Any thread, before close(); waits for nobody. */
+  /* The run ends: takes away what other processes see of the server, accepts nobody any more,
+   * and lets the workers know. Any thread, while the I/O thread may be at work; before
+   * close(); waits for nobody. */
   void        (*end)         (GMsgServer    *server);
 
-  /* Reads what has arrived, hangs up, and frees the server. I/O thread, last; any thread, if
-   * the I/O thread could not be started. */
+  /* Hangs up, and frees the server; the links that are still open are disconnected. I/O
+   * thread, last; any thread, if the I/O thread could not be started. */
   void        (*close)       (GMsgServer    *server);
 
   /* Opens the pipe at @address, in the worker's process: returns (transfer full) the pipe of

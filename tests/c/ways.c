@@ -430,6 +430,37 @@ test_dropped_elsewhere (Fixture       *fixture,
   g_assert_cmpuint (n_told, ==, 1);
 }
 
+extern GMutex gmsg_test_transport_gate;
+
+/* stop() waits for no thread of the library: here that one waits for the test. */
+static void
+test_stop_waits_for_nobody (Fixture       *fixture,
+                            gconstpointer  data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GCancellable) cancellable = NULL;
+  g_autofree char *address = NULL;
+  guint n_threads = count_entries ("/proc/self/task");
+
+  g_assert_true (gmsg_router_listen (fixture->router, "test:", &error));
+  g_assert_no_error (error);
+  sender = new_pipe (fixture, 0, 0, &sink);
+  cancellable = g_object_ref (gmsg_sender_get_cancellable (sender));
+  address = dup_address (sender);
+
+  g_mutex_lock (&gmsg_test_transport_gate);
+  g_assert_true (gmsg_router_stop (fixture->router, &error));
+  g_assert_no_error (error);
+  assert_warning ("*1 unclosed pipe");
+  g_assert_true (g_cancellable_is_cancelled (cancellable));
+  g_mutex_unlock (&gmsg_test_transport_gate);
+
+  /* It ends by itself. */
+  wait_until (count_entries ("/proc/self/task") <= n_threads);
+}
+
 /* The first way in which a case makes sense: a worker in a thread has no transport. */
 static const struct
 {
@@ -476,6 +507,8 @@ main (int    argc,
           fixture_test_with (path, GUINT_TO_POINTER (way), cases[i].function);
         }
     }
+
+  fixture_test ("/ways/p03/stop-waits-for-nobody", test_stop_waits_for_nobody);
 
   return g_test_run ();
 }

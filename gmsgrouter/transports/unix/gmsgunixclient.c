@@ -43,7 +43,7 @@ client_free (Client *self)
   gmsg_decoder_free (self->decoder);
   gmsg_encoder_free (self->encoder);
   if (self->socket != NULL)
-    g_socket_close (self->socket, NULL);
+    gmsg_unix_socket_close (self->socket);
   g_clear_object (&self->socket);
   g_clear_pointer (&self->context, g_main_context_unref);
   g_free (self);

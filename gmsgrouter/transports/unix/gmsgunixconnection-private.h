@@ -11,7 +11,7 @@
 G_BEGIN_DECLS
 
 /* A connection is a stranger, until it has greeted with an address; from then on it is the
- * worker of that pipe. All calls come from the I/O thread. */
+ * worker of that pipe. All calls come from the I/O thread, if not said otherwise. */
 typedef struct _GMsgUnixConnection GMsgUnixConnection;
 
 /* A connection calls these of its owner. */
@@ -32,6 +32,8 @@ GMsgUnixConnection *gmsg_unix_connection_new         (GSocket                   
 void                gmsg_unix_connection_free        (GMsgUnixConnection            *self);
 gboolean            gmsg_unix_connection_is_stranger (GMsgUnixConnection            *self);
 void                gmsg_unix_connection_update      (GMsgUnixConnection            *self);
-void                gmsg_unix_connection_read_rest   (GMsgUnixConnection            *self);
+
+/* Any thread, while the I/O thread does not free it */
+void                gmsg_unix_connection_shut_down   (GMsgUnixConnection            *self);
 
 G_END_DECLS

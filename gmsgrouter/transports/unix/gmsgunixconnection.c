@@ -10,6 +10,8 @@
 #include "gmsgunixsocket-private.h"
 #include "gmsgwire-private.h"
 
+#include <sys/socket.h>
+
 /* How long a peer may take to say which pipe it wants. */
 #define HELLO_TIMEOUT_MSEC 10000
 /* The bytes that are read from one peer and checked before others have their turn; a frame
@@ -64,9 +66,16 @@ gmsg_unix_connection_free (GMsgUnixConnection *self)
 
   gmsg_decoder_free (self->decoder);
   gmsg_encoder_free (self->encoder);
-  g_socket_close (self->socket, NULL);
+  gmsg_unix_socket_close (self->socket);
   g_object_unref (self->socket);
   g_free (self);
+}
+
+/* Ends the connection for the peer, and for the I/O thread, which reads its end. */
+void
+gmsg_unix_connection_shut_down (GMsgUnixConnection *self)
+{
+  shutdown (g_socket_get_fd (self->socket), SHUT_RDWR);
 }
 
 gboolean
@@ -482,12 +491,4 @@ gmsg_unix_connection_new (GSocket                       *socket,
   g_socket_set_blocking (socket, FALSE);
   connection_wait (self, WAIT_FOR_INPUT);
   return self;
-}
-
-/* Reads what has arrived by the end of the run; the connection may end here. */
-void
-gmsg_unix_connection_read_rest (GMsgUnixConnection *self)
-{
-  if (self->input != NULL)
-    connection_work (self);
 }

@@ -30,7 +30,6 @@ void              gmsg_unix_listener_hide     (GMsgUnixListener      *self);
 
 /* The I/O thread, or none */
 void              gmsg_unix_listener_resume   (GMsgUnixListener      *self);
-void              gmsg_unix_listener_stop     (GMsgUnixListener      *self);
 void              gmsg_unix_listener_free     (GMsgUnixListener      *self);
 
 G_END_DECLS

@@ -4,6 +4,9 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
+/* For accept4() */
+#define _GNU_SOURCE
+
 #include "gmsgunixlistener-private.h"
 
 #include "gmsgthread-private.h"
@@ -11,6 +14,7 @@
 
 #include <errno.h>
 #include <glib/gstdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* How long to wait before accepting again if the process has no descriptor left. */
@@ -158,6 +162,29 @@ listener_pause (GMsgUnixListener *self,
                                                accept_again_cb, self, "[gmsgrouter] pause");
 }
 
+/* g_socket_accept() sets close-on-exec later than another thread may spawn a program. */
+static GSocket *
+accept_one (GSocket  *listening,
+            GError  **error)
+{
+  int fd = accept4 (g_socket_get_fd (listening), NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  GSocket *socket;
+
+  if (fd < 0)
+    {
+      int code = errno;
+
+      g_set_error_literal (error, G_IO_ERROR, (int) g_io_error_from_errno (code),
+                           g_strerror (code));
+      return NULL;
+    }
+
+  socket = g_socket_new_from_fd (fd, error);
+  if (socket == NULL)
+    close (fd);
+  return socket;
+}
+
 static gboolean
 accept_cb (GSocket      *listening,
            GIOCondition  condition,
@@ -169,7 +196,7 @@ accept_cb (GSocket      *listening,
   while (more)
     {
       g_autoptr (GError) error = NULL;
-      g_autoptr (GSocket) socket = g_socket_accept (listening, NULL, &error);
+      g_autoptr (GSocket) socket = accept_one (listening, &error);
 
       if (socket == NULL)
         {
@@ -249,17 +276,26 @@ gmsg_unix_listener_resume (GMsgUnixListener *self)
     listener_accept (self);
 }
 
-/* Whoever knocks from now on waits, until the socket is closed. */
-void
-gmsg_unix_listener_stop (GMsgUnixListener *self)
+/* Whoever still waits to be accepted is hung up on here: a copy of the listening socket, which
+ * a process that was forked has inherited, would keep him waiting. */
+static void
+turn_away (GMsgUnixListener *self)
 {
-  gmsg_thread_clear_source (&self->accepting);
+  int fd;
+
+  shutdown (g_socket_get_fd (self->socket), SHUT_RDWR);
+  while ((fd = accept4 (g_socket_get_fd (self->socket), NULL, NULL, SOCK_CLOEXEC)) >= 0)
+    {
+      shutdown (fd, SHUT_RDWR);
+      close (fd);
+    }
 }
 
 void
 gmsg_unix_listener_free (GMsgUnixListener *self)
 {
   gmsg_thread_clear_source (&self->accepting);
+  turn_away (self);
   g_socket_close (self->socket, NULL);
   g_object_unref (self->socket);
   g_free (self->directory);

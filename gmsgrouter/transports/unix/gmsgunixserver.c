@@ -19,8 +19,12 @@ struct _GMsgServer
   GMsgEndpoint     *endpoint;    /* (unowned); immutable: outlives this */
   GMsgUnixListener *listener;    /* (owned); immutable */
 
+  GMutex            lock;        /* held for no system call that waits */
+  GHashTable       *connections; /* (owned) (element-type GMsgUnixConnection): as a set; lock.
+                                  * Only the I/O thread changes it, and reads it without */
+  gboolean          ended;       /* lock: nobody is let in any more */
+
   /* The I/O thread only */
-  GHashTable       *connections; /* (owned) (element-type GMsgUnixConnection): as a set */
   guint             n_strangers; /* of @connections */
   gboolean          closing;
 };
@@ -41,6 +45,18 @@ connection_greeted (GMsgUnixConnection *connection,
   remove_stranger (data);
 }
 
+/* Once it is out of the set, no other thread knows it. */
+static void
+remove_connection (GMsgServer         *self,
+                   GMsgUnixConnection *connection)
+{
+  g_mutex_lock (&self->lock);
+  g_hash_table_remove (self->connections, connection);
+  g_mutex_unlock (&self->lock);
+
+  gmsg_unix_connection_free (connection);
+}
+
 static void
 connection_ended (GMsgUnixConnection *connection,
                   gpointer            data)
@@ -48,7 +64,7 @@ connection_ended (GMsgUnixConnection *connection,
   GMsgServer *self = data;
   gboolean stranger = gmsg_unix_connection_is_stranger (connection);
 
-  g_hash_table_remove (self->connections, connection);
+  remove_connection (self, connection);
   if (stranger)
     remove_stranger (self);
 }
@@ -65,9 +81,15 @@ connected_cb (GSocket  *socket,
               gpointer  data)
 {
   GMsgServer *self = data;
+  GMsgUnixConnection *connection = gmsg_unix_connection_new (socket, self->endpoint,
+                                                             &connection_funcs, self);
 
-  g_hash_table_add (self->connections,
-                    gmsg_unix_connection_new (socket, self->endpoint, &connection_funcs, self));
+  g_mutex_lock (&self->lock);
+  g_hash_table_add (self->connections, connection);
+  if (self->ended)
+    gmsg_unix_connection_shut_down (connection);
+  g_mutex_unlock (&self->lock);
+
   return ++self->n_strangers < MAX_STRANGERS;
 }
 
@@ -99,17 +121,18 @@ gmsg_unix_server_listen (const char    *address,
     }
 
   self = g_new0 (GMsgServer, 1);
+  g_mutex_init (&self->lock);
   listener = gmsg_unix_listener_new (path, endpoint, connected_cb, self, error);
   if (listener == NULL)
     {
+      g_mutex_clear (&self->lock);
       g_free (self);
       return NULL;
     }
 
   self->endpoint = endpoint;
   self->listener = listener;
-  self->connections = g_hash_table_new_full (NULL, NULL,
-                                             (GDestroyNotify) gmsg_unix_connection_free, NULL);
+  self->connections = g_hash_table_new (NULL, NULL);
 
   g_debug ("listening at “%s”", gmsg_unix_listener_get_path (listener));
   return self;
@@ -133,29 +156,35 @@ gmsg_unix_server_dup_address (GMsgServer *self,
   return g_string_free (address, FALSE);
 }
 
+/* The workers learn of the end here, and not when the I/O thread comes to it: a shut down
+ * connection has ended for its peer, whoever has inherited a copy of the descriptor. */
 void
 gmsg_unix_server_end (GMsgServer *self)
 {
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = NULL;
+  GHashTableIter iter;
+  gpointer connection;
+
   gmsg_unix_listener_hide (self->listener);
-}
 
-/* Messages that have arrived by the end of the run are still read, so that they are counted. */
-static void
-read_rest (GMsgServer *self)
-{
-  g_autoptr (GList) connections = g_hash_table_get_keys (self->connections);
-
-  for (GList *item = connections; item != NULL; item = item->next)
-    gmsg_unix_connection_read_rest (item->data);
+  locker = g_mutex_locker_new (&self->lock);
+  self->ended = TRUE;
+  g_hash_table_iter_init (&iter, self->connections);
+  while (g_hash_table_iter_next (&iter, &connection, NULL))
+    gmsg_unix_connection_shut_down (connection);
 }
 
 void
 gmsg_unix_server_close (GMsgServer *self)
 {
+  g_autoptr (GList) connections = g_hash_table_get_keys (self->connections);
+
   self->closing = TRUE;
-  gmsg_unix_listener_stop (self->listener);
-  read_rest (self);
-  g_hash_table_unref (self->connections);
+  for (GList *item = connections; item != NULL; item = item->next)
+    remove_connection (self, item->data);
+
   gmsg_unix_listener_free (self->listener);
+  g_hash_table_unref (self->connections);
+  g_mutex_clear (&self->lock);
   g_free (self);
 }

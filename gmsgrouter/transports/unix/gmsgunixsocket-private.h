@@ -22,10 +22,11 @@ typedef enum
 GMsgAddress    *gmsg_unix_socket_parse_address (const char   *string,
                                                 gboolean      names_pipe,
                                                 GError      **error);
-GSocketAddress *gmsg_unix_socket_address_new (const char   *path,
-                                              GError      **error);
-GMsgFlushed     gmsg_unix_socket_flush       (GSocket      *socket,
-                                              GMsgEncoder  *encoder,
-                                              GError      **error);
+GSocketAddress *gmsg_unix_socket_address_new   (const char   *path,
+                                                GError      **error);
+void            gmsg_unix_socket_close         (GSocket      *socket);
+GMsgFlushed     gmsg_unix_socket_flush         (GSocket      *socket,
+                                                GMsgEncoder  *encoder,
+                                                GError      **error);
 
 G_END_DECLS

@@ -10,6 +10,7 @@
 
 #include <gio/gunixsocketaddress.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 
 GMsgAddress *
@@ -60,6 +61,16 @@ gmsg_unix_socket_address_new (const char  *path,
     }
 
   return g_unix_socket_address_new (path);
+}
+
+/* A process that was forked meanwhile may hold a copy of the descriptor, which would keep the
+ * connection alive; but not after shutdown(). */
+void
+gmsg_unix_socket_close (GSocket *socket)
+{
+  if (g_socket_get_fd (socket) >= 0)
+    shutdown (g_socket_get_fd (socket), SHUT_RDWR);
+  g_socket_close (socket, NULL);
 }
 
 /* Writes what @encoder holds, as much as @socket takes. */
