@@ -151,12 +151,13 @@ static const GMsgLinkFuncs link_funcs =
   .get_limits = link_get_limits,
 };
 
-/* Opens the link that a peer has named, once. Returns (transfer full) (nullable) the link;
- * @peer is updated until the link ends or is disconnected. */
+/* Opens the link that a peer has named, once. @opener is the process that has connected, or 0.
+ * Returns (transfer full) (nullable) the link; @peer is updated until the link ends or is disconnected. */
 GMsgLink *
 gmsg_endpoint_open_link (GMsgEndpoint  *self,
                          guint64        pipe_id,
                          const char    *secret,
+                         GPid           opener,
                          gpointer       peer,
                          GError       **error)
 {
@@ -168,7 +169,7 @@ gmsg_endpoint_open_link (GMsgEndpoint  *self,
     gmsg_link_ref (link);
   g_mutex_unlock (&self->lock);
 
-  if (link != NULL && gmsg_link_open (link, secret, peer))
+  if (link != NULL && gmsg_link_open (link, secret, opener, peer))
     return g_steal_pointer (&link);
 
   /* The words are the same in all cases: they must not help to guess. */

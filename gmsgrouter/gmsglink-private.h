@@ -43,6 +43,7 @@ void        gmsg_link_withdraw    (GMsgLink            *self);
 /* The I/O thread */
 gboolean    gmsg_link_open        (GMsgLink            *self,
                                    const char          *secret,
+                                   GPid                 opener,
                                    gpointer             peer);
 gpointer    gmsg_link_update      (GMsgLink            *self,
                                    GMsgProcesses       *processes);

@@ -21,8 +21,14 @@
  * The endpoint holds a link until it has ended; whoever else uses it has a reference. The pipe
  * calls the link, without a reference, until it is detached from it, which the end does. */
 
-/* The connection's end and the process's exit go together: how long the second is waited for. */
-#define EXIT_TIMEOUT_MSEC 100
+/* How long a connection's end waits for the exit status of the process, which usually follows
+ * at once; and an exit for a connection, which may be about to be accepted, or opened by another
+ * process. */
+#define EXIT_TIMEOUT_MSEC 1000
+#define OPEN_TIMEOUT_MSEC 100
+/* The wait is split, so that whatever a connection, or one to come, has to say is read in
+ * between: each part is a turn of the I/O thread, which serves all peers in it. */
+#define N_WAITS 3
 
 struct _GMsgLink
 {
@@ -40,9 +46,12 @@ struct _GMsgLink
 
   /* The I/O thread */
   gpointer             peer;      /* (unowned) (nullable): the transport's */
+  GPid                 pid;       /* of the spawned process; 0: unknown, or none */
+  GPid                 opener;    /* the process that has opened the link; 0: unknown, or none */
   char                *exit;      /* (owned) (nullable): how the process ended */
   char                *lost;      /* (owned) (nullable): how the connection ended */
   GSource             *timer;     /* (owned) (nullable): ends the wait for the other event */
+  guint                n_waits;   /* parts of the wait that are over */
   guint64              n_partial; /* bytes of a message that is not complete */
   gboolean             may_read;
   gboolean             opened;
@@ -232,18 +241,22 @@ waited_cb (gpointer data)
 {
   g_autoptr (GMsgLink) self = gmsg_link_ref (data);
 
+  if (++self->n_waits < N_WAITS)
+    return G_SOURCE_CONTINUE;
+
   end_lost (self);
   return G_SOURCE_REMOVE;
 }
 
-/* Either the process has exited or the connection has ended, and the other may follow. */
+/* Either the process has exited or the connection has ended, and the other may follow. At a
+ * lower priority than the peers', the timer would wait for a moment when none of them sends. */
 static void
-wait_for_other (GMsgLink *self)
+wait_for_other (GMsgLink *self,
+                guint     msec)
 {
   gmsg_thread_clear_source (&self->timer);
-  self->timer = g_timeout_source_new (EXIT_TIMEOUT_MSEC);
-  /* Whatever a connection, or one to come, has to say goes first. */
-  g_source_set_priority (self->timer, G_PRIORITY_LOW);
+  self->n_waits = 0;
+  self->timer = g_timeout_source_new (msec / N_WAITS);
   gmsg_thread_attach_source (self->context, self->timer, waited_cb, self,
                              "[gmsgrouter] lost worker");
 }
@@ -259,7 +272,7 @@ gmsg_link_lose (GMsgLink   *self,
   gmsg_link_set_partial (self, 0);
 
   if (self->program != NULL && self->exit == NULL)
-    wait_for_other (self);
+    wait_for_other (self, EXIT_TIMEOUT_MSEC);
   else
     end_lost (self);
 }
@@ -268,6 +281,14 @@ void
 gmsg_link_disconnect (GMsgLink *self)
 {
   self->peer = NULL;
+}
+
+/* The process that was spawned has opened the link itself, and has exited: its children may hold
+ * the connection, but nobody writes to it any more who knows of the pipe. */
+static gboolean
+is_peer_gone (GMsgLink *self)
+{
+  return self->exit != NULL && self->opener != 0 && self->opener == self->pid;
 }
 
 static void
@@ -281,11 +302,16 @@ exited_cb (const char *how,
 
   self->exit = g_strdup (how);
 
-  /* While there is a connection, it decides: another process may hold it. */
+  if (self->ended)
+    return;
+
+  /* While there is a connection of another process, it decides. */
   if (self->lost != NULL)
     end_lost (self);
-  else if (!self->opened && !self->ended)
-    wait_for_other (self);
+  else if (!self->opened)
+    wait_for_other (self, OPEN_TIMEOUT_MSEC);
+  else if (is_peer_gone (self))
+    touch_cb (self);
 }
 
 /* An address that was never opened is void once the pipe is closed. A worker that was spawned
@@ -319,7 +345,7 @@ gmsg_link_update (GMsgLink      *self,
 
   process = g_atomic_pointer_exchange (&self->process, NULL);
   if (process != NULL)
-    gmsg_processes_watch (processes, process, self->program, exited_cb, gmsg_link_ref (self));
+    self->pid = gmsg_processes_watch (processes, process, self->program, exited_cb, gmsg_link_ref (self));
 
   if (self->peer == NULL)
     check_closed (self);
@@ -327,10 +353,11 @@ gmsg_link_update (GMsgLink      *self,
   return self->peer;
 }
 
-/* Opens the link for @peer, once; FALSE: the secret is wrong, or was used before. */
+/* Opens the link for @peer, in process @opener, once; FALSE: the secret is wrong, or was used before. */
 gboolean
 gmsg_link_open (GMsgLink   *self,
                 const char *secret,
+                GPid        opener,
                 gpointer    peer)
 {
   if (self->opened || !secrets_match (self->secret, secret))
@@ -339,6 +366,7 @@ gmsg_link_open (GMsgLink   *self,
   gmsg_thread_clear_source (&self->timer);
   self->opened = TRUE;
   self->may_read = TRUE;
+  self->opener = opener;
   self->peer = peer;
   return TRUE;
 }
@@ -362,6 +390,7 @@ gmsg_link_get_news (GMsgLink *self,
   self->may_read = gmsg_pipe_may_read (self->pipe, limits.max_message_size,
                                        limits.max_backlog_size);
   news->may_read = self->may_read;
+  news->peer_gone = is_peer_gone (self);
 }
 
 /* Counts what the peer has sent of a message so far. */

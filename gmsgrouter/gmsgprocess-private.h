@@ -20,7 +20,7 @@ typedef void (*GMsgExitFunc) (const char *how,
 
 GMsgProcesses *gmsg_processes_new   (void);
 void           gmsg_processes_free  (GMsgProcesses *self);
-void           gmsg_processes_watch (GMsgProcesses *self,
+GPid           gmsg_processes_watch (GMsgProcesses *self,
                                      GSubprocess   *process,
                                      const char    *name,
                                      GMsgExitFunc   func,

@@ -6,6 +6,7 @@
 
 #include "gmsgprocess-private.h"
 
+#include <signal.h>
 #include <string.h>
 
 struct _GMsgProcesses
@@ -43,10 +44,26 @@ gmsg_processes_free (GMsgProcesses *self)
   g_free (self);
 }
 
+/* An application that ignores SIGCHLD, or waits for all its children, takes the status from
+ * GLib, which then says -1; before 2.78 it said 0. */
 static char *
 describe_exit (GSubprocess *process,
                const char  *name)
 {
+  struct sigaction action;
+
+  if ((sigaction (SIGCHLD, NULL, &action) == 0 &&
+       (action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT) != 0)) ||
+      g_subprocess_get_status (process) == -1)
+    return g_strdup_printf ("“%s” exited with an unknown status, which the application took away by "
+                            "ignoring SIGCHLD or waiting for all its children",
+                            name);
+
+  if (g_subprocess_get_status (process) == 0 && glib_check_version (2, 78, 0) != NULL)
+    return g_strdup_printf ("“%s” exited with status 0, or with an unknown one that the application "
+                            "took away",
+                            name);
+
   if (g_subprocess_get_if_exited (process))
     return g_strdup_printf ("“%s” exited with status %d",
                             name, g_subprocess_get_exit_status (process));
@@ -74,8 +91,9 @@ exited_cb (GObject      *object,
   g_free (watch);
 }
 
-/* Calls @func once. The process may have been spawned in any thread. */
-void
+/* Calls @func once. The process may have been spawned in any thread. Returns its id; 0: it has
+ * exited already. */
+GPid
 gmsg_processes_watch (GMsgProcesses *self,
                       GSubprocess   *process,
                       const char    *name,
@@ -83,11 +101,16 @@ gmsg_processes_watch (GMsgProcesses *self,
                       gpointer       data)
 {
   Watch *watch = g_new0 (Watch, 1);
+  const char *identifier;
+  GPid pid;
 
   watch->processes = self;
   watch->name = g_strdup (name);
   watch->func = func;
   watch->data = data;
   self->n_watches++;
+  identifier = g_subprocess_get_identifier (process);
+  pid = identifier != NULL ? (GPid) g_ascii_strtoll (identifier, NULL, 10) : 0;
   g_subprocess_wait_async (process, self->cancellable, exited_cb, watch);
+  return pid;
 }

@@ -95,16 +95,19 @@ void          gmsg_endpoint_report       (GMsgEndpoint      *self,        /* any
 GMsgLink     *gmsg_endpoint_open_link    (GMsgEndpoint      *self,
                                           guint64            pipe_id,
                                           const char        *secret,
+                                          GPid               opener,     /* 0: unknown */
                                           gpointer           peer,
                                           GError           **error);
 
-/* The events of the pipe that the worker must know. */
+/* The events of the pipe that the worker must know; and of the worker, which the transport
+ * must know. */
 typedef struct
 {
   gboolean cancelled;
   gboolean closed;
   guint64  n_released; /* places since the link was opened that have become free again */
   gboolean may_read;   /* FALSE: read no more from the peer until the next update() */
+  gboolean peer_gone;  /* its process has exited: what it has written by now is all */
 } GMsgNews;
 
 /* A link, from the call that opened it until gmsg_link_unref(): I/O thread */

@@ -109,7 +109,7 @@ test_exits (Fixture       *fixture,
     { "exit", 0, "*lost: its connection ended *; “*worker” exited with status 3" },
     { "abort", 50, "*lost: its connection ended *; “*worker” was killed by signal 9 (Killed)" },
     { "open-and-exit", 7, "*lost: its connection ended before stop(); “*worker” exited with status 7" },
-    { "unopened", 0, "*lost: it did not open the pipe; “*worker” exited with status 0" },
+    { "unopened", 0, "*lost: it did not open the pipe; “*worker” exited with status 0*" },
     { "unopened", 6, "*lost: it did not open the pipe; “*worker” exited with status 6" },
   };
 
@@ -174,6 +174,42 @@ test_grandchild_holds (Fixture       *fixture,
     gmsg_router_route_until (fixture->router, 10000, never, NULL, NULL);
   g_assert_no_error (sink->error);
   sink_assert_range (sink, 30);
+  sink_close (fixture, sink);
+}
+
+/* The spawned process opens the pipe itself, and is gone for that; but its child holds a copy of
+ * the connection until its input ends. What it had written comes first. */
+static void
+test_child_holds (Fixture       *fixture,
+                  gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  g_autoptr (GSubprocess) process = spawn (sender, G_SUBPROCESS_FLAGS_STDIN_PIPE,
+                                           "fork-killed", 5000);
+
+  sink_wait_finished (fixture, sink);
+  sink_assert_lost (sink, "*its process ended before stop(); * was killed by signal 9 (*");
+  sink_assert_prefix (sink);
+  close_input (process);
+  sink_close (fixture, sink);
+}
+
+/* The application, or a library in it, takes the exit status away; the end is seen. */
+static void
+test_status_taken (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  const char *argv[] = { "false", NULL };
+  g_autoptr (GSubprocess) process = NULL;
+
+  signal (SIGCHLD, SIG_IGN);
+  process = spawn_full (sender, 0, argv);
+  sink_wait_finished (fixture, sink);
+  sink_assert_lost (sink, "*it did not open the pipe; “false” exited with an unknown status*");
+  signal (SIGCHLD, SIG_DFL);
   sink_close (fixture, sink);
 }
 
@@ -315,7 +351,7 @@ test_launcher_settings (Fixture       *fixture,
   g_assert_no_error (error);
   g_assert_cmpstr (output, ==, "green /\n");
   sink_wait_finished (fixture, sink);
-  sink_assert_lost (sink, "*“sh” exited with status 0");
+  sink_assert_lost (sink, "*“sh” exited with status 0*");
   sink_close (fixture, sink);
 }
 
@@ -1355,6 +1391,8 @@ main (int    argc,
   fixture_test ("/process/p21/exits", test_exits);
   fixture_test ("/process/p21/foreign-program", test_foreign_program);
   fixture_test ("/process/p21/grandchild-holds", test_grandchild_holds);
+  fixture_test ("/process/p21/child-holds", test_child_holds);
+  fixture_test ("/process/p21/status-taken", test_status_taken);
   fixture_test ("/process/p21/grandchild-takes-over", test_grandchild_takes_over);
   fixture_test ("/process/p19/spawn-fails", test_spawn_fails);
   fixture_test ("/process/p19/spawn-fails-then-works", test_spawn_fails_then_works);

@@ -185,7 +185,8 @@ server_accept (GMsgServer *self,
 {
   g_autoptr (GError) error = NULL;
 
-  wire->link = gmsg_endpoint_open_link (self->endpoint, wire->pipe_id, wire->secret, wire, &error);
+  wire->link = gmsg_endpoint_open_link (self->endpoint, wire->pipe_id, wire->secret, 0, wire,
+                                        &error);
   if (wire->link == NULL)
     {
       gmsg_endpoint_report (self->endpoint,

@@ -482,6 +482,24 @@ work_abort (GMsgSender *sender,
   return 0;
 }
 
+/* Likewise, while a child that was forked holds a copy of each descriptor until its input
+ * ends. */
+static int
+work_fork_killed (GMsgSender *sender,
+                  int         n)
+{
+  char byte;
+
+  if (fork () == 0)
+    {
+      while (read (STDIN_FILENO, &byte, 1) > 0)
+        continue;
+      _exit (0);
+    }
+
+  return work_abort (sender, n);
+}
+
 static int
 work_open_and_exit (GMsgSender *sender,
                     int         n)
@@ -598,6 +616,7 @@ static const struct
   { "abort", work_abort },
   { "open-and-exit", work_open_and_exit },
   { "fork", work_fork },
+  { "fork-killed", work_fork_killed },
   { "random", work_random },
 };
 

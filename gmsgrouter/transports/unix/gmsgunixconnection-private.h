@@ -26,6 +26,7 @@ typedef struct
 } GMsgUnixConnectionFuncs;
 
 GMsgUnixConnection *gmsg_unix_connection_new         (GSocket                       *socket,
+                                                      GPid                           pid,
                                                       GMsgEndpoint                  *endpoint,
                                                       const GMsgUnixConnectionFuncs *funcs,
                                                       gpointer                       data);

@@ -10,6 +10,7 @@
 #include "gmsgunixsocket-private.h"
 #include "gmsgwire-private.h"
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 /* How long a peer may take to say which pipe it wants. */
@@ -42,6 +43,9 @@ struct _GMsgUnixConnection
   GSource                       *timer;      /* (owned) (nullable): of a stranger */
   gboolean                       stranger;   /* it has not greeted */
   gboolean                       deaf;       /* writing has failed: nothing more is written */
+  GPid                           pid;        /* of the process that has connected; 0: unknown */
+  gboolean                       gone;       /* it has exited, and @n_left is all that it wrote */
+  gsize                          n_left;     /* bytes that are yet to be read */
 
   /* The news that the worker has been told */
   guint64                        n_credited;
@@ -201,6 +205,17 @@ gmsg_unix_connection_update (GMsgUnixConnection *self)
       connection_flush (self);
     }
 
+  if (news.peer_gone && !self->gone)
+    {
+      int n_left = 0;
+
+      self->gone = TRUE;
+      ioctl (g_socket_get_fd (self->socket), FIONREAD, &n_left);
+      self->n_left = (gsize) n_left;
+      if (self->waits_for == WAIT_FOR_INPUT)
+        connection_wait (self, WAIT_FOR_TURN);
+    }
+
   /* What was read before comes first, without the socket's being ready. */
   if (news.may_read && self->waits_for == WAIT_FOR_ROOM)
     connection_wait (self, WAIT_FOR_TURN);
@@ -222,7 +237,8 @@ connection_open (GMsgUnixConnection  *self,
       return FALSE;
     }
 
-  self->link = gmsg_endpoint_open_link (self->endpoint, hello->number, hello->secret, self, error);
+  self->link = gmsg_endpoint_open_link (self->endpoint, hello->number, hello->secret,
+                                        self->pid, self, error);
   if (self->link == NULL)
     return FALSE;
 
@@ -374,8 +390,18 @@ connection_read (GMsgUnixConnection *self,
   g_autoptr (GError) error = NULL;
   gsize size;
   guint8 *space = gmsg_decoder_get_space (self->decoder, &size);
-  gssize n_bytes = g_socket_receive (self->socket, (char *) space, MIN (size, *budget), NULL,
-                                     &error);
+  gssize n_bytes;
+
+  if (self->gone && self->n_left == 0)
+    {
+      connection_lost (self, "its process ended before stop()");
+      return WORK_ENDED;
+    }
+
+  size = MIN (size, *budget);
+  if (self->gone)
+    size = MIN (size, self->n_left);
+  n_bytes = g_socket_receive (self->socket, (char *) space, size, NULL, &error);
 
   if (n_bytes < 0 && g_error_matches (error, G_IO_ERROR, G_IO_ERROR_WOULD_BLOCK))
     return WORK_BLOCKED;
@@ -391,6 +417,8 @@ connection_read (GMsgUnixConnection *self,
     }
 
   *budget -= (gsize) n_bytes;
+  if (self->gone)
+    self->n_left -= (gsize) n_bytes;
   gmsg_decoder_advance (self->decoder, (gsize) n_bytes);
   if (self->link != NULL)
     gmsg_link_set_partial (self->link, gmsg_decoder_get_partial (self->decoder));
@@ -471,6 +499,7 @@ stranger_cb (gpointer data)
 
 GMsgUnixConnection *
 gmsg_unix_connection_new (GSocket                       *socket,
+                          GPid                           pid,
                           GMsgEndpoint                  *endpoint,
                           const GMsgUnixConnectionFuncs *funcs,
                           gpointer                       data)
@@ -478,6 +507,7 @@ gmsg_unix_connection_new (GSocket                       *socket,
   GMsgUnixConnection *self = g_new0 (GMsgUnixConnection, 1);
 
   self->endpoint = endpoint;
+  self->pid = pid;
   self->stranger = TRUE;
   self->funcs = funcs;
   self->data = data;

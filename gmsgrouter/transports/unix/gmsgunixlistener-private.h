@@ -13,8 +13,9 @@ G_BEGIN_DECLS
 /* It lets in only processes of the same user. */
 typedef struct _GMsgUnixListener GMsgUnixListener;
 
-/* A process has connected. FALSE: accept no more until gmsg_unix_listener_resume(). */
+/* Process @pid, or 0 if that is unknown, has connected. FALSE: accept no more until gmsg_unix_listener_resume(). */
 typedef gboolean (*GMsgUnixListenerFunc) (GSocket  *socket,
+                                          GPid      pid,
                                           gpointer  data);
 
 /* Any thread, before the I/O thread starts. @path is NULL for a fresh one. */

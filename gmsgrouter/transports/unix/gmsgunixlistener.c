@@ -98,9 +98,10 @@ gmsg_unix_listener_get_path (GMsgUnixListener *self)
   return self->path;
 }
 
-/* Only processes of the same user are let in. */
+/* Only processes of the same user are let in. The id of one in another namespace is unknown. */
 static gboolean
 check_peer (GSocket  *socket,
+            GPid     *pid,
             GError  **error)
 {
   g_autoptr (GCredentials) credentials = g_socket_get_credentials (socket, error);
@@ -121,6 +122,7 @@ check_peer (GSocket  *socket,
       return FALSE;
     }
 
+  *pid = MAX (g_credentials_get_unix_pid (credentials, NULL), 0);
   return TRUE;
 }
 
@@ -197,6 +199,7 @@ accept_cb (GSocket      *listening,
     {
       g_autoptr (GError) error = NULL;
       g_autoptr (GSocket) socket = accept_one (listening, &error);
+      GPid pid;
 
       if (socket == NULL)
         {
@@ -208,11 +211,11 @@ accept_cb (GSocket      *listening,
         }
 
       self->short_of = FALSE;
-      if (!check_peer (socket, &error))
+      if (!check_peer (socket, &pid, &error))
         gmsg_endpoint_report (self->endpoint,
                               g_strdup_printf ("refusing a connection: %s", error->message));
       else
-        more = self->func (socket, self->data);
+        more = self->func (socket, pid, self->data);
     }
 
   gmsg_thread_clear_source (&self->accepting);

@@ -78,10 +78,11 @@ static const GMsgUnixConnectionFuncs connection_funcs =
 /* FALSE: the others wait at the door until a stranger has greeted, or has gone. */
 static gboolean
 connected_cb (GSocket  *socket,
+              GPid      pid,
               gpointer  data)
 {
   GMsgServer *self = data;
-  GMsgUnixConnection *connection = gmsg_unix_connection_new (socket, self->endpoint,
+  GMsgUnixConnection *connection = gmsg_unix_connection_new (socket, pid, self->endpoint,
                                                              &connection_funcs, self);
 
   g_mutex_lock (&self->lock);
