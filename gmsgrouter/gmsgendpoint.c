@@ -19,6 +19,8 @@
  * thread; when the run has ended, that fails. The I/O thread holds it, too, because nobody
  * waits for that thread: when the run has ended, it ends by itself, and touches nothing but
  * the endpoint, the links, and what these hold. */
+#define REPORT_INTERVAL_MSEC 1000
+
 struct _GMsgEndpoint
 {
   gatomicrefcount      ref_count;
@@ -37,7 +39,11 @@ struct _GMsgEndpoint
                                           * pipe, until the worker's side has ended */
   gboolean             ended;            /* lock: nothing starts any more */
 
-  GMsgProcesses       *processes;        /* (owned) (nullable); I/O thread only */
+  /* I/O thread only */
+  GMsgProcesses       *processes;        /* (owned) (nullable) */
+  GSource             *report_timer;     /* (owned) (nullable): while no more may be told */
+  char                *report_text;      /* (owned) (nullable): the last that was not told */
+  guint                n_reports;        /* that were not told */
 };
 
 GMsgEndpoint *
@@ -103,11 +109,49 @@ gmsg_endpoint_get_limits (GMsgEndpoint *self,
   limits->max_backlog_size = self->max_backlog_size;
 }
 
+static gboolean
+report_cb (gpointer data)
+{
+  GMsgEndpoint *self = data;
+  char *text = g_steal_pointer (&self->report_text);
+
+  if (text == NULL)
+    {
+      g_clear_pointer (&self->report_timer, g_source_unref);
+      return G_SOURCE_REMOVE;
+    }
+
+  if (self->n_reports > 1)
+    {
+      g_autofree char *last = text;
+
+      text = g_strdup_printf ("%s (the last of %u such messages within a second)",
+                              last, self->n_reports);
+    }
+
+  self->n_reports = 0;
+  gmsg_report_post (self->report, text);
+  return G_SOURCE_CONTINUE;
+}
+
+/* Takes @text (transfer full). Strangers may cause it as often as they like, so one line a second
+ * is told; what comes meanwhile is counted in the next one. */
 void
 gmsg_endpoint_report (GMsgEndpoint *self,
                       char         *text)
 {
+  if (self->report_timer != NULL)
+    {
+      g_free (self->report_text);
+      self->report_text = text;
+      self->n_reports++;
+      return;
+    }
+
   gmsg_report_post (self->report, text);
+  self->report_timer = gmsg_thread_attach_source (self->context,
+                                                  g_timeout_source_new (REPORT_INTERVAL_MSEC),
+                                                  report_cb, self, "[gmsgrouter] reports");
 }
 
 static void
@@ -214,6 +258,8 @@ finish_io (GMsgEndpoint *self)
   GMsgLink *link;
 
   self->transport->close (g_steal_pointer (&self->server));
+  gmsg_thread_clear_source (&self->report_timer);
+  g_clear_pointer (&self->report_text, g_free);
 
   /* One of them may be withdrawn meanwhile. */
   links = ref_links (self);

@@ -90,8 +90,8 @@ typedef struct
 GMainContext *gmsg_endpoint_get_context  (GMsgEndpoint      *self);       /* any thread */
 void          gmsg_endpoint_get_limits   (GMsgEndpoint      *self,        /* any thread */
                                           GMsgLimits        *limits);
-void          gmsg_endpoint_report       (GMsgEndpoint      *self,        /* any thread: told in */
-                                          char              *text);       /* the router's        */
+void          gmsg_endpoint_report       (GMsgEndpoint      *self,        /* told in the router's */
+                                          char              *text);       /* thread, once a second */
 GMsgLink     *gmsg_endpoint_open_link    (GMsgEndpoint      *self,
                                           guint64            pipe_id,
                                           const char        *secret,

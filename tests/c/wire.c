@@ -1586,13 +1586,45 @@ test_many (Fixture       *fixture,
   g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &old), ==, 0);
 }
 
+static void
+wait_hung_up (int fd)
+{
+  char byte;
+
+  /* It may be reset, too, with bytes unread. */
+  g_assert_cmpint ((int) MAX (read (fd, &byte, 1), 0), ==, 0);
+}
+
+/* A worker that goes on after CLOSED, long after it could know. */
+static void
+test_closed_flood (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+  gint64 deadline = g_get_monotonic_time () + TEST_DEADLINE;
+  gssize n_bytes;
+
+  peer_open (peer);
+  peer_close (fixture, peer);
+  put_int32 (peer->out, 1);
+  do
+    {
+      n_bytes = send (peer->fd, peer->out->data, peer->out->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+      g_main_context_iteration (fixture->context, FALSE);
+      g_assert_cmpint ((int) (g_get_monotonic_time () < deadline), !=, 0);
+    }
+  while (n_bytes > 0 || errno == EAGAIN);
+
+  forget_warnings ();
+}
+
 /* Strangers who say nothing take no place from who does. */
 static void
 test_strangers (Fixture       *fixture,
                 gconstpointer  data)
 {
   g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
-  int fds[200];
+  int fds[400];
 
   for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
     {
@@ -1602,6 +1634,14 @@ test_strangers (Fixture       *fixture,
     }
   peer_open (peer);
   peer_assert_works (fixture, peer);
+
+  /* The oldest have gone for those that came after them, and not a line was told of each. */
+  for (guint i = 0; i < 200; i++)
+    wait_hung_up (fds[i]);
+  assert_refusal ("refusing a connection: Too many others came before the peer sent its greeting");
+  assert_refusal ("refusing a connection: Too many * (the last of * such messages within a second)");
+  assert_no_refusal ();
+
   for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
     close (fds[i]);
   peer_assert_works (fixture, peer);
@@ -2354,6 +2394,7 @@ main (int    argc,
   fixture_test ("/wire/p20/backlog-partial", test_backlog_partial);
   fixture_test ("/wire/p12/many", test_many);
   fixture_test ("/wire/p20/strangers", test_strangers);
+  fixture_test ("/wire/p13/closed-flood", test_closed_flood);
   fixture_test ("/wire/p20/crowd", test_crowd);
   fixture_test ("/wire/p22/cancel", test_cancel);
   fixture_test ("/wire/p19/router-stops", test_router_stops);

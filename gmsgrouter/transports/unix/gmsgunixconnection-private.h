@@ -31,7 +31,9 @@ GMsgUnixConnection *gmsg_unix_connection_new         (GSocket                   
                                                       const GMsgUnixConnectionFuncs *funcs,
                                                       gpointer                       data);
 void                gmsg_unix_connection_free        (GMsgUnixConnection            *self);
-gboolean            gmsg_unix_connection_is_stranger (GMsgUnixConnection            *self);
+GPid                gmsg_unix_connection_get_pid     (GMsgUnixConnection            *self);
+void                gmsg_unix_connection_read        (GMsgUnixConnection            *self);
+void                gmsg_unix_connection_turn_away   (GMsgUnixConnection            *self);
 void                gmsg_unix_connection_update      (GMsgUnixConnection            *self);
 
 /* Any thread, while the I/O thread does not free it */

@@ -15,6 +15,8 @@
 
 /* How long a peer may take to say which pipe it wants. */
 #define HELLO_TIMEOUT_MSEC 10000
+/* How long messages may still come when the worker was told that the pipe is closed. */
+#define CLOSED_GRACE G_USEC_PER_SEC
 /* The bytes that are read from one peer and checked before others have their turn; a frame
  * counts as so many more. */
 #define TURN_SIZE (256 * 1024)
@@ -41,7 +43,6 @@ struct _GMsgUnixConnection
   GSource                       *output;     /* (owned) (nullable): while there is something to
                                               * write */
   GSource                       *timer;      /* (owned) (nullable): of a stranger */
-  gboolean                       stranger;   /* it has not greeted */
   gboolean                       deaf;       /* writing has failed: nothing more is written */
   GPid                           pid;        /* of the process that has connected; 0: unknown */
   gboolean                       gone;       /* it has exited, and @n_left is all that it wrote */
@@ -50,6 +51,7 @@ struct _GMsgUnixConnection
   /* The news that the worker has been told */
   guint64                        n_credited;
   gboolean                       told_cancelled, told_closed;
+  gint64                         closed_at;  /* monotonic µs: when it was told that */
 };
 
 static gboolean connection_write_cb (GSocket      *socket,
@@ -82,10 +84,10 @@ gmsg_unix_connection_shut_down (GMsgUnixConnection *self)
   shutdown (g_socket_get_fd (self->socket), SHUT_RDWR);
 }
 
-gboolean
-gmsg_unix_connection_is_stranger (GMsgUnixConnection *self)
+GPid
+gmsg_unix_connection_get_pid (GMsgUnixConnection *self)
 {
-  return self->stranger;
+  return self->pid;
 }
 
 /* If the connection has failed, a read will tell; unless the peer only listens no more. */
@@ -198,7 +200,10 @@ gmsg_unix_connection_update (GMsgUnixConnection *self)
       if (news.cancelled && !self->told_cancelled)
         gmsg_encoder_add_empty (self->encoder, GMSG_FRAME_CANCEL);
       if (news.closed && !self->told_closed)
-        gmsg_encoder_add_empty (self->encoder, GMSG_FRAME_CLOSED);
+        {
+          gmsg_encoder_add_empty (self->encoder, GMSG_FRAME_CLOSED);
+          self->closed_at = g_get_monotonic_time ();
+        }
       self->n_credited = news.n_released;
       self->told_cancelled = news.cancelled;
       self->told_closed = news.closed;
@@ -242,7 +247,6 @@ connection_open (GMsgUnixConnection  *self,
   if (self->link == NULL)
     return FALSE;
 
-  self->stranger = FALSE;
   gmsg_thread_clear_source (&self->timer);
   self->funcs->greeted (self, self->data);
 
@@ -256,6 +260,14 @@ connection_open (GMsgUnixConnection  *self,
   gmsg_unix_connection_update (self);
 
   return TRUE;
+}
+
+/* A worker that knows of the closing sends no more messages, but those that were on the way. */
+static gboolean
+connection_is_deaf_to_closing (GMsgUnixConnection *self)
+{
+  return self->told_closed &&
+         g_get_monotonic_time () > self->closed_at + CLOSED_GRACE;
 }
 
 typedef enum
@@ -284,6 +296,9 @@ connection_handle (GMsgUnixConnection  *self,
   switch ((int) frame->type)
     {
     case GMSG_FRAME_MESSAGE:
+      if (connection_is_deaf_to_closing (self))
+        return HANDLED_STOP;
+
       return gmsg_link_receive (self->link, g_steal_pointer (&frame->message), frame->cost, error)
                ? HANDLED
                : HANDLED_ERROR;
@@ -497,6 +512,23 @@ stranger_cb (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
+/* Reads what has arrived by now; the connection may end here. */
+void
+gmsg_unix_connection_read (GMsgUnixConnection *self)
+{
+  connection_work (self);
+}
+
+/* Ends the connection of a stranger for that of another. */
+void
+gmsg_unix_connection_turn_away (GMsgUnixConnection *self)
+{
+  gmsg_endpoint_report (self->endpoint,
+                        g_strdup ("refusing a connection: Too many others came before the peer "
+                                  "sent its greeting"));
+  self->funcs->ended (self, self->data);
+}
+
 GMsgUnixConnection *
 gmsg_unix_connection_new (GSocket                       *socket,
                           GPid                           pid,
@@ -508,7 +540,6 @@ gmsg_unix_connection_new (GSocket                       *socket,
 
   self->endpoint = endpoint;
   self->pid = pid;
-  self->stranger = TRUE;
   self->funcs = funcs;
   self->data = data;
   self->socket = g_object_ref (socket);

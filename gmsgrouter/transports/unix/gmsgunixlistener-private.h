@@ -13,10 +13,10 @@ G_BEGIN_DECLS
 /* It lets in only processes of the same user. */
 typedef struct _GMsgUnixListener GMsgUnixListener;
 
-/* Process @pid, or 0 if that is unknown, has connected. FALSE: accept no more until gmsg_unix_listener_resume(). */
-typedef gboolean (*GMsgUnixListenerFunc) (GSocket  *socket,
-                                          GPid      pid,
-                                          gpointer  data);
+/* Process @pid, or 0 if that is unknown, has connected. */
+typedef void (*GMsgUnixListenerFunc) (GSocket  *socket,
+                                      GPid      pid,
+                                      gpointer  data);
 
 /* Any thread, before the I/O thread starts. @path is NULL for a fresh one. */
 GMsgUnixListener *gmsg_unix_listener_new      (const char            *path,
@@ -30,7 +30,6 @@ const char       *gmsg_unix_listener_get_path (GMsgUnixListener      *self);
 void              gmsg_unix_listener_hide     (GMsgUnixListener      *self);
 
 /* The I/O thread, or none */
-void              gmsg_unix_listener_resume   (GMsgUnixListener      *self);
 void              gmsg_unix_listener_free     (GMsgUnixListener      *self);
 
 G_END_DECLS

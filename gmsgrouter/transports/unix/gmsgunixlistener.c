@@ -19,6 +19,10 @@
 
 /* How long to wait before accepting again if the process has no descriptor left. */
 #define ACCEPT_PAUSE_MSEC 100
+/* How many may wait to be accepted, beside those that wait in connect(), and how many are
+ * accepted before those have their turn who are connected. */
+#define BACKLOG 1024
+#define MAX_ACCEPTED 64
 
 struct _GMsgUnixListener
 {
@@ -80,7 +84,7 @@ listen_at (const char  *path,
       /* The mode of the directory protects it as well. */
       g_chmod (path, 0600);
       g_socket_set_blocking (socket, FALSE);
-      g_socket_set_listen_backlog (socket, 128);
+      g_socket_set_listen_backlog (socket, BACKLOG);
       if (g_socket_listen (socket, &local_error))
         return g_steal_pointer (&socket);
       g_unlink (path);
@@ -193,9 +197,9 @@ accept_cb (GSocket      *listening,
            gpointer      data)
 {
   GMsgUnixListener *self = data;
-  gboolean more = TRUE;
 
-  while (more)
+  /* Whoever is left has another turn, after those who are connected. */
+  for (guint i = 0; i < MAX_ACCEPTED; i++)
     {
       g_autoptr (GError) error = NULL;
       g_autoptr (GSocket) socket = accept_one (listening, &error);
@@ -215,11 +219,10 @@ accept_cb (GSocket      *listening,
         gmsg_endpoint_report (self->endpoint,
                               g_strdup_printf ("refusing a connection: %s", error->message));
       else
-        more = self->func (socket, pid, self->data);
+        self->func (socket, pid, self->data);
     }
 
-  gmsg_thread_clear_source (&self->accepting);
-  return G_SOURCE_REMOVE;
+  return G_SOURCE_CONTINUE;
 }
 
 GMsgUnixListener *
@@ -269,14 +272,6 @@ gmsg_unix_listener_hide (GMsgUnixListener *self)
   g_unlink (self->path);
   if (self->directory != NULL)
     g_rmdir (self->directory);
-}
-
-/* If it accepts, or pauses for want of descriptors, it goes on with that. */
-void
-gmsg_unix_listener_resume (GMsgUnixListener *self)
-{
-  if (self->accepting == NULL)
-    listener_accept (self);
 }
 
 /* Whoever still waits to be accepted is hung up on here: a copy of the listening socket, which

@@ -10,9 +10,12 @@
 #include "gmsgunixlistener-private.h"
 #include "gmsgunixsocket-private.h"
 
-/* How many peers may be about to say which pipe they want while others wait to be accepted:
- * they could take up all descriptors otherwise. */
+/* How many peers may be about to say which pipe they want, and how many of one process: they
+ * could take up all descriptors otherwise, or keep workers waiting at the door. The oldest goes
+ * for the next one. A worker greets when it has connected, so it has most likely done so when it
+ * is accepted. */
 #define MAX_STRANGERS 256
+#define MAX_STRANGERS_OF_PROCESS 128
 
 struct _GMsgServer
 {
@@ -25,24 +28,17 @@ struct _GMsgServer
   gboolean          ended;       /* lock: nobody is let in any more */
 
   /* The I/O thread only */
-  guint             n_strangers; /* of @connections */
-  gboolean          closing;
+  GQueue            strangers;   /* (element-type GMsgUnixConnection): of @connections, the
+                                  * oldest first */
 };
-
-/* A stranger has gone, or is none any more. */
-static void
-remove_stranger (GMsgServer *self)
-{
-  self->n_strangers--;
-  if (!self->closing)
-    gmsg_unix_listener_resume (self->listener);
-}
 
 static void
 connection_greeted (GMsgUnixConnection *connection,
                     gpointer            data)
 {
-  remove_stranger (data);
+  GMsgServer *self = data;
+
+  g_queue_remove (&self->strangers, connection);
 }
 
 /* Once it is out of the set, no other thread knows it. */
@@ -62,11 +58,9 @@ connection_ended (GMsgUnixConnection *connection,
                   gpointer            data)
 {
   GMsgServer *self = data;
-  gboolean stranger = gmsg_unix_connection_is_stranger (connection);
 
+  g_queue_remove (&self->strangers, connection);
   remove_connection (self, connection);
-  if (stranger)
-    remove_stranger (self);
 }
 
 static const GMsgUnixConnectionFuncs connection_funcs =
@@ -75,23 +69,51 @@ static const GMsgUnixConnectionFuncs connection_funcs =
   .ended = connection_ended,
 };
 
-/* FALSE: the others wait at the door until a stranger has greeted, or has gone. */
-static gboolean
+/* Makes room for a stranger of process @pid. */
+static void
+turn_away_oldest (GMsgServer *self,
+                  GPid        pid)
+{
+  GMsgUnixConnection *oldest = NULL;
+  guint n_of_process = 0;
+
+  for (GList *item = self->strangers.head; item != NULL; item = item->next)
+    {
+      if (gmsg_unix_connection_get_pid (item->data) == pid && n_of_process++ == 0)
+        oldest = item->data;
+    }
+
+  if (n_of_process < MAX_STRANGERS_OF_PROCESS)
+    {
+      if (self->strangers.length < MAX_STRANGERS)
+        return;
+
+      oldest = g_queue_peek_head (&self->strangers);
+    }
+
+  /* It may have greeted, and not been read. */
+  gmsg_unix_connection_read (oldest);
+  if (g_queue_find (&self->strangers, oldest) != NULL)
+    gmsg_unix_connection_turn_away (oldest);
+}
+
+static void
 connected_cb (GSocket  *socket,
               GPid      pid,
               gpointer  data)
 {
   GMsgServer *self = data;
-  GMsgUnixConnection *connection = gmsg_unix_connection_new (socket, pid, self->endpoint,
-                                                             &connection_funcs, self);
+  GMsgUnixConnection *connection;
 
+  turn_away_oldest (self, pid);
+  connection = gmsg_unix_connection_new (socket, pid, self->endpoint, &connection_funcs, self);
   g_mutex_lock (&self->lock);
   g_hash_table_add (self->connections, connection);
   if (self->ended)
     gmsg_unix_connection_shut_down (connection);
   g_mutex_unlock (&self->lock);
 
-  return ++self->n_strangers < MAX_STRANGERS;
+  g_queue_push_tail (&self->strangers, connection);
 }
 
 gboolean
@@ -122,6 +144,7 @@ gmsg_unix_server_listen (const char    *address,
     }
 
   self = g_new0 (GMsgServer, 1);
+  g_queue_init (&self->strangers);
   g_mutex_init (&self->lock);
   listener = gmsg_unix_listener_new (path, endpoint, connected_cb, self, error);
   if (listener == NULL)
@@ -180,7 +203,7 @@ gmsg_unix_server_close (GMsgServer *self)
 {
   g_autoptr (GList) connections = g_hash_table_get_keys (self->connections);
 
-  self->closing = TRUE;
+  g_queue_clear (&self->strangers);
   for (GList *item = connections; item != NULL; item = item->next)
     remove_connection (self, item->data);
 
