@@ -98,7 +98,6 @@ struct _GMsgPacer
 
   /* Used by who iterates the context */
   GThread         *looker;        /* (unowned) (nullable): had the last look; to be compared only */
-  GMsgTurn        *last;          /* (unowned) (nullable): served last; likewise */
   gint64           served_at;     /* monotonic µs: when the last emission has ended */
   gint64           raised_at;     /* monotonic µs: when the last raised dispatch has ended */
   gint64           busy_since;    /* monotonic µs: since when no idle source could run; 0: not
@@ -482,14 +481,8 @@ static void
 put_last (GMsgPacer *self,
           GMsgTurn  *turn)
 {
-  g_autoptr (GMutexLocker) locker = NULL;
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
 
-  /* It is still behind all that have been there since. */
-  if (turn == self->last)
-    return;
-
-  locker = g_mutex_locker_new (&self->lock);
-  self->last = turn;
   if (turn->level == NULL)
     return;
 

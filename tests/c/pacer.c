@@ -346,6 +346,26 @@ test_p16_shares_of_those_that_join_again (void)
   free_context (context);
 }
 
+/* Who was served last, and before that alone, has no advantage over who has joined since. */
+static void
+test_p16_shares_with_a_newcomer (void)
+{
+  GMainContext *context = new_context ();
+  Client clients[2];
+
+  join_flooded (clients, 2, context, NULL, 50, 20);
+  leave_all (clients + 1, 1);
+  iterate (context, 3);
+  clients[1] = (Client) { .n_waiting = 100, .cost_usec = 50 };
+  client_join (&clients[1], context, PRIORITY, 20, MAX_LATENCY);
+  iterate (context, 10);
+  g_assert_cmpint (clients[0].n_emitted, ==, 8);
+  g_assert_cmpint (clients[1].n_emitted, ==, 5);
+
+  leave_all (clients, 2);
+  free_context (context);
+}
+
 /* Less than GTK's redraw, so that the redraw comes first. */
 static void
 test_p16_levels (void)
@@ -991,6 +1011,7 @@ main (int    argc,
   g_test_add_func ("/pacer/p16/priority-set-in-dispatch", test_p16_priority_set_in_dispatch);
   g_test_add_func ("/pacer/p16/shares", test_p16_shares);
   g_test_add_func ("/pacer/p16/shares-of-those-that-join-again", test_p16_shares_of_those_that_join_again);
+  g_test_add_func ("/pacer/p16/shares-with-a-newcomer", test_p16_shares_with_a_newcomer);
   g_test_add_func ("/pacer/p16/sources-above-idle", test_p16_sources_above_idle);
   g_test_add_func ("/pacer/p16/wake", test_p16_wake);
   g_test_add_func ("/pacer/p23/urgent", test_p23_urgent);
