@@ -163,6 +163,39 @@ def frames(build_dir, quick):
     return [(*case, environment) for case in cases]
 
 
+# What delivers into the main context, always with something to deliver.
+FAIR_LOADS = {
+    **{f"{n} router{'s' if n > 1 else ''}": {"push": n} for n in (1, 2, 4, 8)},
+    **{f"{n} pulling": {"pull": n} for n in (1, 2, 10, 32, 100, 512)},
+    "4 routers, 10 pulling": {"push": 4, "pull": 10},
+    "2 routers, another thread": {"push": 2, "second-context": None},
+}
+FAIR_HANDLERS = (20, 500, 1000, 20000)
+
+
+def fairness(build_dir, quick):
+    """Also for a library that was built elsewhere: LD_LIBRARY_PATH decides."""
+    program = build_dir / "tests" / "bench" / "bench-fairness"
+
+    def case(variant, point, **arguments):
+        words = [f"--{name}" if value is None else f"--{name}={value}" for name, value in arguments.items()]
+        return (variant, point, [program, *words], {})
+
+    seconds = 0.5 if quick else 2
+    cases = [case(load, str(handler), handler=handler, seconds=seconds, **arguments)
+             for load, arguments in FAIR_LOADS.items() for handler in FAIR_HANDLERS]
+    for idle in ({}, {"idle": None}):
+        cases.append(case("idle" if idle else "no idle", "", push=2, handler=20, seconds=seconds, **idle))
+    cases += [case("budget 0", kind, budget=0, handler=5000, seconds=seconds, **arguments)
+              for kind, arguments in (("message", {"push": 8}), ("pulls", {"pull": 32}),
+                                      ("finished", {"single": "finished"}))]
+    queued = 4000 if quick else 40000
+    cases += [case(name, "", single=single, handler=50, queued=queued)
+              for name, single in (("latest, same router", "latest"), ("latest, own router", "latest-beside"))]
+    cases += [case("cancelled", str(priority), single="cancelled", busy=priority) for priority in (0, 120)]
+    return cases
+
+
 GROUPS = {
     "throughput": throughput,
     "bounded": bounded,
@@ -176,6 +209,7 @@ GROUPS = {
     "instructions": instructions,
     "javascript": javascript,
     "frames": frames,
+    "fairness": fairness,
 }
 
 # Where fewer rounds do: what is counted hardly varies, and frames take long.
@@ -184,4 +218,5 @@ ROUNDS = {
     "syscalls": lambda n: max(n // 3, 1),
     "memory": lambda n: max(n // 3, 1),
     "frames": lambda n: max(n // 3, 1),
+    "fairness": lambda n: max(n // 5, 1),
 }

@@ -6,6 +6,8 @@
 import statistics
 from dataclasses import dataclass
 
+import groups
+
 
 def quartiles(values):
     if len(values) == 1:
@@ -156,6 +158,38 @@ def pipes_table(group):
                   "µs for pipe() and close_pipe()", "bytes an open pipe"], rows)
 
 
+FAIR_ONE = "1 router"
+
+
+def fair_loads(group):
+    return [variant for variant in groups.FAIR_LOADS if (variant, str(groups.FAIR_HANDLERS[0])) in group.rounds[0]]
+
+
+def fairness_table(group):
+    handlers = [str(handler) for handler in groups.FAIR_HANDLERS]
+    headings = [f"{int(handler) / 1000:g} ms a handler" for handler in handlers]
+
+    def rows(metric):
+        return [[load, *(show_quartiles(group.values(load, handler, metric)) for handler in handlers)]
+                for load in fair_loads(group)]
+
+    singles = [["callbacks of g_idle_add(), longest gap", "ms", group.values("idle", "", "idle_gap_ms")],
+               *([f"budget 0, {kind} of 5 ms, longest gap of frames", "ms",
+                  group.values("budget 0", kind, "longest_gap_ms")] for kind in ("message", "pulls", "finished")),
+               ["latest value behind 40,000 messages of 50 µs, same router", "ms",
+                group.values("latest, same router", "", "longest_ms")],
+               ["latest value behind 40,000 messages of 50 µs, own router", "ms",
+                group.values("latest, own router", "", "longest_ms")],
+               *([f"cancelled call beside a source at {priority} that is always ready", "ms",
+                  group.values("cancelled", priority, "longest_ms")] for priority in ("0", "120"))]
+    return "\n\n".join([table(["frames a second", *headings], rows("frames_per_s")),
+                        table(["longest gap of frames, ms", *headings], rows("longest_gap_ms")),
+                        table(["emissions a second", *headings], rows("emissions_per_s")),
+                        table(["share of the least served, of an equal one", *headings], rows("least_share")),
+                        table(["", "unit", ""], [[what, unit, show_quartiles(values)]
+                                                 for what, unit, values in singles])])
+
+
 TABLES = {
     "throughput": ("Throughput", throughput_table),
     "bounded": ("Bounded queues, one sender", list_table([("ns", "ns a message"), ("cpu_ns", "ns of processor time")],
@@ -178,6 +212,7 @@ TABLES = {
     "javascript": ("From JavaScript", list_table([("send_us", "µs to send"), ("deliver_us", "µs to deliver"),
                                                   ("us", "µs in all")])),
     "frames": ("Frames", frames_table),
+    "fairness": ("Fair dispatch", fairness_table),
 }
 
 
@@ -271,9 +306,36 @@ def frames_bars(group):
     return bars
 
 
+def fairness_bars(group):
+    bars = []
+    for handler in map(str, groups.FAIR_HANDLERS):
+        name = f"handlers of {int(handler) / 1000:g} ms"
+        others = [load for load in fair_loads(group) if load != FAIR_ONE]
+        worst = min(others, key=lambda load: quartiles(group.ratios((load, handler), (FAIR_ONE, handler),
+                                                                    "frames_per_s"))[1])
+        bars.append(at_least(f"frames, {name}, worst load: {worst}",
+                             group.ratios((worst, handler), (FAIR_ONE, handler), "frames_per_s"), 0.9, "× one router"))
+        # In the time of a measurement 512 don't have their turn often enough to compare them.
+        many = [load for load in others if handler != "20000" or "100" not in load and "512" not in load]
+        worst = min(many, key=lambda load: quartiles(group.values(load, handler, "least_share"))[1])
+        bars.append(at_least(f"least served, {name}, worst load: {worst}",
+                             group.values(worst, handler, "least_share"), 0.5, "of an equal share"))
+    bars += [at_most("g_idle_add() beside an endless flood", group.values("idle", "", "idle_gap_ms"), 100, "ms"),
+             at_least("throughput beside g_idle_add()",
+                      group.ratios(("idle", ""), ("no idle", ""), "emissions_per_s"), 0.98, "× without")]
+    bars += [at_most(f"budget 0, {kind} of 5 ms, longest gap of frames",
+                     group.values("budget 0", kind, "longest_gap_ms"), 40, "ms")
+             for kind in ("message", "pulls", "finished")]
+    bars.append(at_most("latest value, own router", group.values("latest, own router", "", "longest_ms"), 12, "ms"))
+    bars += [at_most(f"cancelled call beside a source at {priority}",
+                     group.values("cancelled", priority, "longest_ms"), 36, "ms") for priority in ("0", "120")]
+    return bars
+
+
 BARS = {
     "python": python_bars,
     "frames": frames_bars,
+    "fairness": fairness_bars,
     "throughput": throughput_bars,
     "bounded": bounded_bars,
     "latency": latency_bars,

@@ -535,6 +535,279 @@ test_p16_one_wakeup_per_burst (Fixture       *fixture,
   close_pipe (fixture, record);
 }
 
+/* Those that deliver into one context, each with something to deliver at any time: what is
+ * delivered is sent again. */
+typedef struct
+{
+  GMsgRouter   *router;   /* (owned) */
+  GMsgSender   *sender;   /* (owned) */
+  GMsgReceiver *receiver; /* (owned) */
+  gint64        cost_usec;
+  guint         n_emissions;
+} Flooded;
+
+static void
+flooded_cb (GMsgReceiver *receiver,
+            GVariant     *message,
+            Flooded      *self)
+{
+  self->n_emissions++;
+  gmsg_sender_send (self->sender, message, NULL);
+  work (self->cost_usec);
+}
+
+static void
+flooded_next_cb (GObject      *source,
+                 GAsyncResult *result,
+                 gpointer      user_data)
+{
+  Flooded *self = user_data;
+  g_autoptr (GVariant) message = NULL;
+
+  message = gmsg_receiver_next_finish (self->receiver, result, NULL);
+  if (message == NULL)
+    return;
+
+  flooded_cb (self->receiver, message, self);
+  gmsg_receiver_next_async (self->receiver, NULL, flooded_next_cb, self);
+}
+
+static void
+flooded_open (Flooded    *self,
+              GMsgRouter *router,
+              gboolean    pulling,
+              gint64      cost_usec)
+{
+  *self = (Flooded) { .router = g_object_ref (router), .cost_usec = cost_usec };
+  self->sender = gmsg_router_pipe (router, &self->receiver, NULL);
+  gmsg_sender_start (self->sender, NULL);
+  if (pulling)
+    gmsg_receiver_next_async (self->receiver, NULL, flooded_next_cb, self);
+  else
+    g_signal_connect (self->receiver, "message", G_CALLBACK (flooded_cb), self);
+  send_range (self->sender, 0, 4);
+}
+
+static void
+flooded_close (Flooded *self)
+{
+  gmsg_router_close_pipe (self->router, self->receiver, NULL);
+  g_object_unref (self->sender);
+  g_object_unref (self->receiver);
+  g_object_unref (self->router);
+}
+
+typedef struct
+{
+  guint  n_routers; /* in push mode, one pipe each */
+  guint  n_pulling; /* receivers of one router */
+  gint64 cost_usec; /* of a handler */
+} Load;
+
+#define MAX_FLOODED 64
+
+/* Returns the frames a second, and sets @least to the share of the least served, of an equal
+ * one. */
+static double
+count_frames (Fixture    *fixture,
+              const Load *load,
+              double     *least)
+{
+  const guint n = load->n_routers + load->n_pulling;
+  GMsgRouter *routers[MAX_FLOODED];
+  Flooded flooded[MAX_FLOODED];
+  guint n_emissions = 0;
+  guint fewest = G_MAXUINT;
+  gint64 start, end;
+  Redraw *redraw;
+  double frames;
+
+  for (guint i = 0; i < n; i++)
+    {
+      gboolean pulling = i >= load->n_routers;
+
+      if (pulling || i == 0)
+        {
+          routers[i] = g_object_ref (fixture->router);
+        }
+      else
+        {
+          routers[i] = gmsg_router_new (fixture->context);
+          g_assert_true (gmsg_router_start (routers[i], NULL));
+        }
+      flooded_open (&flooded[i], routers[i], pulling, load->cost_usec);
+    }
+
+  redraw = redraw_attach (fixture->context, 0);
+  start = g_get_monotonic_time ();
+  end = start + G_USEC_PER_SEC / 2;
+  while (g_get_monotonic_time () < end)
+    g_main_context_iteration (fixture->context, TRUE);
+  frames = redraw->n_frames * (double) G_USEC_PER_SEC / (g_get_monotonic_time () - start);
+  redraw_remove (redraw);
+
+  for (guint i = 0; i < n; i++)
+    {
+      n_emissions += flooded[i].n_emissions;
+      fewest = MIN (fewest, flooded[i].n_emissions);
+      flooded_close (&flooded[i]);
+      if (routers[i] != fixture->router)
+        g_assert_true (gmsg_router_stop (routers[i], NULL));
+      g_object_unref (routers[i]);
+    }
+  iterate_all (fixture->context);
+  forget_warnings ();
+
+  *least = (double) fewest * n / n_emissions;
+  g_test_message ("%u routers, %u pulling, %d us a handler: %.1f frames a second, the least share %.2f",
+                  load->n_routers, load->n_pulling, (int) load->cost_usec, frames, *least);
+  return frames;
+}
+
+/* As many frames as beside one router, and a part for each. What is measured against was
+ * measured just before, so that another load of the machine meets both. */
+static void
+test_p16_together (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  static const Load loads[] =
+  {
+    { 2, 0, 20000 }, { 0, 2, 20000 }, { 5, 0, 1000 }, { 0, 32, 500 }, { 4, 10, 20 }, { 1, 1, 1000 },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (loads); i++)
+    {
+      const Load one = { 1, 0, loads[i].cost_usec };
+      gboolean fair = FALSE;
+
+      for (guint j = 0; j < N_ATTEMPTS && !fair; j++)
+        {
+          double alone, together, least;
+
+          alone = count_frames (fixture, &one, &least);
+          together = count_frames (fixture, &loads[i], &least);
+          fair = together >= 0.7 * alone && least >= 0.5;
+        }
+      g_assert_true (fair);
+    }
+}
+
+static void
+count_message_cb (GMsgReceiver *receiver,
+                  GVariant     *message,
+                  guint        *n)
+{
+  (*n)++;
+}
+
+/* What a router of its own carries does not wait behind another's backlog: of each, one after
+ * the other. */
+static void
+test_p16_latest_value_beside_backlog (Fixture       *fixture,
+                                      gconstpointer  data)
+{
+  g_autoptr (GMsgRouter) router = gmsg_router_new (fixture->context);
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgReceiver) latest = NULL;
+  g_autoptr (GMsgSender) backlog = start_pipe (fixture, &record);
+  g_autoptr (GMsgSender) sender = NULL;
+  guint n_latest = 0;
+
+  g_assert_true (gmsg_router_start (router, NULL));
+  sender = gmsg_router_pipe_bounded (router, 1, GMSG_OVERFLOW_DROP_OLDEST, &latest, NULL);
+  g_signal_connect (latest, "message", G_CALLBACK (count_message_cb), &n_latest);
+  gmsg_sender_start (sender, NULL);
+
+  gmsg_router_set_budget (fixture->router, 1);
+  gmsg_router_set_budget (router, 1);
+  send_range (backlog, 0, 10000);
+  g_assert_true (g_main_context_iteration (fixture->context, FALSE));
+  for (gint32 i = 1; i <= 10; i++)
+    {
+      guint n_before = record->values->len;
+
+      send_value (sender, i);
+      iterate_until (fixture->context, n_latest == (guint) i);
+      g_assert_cmpuint (record->values->len - n_before, <=, 20);
+    }
+
+  g_signal_handlers_disconnect_by_data (latest, &n_latest);
+  g_assert_true (gmsg_router_close_pipe (router, latest, NULL));
+  g_assert_true (gmsg_router_stop (router, NULL));
+  close_pipe (fixture, record);
+  iterate_all (fixture->context);
+  forget_warnings ();
+}
+
+static void
+finished_cb (GMsgReceiver *receiver,
+             GError       *error,
+             guint        *n)
+{
+  (*n)++;
+}
+
+static void
+answered_cb (GObject      *source,
+             GAsyncResult *result,
+             gpointer      user_data)
+{
+  g_autoptr (GVariant) message = NULL;
+
+  message = gmsg_receiver_next_finish (GMSG_RECEIVER (source), result, NULL);
+  (*(guint *) user_data)++;
+}
+
+/* A budget of 0 is for one emission, whatever its kind: messages, ends and answered calls. */
+static void
+test_p16_budget_0 (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (GPtrArray) receivers = g_ptr_array_new_with_free_func (g_object_unref);
+  g_autoptr (GPtrArray) senders = g_ptr_array_new_with_free_func (g_object_unref);
+  guint n = 0;
+
+  gmsg_router_set_budget (fixture->router, 0);
+  for (guint i = 0; i < 30; i++)
+    {
+      GMsgReceiver *receiver;
+      GMsgSender *sender = gmsg_router_pipe (fixture->router, &receiver, NULL);
+
+      g_ptr_array_add (receivers, receiver);
+      g_ptr_array_add (senders, sender);
+      gmsg_sender_start (sender, NULL);
+      switch (i % 3)
+        {
+        case 0:
+          g_signal_connect (receiver, "message", G_CALLBACK (count_message_cb), &n);
+          send_value (sender, 0);
+          break;
+
+        case 1:
+          g_signal_connect (receiver, "finished", G_CALLBACK (finished_cb), &n);
+          gmsg_sender_stop (sender, NULL);
+          break;
+
+        default:
+          gmsg_receiver_next_async (receiver, NULL, answered_cb, &n);
+          send_value (sender, 0);
+        }
+    }
+
+  while (n < 30)
+    {
+      guint n_before = n;
+
+      g_assert_true (g_main_context_iteration (fixture->context, FALSE));
+      g_assert_cmpuint (n, <=, n_before + 1);
+    }
+  iterate_all (fixture->context);
+  g_assert_cmpuint (n, ==, 30);
+
+  for (guint i = 0; i < 30; i++)
+    g_assert_true (gmsg_router_close_pipe (fixture->router, receivers->pdata[i], NULL));
+}
+
 int
 main (int    argc,
       char **argv)
@@ -549,6 +822,9 @@ main (int    argc,
   fixture_test ("/fair/p16/saturated-pulls", test_p16_saturated_pulls);
   fixture_test ("/fair/p16/saturated-pulls-budget", test_p16_saturated_pulls_budget);
   fixture_test ("/fair/p16/no-max-latency", test_p16_no_max_latency);
+  fixture_test ("/fair/p16/together", test_p16_together);
+  fixture_test ("/fair/p16/latest-value-beside-backlog", test_p16_latest_value_beside_backlog);
+  fixture_test ("/fair/p16/budget-0", test_p16_budget_0);
   fixture_test ("/fair/p16/budget", test_p16_budget);
   fixture_test ("/fair/p16/budget-at-default-priority", test_p16_budget_at_default_priority);
   fixture_test ("/fair/p16/priority", test_p16_priority);
