@@ -37,4 +37,5 @@ G_DEFINE_ENUM_TYPE (GMsgError, gmsg_error,
                     G_DEFINE_ENUM_VALUE (GMSG_ERROR_PEER_LOST, "peer-lost"),
                     G_DEFINE_ENUM_VALUE (GMSG_ERROR_PROTOCOL, "protocol"),
                     G_DEFINE_ENUM_VALUE (GMSG_ERROR_TOO_LARGE, "too-large"),
-                    G_DEFINE_ENUM_VALUE (GMSG_ERROR_NOT_SUPPORTED, "not-supported"))
+                    G_DEFINE_ENUM_VALUE (GMSG_ERROR_NOT_SUPPORTED, "not-supported"),
+                    G_DEFINE_ENUM_VALUE (GMSG_ERROR_FAILED, "failed"))

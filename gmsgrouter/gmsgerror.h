@@ -46,10 +46,12 @@ G_BEGIN_DECLS
  * @GMSG_ERROR_EXPORTED: The sender was handed over to another process.
  * @GMSG_ERROR_INVALID_ADDRESS: The address can't be understood.
  * @GMSG_ERROR_CONNECTION: There is no connection to the router.
- * @GMSG_ERROR_PEER_LOST: The process at the other end was lost.
+ * @GMSG_ERROR_PEER_LOST: The worker was lost: its sender was dropped, its process
+ *   ended, or its connection, before it stopped.
  * @GMSG_ERROR_PROTOCOL: The process at the other end broke the protocol.
  * @GMSG_ERROR_TOO_LARGE: The message is larger than the router takes.
  * @GMSG_ERROR_NOT_SUPPORTED: That can't be done here, or not in this version.
+ * @GMSG_ERROR_FAILED: The worker has failed, as its message says.
  *
  * The errors of this library.
  *
@@ -77,6 +79,7 @@ typedef enum
   GMSG_ERROR_PROTOCOL,
   GMSG_ERROR_TOO_LARGE,
   GMSG_ERROR_NOT_SUPPORTED,
+  GMSG_ERROR_FAILED,
 } GMsgError;
 
 #define GMSG_TYPE_ERROR (gmsg_error_get_type ())

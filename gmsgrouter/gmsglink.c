@@ -277,6 +277,26 @@ gmsg_link_lose (GMsgLink   *self,
     end_lost (self);
 }
 
+/* The worker says that it has failed. An error of this library would speak of the worker's
+ * process, so it arrives as FAILED; but PEER_LOST means that the sender was dropped there. The
+ * caller has a reference. */
+void
+gmsg_link_fail (GMsgLink     *self,
+                const GError *reason)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (g_error_matches (reason, GMSG_ERROR, GMSG_ERROR_PEER_LOST))
+    {
+      gmsg_link_lose (self, reason->message);
+      return;
+    }
+
+  if (reason->domain == GMSG_ERROR)
+    error = g_error_new_literal (GMSG_ERROR, GMSG_ERROR_FAILED, reason->message);
+  gmsg_link_end (self, error != NULL ? error : reason);
+}
+
 void
 gmsg_link_disconnect (GMsgLink *self)
 {

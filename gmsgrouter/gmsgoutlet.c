@@ -147,7 +147,7 @@ put_entry (GMsgOutlet *self,
 
     case GMSG_ENTRY_END:
       tell_dropped (self);
-      self->funcs->add_end (self->sink);
+      self->funcs->add_end (self->sink, gmsg_pipe_get_error (self->pipe));
       self->at_end = TRUE;
       gmsg_pipe_unref (entry->pipe);
       break;
@@ -185,7 +185,7 @@ gmsg_outlet_has_next (GMsgOutlet *self)
 gboolean
 gmsg_outlet_is_broken (GMsgOutlet *self)
 {
-  return gmsg_pipe_get_error (self->pipe) != NULL;
+  return gmsg_pipe_is_broken (self->pipe);
 }
 
 /* The router has room for @n_places more. */

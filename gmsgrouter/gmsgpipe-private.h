@@ -52,7 +52,10 @@ gboolean       gmsg_pipe_send               (GMsgPipe           *self,
                                              GError            **error);
 gboolean       gmsg_pipe_stop               (GMsgPipe           *self,
                                              GError            **error);
-void           gmsg_pipe_end                (GMsgPipe           *self);
+gboolean       gmsg_pipe_fail               (GMsgPipe           *self,
+                                             const GError       *reason,
+                                             GError            **error);
+void           gmsg_pipe_drop               (GMsgPipe           *self);
 GCancellable  *gmsg_pipe_get_cancellable    (GMsgPipe           *self);
 gboolean       gmsg_pipe_wait_flushed       (GMsgPipe           *self,
                                              GError            **error);
@@ -93,6 +96,7 @@ gboolean       gmsg_pipe_credit             (GMsgPipe           *self,
                                              guint64             n_places);
 void           gmsg_pipe_break              (GMsgPipe           *self,
                                              const GError       *error);
+gboolean       gmsg_pipe_is_broken          (GMsgPipe           *self);
 void           gmsg_pipe_want_cancel        (GMsgPipe           *self);
 void           gmsg_pipe_set_progress       (GMsgPipe           *self,
                                              gboolean            flushed);

@@ -8,6 +8,7 @@
 
 #include "gmsgflow-private.h"
 #include "gmsgmessage-private.h"
+#include "gmsgreason-private.h"
 #include "gmsgreport-private.h"
 
 /* Here are the states of both ends, and what moves them: start, stop and the end of the
@@ -54,10 +55,12 @@ struct _GMsgPipe
   guint              n_discarded;      /* after closing, not told of yet */
   gboolean           echoed;           /* all of these were sent by a log handler of the report */
   gboolean           ended;            /* the sender's side, in another process */
-  GError            *error;            /* (owned) (nullable): what ended the sender's side;
-                                        * immutable once set */
+  GError            *error;            /* (owned) (nullable): what ended the sender's side,
+                                        * other than stop(); immutable once set */
 
   /* In a worker's process */
+  GError            *broken;           /* (owned) (nullable): what ended the connection;
+                                        * immutable once set */
   gboolean           cancel_wanted;    /* to be carried out in the sender's next call, or in
                                         * its main context */
   gboolean           flushed;          /* everything has been handed to the kernel */
@@ -116,6 +119,7 @@ gmsg_pipe_unref (GMsgPipe *self)
   gmsg_flow_clear (&self->flow);
   g_clear_object (&self->cancellable);
   g_clear_error (&self->error);
+  g_clear_error (&self->broken);
   gmsg_channel_unref (self->channel);
   g_free (self);
 }
@@ -198,7 +202,7 @@ gmsg_pipe_get_n_waiting (GMsgPipe *self)
   return is_closed_locked (self) ? 0 : gmsg_flow_get_n_waiting_locked (&self->flow);
 }
 
-/* Returns (nullable) what ended the sender's side; NULL: it was stopped or dropped. */
+/* Returns (nullable) what ended the sender's side; NULL: it was stopped, or has not ended. */
 const GError *
 gmsg_pipe_get_error (GMsgPipe *self)
 {
@@ -249,10 +253,10 @@ static gboolean
 check_connected_locked (GMsgPipe  *self,
                         GError   **error)
 {
-  if (self->max_message_size == 0 || self->error == NULL)
+  if (self->broken == NULL)
     return TRUE;
 
-  g_propagate_error (error, g_error_copy (self->error));
+  g_propagate_error (error, g_error_copy (self->broken));
   return FALSE;
 }
 
@@ -347,7 +351,7 @@ wait_for_room_locked (GMsgPipe  *self,
 
   while (gmsg_flow_is_full_locked (flow) &&
          !is_closed_locked (self) &&
-         self->error == NULL &&
+         self->broken == NULL &&
          self->sender_state == GMSG_SENDER_STATE_OPEN)
     gmsg_flow_wait_locked (flow, self->lock);
 
@@ -670,10 +674,13 @@ push_end_locked (GMsgPipe *self,
   return gmsg_channel_push_locked (self->channel, GMSG_ENTRY_END, reference);
 }
 
-/* Ends the sender's side; returns whether gmsg_channel_wake() must be called. */
+/* Ends the sender's side, by stop() if @error (transfer full) is NULL; returns whether
+ * gmsg_channel_wake() must be called. */
 static gboolean
-end_locked (GMsgPipe *self)
+end_locked (GMsgPipe *self,
+            GError   *error)
 {
+  self->error = error;
   gmsg_flow_wake_all_locked (&self->flow);
   self->progress_at = g_get_monotonic_time ();
 
@@ -692,24 +699,29 @@ wake_after_end (GMsgPipe *self,
   gmsg_pipe_wake_call (self);
 }
 
-gboolean
-gmsg_pipe_stop (GMsgPipe  *self,
-                GError   **error)
+/* Ends the side of a sender that is open or in the state @from, with @reason (transfer full)
+ * (nullable). Without a connection it ends, too, but FALSE is returned. */
+static gboolean
+end_sender (GMsgPipe         *self,
+            GMsgSenderState   from,
+            GError           *reason,
+            GError          **error)
 {
   gboolean success, wake;
 
   g_mutex_lock (self->lock);
-  success = check_open_locked (self, error);
+  success = self->sender_state == from ? check_connected_locked (self, error)
+                                       : check_open_locked (self, error);
 
-  /* This is the end without a connection, too. */
-  if (self->sender_state != GMSG_SENDER_STATE_OPEN)
+  if (self->sender_state != GMSG_SENDER_STATE_OPEN && self->sender_state != from)
     {
       g_mutex_unlock (self->lock);
+      g_clear_error (&reason);
       return FALSE;
     }
 
   self->sender_state = GMSG_SENDER_STATE_STOPPED;
-  wake = end_locked (self);
+  wake = end_locked (self, reason);
   g_mutex_unlock (self->lock);
 
   wake_after_end (self, wake);
@@ -717,22 +729,92 @@ gmsg_pipe_stop (GMsgPipe  *self,
   return success;
 }
 
-/* Ends the side of a sender that is dropped, in any state, unless it was handed over. */
-void
-gmsg_pipe_end (GMsgPipe *self)
+gboolean
+gmsg_pipe_stop (GMsgPipe  *self,
+                GError   **error)
 {
+  return end_sender (self, GMSG_SENDER_STATE_OPEN, NULL, error);
+}
+
+/* Returns (transfer full) the error with which the receiver is to finish. In another process
+ * an error of this library would seem to speak of what happened there. */
+static GError *
+copy_reason (GMsgPipe     *self,
+             const GError *reason)
+{
+  GError *copy;
+
+  if (self->max_message_size == 0)
+    return g_error_copy (reason);
+
+  copy = gmsg_reason_copy (reason);
+  if (copy->domain == GMSG_ERROR)
+    copy->code = GMSG_ERROR_FAILED;
+  return copy;
+}
+
+gboolean
+gmsg_pipe_fail (GMsgPipe      *self,
+                const GError  *reason,
+                GError       **error)
+{
+  /* The copy is made without the lock, since the domain may have a function for that. */
+  return end_sender (self, GMSG_SENDER_STATE_INITIAL, copy_reason (self, reason), error);
+}
+
+/* Returns (transfer full) the error of a sender that is dropped. In a worker's process it
+ * says only how, and the link in the router's process completes it. */
+static GError *
+new_drop_error (GMsgPipe *self)
+{
+  static const char how[] = "its sender was dropped before stop() or fail()";
+
+  if (self->max_message_size > 0)
+    return g_error_new_literal (GMSG_ERROR, GMSG_ERROR_PEER_LOST, how);
+
+  return g_error_new (GMSG_ERROR, GMSG_ERROR_PEER_LOST,
+                      "The worker of pipe #%" G_GUINT64_FORMAT " was lost: %s", self->id, how);
+}
+
+static gboolean
+has_stopped_locked (GMsgPipe *self)
+{
+  return self->sender_state == GMSG_SENDER_STATE_STOPPED ||
+         self->sender_state == GMSG_SENDER_STATE_EXPORTED;
+}
+
+static gboolean
+has_stopped (GMsgPipe *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  return has_stopped_locked (self);
+}
+
+/* The sender is dropped: unless it was stopped or handed over, nobody says that the work is
+ * complete, so the worker counts as lost. */
+void
+gmsg_pipe_drop (GMsgPipe *self)
+{
+  GError *error;
   gboolean wake;
 
+  if (has_stopped (self))
+    return;
+
+  error = new_drop_error (self);
+
   g_mutex_lock (self->lock);
-  if (self->sender_state == GMSG_SENDER_STATE_STOPPED ||
-      self->sender_state == GMSG_SENDER_STATE_EXPORTED)
+  /* A binding may dispose of the object while another thread stops it. */
+  if (has_stopped_locked (self))
     {
       g_mutex_unlock (self->lock);
+      g_error_free (error);
       return;
     }
 
   self->sender_state = GMSG_SENDER_STATE_STOPPED;
-  wake = end_locked (self);
+  wake = end_locked (self, error);
   g_mutex_unlock (self->lock);
 
   wake_after_end (self, wake);
@@ -743,13 +825,13 @@ void
 gmsg_pipe_receive_end (GMsgPipe     *self,
                        const GError *error)
 {
+  GError *copy = error != NULL ? g_error_copy (error) : NULL;
   gboolean wake;
 
   g_mutex_lock (self->lock);
   detach_link_locked (self);
-  self->error = error != NULL ? g_error_copy (error) : NULL;
   self->ended = TRUE;
-  wake = end_locked (self);
+  wake = end_locked (self, copy);
   g_mutex_unlock (self->lock);
 
   wake_after_end (self, wake);
@@ -1130,9 +1212,17 @@ gmsg_pipe_break (GMsgPipe     *self,
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
-  if (self->error == NULL)
-    self->error = g_error_copy (error);
+  if (self->broken == NULL)
+    self->broken = g_error_copy (error);
   gmsg_flow_wake_all_locked (&self->flow);
+}
+
+gboolean
+gmsg_pipe_is_broken (GMsgPipe *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  return self->broken != NULL;
 }
 
 void
@@ -1187,13 +1277,13 @@ gmsg_pipe_wait_flushed (GMsgPipe  *self,
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
-  while (!self->flushed && self->error == NULL)
+  while (!self->flushed && self->broken == NULL)
     {
       gint64 deadline = self->progress_at + FLUSH_TIMEOUT;
 
       if (g_get_monotonic_time () >= deadline)
         {
-          self->error = g_error_new (GMSG_ERROR, GMSG_ERROR_TIMED_OUT,
+          self->broken = g_error_new (GMSG_ERROR, GMSG_ERROR_TIMED_OUT,
                        "The router has read nothing of what was sent through pipe "
                        "#%" G_GUINT64_FORMAT " for %d seconds, and the rest is lost; see "
                        "whether its main loop runs",

@@ -335,11 +335,16 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
   /**
    * GMsgReceiver::finished:
    * @self: the receiver
-   * @error: (nullable): what ended the sender's side, or `NULL` if it was stopped or
-   *   dropped
+   * @error: (nullable): what ended the sender's side, or `NULL` if that was
+   *   [method@Sender.stop]
    *
    * Emitted once, when the sender's side has ended and its last message has been
    * delivered, unless the pipe is closed first.
+   *
+   * The error is that of [method@Sender.fail]; [GMSG_ERROR_PEER_LOST][error@Error] if the
+   * sender was dropped, or its process or connection lost; and
+   * [GMSG_ERROR_PROTOCOL][error@Error] or [GMSG_ERROR_TOO_LARGE][error@Error] if a process
+   * sent what it must not.
    *
    * In pull mode it comes when the last message has been taken.
    *

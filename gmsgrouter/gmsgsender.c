@@ -16,13 +16,16 @@
  *
  * [method@Router.pipe] makes a sender together with its [class@Receiver]. Hand it
  * to the task, which calls [method@Sender.start], then [method@Sender.send] as
- * often as it likes, then [method@Sender.stop]. What is sent arrives at the
- * receiver in the router's thread, in order.
+ * often as it likes, then [method@Sender.stop]; or [method@Sender.fail], with what went
+ * wrong. What is sent arrives at the receiver in the router's thread, in order.
+ *
+ * Silence is never success: only `stop()` says that the task has done its work. If the last
+ * reference to the sender is dropped before either, started or not, the receiver finishes
+ * with [GMSG_ERROR_PEER_LOST][error@Error], after what was sent.
  *
  * All methods may be called from any thread at any time, from several at once too.
  * The sender holds nothing of the router: dropping the last reference to it, on
- * whatever thread, ends its side as `stop()` does and runs no code of the router's
- * there.
+ * whatever thread, runs no code of the router's there.
  *
  * A sender that is to end early finds out through
  * [method@Sender.get_cancellable].
@@ -44,6 +47,7 @@
  *         g_error ("%s", error->message);
  *     }
  *
+ *   // A task that fails calls gmsg_sender_fail() in place of this.
  *   gmsg_sender_stop (sender, NULL);
  *   return NULL;
  * }
@@ -91,7 +95,7 @@ gmsg_sender_dispose (GObject *object)
   /* Idempotent: a binding may dispose of the object while others still call it, so
    * the pipe stays until the end. The copy of a fork() has no say. */
   if (self->pipe != NULL && !gmsg_fork_happened ())
-    gmsg_pipe_end (self->pipe);
+    gmsg_pipe_drop (self->pipe);
 
   G_OBJECT_CLASS (gmsg_sender_parent_class)->dispose (object);
 }
@@ -405,9 +409,10 @@ gmsg_sender_send (GMsgSender  *self,
  * @self: a sender
  * @error: return location for an error
  *
- * Ends the sender's side, for good.
+ * Ends the sender's side, for good: the work is done.
  *
- * What was sent before is delivered, then [signal@Receiver::finished] is emitted.
+ * What was sent before is delivered, then [signal@Receiver::finished] is emitted, without an
+ * error. That is so after a cancellation, too: the task has ended as it was asked to.
  *
  * If the router is in another process, this returns when everything has been handed to
  * the kernel, so that the process may end. It waits as long as the router reads, and fails
@@ -437,6 +442,54 @@ gmsg_sender_stop (GMsgSender  *self,
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
   if (!check_pipe (self, error) || !gmsg_pipe_stop (self->pipe, error))
+    return FALSE;
+
+  return self->endpoint != NULL || gmsg_pipe_wait_flushed (self->pipe, error);
+}
+
+/**
+ * gmsg_sender_fail:
+ * @self: a sender
+ * @reason: what went wrong, in any error domain
+ * @error: return location for an error
+ *
+ * Ends the sender's side, for good: the work has failed.
+ *
+ * What was sent before is delivered, then [signal@Receiver::finished] is emitted, with a copy
+ * of @reason: its domain, code and message. The sender need not have been started.
+ *
+ * If the router is in another process, the error goes there, and this waits as
+ * [method@Sender.stop] does. There an error of this library arrives as
+ * [GMSG_ERROR_FAILED][error@Error], with its message; so does one whose domain has more than
+ * 128 characters, or others than `A-Z`, `a-z`, `0-9`, `-`, `_` and `.`. Of a long message the
+ * first 1024 bytes arrive.
+ *
+ * A [method@Sender.send] that waits for room in another thread fails with
+ * [GMSG_ERROR_STOPPED][error@Error].
+ *
+ * May be called from any thread.
+ *
+ * Returns: true if the sender has ended now, with @reason; otherwise @error is set, to
+ *   [GMSG_ERROR_STOPPED][error@Error] if it had ended before, to
+ *   [GMSG_ERROR_EXPORTED][error@Error] if it was handed over, to
+ *   [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if it has no pipe, or to
+ *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] in a forked process that did not call
+ *   `exec()`. With [GMSG_ERROR_TIMED_OUT][error@Error] and
+ *   [GMSG_ERROR_CONNECTION][error@Error] it has ended all the same, but what the router
+ *   has not read is lost
+ *
+ * Since: 1.0
+ */
+gboolean
+gmsg_sender_fail (GMsgSender    *self,
+                  const GError  *reason,
+                  GError       **error)
+{
+  g_return_val_if_fail (GMSG_IS_SENDER (self), FALSE);
+  g_return_val_if_fail (reason != NULL, FALSE);
+  g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
+
+  if (!check_pipe (self, error) || !gmsg_pipe_fail (self->pipe, reason, error))
     return FALSE;
 
   return self->endpoint != NULL || gmsg_pipe_wait_flushed (self->pipe, error);

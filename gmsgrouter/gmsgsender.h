@@ -20,7 +20,7 @@ G_BEGIN_DECLS
  * GMsgSenderState:
  * @GMSG_SENDER_STATE_INITIAL: Not started yet.
  * @GMSG_SENDER_STATE_OPEN: Started: messages can be sent.
- * @GMSG_SENDER_STATE_STOPPED: Stopped, for good.
+ * @GMSG_SENDER_STATE_STOPPED: Ended, for good, by `stop()` or `fail()`.
  * @GMSG_SENDER_STATE_EXPORTED: Handed over to another process, and no longer used here.
  *
  * The state of a sender, which only ever goes forward.
@@ -60,6 +60,10 @@ gboolean        gmsg_sender_send                 (GMsgSender           *self,
                                                   GError              **error);
 GMSG_AVAILABLE_IN_1_0
 gboolean        gmsg_sender_stop                 (GMsgSender           *self,
+                                                  GError              **error);
+GMSG_AVAILABLE_IN_1_0
+gboolean        gmsg_sender_fail                 (GMsgSender           *self,
+                                                  const GError         *reason,
                                                   GError              **error);
 GMSG_AVAILABLE_IN_1_0
 GMsgSenderState gmsg_sender_get_state            (GMsgSender           *self);

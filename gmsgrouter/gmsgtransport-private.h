@@ -129,9 +129,12 @@ gboolean      gmsg_link_count_dropped    (GMsgLink          *self,        /* lik
                                           GError           **error);
 
 /* Each of these is the last call before gmsg_link_unref(): the peer has stopped (@error is
- * NULL) or broken the rules; it was lost; or only the run has ended */
+ * NULL) or broken the rules; it says that it has failed; it was lost; or only the run has
+ * ended */
 void          gmsg_link_end              (GMsgLink          *self,
                                           const GError      *error);
+void          gmsg_link_fail             (GMsgLink          *self,
+                                          const GError      *reason);
 void          gmsg_link_lose             (GMsgLink          *self,
                                           const char        *how);
 void          gmsg_link_disconnect       (GMsgLink          *self);
@@ -144,7 +147,9 @@ typedef struct
                            GVariant  *message);
   void     (*add_dropped) (gpointer   sink,
                            guint64    n_dropped);
-  void     (*add_end)     (gpointer   sink);
+  /* @error (nullable) is for gmsg_link_fail(); NULL: the worker has stopped. */
+  void     (*add_end)     (gpointer      sink,
+                           const GError *error);
 } GMsgSinkFuncs;
 
 /* An outlet. It is made before the handshake, because what may fail must come before an address

@@ -13,7 +13,7 @@
 G_BEGIN_DECLS
 
 /* Documented to the byte in docs/guides/wire-protocol.md. */
-#define GMSG_WIRE_VERSION 1
+#define GMSG_WIRE_VERSION 2
 
 typedef enum
 {

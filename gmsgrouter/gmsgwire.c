@@ -8,6 +8,7 @@
 
 #include "gmsgerror.h"
 #include "gmsgmessage-private.h"
+#include "gmsgreason-private.h"
 
 #include <string.h>
 
@@ -53,6 +54,18 @@ typedef struct
 } Welcome;
 
 G_STATIC_ASSERT (sizeof (Welcome) == 16);
+
+/* The domain and the text follow. */
+typedef struct
+{
+  guint32 code;          /* signed, as in GError */
+  guint32 domain_length; /* bytes */
+} ErrorHead;
+
+G_STATIC_ASSERT (sizeof (ErrorHead) == 8);
+
+#define MAX_ERROR_SIZE                                                         \
+  (sizeof (ErrorHead) + GMSG_MESSAGE_MAX_DOMAIN_LENGTH + GMSG_MESSAGE_MAX_TEXT_LENGTH)
 
 static const char zeros[ALIGNMENT];
 
@@ -200,8 +213,8 @@ check_control_header (const Header  *header,
       break;
 
     case GMSG_FRAME_ERROR:
-      min = sizeof (guint32);
-      max = sizeof (guint32) + GMSG_MESSAGE_MAX_TEXT_LENGTH;
+      min = sizeof (ErrorHead);
+      max = MAX_ERROR_SIZE;
       break;
 
     default:
@@ -283,31 +296,35 @@ decode_hello (const guint8  *payload,
 }
 
 static gboolean
-decode_error (const guint8  *payload,
+decode_error (GMsgDecoder   *self,
+              const guint8  *payload,
               gsize          size,
               GMsgFrame     *frame,
               GError       **error)
 {
-  const char *text = (const char *) payload + sizeof (guint32);
-  gsize length = size - sizeof (guint32);
-  guint32 code;
+  const char *domain = (const char *) payload + sizeof (ErrorHead);
+  ErrorHead head;
 
-  memcpy (&code, payload, sizeof code);
-  code = GUINT32_FROM_LE (code);
+  memcpy (&head, payload, sizeof head);
+  head.code = GUINT32_FROM_LE (head.code);
+  head.domain_length = GUINT32_FROM_LE (head.domain_length);
+  size -= sizeof head;
 
-  if (code > GMSG_ERROR_NOT_SUPPORTED || !gmsg_message_is_text (text, length))
-    {
-      g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
-                           "The peer sent an error without a known code or a text in UTF-8");
-      return FALSE;
-    }
+  if (head.domain_length <= size)
+    frame->error = gmsg_reason_new (self->max_message_size == 0, domain, head.domain_length, (int) head.code,
+                                    domain + head.domain_length, size - head.domain_length);
+  if (frame->error != NULL)
+    return TRUE;
 
-  frame->error = g_error_new (GMSG_ERROR, (int) code, "%.*s", (int) length, text);
-  return TRUE;
+  g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
+               "The peer sent an error whose text is not UTF-8 of at most %d bytes",
+               GMSG_MESSAGE_MAX_TEXT_LENGTH);
+  return FALSE;
 }
 
 static gboolean
-decode_control (const Header  *header,
+decode_control (GMsgDecoder   *self,
+                const Header  *header,
                 const guint8  *payload,
                 GMsgFrame     *frame,
                 GError       **error)
@@ -320,7 +337,7 @@ decode_control (const Header  *header,
       return decode_hello (payload, frame, error);
 
     case GMSG_FRAME_ERROR:
-      return decode_error (payload, header->payload_length, frame, error);
+      return decode_error (self, payload, header->payload_length, frame, error);
 
     case GMSG_FRAME_DROPPED:
     case GMSG_FRAME_CREDIT:
@@ -441,7 +458,7 @@ gmsg_decoder_next (GMsgDecoder  *self,
   self->start += sizeof header + MIN (available, body_size);
   frame->type = header.type;
   if (header.type != GMSG_FRAME_MESSAGE)
-    return decode_control (&header, body, frame, error) ? GMSG_DECODED_FRAME : GMSG_DECODED_ERROR;
+    return decode_control (self, &header, body, frame, error) ? GMSG_DECODED_FRAME : GMSG_DECODED_ERROR;
 
   if (!begin_message (self, &header, body, available - type_size, error))
     return GMSG_DECODED_ERROR;
@@ -598,17 +615,20 @@ void
 gmsg_encoder_add_error (GMsgEncoder  *self,
                         const GError *error)
 {
-  g_autofree char *text = g_utf8_make_valid (error->message, -1);
-  gsize length = strlen (text);
-  guint8 payload[sizeof (guint32) + GMSG_MESSAGE_MAX_TEXT_LENGTH];
-  guint32 code = GUINT32_TO_LE ((guint32) error->code);
+  g_autoptr (GError) reason = gmsg_reason_copy (error);
+  const char *domain = g_quark_to_string (reason->domain);
+  gsize domain_length = strlen (domain), length = strlen (reason->message);
+  ErrorHead head =
+  {
+    .code = GUINT32_TO_LE ((guint32) reason->code),
+    .domain_length = GUINT32_TO_LE ((guint32) domain_length),
+  };
+  guint8 payload[MAX_ERROR_SIZE];
 
-  if (length > GMSG_MESSAGE_MAX_TEXT_LENGTH)
-    length = g_utf8_find_prev_char (text, text + GMSG_MESSAGE_MAX_TEXT_LENGTH) - text;
-
-  memcpy (payload, &code, sizeof code);
-  memcpy (payload + sizeof code, text, length);
-  add_frame (self, GMSG_FRAME_ERROR, payload, sizeof code + length);
+  memcpy (payload, &head, sizeof head);
+  memcpy (payload + sizeof head, domain, domain_length);
+  memcpy (payload + sizeof head + domain_length, reason->message, length);
+  add_frame (self, GMSG_FRAME_ERROR, payload, sizeof head + domain_length + length);
 }
 
 /* Says what is to be written next, and returns the number of @vectors that this takes; 0:

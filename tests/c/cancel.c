@@ -408,6 +408,7 @@ test_own_end (Fixture       *fixture,
 
   /* Who keeps the cancellable for longer than the sender hears of it, too. */
   dropped = open_pipe (fixture, &dropped_record);
+  dropped_record->loses = TRUE;
   dropped_cancellable = g_object_ref (gmsg_sender_get_cancellable (dropped));
   g_assert_finalize_object (dropped);
   iterate_until (fixture->context, dropped_record->n_finished == 1);

@@ -641,6 +641,7 @@ test_p09_ends_its_side (Fixture       *fixture,
       g_autoptr (Record) record = NULL;
       GMsgSender *sender = open_pipe (fixture, &record);
 
+      record->loses = TRUE;
       if (started)
         {
           gmsg_sender_start (sender, NULL);
@@ -664,6 +665,7 @@ test_p09_disposed_by_a_binding (Fixture       *fixture,
   g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
   g_autoptr (GError) error = NULL;
 
+  record->loses = TRUE;
   g_object_run_dispose (G_OBJECT (sender));
   g_object_run_dispose (G_OBJECT (sender));
 
@@ -700,6 +702,7 @@ test_p09_many_at_once (Fixture       *fixture,
           Record *record = NULL;
 
           g_ptr_array_add (senders[i], open_pipe (fixture, &record));
+          record->loses = TRUE;
           g_ptr_array_add (records, record);
         }
     }

@@ -299,7 +299,8 @@ test_spawn_fails_then_dropped (Fixture       *fixture,
 
   g_assert_null (gmsg_sender_spawn (sender, NULL, nowhere, NULL));
   g_clear_object (&sender);
-  sink_wait_clean_end (fixture, sink);
+  sink_wait_finished (fixture, sink);
+  sink_assert_lost (sink, "*its sender was dropped *");
   sink_close (fixture, sink);
 }
 
@@ -906,8 +907,9 @@ test_fork (Fixture       *fixture,
   g_assert_true (gmsg_sender_stop (sender, &error));
   there = gmsg_sender_new_for_address (address, &error);
   g_assert_no_error (error);
-  g_clear_object (&there);
-  sink_wait_finished (fixture, sink);
+  g_assert_true (gmsg_sender_start (there, &error));
+  g_assert_true (gmsg_sender_stop (there, &error));
+  sink_wait_clean_end (fixture, sink);
   sink_assert_range (sink, 3);
   sink_wait_clean_end (fixture, other);
   sink_close (fixture, sink);

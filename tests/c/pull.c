@@ -948,6 +948,8 @@ test_finished_waiting (Fixture       *fixture,
       guint n_notified = 0;
       Answer answer;
 
+      record->loses = drop;
+
       g_signal_connect (record->receiver, "notify::state", G_CALLBACK (count_notify_cb),
                         &n_notified);
       ask (&answer, record->receiver, NULL);
@@ -965,7 +967,10 @@ test_finished_waiting (Fixture       *fixture,
         }
       iterate_until (fixture->context, answer.n_done == 1 && record->n_finished == 1);
       iterate_all (fixture->context);
-      answer_assert_end (&answer);
+      if (drop)
+        answer_assert_error (&answer, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+      else
+        answer_assert_end (&answer);
       g_assert_cmpuint (record->n_finished, ==, 1);
       g_assert_cmpuint (n_notified, ==, 1);
       g_signal_handlers_disconnect_by_data (record->receiver, &n_notified);

@@ -22,6 +22,7 @@ typedef enum
   LETTER_MESSAGE,
   LETTER_DROPPED,
   LETTER_STOP,
+  LETTER_FAIL,
   /* To the worker */
   LETTER_WELCOME,
   LETTER_CREDIT,
@@ -37,6 +38,7 @@ typedef struct
   GVariant   *message; /* (owned) (nullable) */
   guint64     number;
   char       *reason;  /* (owned) (nullable) */
+  GError     *error;   /* (owned) (nullable) */
 } Letter;
 
 static void
@@ -46,6 +48,7 @@ letter_free (gpointer data)
 
   g_clear_pointer (&self->message, g_variant_unref);
   g_free (self->reason);
+  g_clear_error (&self->error);
   g_free (self);
 }
 
@@ -223,6 +226,17 @@ server_end_wire (GMsgServer   *self,
     gmsg_link_end (link, error);
 }
 
+static void
+server_fail_wire (GMsgServer   *self,
+                  Wire         *wire,
+                  const GError *reason)
+{
+  g_autoptr (GMsgLink) link = g_steal_pointer (&wire->link);
+
+  g_hash_table_remove (self->wires, wire);
+  gmsg_link_fail (link, reason);
+}
+
 /* FALSE: the wire is gone. */
 static gboolean
 server_read_one (GMsgServer *self,
@@ -245,6 +259,10 @@ server_read_one (GMsgServer *self,
 
     case LETTER_STOP:
       break;
+
+    case LETTER_FAIL:
+      server_fail_wire (self, wire, letter->error);
+      return FALSE;
 
     case LETTER_HANG_UP:
       server_end_wire (self, wire, NULL, letter->reason);
@@ -499,9 +517,13 @@ sink_add_dropped (gpointer sink,
 }
 
 static void
-sink_add_end (gpointer sink)
+sink_add_end (gpointer      sink,
+              const GError *error)
 {
-  tell_router (sink, letter_new (LETTER_STOP));
+  Letter *letter = letter_new (error == NULL ? LETTER_STOP : LETTER_FAIL);
+
+  letter->error = error != NULL ? g_error_copy (error) : NULL;
+  tell_router (sink, letter);
 }
 
 static const GMsgSinkFuncs sink_funcs =

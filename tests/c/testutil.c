@@ -241,7 +241,10 @@ finished_cb (GMsgReceiver *receiver,
   Record *record = user_data;
 
   g_assert_true (g_thread_self () == record->thread);
-  g_assert_no_error (error);
+  if (record->loses)
+    g_assert_error (error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+  else
+    g_assert_no_error (error);
   g_assert_cmpint (gmsg_receiver_get_state (receiver), ==, GMSG_RECEIVER_STATE_FINISHED);
   record->n_finished++;
 }

@@ -69,6 +69,7 @@ typedef struct
   GThread      *thread;     /* (unowned): where emissions are expected */
   GArray       *values;     /* (owned) (element-type gint32): of messages */
   guint         n_finished;
+  gboolean      loses;      /* finished is expected to come with PEER_LOST, not without error */
 } Record;
 
 Record   *record_new              (Fixture      *fixture,

@@ -53,12 +53,115 @@ test_dropped (Fixture       *fixture,
       g_autoptr (Sink) sink = NULL;
       GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
       Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, names[i], 3000);
+      g_autofree char *message = NULL;
 
-      sink_wait_clean_end (fixture, sink);
+      sink_wait_finished (fixture, sink);
       sink_assert_range (sink, i == 0 ? 3000 : 0);
+      g_assert_error (sink->error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+      message = g_strdup_printf ("The worker of pipe #%" G_GUINT64_FORMAT " was lost: its sender "
+                                 "was dropped before stop() or fail()",
+                                 gmsg_receiver_get_id (sink->receiver));
+      g_assert_cmpstr (sink->error->message, ==, message);
       g_assert_cmpint (worker_join (worker), ==, 0);
       sink_close (fixture, sink);
     }
+}
+
+/* Has a worker fail, and returns (transfer full) what the receiver finishes with. */
+static GError *
+fail_worker (Fixture    *fixture,
+             Way         way,
+             const char *name,
+             int         n,
+             guint       n_messages)
+{
+  g_autoptr (Sink) sink = NULL;
+  GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
+  Worker *worker = worker_new (fixture, way, sender, name, n);
+
+  sink_wait_finished (fixture, sink);
+  sink_assert_range (sink, n_messages);
+  g_assert_nonnull (sink->error);
+  g_assert_cmpint (worker_join (worker), ==, 0);
+  sink_close (fixture, sink);
+  return g_steal_pointer (&sink->error);
+}
+
+static void
+test_failed (Fixture       *fixture,
+             gconstpointer  data)
+{
+  g_autoptr (GError) error = NULL;
+
+  error = fail_worker (fixture, GPOINTER_TO_INT (data), "fail", 3000, 3000);
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_NO_SPACE);
+  g_assert_cmpstr (error->message, ==, "disk full after 3000");
+  g_clear_error (&error);
+
+  error = fail_worker (fixture, GPOINTER_TO_INT (data), "fail-unstarted", 0, 0);
+  g_assert_error (error, g_quark_from_string ("a_Domain-with.all-0123"), -7);
+  g_assert_cmpstr (error->message, ==, "");
+  g_clear_error (&error);
+
+  error = fail_worker (fixture, GPOINTER_TO_INT (data), "fail-states", 0, 0);
+  g_assert_error (error, g_quark_from_string ("first"), 1);
+}
+
+/* An error of this library would seem to speak of the router's process. */
+static void
+test_failed_with_own (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  static const int codes[] = { GMSG_ERROR_FULL, GMSG_ERROR_PEER_LOST, GMSG_ERROR_FAILED, 1000, -1 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (codes); i++)
+    {
+      gboolean same = GPOINTER_TO_INT (data) == WAY_THREAD;
+      int expected = same ? codes[i] : GMSG_ERROR_FAILED;
+      g_autoptr (GError) error = NULL;
+
+      error = fail_worker (fixture, GPOINTER_TO_INT (data), "fail-own", codes[i], 0);
+      g_assert_error (error, GMSG_ERROR, expected);
+      g_assert_cmpstr (error->message, ==, "it says so");
+    }
+}
+
+/* The bounds of what crosses: the domain of 128 bytes as it is, and two others not. */
+static void
+test_failed_with_odd (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  for (int n = 0; n <= 2; n++)
+    {
+      g_autofree char *domain = g_strnfill (128, 'd');
+      g_autoptr (GError) error = NULL;
+
+      error = fail_worker (fixture, GPOINTER_TO_INT (data), "fail-odd", n, 0);
+      if (n == 0)
+        g_assert_error (error, g_quark_from_string (domain), 5);
+      else
+        g_assert_error (error, GMSG_ERROR, GMSG_ERROR_FAILED);
+
+      /* The first byte has become U+FFFD, of three, so that the “ä” begins at 1025. */
+      g_assert_true (g_utf8_validate (error->message, -1, NULL));
+      g_assert_cmpuint (strlen (error->message), ==, 1024);
+    }
+}
+
+static void
+test_failed_when_cut (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GError) error = NULL;
+  GMsgSender *sender = new_pipe (fixture, 4, GMSG_OVERFLOW_BLOCK, &sink);
+  Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "fail-gone", 0);
+
+  iterate_until (fixture->context, sink->values->len >= 100);
+  gmsg_router_stop (fixture->router, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (worker_join (worker), ==, 0);
+  forget_warnings ();
 }
 
 /* Promise 8. */
@@ -159,6 +262,21 @@ test_stop_blocked (Fixture       *fixture,
 
   g_assert_cmpint (worker_join (worker), ==, 5);
   sink_wait_clean_end (fixture, sink);
+  sink_assert_range (sink, 5);
+  sink_close (fixture, sink);
+}
+
+static void
+test_fail_blocked (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  GMsgSender *sender = new_pipe (fixture, 5, GMSG_OVERFLOW_BLOCK, &sink);
+  Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "fail-blocked", 5);
+
+  g_assert_cmpint (worker_join (worker), ==, 5);
+  sink_wait_finished (fixture, sink);
+  g_assert_error (sink->error, g_quark_from_string ("blocked"), 1);
   sink_assert_range (sink, 5);
   sink_close (fixture, sink);
 }
@@ -472,11 +590,16 @@ static const struct
   { "p15/clean", test_clean, WAY_THREAD },
   { "p07/states", test_states, WAY_THREAD },
   { "p09/dropped", test_dropped, WAY_THREAD },
+  { "p09/failed", test_failed, WAY_THREAD },
+  { "p09/failed-with-own", test_failed_with_own, WAY_THREAD },
+  { "p09/failed-with-odd", test_failed_with_odd, WAY_SPAWN },
+  { "p09/failed-when-cut", test_failed_when_cut, WAY_SPAWN },
   { "p08/threads", test_threads, WAY_THREAD },
   { "p18/block", test_block, WAY_THREAD },
   { "p18/fail", test_fail, WAY_THREAD },
   { "p18/drop-oldest", test_drop_oldest, WAY_THREAD },
   { "p18/stop-blocked", test_stop_blocked, WAY_THREAD },
+  { "p18/fail-blocked", test_fail_blocked, WAY_THREAD },
   { "p22/cancel", test_cancel, WAY_THREAD },
   { "p22/cancel-early", test_cancel_early, WAY_THREAD },
   { "p22/close", test_close, WAY_THREAD },

@@ -32,6 +32,8 @@ enum
   ERROR = 33,
 };
 
+#define VERSION 2
+#define OWN_DOMAIN "gmsg-error-quark"
 #define SECRET "00112233445566778899aabbccddeeff"
 
 /* Bytes, put together by hand: nothing of the library is used. */
@@ -147,13 +149,18 @@ put_counter (GByteArray *bytes,
 
 static void
 put_error (GByteArray *bytes,
+           const char *domain,
            guint32     code,
            const char *text)
 {
-  put_header (bytes, ERROR, 0, 4 + strlen (text));
+  gsize size = 8 + strlen (domain) + strlen (text);
+
+  put_header (bytes, ERROR, 0, size);
   put_number (bytes, code, 4);
+  put_number (bytes, strlen (domain), 4);
+  put (bytes, domain, strlen (domain));
   put (bytes, text, strlen (text));
-  put_padding (bytes, 4 + strlen (text));
+  put_padding (bytes, size);
 }
 
 static guint64
@@ -257,7 +264,10 @@ expect_error_frame (int         fd,
 
   g_assert_cmpuint (read_frame (fd, payload), ==, ERROR);
   g_assert_cmpuint (get_number (payload->data, 4), ==, code);
-  text = g_strndup ((const char *) payload->data + 4, payload->len - 4);
+  g_assert_cmpuint (get_number (payload->data + 4, 4), ==, strlen (OWN_DOMAIN));
+  g_assert_cmpint (memcmp (payload->data + 8, OWN_DOMAIN, strlen (OWN_DOMAIN)), ==, 0);
+  text = g_strndup ((const char *) payload->data + 8 + strlen (OWN_DOMAIN),
+                    payload->len - 8 - strlen (OWN_DOMAIN));
   if (!g_pattern_match_simple (pattern, text))
     g_error ("expected “%s”, found “%s”", pattern, text);
 }
@@ -387,7 +397,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Peer, peer_free)
 static void
 peer_put_hello (Peer *peer)
 {
-  put_hello (peer->out, "GMSG", 'l', 1, 0, peer->id, peer->secret);
+  put_hello (peer->out, "GMSG", 'l', VERSION, 0, peer->id, peer->secret);
 }
 
 /* Opens the pipe. */
@@ -453,7 +463,7 @@ test_by_hand (Fixture       *fixture,
   g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
 
   peer_open (peer);
-  g_assert_cmpuint (peer->in->data[0], ==, 1);
+  g_assert_cmpuint (peer->in->data[0], ==, VERSION);
   g_assert_cmpuint (get_number (peer->in->data + 4, 4), ==, 0);
   g_assert_cmpuint (get_number (peer->in->data + 8, 8), ==, 64 * 1024 * 1024);
 
@@ -524,13 +534,13 @@ bad_type_of_router (GByteArray *out)
 static void
 bad_welcome (GByteArray *out)
 {
-  put_welcome (out, 1, 0, 0, 1000);
+  put_welcome (out, VERSION, 0, 0, 1000);
 }
 
 static void
 bad_second_hello (GByteArray *out)
 {
-  put_hello (out, "GMSG", 'l', 1, 0, 1, SECRET);
+  put_hello (out, "GMSG", 'l', VERSION, 0, 1, SECRET);
 }
 
 static void
@@ -735,27 +745,52 @@ bad_variant_nested (GByteArray *out)
 }
 
 static void
-bad_error_code (GByteArray *out)
-{
-  put_error (out, 999, "no such code");
-}
-
-static void
 bad_error_size (GByteArray *out)
 {
-  put_header (out, ERROR, 0, 4 + 1025);
+  put_header (out, ERROR, 0, 8 + 128 + 1024 + 1);
 }
 
 static void
 bad_error_short (GByteArray *out)
 {
-  put_frame (out, ERROR, NULL, "123", 3);
+  put_frame (out, ERROR, NULL, "1234567", 7);
+}
+
+static void
+bad_error_domain_length (GByteArray *out)
+{
+  put_header (out, ERROR, 0, 8 + 7);
+  put_number (out, 0, 4);
+  put_number (out, 8, 4);
+  put (out, "domain!!", 8);
+}
+
+static void
+bad_error_domain_huge (GByteArray *out)
+{
+  put_header (out, ERROR, 0, 8);
+  put_number (out, 0, 4);
+  put_number (out, G_MAXUINT32, 4);
 }
 
 static void
 bad_error_text (GByteArray *out)
 {
-  put_error (out, 0, "\xff\xff");
+  put_error (out, "domain", 0, "\xff\xff");
+}
+
+static void
+bad_error_text_length (GByteArray *out)
+{
+  g_autofree char *text = g_strnfill (1025, 'x');
+
+  put_error (out, "domain", 0, text);
+}
+
+static void
+bad_error_text_nul (GByteArray *out)
+{
+  put_frame (out, ERROR, NULL, "\0\0\0\0\1\0\0\0da\0b", 12);
 }
 
 static void
@@ -819,10 +854,13 @@ static const struct
   { "variant-content", bad_variant_content, GMSG_ERROR_PROTOCOL },
   { "variant-inner", bad_variant_inner, GMSG_ERROR_PROTOCOL },
   { "variant-nested", bad_variant_nested, GMSG_ERROR_PROTOCOL },
-  { "error-code", bad_error_code, GMSG_ERROR_PROTOCOL },
   { "error-size", bad_error_size, GMSG_ERROR_PROTOCOL },
   { "error-short", bad_error_short, GMSG_ERROR_PROTOCOL },
+  { "error-domain-length", bad_error_domain_length, GMSG_ERROR_PROTOCOL },
+  { "error-domain-huge", bad_error_domain_huge, GMSG_ERROR_PROTOCOL },
   { "error-text", bad_error_text, GMSG_ERROR_PROTOCOL },
+  { "error-text-length", bad_error_text_length, GMSG_ERROR_PROTOCOL },
+  { "error-text-nul", bad_error_text_nul, GMSG_ERROR_PROTOCOL },
   { "too-large", too_large, GMSG_ERROR_TOO_LARGE },
   { "too-large-huge", too_large_huge, GMSG_ERROR_TOO_LARGE },
   { "too-large-wrapping", too_large_wrapping, GMSG_ERROR_TOO_LARGE },
@@ -876,24 +914,24 @@ test_bad_hello (Fixture       *fixture,
       peer->fd = raw_connect (peer->path);
       switch (i)
         {
-        case 0: put_hello (peer->out, "DBUS", 'l', 1, 0, peer->id, peer->secret); break;
-        case 1: put_hello (peer->out, "GMSG", 'L', 1, 0, peer->id, peer->secret); break;
-        case 2: put_hello (peer->out, "GMSG", 'l', 0, 0, peer->id, peer->secret); break;
-        case 3: put_hello (peer->out, "GMSG", 'l', 2, 0, peer->id, peer->secret); break;
-        case 4: put_hello (peer->out, "GMSG", 'l', 1, 1, peer->id, peer->secret); break;
+        case 0: put_hello (peer->out, "DBUS", 'l', VERSION, 0, peer->id, peer->secret); break;
+        case 1: put_hello (peer->out, "GMSG", 'L', VERSION, 0, peer->id, peer->secret); break;
+        case 2: put_hello (peer->out, "GMSG", 'l', VERSION - 1, 0, peer->id, peer->secret); break;
+        case 3: put_hello (peer->out, "GMSG", 'l', VERSION + 1, 0, peer->id, peer->secret); break;
+        case 4: put_hello (peer->out, "GMSG", 'l', VERSION, 1, peer->id, peer->secret); break;
         case 5: put_int32 (peer->out, 1); break;
         case 6: put_frame (peer->out, STOP, NULL, NULL, 0); break;
-        case 7: put_welcome (peer->out, 1, 0, 0, 1000); break;
+        case 7: put_welcome (peer->out, VERSION, 0, 0, 1000); break;
         case 8: put_frame (peer->out, HELLO, NULL, "GMSG", 4); break;
         case 9: put_header (peer->out, HELLO, 0, G_MAXUINT64); break;
         case 10: put_header (peer->out, MESSAGE, 1, 1000000); break;
         case 11: put (peer->out, "GET / HTTP/1.1\r\n\r\n", 18); break;
         case 12:
-          put_hello (peer->out, "GMSG", 'l', 1, 0, peer->id, wrong);
+          put_hello (peer->out, "GMSG", 'l', VERSION, 0, peer->id, wrong);
           code = GMSG_ERROR_CONNECTION;
           break;
         default:
-          put_hello (peer->out, "GMSG", 'l', 1, 0, peer->id + 1, peer->secret);
+          put_hello (peer->out, "GMSG", 'l', VERSION, 0, peer->id + 1, peer->secret);
           code = GMSG_ERROR_CONNECTION;
           break;
         }
@@ -996,25 +1034,89 @@ test_half_large_frame (Fixture       *fixture,
     }
 }
 
-/* An error of the worker's is not the router's: promise 20 has three codes. */
+/* Has a worker fail, and returns (transfer full) what the receiver finishes with. */
+static GError *
+fail_peer (Fixture    *fixture,
+           const char *domain,
+           int         code,
+           const char *text)
+{
+  g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+
+  peer_open (peer);
+  put_int32 (peer->out, 1);
+  put_error (peer->out, domain, (guint32) code, text);
+  write_all (peer->fd, peer->out);
+  peer_wait_finished (fixture, peer);
+  g_assert_cmpuint (peer->n_messages, ==, 1);
+  peer_close (fixture, peer);
+  return g_steal_pointer (&peer->error);
+}
+
+/* Promise 9: an error of this library is the worker's, not the router's. */
 static void
 test_error_of_worker (Fixture       *fixture,
                       gconstpointer  data)
 {
-  for (int code = 0; code <= GMSG_ERROR_NOT_SUPPORTED; code++)
+  for (int code = -1; code <= GMSG_ERROR_FAILED + 1; code++)
     {
-      g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+      g_autoptr (GError) error = fail_peer (fixture, OWN_DOMAIN, code, "out of paper");
 
-      peer_open (peer);
-      put_int32 (peer->out, 1);
-      put_error (peer->out, (guint32) code, "out of paper");
-      write_all (peer->fd, peer->out);
-      peer_wait_finished (fixture, peer);
-      g_assert_error (peer->error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
-      g_assert_nonnull (strstr (peer->error->message, "out of paper"));
-      g_assert_cmpuint (peer->n_messages, ==, 1);
-      peer_close (fixture, peer);
+      if (code == GMSG_ERROR_PEER_LOST)
+        {
+          g_assert_error (error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+          g_assert_true (g_str_has_suffix (error->message, " was lost: out of paper"));
+          continue;
+        }
+
+      g_assert_error (error, GMSG_ERROR, GMSG_ERROR_FAILED);
+      g_assert_cmpstr (error->message, ==, "out of paper");
     }
+}
+
+/* Promise 9: other domains arrive, if they have the form. */
+static void
+test_error_domains (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autofree char *longest = g_strnfill (128, 'a');
+  g_autofree char *text = g_strnfill (1024, 't');
+  const char *good[] = { "g-io-error-quark", "a", "A_z.0-9", longest };
+  const char *bad[] = { "", "a b", "a/b", "\xc3\xa4", "a\n", "a'", "\xff" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (good); i++)
+    {
+      g_autoptr (GError) error = fail_peer (fixture, good[i], G_MININT, text);
+
+      g_assert_error (error, g_quark_from_string (good[i]), G_MININT);
+      g_assert_cmpstr (error->message, ==, text);
+    }
+
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      g_autoptr (GError) error = fail_peer (fixture, bad[i], 7, "");
+
+      g_assert_error (error, GMSG_ERROR, GMSG_ERROR_FAILED);
+      g_assert_cmpstr (error->message, ==, "");
+    }
+}
+
+/* Promise 20: GLib keeps no domain for a peer that was not let in. */
+static void
+test_error_of_stranger (Fixture       *fixture,
+                        gconstpointer  data)
+{
+  g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+  int fd = raw_connect (peer->path);
+
+  put_error (peer->out, "domain-of-a-stranger", 1, "let me in");
+  write_all (fd, peer->out);
+  expect_error_frame (fd, GMSG_ERROR_PROTOCOL, "*before its greeting*");
+  assert_refusal ("*before its greeting*");
+  close (fd);
+
+  g_assert_cmpuint (g_quark_try_string ("domain-of-a-stranger"), ==, 0);
+  peer_close (fixture, peer);
 }
 
 /* More than the credit. */
@@ -1135,7 +1237,7 @@ test_swapped (Fixture       *fixture,
 
   /* This machine's order is little-endian, or the other end is the swapped one. */
   peer->fd = raw_connect (peer->path);
-  put_hello (peer->out, "GMSG", G_BYTE_ORDER == G_LITTLE_ENDIAN ? 'B' : 'l', 1, 0, peer->id, peer->secret);
+  put_hello (peer->out, "GMSG", G_BYTE_ORDER == G_LITTLE_ENDIAN ? 'B' : 'l', VERSION, 0, peer->id, peer->secret);
   for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
     {
       g_autoptr (GVariant) value = g_variant_parse (NULL, texts[i], NULL, NULL, NULL);
@@ -1855,7 +1957,7 @@ far_new_open (guint8  overflow,
 {
   Far *far = far_new ();
 
-  put_welcome (far->out, 1, overflow, capacity, 1000000);
+  put_welcome (far->out, VERSION, overflow, capacity, 1000000);
   far_open (far);
   g_assert_no_error (far->error);
   return far;
@@ -1884,7 +1986,7 @@ test_sender_greets (void)
   g_assert_cmpuint (far->in->len, ==, 48);
   g_assert_cmpint (memcmp (far->in->data, "GMSG", 4), ==, 0);
   g_assert_cmpint (far->in->data[4], ==, G_BYTE_ORDER == G_LITTLE_ENDIAN ? 'l' : 'B');
-  g_assert_cmpint (far->in->data[5], ==, 1);
+  g_assert_cmpint (far->in->data[5], ==, VERSION);
   g_assert_cmpuint (get_number (far->in->data + 6, 2), ==, 0);
   g_assert_cmpuint (get_number (far->in->data + 8, 8), ==, 7);
   g_assert_cmpint (memcmp (far->in->data + 16, SECRET, 32), ==, 0);
@@ -1892,7 +1994,7 @@ test_sender_greets (void)
 
   /* Dropped without a start, it says that it ends. */
   g_clear_object (&far->sender);
-  g_assert_cmpuint (read_frame (far->fd, far->in), ==, STOP);
+  g_assert_cmpuint (read_frame (far->fd, far->in), ==, ERROR);
   g_assert_cmpuint (read_frame (far->fd, far->in), ==, 0);
 }
 
@@ -1906,9 +2008,9 @@ test_sender_refused (void)
       switch (i)
         {
         case 0: break;
-        case 1: put_error (far->out, GMSG_ERROR_CONNECTION, "not today"); break;
-        case 2: put_welcome (far->out, 2, 0, 0, 1000); break;
-        case 3: put_welcome (far->out, 1, 3, 1, 1000); break;
+        case 1: put_error (far->out, OWN_DOMAIN, GMSG_ERROR_CONNECTION, "not today"); break;
+        case 2: put_welcome (far->out, VERSION - 1, 0, 0, 1000); break;
+        case 3: put_welcome (far->out, VERSION, 3, 1, 1000); break;
         case 4: put_counter (far->out, CREDIT, 1); break;
         case 5: put_int32 (far->out, 1); break;
         case 6: put (far->out, "HTTP/1.1 200 OK\r\n\r\n", 19); break;
@@ -1973,9 +2075,9 @@ test_sender_bad_router (void)
         case 1: put_counter (far->out, CREDIT, 1); break;
         case 2: put_int32 (far->out, 1); break;
         case 3: put_frame (far->out, STOP, NULL, NULL, 0); break;
-        case 4: put_welcome (far->out, 1, 1, 2, 1000); break;
+        case 4: put_welcome (far->out, VERSION, 1, 2, 1000); break;
         case 5: put (far->out, "nonsense nonsense", 17); break;
-        case 6: put_error (far->out, GMSG_ERROR_PROTOCOL, "too noisy"); break;
+        case 6: put_error (far->out, OWN_DOMAIN, GMSG_ERROR_PROTOCOL, "too noisy"); break;
         case 7: put_counter (far->out, CREDIT, G_MAXUINT64); break;
         default: far_hang_up (far); break;
         }
@@ -2057,7 +2159,7 @@ test_sender_dropped (void)
 
       g_assert_true (read_data (far->fd, bytes, 16));
       type = (guint32) get_number (bytes, 4);
-      if (type == STOP)
+      if (type == ERROR)
         break;
 
       if (type == DROPPED)
@@ -2171,24 +2273,24 @@ static void
 test_sender_drop (void)
 {
   g_autoptr (Far) far = far_new_open (0, 0);
+  g_autoptr (GByteArray) payload = g_byte_array_new ();
   gsize n_read = 0;
 
   fill (far->sender);
   /* If this waited, it would do so for ever. */
   g_clear_object (&far->sender);
 
-  /* All of it comes, and the end. */
-  while (TRUE)
+  /* All of it comes, and the end, which is a loss. */
+  while (n_read < 10 * (16 + 8 + 900000))
     {
       guint8 buffer[65536];
-      gssize n = recv (far->fd, buffer, sizeof buffer, 0);
+      gssize n = recv (far->fd, buffer, MIN (sizeof buffer, 10 * (16 + 8 + 900000) - n_read), 0);
 
-      g_assert_cmpint (n, >=, 0);
-      if (n == 0)
-        break;
+      g_assert_cmpint (n, >, 0);
       n_read += (gsize) n;
     }
-  g_assert_cmpuint (n_read, ==, 10 * (16 + 8 + 900000) + 16);
+  expect_error_frame (far->fd, GMSG_ERROR_PEER_LOST, "*dropped*");
+  g_assert_cmpuint (read_frame (far->fd, payload), ==, 0);
 }
 
 /* The guide: what is written there is what is sent. */
@@ -2376,7 +2478,9 @@ main (int    argc,
   fixture_test ("/wire/p20/hang-up-early", test_hang_up_early);
   fixture_test ("/wire/p19/half-frame", test_half_frame);
   fixture_test ("/wire/p19/half-large-frame", test_half_large_frame);
-  fixture_test ("/wire/p20/error-of-worker", test_error_of_worker);
+  fixture_test ("/wire/p09/error-of-worker", test_error_of_worker);
+  fixture_test ("/wire/p09/error-domains", test_error_domains);
+  fixture_test ("/wire/p20/error-of-stranger", test_error_of_stranger);
   fixture_test ("/wire/p18/credit-violation", test_credit_violation);
   fixture_test ("/wire/p18/credit-unread", test_credit_unread);
   fixture_test ("/wire/p18/half-closed", test_half_closed);

@@ -129,6 +129,92 @@ work_drop_unstarted (GMsgSender *sender,
   return 0;
 }
 
+static GError *
+make_reason (const char *domain,
+             int         code,
+             const char *message)
+{
+  return g_error_new_literal (g_quark_from_string (domain), code, message);
+}
+
+static void
+fail (GMsgSender *sender,
+      GError     *reason)
+{
+  g_autoptr (GError) owned = reason;
+  g_autoptr (GError) error = NULL;
+
+  if (!gmsg_sender_fail (sender, reason, &error))
+    g_error ("fail: %s", error->message);
+  expect (gmsg_sender_get_state (sender) == GMSG_SENDER_STATE_STOPPED);
+}
+
+/* With an error of another library. */
+static int
+work_fail (GMsgSender *sender,
+           int         n)
+{
+  start (sender);
+  send_range (sender, 0, n);
+  fail (sender, g_error_new (G_IO_ERROR, G_IO_ERROR_NO_SPACE, "disk full after %d", n));
+  return 0;
+}
+
+static int
+work_fail_unstarted (GMsgSender *sender,
+                     int         n)
+{
+  fail (sender, make_reason ("a_Domain-with.all-0123", -7, ""));
+  return 0;
+}
+
+/* With an error of this library. */
+static int
+work_fail_own (GMsgSender *sender,
+               int         n)
+{
+  start (sender);
+  fail (sender, g_error_new_literal (GMSG_ERROR, n, "it says so"));
+  return 0;
+}
+
+/* With an error that does not cross as it is: by its domain, or by its text. */
+static int
+work_fail_odd (GMsgSender *sender,
+               int         n)
+{
+  g_autofree char *domain = g_strnfill (129, 'd');
+  g_autofree char *text = g_strnfill (2001, 'x');
+
+  start (sender);
+  domain[n == 0 ? 128 : 129] = '\0';
+  memcpy (text + 1021, "ä", 2);
+  text[0] = '\xff';
+  fail (sender, make_reason (n == 2 ? "with space" : domain, 5, text));
+  return 0;
+}
+
+/* Promise 7, for fail(). */
+static int
+work_fail_states (GMsgSender *sender,
+                  int         n)
+{
+  g_autoptr (GError) reason = make_reason ("first", 1, "first");
+  g_autoptr (GError) error = NULL;
+
+  start (sender);
+  fail (sender, g_error_copy (reason));
+  expect (!gmsg_sender_fail (sender, reason, &error));
+  expect_error (&error, GMSG_ERROR_STOPPED);
+  expect (!gmsg_sender_stop (sender, &error));
+  expect_error (&error, GMSG_ERROR_STOPPED);
+  expect (!gmsg_sender_send (sender, g_variant_new_int32 (0), &error));
+  expect_error (&error, GMSG_ERROR_STOPPED);
+  expect (!gmsg_sender_start (sender, &error));
+  expect_error (&error, GMSG_ERROR_ALREADY_STARTED);
+  return 0;
+}
+
 /* Promise 7. */
 static int
 work_states (GMsgSender *sender,
@@ -194,11 +280,12 @@ blocked_thread (gpointer data)
   return NULL;
 }
 
-/* Promise 18: a send() that waits is woken by stop(). Returns how many were sent, to a
- * pipe with room for @n. */
+/* Promise 18: a send() that waits is woken by the end of the sender. Returns how many were
+ * sent, to a pipe with room for @n. */
 static int
-work_stop_blocked (GMsgSender *sender,
-                   int         n)
+end_blocked (GMsgSender *sender,
+             int         n,
+             GError     *reason)
 {
   Blocked blocked = { sender, 0 };
   GThread *thread;
@@ -208,9 +295,26 @@ work_stop_blocked (GMsgSender *sender,
   /* From here on it waits, or is about to: it fails in the same way. */
   while (g_atomic_int_get (&blocked.n_sent) < n)
     g_thread_yield ();
-  stop (sender);
+  if (reason != NULL)
+    fail (sender, reason);
+  else
+    stop (sender);
   g_thread_join (thread);
   return blocked.n_sent;
+}
+
+static int
+work_stop_blocked (GMsgSender *sender,
+                   int         n)
+{
+  return end_blocked (sender, n, NULL);
+}
+
+static int
+work_fail_blocked (GMsgSender *sender,
+                   int         n)
+{
+  return end_blocked (sender, n, make_reason ("blocked", 1, "blocked"));
 }
 
 typedef struct
@@ -320,6 +424,26 @@ work_until_gone (GMsgSender *sender,
   while (!g_cancellable_is_cancelled (cancellable))
     expect (gmsg_sender_get_state (sender) == GMSG_SENDER_STATE_OPEN);
   expect (!gmsg_sender_stop (sender, &error));
+  expect_error (&error, GMSG_ERROR_CONNECTION);
+  expect (gmsg_sender_get_state (sender) == GMSG_SENDER_STATE_STOPPED);
+  return 0;
+}
+
+/* The same, and the end is fail()'s. */
+static int
+work_fail_gone (GMsgSender *sender,
+                int         n)
+{
+  g_autoptr (GError) reason = make_reason ("gone", 1, "gone");
+  g_autoptr (GError) error = NULL;
+  int i = 0;
+
+  start (sender);
+  while (gmsg_sender_send (sender, g_variant_new_int32 (i), &error))
+    i++;
+  expect_error (&error, GMSG_ERROR_CONNECTION);
+
+  expect (!gmsg_sender_fail (sender, reason, &error));
   expect_error (&error, GMSG_ERROR_CONNECTION);
   expect (gmsg_sender_get_state (sender) == GMSG_SENDER_STATE_STOPPED);
   return 0;
@@ -598,6 +722,13 @@ static const struct
   { "send-rows", work_send_rows },
   { "drop", work_drop },
   { "drop-unstarted", work_drop_unstarted },
+  { "fail", work_fail },
+  { "fail-unstarted", work_fail_unstarted },
+  { "fail-own", work_fail_own },
+  { "fail-odd", work_fail_odd },
+  { "fail-states", work_fail_states },
+  { "fail-blocked", work_fail_blocked },
+  { "fail-gone", work_fail_gone },
   { "states", work_states },
   { "until-full", work_until_full },
   { "stop-blocked", work_stop_blocked },

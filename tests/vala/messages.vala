@@ -20,7 +20,7 @@ add_test (string path, owned Body body)
     });
 }
 
-/* A worker that owns its sender: when it returns, the sender goes with it. */
+/* A worker that owns its sender. */
 Thread<int>
 start_worker (owned GMsg.Sender sender, int n_messages)
 {
@@ -31,6 +31,7 @@ start_worker (owned GMsg.Sender sender, int n_messages)
             sender.start ();
             for (; n_sent < n_messages; n_sent++)
                 sender.send (n_sent);
+            sender.stop ();
         } catch (GMsg.Error e) {
             error ("the worker failed: %s", e.message);
         }
@@ -285,6 +286,40 @@ test_kept_error () throws GLib.Error
     end ((owned) router, (owned) receiver);
     assert_true (kept is GMsg.Error.PEER_LOST);
     assert_true (kept.message.contains ("pipe #1"));
+}
+
+/* What the worker fails with is what the receiver finishes with; a sender that is dropped is
+ * lost. */
+void
+test_failed () throws GLib.Error
+{
+    var router = new GMsg.Router ();
+    GMsg.Receiver receiver;
+    GLib.Error? kept = null;
+
+    router.start ();
+    var sender = router.pipe (out receiver);
+    receiver.finished.connect ((error) => kept = error);
+    sender.start ();
+    sender.fail (new IOError.NO_SPACE ("disk full"));
+    route_to_end (router, receiver);
+    assert_true (kept is IOError.NO_SPACE);
+    assert_cmpstr (kept.message, CompareOperator.EQ, "disk full");
+    try {
+        sender.fail (new IOError.FAILED ("again"));
+        assert_not_reached ();
+    } catch (GMsg.Error e) {
+        assert_true (e is GMsg.Error.STOPPED);
+    }
+    router.close_pipe (receiver);
+
+    sender = router.pipe (out receiver);
+    receiver.finished.connect ((error) => kept = error);
+    sender.start ();
+    sender = null;
+    route_to_end (router, receiver);
+    end ((owned) router, (owned) receiver);
+    assert_true (kept is GMsg.Error.PEER_LOST);
 }
 
 void
@@ -620,6 +655,7 @@ main (string[] args)
     add_test ("/vala/kept-from-process", test_kept_from_process);
     add_test ("/vala/kept-pulled", test_kept_pulled);
     add_test ("/vala/kept-error", test_kept_error);
+    add_test ("/vala/p09/failed", test_failed);
     add_test ("/vala/errors", test_errors);
     add_test ("/vala/wrong-thread", test_wrong_thread);
     add_test ("/vala/overflow-block", test_overflow_block);

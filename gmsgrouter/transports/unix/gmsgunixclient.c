@@ -72,9 +72,13 @@ sink_add_dropped (gpointer sink,
 }
 
 static void
-sink_add_end (gpointer sink)
+sink_add_end (gpointer      sink,
+              const GError *error)
 {
-  gmsg_encoder_add_empty (sink, GMSG_FRAME_STOP);
+  if (error == NULL)
+    gmsg_encoder_add_empty (sink, GMSG_FRAME_STOP);
+  else
+    gmsg_encoder_add_error (sink, error);
 }
 
 static const GMsgSinkFuncs sink_funcs =

@@ -274,7 +274,7 @@ typedef enum
 {
   HANDLED,
   HANDLED_STOP,
-  HANDLED_LOST,  /* the worker has said why it gives up */
+  HANDLED_FAILED, /* so the worker says */
   HANDLED_ERROR,
 } Handled;
 
@@ -309,10 +309,9 @@ connection_handle (GMsgUnixConnection  *self,
     case GMSG_FRAME_STOP:
       return HANDLED_STOP;
 
-    /* The code is the worker's; the receiver gets one of the router's. */
     case GMSG_FRAME_ERROR:
       g_propagate_error (error, g_steal_pointer (&frame->error));
-      return HANDLED_LOST;
+      return HANDLED_FAILED;
 
     default:
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
@@ -350,6 +349,18 @@ connection_fail (GMsgUnixConnection *self,
   connection_end (self, error);
 }
 
+/* The worker has said that it has failed, with what, and that nothing follows. */
+static void
+connection_failed (GMsgUnixConnection *self,
+                   const GError       *reason)
+{
+  g_autoptr (GMsgLink) link = g_steal_pointer (&self->link);
+
+  if (link != NULL)
+    gmsg_link_fail (link, reason);
+  self->funcs->ended (self, self->data);
+}
+
 static void
 connection_lost (GMsgUnixConnection *self,
                  const char         *how)
@@ -367,7 +378,6 @@ connection_take_frame (GMsgUnixConnection *self,
                        GMsgFrame          *frame)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree char *how = NULL;
 
   switch (connection_handle (self, frame, &error))
     {
@@ -378,9 +388,8 @@ connection_take_frame (GMsgUnixConnection *self,
       connection_end (self, NULL);
       return FALSE;
 
-    case HANDLED_LOST:
-      how = g_strdup_printf ("it gave up: %s", error->message);
-      connection_lost (self, how);
+    case HANDLED_FAILED:
+      connection_failed (self, error);
       return FALSE;
 
     case HANDLED_ERROR:

@@ -1,0 +1,62 @@
+/* gmsgreason.c: the error of a worker that has failed, on its way to the router
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "gmsgreason-private.h"
+
+#include "gmsgerror.h"
+#include "gmsgmessage-private.h"
+
+#include <string.h>
+
+/* What crosses is bounded, on both sides and over every transport: the worker's side makes it
+ * so, and the router's side does not trust it to. */
+
+/* Returns (transfer full) an error of what a peer has sent; NULL: the text is too long, or not
+ * UTF-8 without a NUL. GLib keeps a domain for good, which is bearable from a worker: it is
+ * short, and an error is the last that comes through a pipe. With @known_only, for strangers,
+ * only those are taken that GLib has already. */
+GError *
+gmsg_reason_new (gboolean    known_only,
+                 const char *domain,
+                 gsize       domain_length,
+                 int         code,
+                 const char *text,
+                 gsize       text_length)
+{
+  g_autofree char *owned_domain = NULL;
+  g_autofree char *owned_text = NULL;
+  GQuark quark = 0;
+
+  if (!gmsg_message_is_text (text, text_length))
+    return NULL;
+
+  owned_text = g_strndup (text, text_length);
+  if (gmsg_message_is_domain (domain, domain_length))
+    {
+      owned_domain = g_strndup (domain, domain_length);
+      quark = known_only ? g_quark_try_string (owned_domain) : g_quark_from_string (owned_domain);
+    }
+
+  if (quark == 0)
+    return g_error_new_literal (GMSG_ERROR, GMSG_ERROR_FAILED, owned_text);
+
+  return g_error_new_literal (quark, code, owned_text);
+}
+
+/* Returns (transfer full) what can cross of @error. */
+GError *
+gmsg_reason_copy (const GError *error)
+{
+  const char *domain = g_quark_to_string (error->domain);
+  g_autofree char *text = g_utf8_make_valid (error->message, -1);
+  gsize length = strlen (text);
+
+  /* A character that would not fit is left out whole. */
+  if (length > GMSG_MESSAGE_MAX_TEXT_LENGTH)
+    length = g_utf8_find_prev_char (text, text + GMSG_MESSAGE_MAX_TEXT_LENGTH + 1) - text;
+
+  return gmsg_reason_new (FALSE, domain, strlen (domain), error->code, text, length);
+}
