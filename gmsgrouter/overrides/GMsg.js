@@ -6,7 +6,7 @@
 
 /* exported _init */
 
-const {Gio, GLib, GObject} = imports.gi;
+const {Gio, GLib} = imports.gi;
 const System = imports.system;
 
 // GLib takes what lies deeper for a unit tuple when it reads it back. A message that
@@ -562,35 +562,29 @@ function overrideRouter(GMsg) {
     };
 }
 
-// The senders of a worker that have not been stopped. GJS drops all its objects as it
-// ends, and the last reference to a sender finishes its pipe as stop() does: to the
-// router, a worker that has thrown an exception would have ended well. A list that is in
-// itself outlives GJS, with what else is in it, and so the worker is lost, as it should be.
-const unstopped = new Gio.ListStore({item_type: GObject.TYPE_OBJECT});
+/* The GLib.Error with which a sender fails. */
+function makeReason(GMsg, reason) {
+    if (reason instanceof GLib.Error)
+        return reason;
 
-unstopped.append(unstopped);
+    let text = reason;
 
-function holdUntilStopped(sender) {
-    unstopped.append(sender);
-    return sender;
-}
+    if (reason instanceof Error) {
+        // As GJS prints it; either may have been replaced by anything.
+        text = reason.message ? `${reason.name}: ${reason.message}` : `${reason.name}`;
+    } else if (typeof reason !== 'string') {
+        throw new TypeError(`Expected an Error, a GLib.Error or a string, found ${describe(reason)}`);
+    }
 
-function release(sender) {
-    const [found, position] = unstopped.find(sender);
-
-    if (found)
-        unstopped.remove(position);
+    // C has neither.
+    text = text.replace(/\0/g, '\\x00').replace(/\p{Surrogate}/gu,
+        surrogate => `\\u${surrogate.charCodeAt(0).toString(16)}`);
+    return new GLib.Error(GMsg.Error, GMsg.Error.FAILED, text);
 }
 
 function overrideSender(GMsg) {
     const prototype = GMsg.Sender.prototype;
-    const {send, stop} = prototype;
-
-    for (const name of ['new_for_address', 'new_from_environment']) {
-        const make = GMsg.Sender[name];
-
-        GMsg.Sender[name] = (...args) => holdUntilStopped(make.apply(GMsg.Sender, args));
-    }
+    const {send, fail} = prototype;
 
     prototype.send = function (...values) {
         if (values.length !== 1)
@@ -599,14 +593,8 @@ function overrideSender(GMsg) {
         return send.call(this, packMessage(values[0]));
     };
 
-    // It may fail, and have stopped the sender.
-    prototype.stop = function () {
-        try {
-            return stop.call(this);
-        } finally {
-            if (this.get_state() === GMsg.SenderState.STOPPED)
-                release(this);
-        }
+    prototype.fail = function (reason) {
+        return fail.call(this, makeReason(GMsg, reason));
     };
 }
 

@@ -588,19 +588,69 @@ Router = override(Router)
 __all__.append('Router')
 
 
+def describe_exception(error):
+    """What Python would print last, and any exception has."""
+    kind = type(error)
+    name = kind.__qualname__
+    if kind.__module__ not in ('builtins', '__main__'):
+        name = f'{kind.__module__}.{name}'
+    try:
+        text = str(error)
+    except Exception:
+        text = '<str() failed>'
+    return f'{name}: {text}' if text else name
+
+
+def get_reason(reason):
+    """The GLib.Error with which a sender fails."""
+    domain, code = 'gmsg-error-quark', int(GMsg.Error.FAILED)
+    if isinstance(reason, GLib.Error):
+        text, domain, code = reason.message, reason.domain, reason.code
+    elif isinstance(reason, BaseException):
+        text = describe_exception(reason)
+    elif isinstance(reason, str):
+        text = reason
+    else:
+        raise TypeError('expected an exception, a str or a GLib.Error, found '
+                        f'{type(reason).__name__}')
+    # C has neither.
+    text = str(text).replace('\0', r'\x00').encode(errors='backslashreplace').decode()
+    return GLib.Error(text, str(domain), int(code))
+
+
+def is_success(error):
+    """Whether an exception that leaves the block of a sender, if any, is a clean end."""
+    if isinstance(error, SystemExit):
+        return error.code is None or isinstance(error.code, int) and error.code == 0
+    return error is None
+
+
 class Sender(GMsg.Sender):
 
     def __enter__(self):
         self.start()
         return self
 
-    def __exit__(self, *exc_info):
-        # The body, or another thread, may have stopped it.
+    def __exit__(self, kind, error, traceback):
+        # The body, or another thread, may have ended it.
         try:
-            self.stop()
-        except GLib.Error as error:
-            if not error.matches(GMsg.Error.quark(), GMsg.Error.STOPPED):
+            if is_success(error):
+                self.stop()
+            else:
+                self.fail(error)
+        except Exception as failure:
+            if is_success(error) and not (
+                    isinstance(failure, GLib.Error) and
+                    failure.matches(GMsg.Error.quark(), GMsg.Error.STOPPED)):
                 raise
+
+    def fail(self, reason):
+        """Ends the sender's side: the work has failed.
+
+        The receiver finishes with a GLib.Error: the reason itself, if it is one;
+        else FAILED, with the type and the text of an exception, or with a str.
+        """
+        return fail_with(self, get_reason(reason))
 
     def send(self, value):
         """Sends a message: a GLib.Variant, or a plain value that becomes one.
@@ -638,6 +688,7 @@ class Sender(GMsg.Sender):
 
 
 send_variant = GMsg.Sender.send
+fail_with = GMsg.Sender.fail
 Sender = override(Sender)
 __all__.append('Sender')
 
@@ -651,11 +702,11 @@ def _open_sender(address):
 
     # Raised here it would end the process, and a pool with it. So it is raised
     # where the sender is used.
-    def fail(*args):
+    def refuse(*args):
         raise error.copy()
 
     sender = Sender()
-    sender.start = sender.send = sender.stop = fail
+    sender.start = sender.send = sender.stop = sender.fail = refuse
     return sender
 
 
@@ -712,11 +763,6 @@ class Call:
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
 
-    def is_cancelled(self):
-        return (self.error is not None and
-                self.error.matches(Gio.io_error_quark(),
-                                   Gio.IOErrorEnum.CANCELLED))
-
 
 class Receiver(GMsg.Receiver):
 
@@ -762,7 +808,9 @@ class Receiver(GMsg.Receiver):
             self._call = None
             if call.error is None:
                 return call.message
-            if not call.is_cancelled():
+            # By its own cancellable: a worker may fail with any error, that of a
+            # cancelled call too. What the pipe has finished with comes again.
+            if not call.cancellable.is_cancelled():
                 raise call.error
 
     def __aiter__(self):

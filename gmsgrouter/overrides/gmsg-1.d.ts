@@ -82,6 +82,7 @@ declare module 'gi://GMsg?version=1' {
             static readonly PROTOCOL: number;
             static readonly TOO_LARGE: number;
             static readonly NOT_SUPPORTED: number;
+            static readonly FAILED: number;
 
             static quark(): GLib.Quark;
         }
@@ -188,7 +189,10 @@ declare module 'gi://GMsg?version=1' {
             start(): boolean;
             /** Sends a variant as it is, or a plain value. */
             send<T>(value: T & Sendable<T>): boolean;
+            /** Ends the sender's side: the work is done. */
             stop(): boolean;
+            /** Ends the sender's side: the work has failed, as an error or a text says. */
+            fail(reason: globalThis.Error | GLib.Error | string): boolean;
             /** Hands the sender over, to whatever process opens the address. */
             dup_address(): string;
             /** Starts a worker process, and hands the sender over to it. */

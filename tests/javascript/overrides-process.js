@@ -7,7 +7,6 @@
 import GLib from 'gi://GLib';
 import Gio from 'gi://Gio';
 import GMsg from 'gi://GMsg?version=1';
-import GObject from 'gi://GObject';
 import System from 'system';
 
 import {makeDeepest} from './deep.js';
@@ -127,53 +126,53 @@ for (const [work, status] of [['throw', 1], ['exit', 3], ['exit-unstarted', 4]])
     });
 }
 
-/** Opens a pipe, and its sender as a worker would; looks at the sender weakly. */
-function openWatched(fixture) {
-    const [sender] = fixture.openPipe();
-    const there = GMsg.Sender.new_for_address(sender.dup_address());
-    // JavaScript's own weak references are never cleared in GJS 1.74.
-    const group = new GObject.SignalGroup({target_type: GMsg.Sender.$gtype});
-
-    group.set_target(there);
-    return [there, group];
-}
-
-function countAlive(groups) {
-    System.gc();
-    return groups.filter(group => group.target !== null).length;
-}
-
-test('/overrides/process/held-until-it-is-stopped', () => {
+// In a script that lives on, the collector drops the sender.
+test('/overrides/process/p09/lost-by-collector', async () => {
     const fixture = new Fixture();
-    const [stopped, open, unstarted] = [[], [], []];
+    const receivers = [];
 
     for (let i = 0; i < 20; i++) {
-        const [sender, group] = openWatched(fixture);
+        const [sender, receiver] = fixture.openPipe();
+        const there = GMsg.Sender.new_for_address(sender.dup_address());
 
-        sender.start();
-        sender.stop();
-        assertError(GMsg.Error.STOPPED, () => sender.stop());
-        stopped.push(group);
+        there.start();
+        there.send(i);
+        receivers.push(receiver);
     }
-    for (let i = 0; i < 5; i++) {
-        const [sender, group] = openWatched(fixture);
 
-        assertError(GMsg.Error.NOT_STARTED, () => sender.stop());
-        unstarted.push(group);
-    }
-    for (let i = 0; i < 5; i++) {
-        const [sender, group] = openWatched(fixture);
-
-        sender.start();
-        open.push(group);
-    }
+    const ends = receivers.map(readAll);
 
     // A few may still be seen on the stack.
-    iterateUntil(() => countAlive(stopped) <= 2);
-    assertEqual([countAlive(unstarted), countAlive(open)], [5, 5]);
-    for (const group of open)
-        group.target.stop();
-    iterateUntil(() => countAlive(open) <= 2);
+    iterateUntil(() => {
+        System.gc();
+        return receivers.filter(receiver => receiver.state === GMsg.ReceiverState.FINISHED).length >= 18;
+    });
+    for (const [i, receiver] of receivers.entries()) {
+        if (receiver.state !== GMsg.ReceiverState.FINISHED)
+            continue;
+
+        const [values, error] = await ends[i];
+
+        checkError(error, GMsg.Error.PEER_LOST);
+        assertEqual(values, [i]);
+    }
+});
+
+test('/overrides/process/p09/failed', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe();
+    const there = GMsg.Sender.new_for_address(sender.dup_address());
+
+    there.start();
+    there.send(1);
+    there.fail(new RangeError('no such row'));
+    assertError(GMsg.Error.STOPPED, () => there.stop());
+
+    const [values, error] = await readAll(receiver);
+
+    assertEqual(values, [1]);
+    checkError(error, GMsg.Error.FAILED);
+    assertEqual(error.message, 'RangeError: no such row');
 });
 
 test('/overrides/process/cancel-and-read-the-rest', async () => {

@@ -5,6 +5,7 @@
  */
 
 import GLib from 'gi://GLib';
+import Gio from 'gi://Gio';
 import GMsg from 'gi://GMsg?version=1';
 
 import {
@@ -234,6 +235,42 @@ test('/overrides/route-until/no-condition', () => {
 
     for (const bad of [undefined, null, true, {}])
         assertTypeError(/^condition: expected a function/, () => fixture.router.route_until(0, bad));
+});
+
+/** What a receiver finishes with whose sender has failed. */
+function failSender(reason) {
+    const fixture = new Fixture();
+    const [sender, receiver] = openPipe(fixture);
+    const ends = [];
+
+    receiver.connect('finished', (_, error) => ends.push(error));
+    assert(sender.fail(reason));
+    assertError(GMsg.Error.STOPPED, () => sender.fail(reason));
+    fixture.router.route_until(-1, () => ends.length > 0);
+
+    const [{domain, code, message}] = ends;
+
+    return [GLib.quark_to_string(domain), code, message];
+}
+
+test('/overrides/p09/fail', () => {
+    const failed = (...rest) => ['gmsg-error-quark', GMsg.Error.FAILED, ...rest];
+
+    assertEqual(failSender('no paper'), failed('no paper'));
+    assertEqual(failSender(new Error('boom')), failed('Error: boom'));
+    assertEqual(failSender(new TypeError()), failed('TypeError'));
+    assertEqual(failSender('a\0b\udce9'), failed('a\\x00b\\udce9'));
+    assertEqual(failSender(new GLib.Error(Gio.IOErrorEnum, Gio.IOErrorEnum.CANCELLED, 'gone')),
+        ['g-io-error-quark', Gio.IOErrorEnum.CANCELLED, 'gone']);
+});
+
+test('/overrides/p09/fail-with-something-else', () => {
+    const fixture = new Fixture();
+    const [sender] = openPipe(fixture);
+
+    for (const bad of [undefined, null, 3, {}, Symbol('s')])
+        assertTypeError(/^Expected an Error, a GLib\.Error or a string, found /, () => sender.fail(bad));
+    assertEqual(sender.get_state(), GMsg.SenderState.OPEN);
 });
 
 run();

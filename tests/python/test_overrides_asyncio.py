@@ -230,6 +230,23 @@ class Tests:
             self.run_in_loop(main())
         self.assertEqual(values, [{'number': 1}, {'number': 2}])
 
+    def test_p9_raises_what_the_worker_fails_with(self):
+        def work(domain, code):
+            sender.send(1)
+            sender.fail(GLib.Error('gone', domain, code))
+
+        # The second, G_IO_ERROR_CANCELLED, is that of a call which next() makes again.
+        for domain, code in (('any-domain', 7), ('g-io-error-quark', 19)):
+            with self.subTest(domain=domain):
+                sender, receiver = self.pipe()
+                Thread(work, domain, code)
+                values = []
+                for _ in range(2):
+                    with self.assertRaises(GLib.Error) as caught:
+                        self.run_in_loop(self.collect(receiver, values))
+                    self.assertEqual((caught.exception.domain, caught.exception.code), (domain, code))
+                self.assertEqual(values, [1])
+
     def test_loop_runs_on_while_messages_are_ready(self):
         count = 1500
         values = []

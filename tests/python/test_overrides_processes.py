@@ -284,10 +284,12 @@ class ExecutorTest(ProcessTest):
         future = executor.submit(work_with_trouble, sender)
         self.iterate_until_finished(receiver)
         self.assertIsInstance(future.exception(DEADLINE), Trouble)
-        self.assertEqual(events, ['first', None])
+        self.assertEqual(events[0], 'first')
+        self.check_error(events[1], GMsg.Error.FAILED)
+        self.assertRegex(events[1].message, r'Trouble: in the worker$')
 
     def test_job_that_never_ran(self):
-        """A cancelled one drops its sender, which finishes the pipe."""
+        """A cancelled one drops its sender, which is lost."""
         executor = self.make_executor('spawn', max_workers=1)
         sender, receiver, events = self.make_pipe(capacity=1)
         busy = executor.submit(work_until_cancelled, sender)

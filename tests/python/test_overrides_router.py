@@ -108,7 +108,79 @@ class WithTest(TestCase):
             raise Trouble
         self.assertEqual(sender.get_state(), GMsg.SenderState.STOPPED)
         drain(self.context)
-        self.assertEqual(events, ['last', 'finished'])
+        self.assertEqual(events[0], 'last')
+        self.check_error(events[1], GMsg.Error.FAILED)
+
+    def fail_sender(self, fail):
+        """What a receiver finishes with whose sender this function has failed."""
+        router = self.start_router()
+        sender, receiver = router.pipe()
+        self._receivers.append(receiver)
+        events = self.record(receiver)
+        fail(sender)
+        self.assertEqual(sender.get_state(), GMsg.SenderState.STOPPED)
+        drain(self.context)
+        self.assertEqual(len(events), 1)
+        error = events[0]
+        return error if error == 'finished' else (error.domain, error.code, error.message)
+
+    def test_p9_body_that_raises(self):
+        class Mute(Exception):
+            def __str__(self):
+                raise ValueError
+
+        failed = 'gmsg-error-quark', int(GMsg.Error.FAILED)
+        for error, expected in (
+                (OSError('disk full'), (*failed, 'OSError: disk full')),
+                (Trouble(), (*failed, f'{Trouble.__module__}.Trouble'.replace('__main__.', ''))),
+                (KeyboardInterrupt(), (*failed, 'KeyboardInterrupt')),
+                (GeneratorExit(), (*failed, 'GeneratorExit')),
+                (SystemExit(3), (*failed, 'SystemExit: 3')),
+                (SystemExit('usage'), (*failed, 'SystemExit: usage')),
+                (SystemExit(0), 'finished'),
+                (SystemExit(), 'finished'),
+                (ValueError('\udce9\0'), (*failed, r'ValueError: \udce9\x00')),
+                (Mute(), (*failed, f'{Mute.__module__}.'.replace('__main__.', '') +
+                          f'{Mute.__qualname__}: <str() failed>')),
+                (GLib.Error('gone', 'g-io-error-quark', 19), ('g-io-error-quark', 19, 'gone')),
+                (GMsg.TimeoutError('late'), ('gmsg-error-quark', int(GMsg.Error.TIMED_OUT), 'late'))):
+            def fail(sender):
+                with self.assertRaises(type(error)) as caught, sender:
+                    raise error
+                self.assertIs(caught.exception, error)
+
+            with self.subTest(error=repr(type(error))):
+                self.assertEqual(self.fail_sender(fail), expected)
+
+    def test_p9_fail(self):
+        failed = 'gmsg-error-quark', int(GMsg.Error.FAILED)
+        for reason, expected in (('no paper', (*failed, 'no paper')),
+                                 (OSError(), (*failed, 'OSError')),
+                                 (GLib.Error('gone', 'a.domain', -1), ('a.domain', -1, 'gone'))):
+            with self.subTest(expected=expected):
+                self.assertEqual(self.fail_sender(lambda sender: sender.fail(reason)), expected)
+
+    def test_p9_fail_with_something_else(self):
+        sender, receiver = self.start_router().pipe()
+        self._receivers.append(receiver)
+        for reason in (None, 3, b'text', ValueError, object()):
+            with self.assertRaisesRegex(TypeError, '^expected an exception, a str or a GLib.Error, found '):
+                sender.fail(reason)
+        self.assertEqual(sender.get_state(), GMsg.SenderState.INITIAL)
+
+    def test_p9_failing_to_fail_hides_nothing(self):
+        """The router is lost, or the sender has ended, by the time of the exception."""
+        router = self.start_router()
+        sender, receiver = router.pipe()
+        there = GMsg.Sender.new_for_address(sender.dup_address())
+        with self.assertRaises(Trouble), there:
+            router.close_pipe(receiver)
+            router.stop()
+            iterate_until(there.get_cancellable().is_cancelled, self.context)
+            raise Trouble
+        self.assertEqual(there.get_state(), GMsg.SenderState.STOPPED)
+        with self.assert_error(GMsg.Error.STOPPED):
+            there.fail('late')
 
     def test_sender_stopped_in_the_body(self):
         router = self.start_router()

@@ -111,6 +111,7 @@ def work(sender: GMsg.Sender) -> None:
         entered.send({3: "c"})
         entered.send(GLib.Variant("u", 1))
         cancelled: bool = sender.get_cancellable().is_cancelled()
+    failed: bool = sender.fail(OSError()) or sender.fail("text") or sender.fail(GLib.Error())
 
 def message_cb(receiver: GMsg.Receiver, message: GLib.Variant) -> None:
     print(GMsg.unpack(message), receiver.props.n_received + receiver.get_n_dropped())

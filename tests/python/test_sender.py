@@ -123,7 +123,7 @@ class SenderTest(TestCase):
         self.assertEqual(200 * 4 + self.take_warned_messages('discarding'),
                          sent)
 
-    def test_p9_dropped_sender_finishes(self):
+    def test_p9_dropped_sender_is_lost(self):
         router = self.start_router()
         for started in (False, True):
             with self.subTest(started=started):
@@ -136,9 +136,9 @@ class SenderTest(TestCase):
                 del sender
                 gc.collect()
                 self.assertEqual(events, [])
-                iterate_until(lambda: 'finished' in events, self.context)
-                self.assertEqual(events,
-                                 [1, 'finished'] if started else ['finished'])
+                iterate_until(lambda: len(events) == 1 + started, self.context)
+                self.assertEqual(events[:-1], [1] if started else [])
+                self.check_error(events[-1], GMsg.Error.PEER_LOST)
 
     def test_p9_sender_dropped_on_a_thread(self):
         router = self.start_router()
@@ -163,7 +163,29 @@ class SenderTest(TestCase):
         self.assertEqual(events, [])
         iterate_until(lambda: len(events) == 2, self.context)
         me = threading.get_ident()
-        self.assertEqual(events, [(1, me), (None, me)])
+        self.assertEqual(events[0], (1, me))
+        self.check_error(events[1][0], GMsg.Error.PEER_LOST)
+        self.assertEqual(events[1][1], me)
+
+    def test_p9_failed(self):
+        router = self.start_router()
+        reason = GLib.Error('disk full', 'g-io-error-quark', 12)
+        for started in (False, True):
+            with self.subTest(started=started):
+                sender, receiver = router.pipe()
+                self._receivers.append(receiver)
+                events = self.record(receiver)
+                if started:
+                    sender.start()
+                    sender.send(number(1))
+                sender.fail(reason)
+                self.assertEqual(sender.get_state(), GMsg.SenderState.STOPPED)
+                with self.assert_error(GMsg.Error.STOPPED):
+                    sender.fail(reason)
+                iterate_until(lambda: len(events) == 1 + started, self.context)
+                self.assertEqual(events[:-1], [1] if started else [])
+                self.assertEqual((events[-1].domain, events[-1].code, events[-1].message),
+                                 ('g-io-error-quark', 12, 'disk full'))
 
     def test_p10_send_in_the_routers_thread(self):
         router = self.start_router()

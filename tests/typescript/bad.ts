@@ -32,6 +32,7 @@ sender.send(Symbol('a'));                                          // mistake
 sender.send();                                                     // mistake
 sender.send(new Map([[{}, 1]]));                                   // mistake
 sender.state = GMsg.SenderState.OPEN;                              // mistake
+sender.fail(3);                                                    // mistake
 new GMsg.Router('a');                                              // mistake
 router.pipe({capacty: 1});                                         // mistake
 router.pipe({capacity: '1'});                                      // mistake

@@ -121,6 +121,8 @@ function crossOver(sender: GMsg.Sender): void {
     process.force_exit();
     print(GMsg.Sender.new_for_address(sender.dup_address()).id);
     print(GMsg.Sender.new_from_environment().start());
+    print(sender.fail('text') || sender.fail(new RangeError('text')));
+    print(sender.fail(new GLib.Error(GMsg.Error, GMsg.Error.FAILED, 'text')));
 }
 
 openPipes();
