@@ -10,6 +10,8 @@
 namespace GMsg {
     public sealed class Router : GLib.Object {
         [Version (since = "1.0")]
+        public bool auto_close { get; set; }
+        [Version (since = "1.0")]
         public uint budget { get; set; }
         [Version (since = "1.0")]
         public GLib.MainContext context { get; construct; }

@@ -194,7 +194,8 @@ take_answer (GMsgCall *self)
   if (self->messages->len > 0)
     return FALSE;
 
-  if (gmsg_pipe_get_receiver_state (self->pipe) == GMSG_RECEIVER_STATE_CLOSED)
+  if (gmsg_pipe_get_receiver_state (self->pipe) == GMSG_RECEIVER_STATE_CLOSED &&
+      !gmsg_pipe_is_auto_closed (self->pipe))
     {
       self->error = g_error_new (GMSG_ERROR, GMSG_ERROR_CLOSED,
                                  "Pipe #%" G_GUINT64_FORMAT " was closed; nothing more can be "

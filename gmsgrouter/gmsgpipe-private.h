@@ -43,6 +43,8 @@ guint64        gmsg_pipe_get_n_dropped      (GMsgPipe           *self);
 gboolean       gmsg_pipe_get_pull_mode      (GMsgPipe           *self);
 guint64        gmsg_pipe_get_n_waiting      (GMsgPipe           *self);
 const GError  *gmsg_pipe_get_error          (GMsgPipe           *self);
+GError        *gmsg_pipe_dup_finish_error   (GMsgPipe           *self);
+gboolean       gmsg_pipe_is_auto_closed     (GMsgPipe           *self);
 
 /* The sender: any thread */
 gboolean       gmsg_pipe_start              (GMsgPipe           *self,
@@ -113,6 +115,7 @@ GVariant      *gmsg_pipe_take_waiting       (GMsgPipe           *self,
                                              gboolean           *echoed);
 gboolean       gmsg_pipe_take_end           (GMsgPipe           *self);
 gboolean       gmsg_pipe_finish             (GMsgPipe           *self);
+void           gmsg_pipe_set_auto_closed    (GMsgPipe           *self);
 void           gmsg_pipe_close              (GMsgPipe           *self,
                                              GQueue             *waiting);
 void           gmsg_pipe_cancel             (GMsgPipe           *self);

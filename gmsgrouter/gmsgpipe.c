@@ -55,6 +55,8 @@ struct _GMsgPipe
   guint              n_discarded;      /* after closing, not told of yet */
   gboolean           echoed;           /* all of these were sent by a log handler of the report */
   gboolean           ended;            /* the sender's side, in another process */
+  gboolean           finished;         /* the receiver's side has been; also once it is closed */
+  gboolean           auto_closed;      /* the receiver answers as a finished one all the same */
   GError            *error;            /* (owned) (nullable): what ended the sender's side,
                                         * other than stop(); immutable once set */
 
@@ -209,6 +211,29 @@ gmsg_pipe_get_error (GMsgPipe *self)
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
   return self->error;
+}
+
+/* Returns (transfer full) (nullable) what the receiver has finished with. */
+GError *
+gmsg_pipe_dup_finish_error (GMsgPipe *self)
+{
+  const GError *error;
+
+  g_mutex_lock (self->lock);
+  error = self->finished ? self->error : NULL;
+  g_mutex_unlock (self->lock);
+
+  /* It is immutable by now. */
+  return error != NULL ? g_error_copy (error) : NULL;
+}
+
+/* Tells whether the pipe was closed because it had finished, and nobody asked for it. */
+gboolean
+gmsg_pipe_is_auto_closed (GMsgPipe *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  return self->auto_closed;
 }
 
 static void
@@ -979,7 +1004,17 @@ gmsg_pipe_finish (GMsgPipe *self)
     return FALSE;
 
   self->receiver_state = GMSG_RECEIVER_STATE_FINISHED;
+  self->finished = TRUE;
   return TRUE;
+}
+
+/* The pipe has finished, and will be closed at once. */
+void
+gmsg_pipe_set_auto_closed (GMsgPipe *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  self->auto_closed = TRUE;
 }
 
 /* Moves what waits to @waiting, which it initializes, for the caller to count and to free:

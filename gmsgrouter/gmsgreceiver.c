@@ -22,8 +22,8 @@
  * the sender's side has ended and everything has been delivered. Both are emitted in
  * the router's thread only.
  *
- * The router holds the receiver until [method@Router.close_pipe], or until the router
- * stops. The receiver does not hold the router.
+ * The router holds the receiver until [method@Router.close_pipe], until the router stops, or,
+ * with [property@Router:auto-close], until it has finished. The receiver does not hold the router.
  *
  * Methods belong in the router's thread; getters may be called from any.
  *
@@ -348,7 +348,8 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
    *
    * In pull mode it comes when the last message has been taken.
    *
-   * It does not close the pipe. In the router's thread, like
+   * It does not close the pipe, unless [property@Router:auto-close] is set: then the pipe is
+   * closed when all handlers have run. In the router's thread, like
    * [signal@Receiver::message].
    *
    * Since: 1.0
@@ -602,6 +603,30 @@ gmsg_receiver_get_n_dropped (GMsgReceiver *self)
   return has_pipe (self) ? gmsg_pipe_get_n_dropped (self->pipe) : 0;
 }
 
+/**
+ * gmsg_receiver_dup_error:
+ * @self: a receiver
+ *
+ * Gets the error with which the receiver has finished, as [signal@Receiver::finished] has told
+ * it.
+ *
+ * It stays when the pipe is closed.
+ *
+ * May be called from any thread.
+ *
+ * Returns: (transfer full) (nullable): the error; `NULL` if the sender was stopped, or the
+ *   receiver has not finished
+ *
+ * Since: 1.0
+ */
+GError *
+gmsg_receiver_dup_error (GMsgReceiver *self)
+{
+  g_return_val_if_fail (GMSG_IS_RECEIVER (self), NULL);
+
+  return self->pipe != NULL ? gmsg_pipe_dup_finish_error (self->pipe) : NULL;
+}
+
 static gboolean
 in_router_thread (GMsgReceiver *self)
 {
@@ -751,7 +776,8 @@ check_taking (GMsgReceiver  *self,
       return FALSE;
     }
 
-  if (gmsg_receiver_get_state (self) == GMSG_RECEIVER_STATE_CLOSED)
+  if (gmsg_receiver_get_state (self) == GMSG_RECEIVER_STATE_CLOSED &&
+      !gmsg_pipe_is_auto_closed (self->pipe))
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_CLOSED,
                    "Pipe #%" G_GUINT64_FORMAT " was closed; nothing more can be taken from it",

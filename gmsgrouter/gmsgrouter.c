@@ -107,6 +107,7 @@ struct _GMsgRouter
   int           priority;
   guint         budget;      /* µs */
   guint         max_latency; /* µs */
+  gboolean      auto_close;
   _Atomic guint64 max_message_size; /* bytes */
   _Atomic guint64 max_backlog_size; /* bytes */
 
@@ -123,6 +124,7 @@ typedef enum
   PROP_PRIORITY,
   PROP_BUDGET,
   PROP_MAX_LATENCY,
+  PROP_AUTO_CLOSE,
   PROP_MAX_MESSAGE_SIZE,
   PROP_MAX_BACKLOG_SIZE,
   N_PROPERTIES,
@@ -246,6 +248,10 @@ gmsg_router_get_property (GObject    *object,
       g_value_set_uint (value, gmsg_router_get_max_latency (self));
       break;
 
+    case PROP_AUTO_CLOSE:
+      g_value_set_boolean (value, gmsg_router_get_auto_close (self));
+      break;
+
     case PROP_MAX_MESSAGE_SIZE:
       g_value_set_uint64 (value, gmsg_router_get_max_message_size (self));
       break;
@@ -284,6 +290,10 @@ gmsg_router_set_property (GObject      *object,
 
     case PROP_MAX_LATENCY:
       gmsg_router_set_max_latency (self, g_value_get_uint (value));
+      break;
+
+    case PROP_AUTO_CLOSE:
+      gmsg_router_set_auto_close (self, g_value_get_boolean (value));
       break;
 
     case PROP_MAX_MESSAGE_SIZE:
@@ -408,6 +418,28 @@ gmsg_router_class_init (GMsgRouterClass *klass)
     g_param_spec_uint ("max-latency", NULL, NULL,
                        0, G_MAXUINT, GMSG_PACER_MAX_LATENCY,
                        G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
+
+  /**
+   * GMsgRouter:auto-close: (getter get_auto_close) (setter set_auto_close)
+   *
+   * Whether a pipe is closed when it has finished.
+   *
+   * That happens after [signal@Receiver::finished], when all its handlers have run, and is
+   * logged nowhere. For programs that start a job and forget it: without it, the router keeps
+   * each receiver, and what its handlers hold, until [method@Router.close_pipe] or
+   * [method@Router.stop].
+   *
+   * A receiver in pull mode goes on answering as one that has finished, and not as one that was
+   * closed.
+   *
+   * May be read from any thread; to be set in the router's thread.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_AUTO_CLOSE] =
+    g_param_spec_boolean ("auto-close", NULL, NULL,
+                          FALSE,
+                          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
 
   /**
    * GMsgRouter:max-message-size: (getter get_max_message_size) (setter set_max_message_size)
@@ -739,6 +771,53 @@ gmsg_router_set_max_latency (GMsgRouter *self,
 }
 
 /**
+ * gmsg_router_get_auto_close:
+ * @self: a router
+ *
+ * Gets whether a pipe is closed when it has finished.
+ *
+ * May be called from any thread.
+ *
+ * Returns: true if it is
+ *
+ * Since: 1.0
+ */
+gboolean
+gmsg_router_get_auto_close (GMsgRouter *self)
+{
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), FALSE);
+
+  return g_atomic_int_get (&self->auto_close);
+}
+
+/**
+ * gmsg_router_set_auto_close:
+ * @self: a router
+ * @auto_close: whether to close a pipe when it has finished
+ *
+ * Sets whether a pipe is closed when it has finished.
+ *
+ * One that has finished already is not closed by this.
+ *
+ * To be called in the router's thread; in another it logs a warning and does nothing.
+ *
+ * Since: 1.0
+ */
+void
+gmsg_router_set_auto_close (GMsgRouter *self,
+                            gboolean    auto_close)
+{
+  g_return_if_fail (GMSG_IS_ROUTER (self));
+
+  auto_close = auto_close != FALSE;
+  if (warn_of_wrong_thread (self, G_STRFUNC) || gmsg_router_get_auto_close (self) == auto_close)
+    return;
+
+  g_atomic_int_set (&self->auto_close, auto_close);
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_AUTO_CLOSE]);
+}
+
+/**
  * gmsg_router_get_max_message_size:
  * @self: a router
  *
@@ -859,6 +938,55 @@ check_running (GMsgRouter  *self,
   return TRUE;
 }
 
+static GWeakRef *
+weak_ref_new (GMsgRouter *self)
+{
+  GWeakRef *ref = g_new (GWeakRef, 1);
+
+  g_weak_ref_init (ref, self);
+  return ref;
+}
+
+static void
+weak_ref_free (gpointer ref)
+{
+  g_weak_ref_clear (ref);
+  g_free (ref);
+}
+
+/* Closes the pipe of @receiver for @close, and says so. Handlers run here, which may stop the
+ * router and drop it. */
+static void
+close_pipe (GMsgRouter   *self,
+            GMsgReceiver *receiver,
+            void        (*close) (GMsgRun      *run,
+                                  GMsgReceiver *receiver))
+{
+  g_autoptr (GMsgRun) run = gmsg_run_ref (self->run);
+
+  g_object_ref (self);
+  g_object_ref (receiver);
+  g_atomic_int_add (&self->n_pipes, -1);
+  close (run, receiver);
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_PIPES]);
+  g_debug ("router %p: closed pipe #%" G_GUINT64_FORMAT, self, gmsg_receiver_get_id (receiver));
+  g_object_unref (receiver);
+  g_object_unref (self);
+}
+
+/* The run does not hold the router, which another thread may drop. A handler may have closed
+ * the pipe, or stopped the router and started it again. */
+static void
+finished_cb (GMsgReceiver *receiver,
+             gpointer      data)
+{
+  g_autoptr (GMsgRouter) self = g_weak_ref_get (data);
+
+  if (self != NULL && gmsg_router_get_auto_close (self) &&
+      in_own_thread (self) && gmsg_run_contains (self->run, receiver))
+    close_pipe (self, receiver, gmsg_run_auto_close);
+}
+
 /* Runs in the thread that has acquired the context. */
 static gboolean
 start_run (GMsgRouter  *self,
@@ -882,7 +1010,8 @@ start_run (GMsgRouter  *self,
       return FALSE;
     }
 
-  self->run = gmsg_run_start (self->context, &settings);
+  self->run = gmsg_run_start (self->context, &settings, finished_cb, weak_ref_new (self),
+                              weak_ref_free);
   g_atomic_int_set (&self->running, TRUE);
   g_atomic_pointer_set (&self->thread, g_thread_ref (g_thread_self ()));
 
@@ -1130,8 +1259,6 @@ gmsg_router_close_pipe (GMsgRouter    *self,
                         GMsgReceiver  *receiver,
                         GError       **error)
 {
-  g_autoptr (GMsgRun) run = NULL;
-
   g_return_val_if_fail (GMSG_IS_ROUTER (self), FALSE);
   g_return_val_if_fail (GMSG_IS_RECEIVER (receiver), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
@@ -1148,17 +1275,7 @@ gmsg_router_close_pipe (GMsgRouter    *self,
       return FALSE;
     }
 
-  /* Handlers run in gmsg_run_close_pipe(), which may stop the router and drop it. */
-  g_object_ref (self);
-  g_object_ref (receiver);
-  run = gmsg_run_ref (self->run);
-  g_atomic_int_add (&self->n_pipes, -1);
-  gmsg_run_close_pipe (run, receiver);
-  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_PIPES]);
-  g_debug ("router %p: closed pipe #%" G_GUINT64_FORMAT, self, gmsg_receiver_get_id (receiver));
-  g_object_unref (receiver);
-  g_object_unref (self);
-
+  close_pipe (self, receiver, gmsg_run_close_pipe);
   return TRUE;
 }
 

@@ -88,6 +88,11 @@ GMSG_AVAILABLE_IN_1_0
 void          gmsg_router_set_max_message_size (GMsgRouter    *self,
                                                 guint64        max_message_size);
 GMSG_AVAILABLE_IN_1_0
+gboolean      gmsg_router_get_auto_close       (GMsgRouter    *self);
+GMSG_AVAILABLE_IN_1_0
+void          gmsg_router_set_auto_close       (GMsgRouter    *self,
+                                                gboolean       auto_close);
+GMSG_AVAILABLE_IN_1_0
 guint64       gmsg_router_get_max_backlog_size (GMsgRouter    *self);
 GMSG_AVAILABLE_IN_1_0
 void          gmsg_router_set_max_backlog_size (GMsgRouter    *self,

@@ -22,6 +22,10 @@ typedef struct
   guint64 max_backlog_size; /* bytes */
 } GMsgRunSettings;
 
+/* @receiver has emitted finished, and may be closed by now. The router's thread. */
+typedef void (*GMsgRunFinishedFunc) (GMsgReceiver *receiver,
+                                     gpointer      data);
+
 /* Any thread */
 GMsgRun    *gmsg_run_ref           (GMsgRun                *self);
 void        gmsg_run_unref         (GMsgRun                *self);
@@ -35,7 +39,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgRun, gmsg_run_unref)
 /* The router's thread; gmsg_run_start() makes it that. Handlers of the application run in
  * end(), close_pipe() and route_until(). */
 GMsgRun    *gmsg_run_start         (GMainContext           *context,
-                                    const GMsgRunSettings  *settings);
+                                    const GMsgRunSettings  *settings,
+                                    GMsgRunFinishedFunc     finished,
+                                    gpointer                data,
+                                    GDestroyNotify          free_data);
 void        gmsg_run_configure     (GMsgRun                *self,
                                     const GMsgRunSettings  *settings);
 GMsgSender *gmsg_run_open_pipe     (GMsgRun                *self,
@@ -46,6 +53,8 @@ GMsgSender *gmsg_run_open_pipe     (GMsgRun                *self,
 gboolean    gmsg_run_contains      (GMsgRun                *self,
                                     GMsgReceiver           *receiver);
 void        gmsg_run_close_pipe    (GMsgRun                *self,
+                                    GMsgReceiver           *receiver);
+void        gmsg_run_auto_close    (GMsgRun                *self,
                                     GMsgReceiver           *receiver);
 gboolean    gmsg_run_route_until   (GMsgRun                *self,
                                     gint64                  timeout_usec,

@@ -66,6 +66,9 @@ struct _GMsgRun
   GMsgChannel     *channel;       /* (owned); immutable */
   GMsgEndpoint    *endpoint;      /* (owned); immutable */
   GMsgReport      *report;        /* (owned); immutable */
+  GMsgRunFinishedFunc finished;   /* immutable, with @data and @free_data */
+  gpointer         data;
+  GDestroyNotify   free_data;
 
   guint            flags;         /* atomic: of RUN_ */
 
@@ -242,6 +245,15 @@ gmsg_run_close_pipe (GMsgRun      *self,
   gmsg_channel_free_kept (self->channel);
 }
 
+/* Does the same for one that has finished, and goes on answering so. */
+void
+gmsg_run_auto_close (GMsgRun      *self,
+                     GMsgReceiver *receiver)
+{
+  gmsg_pipe_set_auto_closed (gmsg_receiver_get_pipe (receiver));
+  gmsg_run_close_pipe (self, receiver);
+}
+
 static Routed
 deliver (GMsgRun      *self,
          GMsgPipe     *pipe,
@@ -332,6 +344,7 @@ finish (GMsgRun  *self,
 
   receiver = g_object_ref (gmsg_pipe_get_receiver (pipe));
   gmsg_receiver_finish (receiver);
+  self->finished (receiver, self->data);
   return ROUTED_EMITTED;
 }
 
@@ -446,6 +459,7 @@ gmsg_run_unref (GMsgRun *self)
   gmsg_endpoint_unref (self->endpoint);
   gmsg_report_unref (self->report);
   gmsg_channel_unref (self->channel);
+  self->free_data (self->data);
   g_free (self);
 }
 
@@ -580,13 +594,19 @@ static const GMsgTurnFuncs run_turn_funcs =
 /* The calling thread has acquired @context. */
 GMsgRun *
 gmsg_run_start (GMainContext          *context,
-                const GMsgRunSettings *settings)
+                const GMsgRunSettings *settings,
+                GMsgRunFinishedFunc    finished,
+                gpointer               data,
+                GDestroyNotify         free_data)
 {
   g_autoptr (GMsgChannel) channel = gmsg_channel_new (context, g_thread_self ());
   GMsgRun *self;
 
   gmsg_channel_set_figures (channel, settings->priority, settings->budget, settings->max_latency);
   self = run_new (channel, settings);
+  self->finished = finished;
+  self->data = data;
+  self->free_data = free_data;
   self->turn = gmsg_pacer_join (context, &run_turn_funcs, gmsg_run_ref (self),
                                 settings->priority, settings->budget, settings->max_latency);
   gmsg_report_attach (self->report, context);

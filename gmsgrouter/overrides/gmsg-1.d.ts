@@ -122,6 +122,8 @@ declare module 'gi://GMsg?version=1' {
             budget?: number;
             max_latency?: number;
             maxLatency?: number;
+            auto_close?: boolean;
+            autoClose?: boolean;
             max_message_size?: number;
             maxMessageSize?: number;
             max_backlog_size?: number;
@@ -141,6 +143,8 @@ declare module 'gi://GMsg?version=1' {
             budget: number;
             max_latency: number;
             maxLatency: number;
+            auto_close: boolean;
+            autoClose: boolean;
             max_message_size: number;
             maxMessageSize: number;
             max_backlog_size: number;
@@ -155,6 +159,8 @@ declare module 'gi://GMsg?version=1' {
             set_budget(budget: number): void;
             get_max_latency(): number;
             set_max_latency(max_latency: number): void;
+            get_auto_close(): boolean;
+            set_auto_close(auto_close: boolean): void;
             get_max_message_size(): number;
             set_max_message_size(max_message_size: number): void;
             get_max_backlog_size(): number;
@@ -214,6 +220,7 @@ declare module 'gi://GMsg?version=1' {
             get_state(): ReceiverState;
             get_n_received(): number;
             get_n_dropped(): number;
+            dup_error(): GLib.Error | null;
             get_pull_mode(): boolean;
             set_pull_mode(pull_mode: boolean): void;
 

@@ -237,6 +237,25 @@ test('/overrides/route-until/no-condition', () => {
         assertTypeError(/^condition: expected a function/, () => fixture.router.route_until(0, bad));
 });
 
+test('/overrides/p15/auto-close', () => {
+    const router = new GMsg.Router({auto_close: true});
+
+    router.start();
+    for (const reason of [null, 'no paper']) {
+        const [sender, receiver] = router.pipe();
+
+        sender.start();
+        if (reason === null)
+            sender.stop();
+        else
+            sender.fail(reason);
+        router.route_until(-1, () => receiver.state === GMsg.ReceiverState.CLOSED);
+        assertEqual(receiver.dup_error()?.message ?? null, reason);
+        assertEqual(router.n_pipes, 0);
+    }
+    router.stop();
+});
+
 /** What a receiver finishes with whose sender has failed. */
 function failSender(reason) {
     const fixture = new Fixture();

@@ -5,6 +5,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 import concurrent.futures
+import contextlib
 import fractions
 import gc
 import os
@@ -167,6 +168,21 @@ class WithTest(TestCase):
             with self.assertRaisesRegex(TypeError, '^expected an exception, a str or a GLib.Error, found '):
                 sender.fail(reason)
         self.assertEqual(sender.get_state(), GMsg.SenderState.INITIAL)
+
+    def test_p15_auto_close(self):
+        router = self.start_router(auto_close=True)
+        for error in (None, Trouble('first'), None):
+            sender, receiver = router.pipe()
+            events = self.record(receiver)
+            with contextlib.suppress(Trouble), sender:
+                if error is not None:
+                    raise error
+            drain(self.context)
+            self.assertEqual(len(events), 1)
+            self.assertEqual(receiver.get_state(), GMsg.ReceiverState.CLOSED)
+            self.assertEqual(receiver.dup_error() is None, error is None)
+            self.assertEqual(router.get_n_pipes(), 0)
+        router.stop()
 
     def test_p9_failing_to_fail_hides_nothing(self):
         """The router is lost, or the sender has ended, by the time of the exception."""

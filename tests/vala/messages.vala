@@ -115,6 +115,7 @@ test_properties () throws GLib.Error
     assert_true (router.context == MainContext.default ());
     assert_true (router.priority == 130 && router.budget == 4000 && router.max_latency == 16000);
     assert_true (router.max_backlog_size == 256 * 1024 * 1024);
+    assert_true (!router.auto_close);
     router.priority = 100;
     router.budget = 0;
     router.max_latency = 1;
@@ -304,6 +305,7 @@ test_failed () throws GLib.Error
     sender.fail (new IOError.NO_SPACE ("disk full"));
     route_to_end (router, receiver);
     assert_true (kept is IOError.NO_SPACE);
+    assert_true (receiver.dup_error () is IOError.NO_SPACE);
     assert_cmpstr (kept.message, CompareOperator.EQ, "disk full");
     try {
         sender.fail (new IOError.FAILED ("again"));
