@@ -810,7 +810,7 @@ gmsg_router_set_auto_close (GMsgRouter *self,
   g_return_if_fail (GMSG_IS_ROUTER (self));
 
   auto_close = auto_close != FALSE;
-  if (warn_of_wrong_thread (self, G_STRFUNC) || gmsg_router_get_auto_close (self) == auto_close)
+  if (!check_settable (self, G_STRFUNC) || gmsg_router_get_auto_close (self) == auto_close)
     return;
 
   g_atomic_int_set (&self->auto_close, auto_close);

@@ -141,11 +141,11 @@ static void
 fail (GMsgSender *sender,
       GError     *reason)
 {
-  g_autoptr (GError) owned = reason;
   g_autoptr (GError) error = NULL;
 
   if (!gmsg_sender_fail (sender, reason, &error))
     g_error ("fail: %s", error->message);
+  g_error_free (reason);
   expect (gmsg_sender_get_state (sender) == GMSG_SENDER_STATE_STOPPED);
 }
 
