@@ -329,8 +329,8 @@ check_open_locked (GMsgPipe  *self,
     }
 }
 
-/* When the run is over nothing arrives any more. In a worker's process the channel ends later
- * than the connection, of which the sender was told. */
+/* When the run is over nothing arrives any more. In a worker's process the channel ends with
+ * the connection; of a pipe that was closed before, nothing was lost with it. */
 static gboolean
 check_run_locked (GMsgPipe  *self,
                   GError   **error)
@@ -338,10 +338,16 @@ check_run_locked (GMsgPipe  *self,
   if (!gmsg_channel_is_closed_locked (self->channel))
     return TRUE;
 
-  g_set_error (error, GMSG_ERROR, GMSG_ERROR_CLOSED,
-               "Nothing can be sent through pipe #%" G_GUINT64_FORMAT ", because its router was "
-               "stopped; end this task, or give it a pipe of a router that runs",
-               self->id);
+  if (self->max_message_size > 0)
+    g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
+                 "Nothing can be sent through pipe #%" G_GUINT64_FORMAT ", because it was closed "
+                 "and its router has hung up; end this task",
+                 self->id);
+  else
+    g_set_error (error, GMSG_ERROR, GMSG_ERROR_CLOSED,
+                 "Nothing can be sent through pipe #%" G_GUINT64_FORMAT ", because its router was "
+                 "stopped; end this task, or give it a pipe of a router that runs",
+                 self->id);
   return FALSE;
 }
 

@@ -40,6 +40,19 @@ assert_dup_error (GMsgReceiver *receiver,
   assert_reason (error, code);
 }
 
+/* A message that no handler sees would be told of. */
+static GMsgSender *
+open_heard (Fixture       *fixture,
+            guint          capacity,
+            GMsgOverflow   overflow,
+            GMsgReceiver **receiver)
+{
+  GMsgSender *sender = open_receiver (fixture, capacity, overflow, receiver);
+
+  ignore_messages (*receiver);
+  return sender;
+}
+
 /* A handler of finished that keeps what it is given; @user_data is a GError pointer. */
 static void
 keep_error_cb (GMsgReceiver *receiver,
@@ -57,7 +70,7 @@ test_p09_error (Fixture       *fixture,
                 gconstpointer  data)
 {
   g_autoptr (GMsgReceiver) receiver = NULL;
-  g_autoptr (GMsgSender) sender = open_receiver (fixture, 0, 0, &receiver);
+  g_autoptr (GMsgSender) sender = open_heard (fixture, 0, 0, &receiver);
   g_autoptr (GError) error = NULL;
 
   g_signal_connect (receiver, "finished", G_CALLBACK (keep_error_cb), &error);
@@ -164,7 +177,7 @@ test_p09_race (Fixture       *fixture,
   for (guint round = 0; round < 100; round++)
     {
       g_autoptr (GMsgReceiver) receiver = NULL;
-      g_autoptr (GMsgSender) sender = open_receiver (fixture, 0, 0, &receiver);
+      g_autoptr (GMsgSender) sender = open_heard (fixture, 0, 0, &receiver);
       GThread *threads[N_ENDERS];
       Ender enders[N_ENDERS];
       int ready = 0, n_won = 0;
@@ -220,7 +233,7 @@ ask (Fixture      *fixture,
      GMsgReceiver *receiver,
      Answer       *answer)
 {
-  *answer = (Answer) { NULL };
+  *answer = (Answer) { .error = NULL };
   gmsg_receiver_next_async (receiver, NULL, answer_cb, answer);
   iterate_until (fixture->context, answer->done);
 }
@@ -250,7 +263,7 @@ test_p23_error_comes_last (Fixture       *fixture,
                            gconstpointer  data)
 {
   g_autoptr (GMsgReceiver) receiver = NULL;
-  g_autoptr (GMsgSender) sender = open_receiver (fixture, 0, 0, &receiver);
+  g_autoptr (GMsgSender) sender = open_heard (fixture, 0, 0, &receiver);
 
   gmsg_receiver_set_pull_mode (receiver, TRUE);
   gmsg_sender_start (sender, NULL);
@@ -291,7 +304,7 @@ test_p15_auto_close (Fixture       *fixture,
   for (int code = 0; code <= 1; code++)
     {
       GMsgReceiver *receiver;
-      g_autoptr (GMsgSender) sender = open_receiver (fixture, 0, 0, &receiver);
+      g_autoptr (GMsgSender) sender = open_heard (fixture, 0, 0, &receiver);
       g_autoptr (GError) error = NULL;
       guint n_finished = 0, n_states = 0, n_pipes = 0;
 
@@ -336,7 +349,7 @@ test_p15_auto_close_pull (Fixture       *fixture,
   for (int code = 0; code <= 1; code++)
     {
       g_autoptr (GMsgReceiver) receiver = NULL;
-      g_autoptr (GMsgSender) sender = open_receiver (fixture, 0, 0, &receiver);
+      g_autoptr (GMsgSender) sender = open_heard (fixture, 0, 0, &receiver);
       Answer answer;
 
       gmsg_receiver_set_pull_mode (receiver, TRUE);
@@ -367,8 +380,8 @@ test_p15_auto_close_waiting (Fixture       *fixture,
                              gconstpointer  data)
 {
   g_autoptr (GMsgReceiver) receiver = NULL;
-  g_autoptr (GMsgSender) sender = open_receiver (fixture, 0, 0, &receiver);
-  Answer answer = { NULL };
+  g_autoptr (GMsgSender) sender = open_heard (fixture, 0, 0, &receiver);
+  Answer answer = { .error = NULL };
 
   gmsg_router_set_auto_close (fixture->router, TRUE);
   gmsg_receiver_next_async (receiver, NULL, answer_cb, &answer);
@@ -439,7 +452,7 @@ test_p15_auto_close_handlers (Fixture       *fixture,
       if (!gmsg_router_get_running (fixture->router))
         gmsg_router_start (fixture->router, NULL);
       gmsg_router_set_auto_close (fixture->router, TRUE);
-      sender = open_receiver (fixture, 0, 0, &receiver);
+      sender = open_heard (fixture, 0, 0, &receiver);
       g_signal_connect (receiver, "finished", G_CALLBACK (handlers[i]), fixture);
       gmsg_sender_start (sender, NULL);
       gmsg_sender_stop (sender, NULL);

@@ -423,8 +423,9 @@ work_until_gone (GMsgSender *sender,
 
   while (!g_cancellable_is_cancelled (cancellable))
     expect (gmsg_sender_get_state (sender) == GMSG_SENDER_STATE_OPEN);
-  expect (!gmsg_sender_stop (sender, &error));
-  expect_error (&error, GMSG_ERROR_CONNECTION);
+  /* Nothing was lost if the pipe was closed before the connection. */
+  if (!gmsg_sender_stop (sender, &error))
+    expect_error (&error, GMSG_ERROR_CONNECTION);
   expect (gmsg_sender_get_state (sender) == GMSG_SENDER_STATE_STOPPED);
   return 0;
 }
@@ -443,8 +444,9 @@ work_fail_gone (GMsgSender *sender,
     i++;
   expect_error (&error, GMSG_ERROR_CONNECTION);
 
-  expect (!gmsg_sender_fail (sender, reason, &error));
-  expect_error (&error, GMSG_ERROR_CONNECTION);
+  /* Nothing was lost if the pipe was closed before the connection. */
+  if (!gmsg_sender_fail (sender, reason, &error))
+    expect_error (&error, GMSG_ERROR_CONNECTION);
   expect (gmsg_sender_get_state (sender) == GMSG_SENDER_STATE_STOPPED);
   return 0;
 }
