@@ -10,6 +10,9 @@
 
 G_BEGIN_DECLS
 
+GSource       *gmsg_process_source_new (GPid  pid,
+                                        int  *error_number);
+
 /* The processes that one I/O thread watches. All calls come from that thread, whose context
  * is its thread-default one. */
 typedef struct _GMsgProcesses GMsgProcesses;

@@ -4,10 +4,66 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
+/* For syscall() */
+#define _GNU_SOURCE
+
 #include "gmsgprocess-private.h"
 
+#include "gmsgthread-private.h"
+
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Ready when its process has exited. */
+typedef struct
+{
+  GSource source;
+  int     fd;     /* (owned) */
+} ProcessSource;
+
+static gboolean
+process_dispatch (GSource     *source,
+                  GSourceFunc  callback,
+                  gpointer     data)
+{
+  return callback (data);
+}
+
+static void
+process_finalize (GSource *source)
+{
+  close (((ProcessSource *) source)->fd);
+}
+
+static GSourceFuncs process_funcs =
+{
+  .dispatch = process_dispatch,
+  .finalize = process_finalize,
+};
+
+/* Returns a source that is ready when process @pid has exited; NULL: it has exited already
+ * (ESRCH), or the kernel, or a sandbox, has no such source. Any thread. */
+GSource *
+gmsg_process_source_new (GPid  pid,
+                         int  *error_number)
+{
+  int fd = (int) syscall (SYS_pidfd_open, pid, 0);
+  GSource *source;
+
+  if (fd < 0)
+    {
+      *error_number = errno;
+      return NULL;
+    }
+
+  source = g_source_new (&process_funcs, sizeof (ProcessSource));
+  ((ProcessSource *) source)->fd = fd;
+  g_source_add_unix_fd (source, fd, G_IO_IN);
+  return source;
+}
 
 struct _GMsgProcesses
 {
@@ -15,12 +71,18 @@ struct _GMsgProcesses
   guint         n_watches;
 };
 
+/* GSubprocess tells the exit, with the status; but an application that takes the status away
+ * may have it wait for ever. So the kernel is asked, too: what it tells is that the process has
+ * exited, and GSubprocess has some time to follow. */
+#define STATUS_TIMEOUT_MSEC 100
+
 typedef struct
 {
   GMsgProcesses *processes; /* (unowned): outlives its watches */
   char          *name;      /* (owned) */
-  GMsgExitFunc   func;
+  GMsgExitFunc   func;      /* (nullable): NULL once it was called, with @data */
   gpointer       data;
+  GSource       *source;    /* (owned) (nullable): the kernel's word, and then the time */
 } Watch;
 
 GMsgProcesses *
@@ -44,6 +106,14 @@ gmsg_processes_free (GMsgProcesses *self)
   g_free (self);
 }
 
+static char *
+describe_unknown (const char *name)
+{
+  return g_strdup_printf ("“%s” exited with an unknown status, which the application took away by "
+                          "ignoring SIGCHLD or waiting for all its children",
+                          name);
+}
+
 /* An application that ignores SIGCHLD, or waits for all its children, takes the status from
  * GLib, which then says -1; before 2.78 it said 0. */
 static char *
@@ -55,9 +125,7 @@ describe_exit (GSubprocess *process,
   if ((sigaction (SIGCHLD, NULL, &action) == 0 &&
        (action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT) != 0)) ||
       g_subprocess_get_status (process) == -1)
-    return g_strdup_printf ("“%s” exited with an unknown status, which the application took away by "
-                            "ignoring SIGCHLD or waiting for all its children",
-                            name);
+    return describe_unknown (name);
 
   if (g_subprocess_get_status (process) == 0 && glib_check_version (2, 78, 0) != NULL)
     return g_strdup_printf ("“%s” exited with status 0, or with an unknown one that the application "
@@ -73,6 +141,18 @@ describe_exit (GSubprocess *process,
                           g_strsignal (g_subprocess_get_term_sig (process)));
 }
 
+/* Tells the exit, once. */
+static void
+watch_tell (Watch      *watch,
+            const char *how)
+{
+  GMsgExitFunc func = g_steal_pointer (&watch->func);
+
+  gmsg_thread_clear_source (&watch->source);
+  if (func != NULL)
+    func (how, watch->data);
+}
+
 static void
 exited_cb (GObject      *object,
            GAsyncResult *result,
@@ -86,9 +166,50 @@ exited_cb (GObject      *object,
     how = describe_exit (process, watch->name);
 
   watch->processes->n_watches--;
-  watch->func (how, watch->data);
+  watch_tell (watch, how);
   g_free (watch->name);
   g_free (watch);
+}
+
+static gboolean
+status_missing_cb (gpointer data)
+{
+  Watch *watch = data;
+  g_autofree char *how = describe_unknown (watch->name);
+
+  watch_tell (watch, how);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+watch_wait_for_status (Watch *watch)
+{
+  gmsg_thread_clear_source (&watch->source);
+  watch->source = gmsg_thread_attach_source (g_main_context_get_thread_default (),
+                                             g_timeout_source_new (STATUS_TIMEOUT_MSEC),
+                                             status_missing_cb, watch, "[gmsgrouter] exit status");
+}
+
+static gboolean
+gone_cb (gpointer data)
+{
+  watch_wait_for_status (data);
+  return G_SOURCE_REMOVE;
+}
+
+/* An old kernel has no descriptors of processes; then GSubprocess must do. */
+static void
+watch_process (Watch *watch,
+               GPid   pid)
+{
+  int error_number;
+
+  watch->source = gmsg_process_source_new (pid, &error_number);
+  if (watch->source != NULL)
+    gmsg_thread_attach_source (g_main_context_get_thread_default (), watch->source, gone_cb, watch,
+                               "[gmsgrouter] exit");
+  else if (error_number == ESRCH)
+    watch_wait_for_status (watch);
 }
 
 /* Calls @func once. The process may have been spawned in any thread. Returns its id; 0: it has
@@ -101,16 +222,16 @@ gmsg_processes_watch (GMsgProcesses *self,
                       gpointer       data)
 {
   Watch *watch = g_new0 (Watch, 1);
-  const char *identifier;
-  GPid pid;
+  const char *identifier = g_subprocess_get_identifier (process);
+  GPid pid = identifier != NULL ? (GPid) g_ascii_strtoll (identifier, NULL, 10) : 0;
 
   watch->processes = self;
   watch->name = g_strdup (name);
   watch->func = func;
   watch->data = data;
   self->n_watches++;
-  identifier = g_subprocess_get_identifier (process);
-  pid = identifier != NULL ? (GPid) g_ascii_strtoll (identifier, NULL, 10) : 0;
   g_subprocess_wait_async (process, self->cancellable, exited_cb, watch);
+  if (pid > 0)
+    watch_process (watch, pid);
   return pid;
 }
