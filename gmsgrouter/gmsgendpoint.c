@@ -282,7 +282,11 @@ run_io (gpointer data)
   while (!g_atomic_int_get (&self->ending))
     {
       g_main_context_iteration (self->context, TRUE);
-      update_touched (self);
+
+      /* The end of the run closes the pipes, too; but the worker is to lose its connection, and
+       * not to be told that the pipe was closed. */
+      if (!g_atomic_int_get (&self->ending))
+        update_touched (self);
     }
 
   finish_io (self);

@@ -251,18 +251,12 @@ gmsg_outlet_progress (GMsgOutlet *self,
 }
 
 /* Nothing more can be written: whoever sends is told so from now on, and who waits in
- * stop(). But nothing is lost with the connection if the pipe was closed before. */
+ * stop(). */
 void
 gmsg_outlet_break (GMsgOutlet   *self,
                    const GError *reason)
 {
   g_autoptr (GError) error = NULL;
-
-  if (self->closed)
-    {
-      gmsg_pipe_set_progress (self->pipe, TRUE);
-      return;
-    }
 
   error = g_error_new (GMSG_ERROR, GMSG_ERROR_CONNECTION,
                        "The connection to the router of pipe #%" G_GUINT64_FORMAT " was lost: %s",

@@ -17,6 +17,8 @@
 
 /* How long the router may take to answer the greeting, in seconds. */
 #define HELLO_TIMEOUT 10
+/* How often to write before looking at what the router says. */
+#define MAX_WRITES 16
 
 /* Each pipe that is opened has a client, with a thread of its own that alone holds it: the
  * thread writes what the outlet puts, reads what the router says, and ends when it has written
@@ -227,11 +229,12 @@ client_read_reason (Client       *self,
   client_break (self, reason != NULL ? reason : error);
 }
 
-/* Takes and writes until there is nothing, or the socket takes no more. */
-static void
+/* Takes and writes until there is nothing, or the socket takes no more; but for a while only, so
+ * that what the router says is read. Returns whether there may be more to write. */
+static gboolean
 client_write (Client *self)
 {
-  while (!self->done && self->output == NULL)
+  for (guint i = 0; !self->done && self->output == NULL && i < MAX_WRITES; i++)
     {
       g_autoptr (GError) error = NULL;
       gboolean at_end = gmsg_outlet_fill (self->outlet);
@@ -242,7 +245,7 @@ client_write (Client *self)
           gmsg_outlet_progress (self->outlet, at_end);
           self->done = at_end;
           if (!gmsg_outlet_has_next (self->outlet))
-            return;
+            return FALSE;
           break;
 
         case GMSG_FLUSH_BLOCKED:
@@ -252,14 +255,16 @@ client_write (Client *self)
                                                                             NULL),
                                                     G_SOURCE_FUNC (client_write_cb), self,
                                                     "[gmsgrouter] router's output");
-          return;
+          return FALSE;
 
         case GMSG_FLUSH_ERROR:
         default:
           client_read_reason (self, error);
-          return;
+          return FALSE;
         }
     }
+
+  return self->output == NULL;
 }
 
 static gpointer
@@ -279,9 +284,10 @@ client_run (gpointer data)
 
   while (!self->done)
     {
-      client_write (self);
+      gboolean more = client_write (self);
+
       if (!self->done)
-        g_main_context_iteration (self->context, TRUE);
+        g_main_context_iteration (self->context, !more);
 
       /* stop() may have waited for too long. */
       self->done = self->done || gmsg_outlet_is_broken (self->outlet);
