@@ -4,19 +4,27 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
+/* For struct ucred */
+#define _GNU_SOURCE
+
 #include "gmsgunixclient-private.h"
 
+#include "gmsgprocess-private.h"
 #include "gmsgthread-private.h"
 #include "gmsgunixsocket-private.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-/* How long the router may take to answer the greeting, in seconds. */
+/* How long the router may take to accept the connection and answer the greeting, in seconds. */
 #define HELLO_TIMEOUT 10
+/* How often to see meanwhile whether the router's process is still there. */
+#define LOOK_INTERVAL_MSEC 100
 /* How often to write before looking at what the router says. */
 #define MAX_WRITES 16
 
@@ -30,7 +38,9 @@ typedef struct
   GSocket      *socket;  /* (owned) */
   GMsgDecoder  *decoder; /* (owned) */
   GMsgEncoder  *encoder; /* (owned): the outlet's sink */
+  GPid          router;  /* its process; 0: unknown */
   GSource      *input;   /* (owned) (nullable) */
+  GSource      *exit;    /* (owned) (nullable): the router's process has exited */
   GSource      *output;  /* (owned) (nullable): while the socket takes no more */
   gboolean      done;
 } Client;
@@ -39,6 +49,7 @@ static void
 client_free (Client *self)
 {
   gmsg_thread_clear_source (&self->input);
+  gmsg_thread_clear_source (&self->exit);
   gmsg_thread_clear_source (&self->output);
 
   g_clear_pointer (&self->outlet, gmsg_outlet_free);
@@ -267,6 +278,34 @@ client_write (Client *self)
   return self->output == NULL;
 }
 
+/* Processes that the router's has forked may hold the connection. */
+static gboolean
+client_exit_cb (gpointer data)
+{
+  Client *self = data;
+  g_autoptr (GError) error = g_error_new_literal (GMSG_ERROR, GMSG_ERROR_CONNECTION,
+                                                  "the router's process has exited");
+
+  client_read_reason (self, error);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+client_watch_router (Client *self)
+{
+  int error_number = 0;
+
+  if (self->router == 0)
+    return;
+
+  self->exit = gmsg_process_source_new (self->router, &error_number);
+  if (self->exit != NULL)
+    gmsg_thread_attach_source (self->context, self->exit, client_exit_cb, self,
+                               "[gmsgrouter] router's exit");
+  else if (error_number == ESRCH)
+    client_exit_cb (self);
+}
+
 static gpointer
 client_run (gpointer data)
 {
@@ -277,6 +316,8 @@ client_run (gpointer data)
                                     g_socket_create_source (self->socket, G_IO_IN, NULL),
                                     G_SOURCE_FUNC (client_read_cb), self,
                                     "[gmsgrouter] router's input");
+
+  client_watch_router (self);
 
   /* More may have come together with the welcome. */
   if (!client_handle_all (self, &error))
@@ -297,74 +338,154 @@ client_run (gpointer data)
   return NULL;
 }
 
-/* GSocket would not wait for a router that has many connections to accept. */
+/* GSocket would not wait for a router that has many connections to accept. A signal handler's
+ * return does not start the time anew. */
+static int
+connect_until (int                         fd,
+               const struct sockaddr_un   *address,
+               socklen_t                   size,
+               gint64                      deadline)
+{
+  while (TRUE)
+    {
+      gint64 left = MAX (deadline - g_get_monotonic_time (), 1);
+      struct timeval timeout = { .tv_sec = left / G_USEC_PER_SEC, .tv_usec = left % G_USEC_PER_SEC };
+
+      setsockopt (fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+      if (connect (fd, (const struct sockaddr *) address, size) == 0)
+        return 0;
+      if (errno != EINTR)
+        return errno == EAGAIN ? ETIMEDOUT : errno;
+      if (g_get_monotonic_time () >= deadline)
+        return ETIMEDOUT;
+    }
+}
+
 static int
 connect_blocking (GSocketAddress  *address,
+                  gint64           deadline,
                   GError         **error)
 {
-  struct timeval timeout = { .tv_sec = HELLO_TIMEOUT };
   struct sockaddr_un native;
-  int fd, result;
+  int fd, code;
 
   if (!g_socket_address_to_native (address, &native, sizeof native, error))
     return -1;
 
   fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd >= 0)
-    {
-      setsockopt (fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-      do
-        result = connect (fd, (struct sockaddr *) &native,
-                          (socklen_t) g_socket_address_get_native_size (address));
-      while (result < 0 && errno == EINTR);
-      if (result == 0)
-        return fd;
-    }
+  if (fd < 0)
+    code = errno;
+  else
+    code = connect_until (fd, &native, (socklen_t) g_socket_address_get_native_size (address),
+                          deadline);
+  if (code == 0)
+    return fd;
 
-  g_set_error_literal (error, G_IO_ERROR, g_io_error_from_errno (errno), g_strerror (errno));
+  g_set_error_literal (error, G_IO_ERROR, (int) g_io_error_from_errno (code), g_strerror (code));
   if (fd >= 0)
     close (fd);
   return -1;
 }
 
-static GSocket *
-client_connect (const char  *path,
+/* A router of another user could be anything; nothing is said to it. The credentials are those
+ * of the process that listens. */
+static gboolean
+client_check_router (Client      *self,
+                     const char  *name,
+                     GError     **error)
+{
+  struct ucred credentials;
+  socklen_t size = sizeof credentials;
+
+  if (getsockopt (g_socket_get_fd (self->socket), SOL_SOCKET, SO_PEERCRED, &credentials,
+                  &size) < 0)
+    {
+      g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
+                   "Could not see whose router is at “%s”: %s", name, g_strerror (errno));
+      return FALSE;
+    }
+
+  if (credentials.uid != geteuid ())
+    {
+      g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
+                   "The router at “%s” is that of user %u, and this process runs as user %u; take "
+                   "addresses only from routers of the same user",
+                   name, (guint) credentials.uid, (guint) geteuid ());
+      return FALSE;
+    }
+
+  self->router = MAX (credentials.pid, 0);
+  return TRUE;
+}
+
+static gboolean
+client_connect (Client      *self,
+                const char  *path,
+                gint64       deadline,
                 GError     **error)
 {
   g_autoptr (GSocketAddress) address = gmsg_unix_socket_address_new (path, error);
-  g_autoptr (GSocket) socket = NULL;
   g_autoptr (GError) local_error = NULL;
+  g_autofree char *name = g_filename_display_name (path);
   int fd;
 
   if (address == NULL)
-    return NULL;
+    return FALSE;
 
-  fd = connect_blocking (address, &local_error);
+  fd = connect_blocking (address, deadline, &local_error);
   if (fd >= 0)
     {
-      socket = g_socket_new_from_fd (fd, &local_error);
-      if (socket == NULL)
+      self->socket = g_socket_new_from_fd (fd, &local_error);
+      if (self->socket == NULL)
         close (fd);
     }
 
-  if (socket == NULL)
+  if (self->socket == NULL)
     {
-      g_autofree char *name = g_filename_display_name (path);
-
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
                    "Could not connect to a router at “%s”: %s; see whether it still runs", name,
                    local_error->message);
-      return NULL;
+      return FALSE;
     }
 
-  g_socket_set_timeout (socket, HELLO_TIMEOUT);
-  return g_steal_pointer (&socket);
+  g_socket_set_blocking (self->socket, FALSE);
+  return client_check_router (self, name, error);
+}
+
+/* Waits for the answer, for its time, or for the end of the router's process, whose connection
+ * another process may hold. */
+static gboolean
+client_wait (Client  *self,
+             gint64   deadline,
+             GError **error)
+{
+  struct pollfd poll_fd = { .fd = g_socket_get_fd (self->socket), .events = POLLIN };
+
+  while (poll (&poll_fd, 1, LOOK_INTERVAL_MSEC) <= 0)
+    {
+      if (g_get_monotonic_time () >= deadline)
+        {
+          g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
+                       "nothing came for %d seconds", HELLO_TIMEOUT);
+          return FALSE;
+        }
+
+      if (self->router != 0 && kill (self->router, 0) < 0 && errno == ESRCH)
+        {
+          g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
+                               "its process has exited");
+          return FALSE;
+        }
+    }
+
+  return TRUE;
 }
 
 /* Greets, and waits for the answer. */
 static gboolean
 client_greet (Client       *self,
               GMsgAddress  *address,
+              gint64        deadline,
               GMsgFrame    *welcome,
               GError      **error)
 {
@@ -382,8 +503,12 @@ client_greet (Client       *self,
     {
       gsize size;
       guint8 *space = gmsg_decoder_get_space (self->decoder, &size);
-      gssize n_bytes = g_socket_receive (self->socket, (char *) space, size, NULL, &local_error);
+      gssize n_bytes;
 
+      if (!client_wait (self, deadline, &local_error))
+        break;
+
+      n_bytes = g_socket_receive (self->socket, (char *) space, size, NULL, &local_error);
       if (n_bytes <= 0)
         break;
 
@@ -434,6 +559,7 @@ gmsg_unix_client_open (const char  *string,
   g_autoptr (GMsgAddress) address = gmsg_unix_socket_parse_address (string, TRUE, error);
   g_auto (GMsgFrame) welcome = { .type = GMSG_FRAME_MESSAGE };
   g_autoptr (Client) self = NULL;
+  gint64 deadline = g_get_monotonic_time () + HELLO_TIMEOUT * G_USEC_PER_SEC;
   GMsgLimits limits;
   GMsgPipe *pipe;
 
@@ -441,15 +567,10 @@ gmsg_unix_client_open (const char  *string,
     return NULL;
 
   self = client_new (error);
-  if (self == NULL)
+  if (self == NULL ||
+      !client_connect (self, gmsg_address_get_option (address, "path"), deadline, error) ||
+      !client_greet (self, address, deadline, &welcome, error))
     return NULL;
-
-  self->socket = client_connect (gmsg_address_get_option (address, "path"), error);
-  if (self->socket == NULL || !client_greet (self, address, &welcome, error))
-    return NULL;
-
-  g_socket_set_timeout (self->socket, 0);
-  g_socket_set_blocking (self->socket, FALSE);
 
   limits.max_message_size = welcome.max_message_size;
   pipe = gmsg_outlet_start (self->outlet, gmsg_address_get_pipe_id (address),
