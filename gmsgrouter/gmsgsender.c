@@ -648,7 +648,7 @@ gmsg_sender_dup_address (GMsgSender  *self,
  * May be called from any thread.
  *
  * Returns: (transfer full): the process; or `NULL`, with the sender as it was before, and
- *   @error set to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if @argv is empty or the sender
+ *   @error set to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if @argv or its first element is empty, or the sender
  *   has no pipe, to [GMSG_ERROR_ALREADY_STARTED][error@Error] if the sender was started, to
  *   [GMSG_ERROR_EXPORTED][error@Error] if it was handed over before, to
  *   [GMSG_ERROR_CLOSED][error@Error] if the pipe was closed, to
@@ -670,10 +670,11 @@ gmsg_sender_spawn (GMsgSender           *self,
   g_return_val_if_fail (argv != NULL, NULL);
   g_return_val_if_fail (error == NULL || *error == NULL, NULL);
 
-  if (argv[0] == NULL)
+  if (argv[0] == NULL || argv[0][0] == '\0')
     {
-      g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
-                           "spawn() was given no arguments; the first must be the program");
+      g_set_error (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
+                   "spawn() was given %s; the first must be the program",
+                   argv[0] == NULL ? "no arguments" : "an empty first argument");
       return NULL;
     }
 

@@ -249,6 +249,7 @@ test_spawn_fails (Fixture       *fixture,
   g_autoptr (GError) error = NULL;
   const char *nowhere[] = { "/nonexistent/worker", NULL };
   const char *nothing[] = { NULL };
+  const char *empty[] = { "", NULL };
 
   for (int i = 0; i < 3; i++)
     {
@@ -259,6 +260,8 @@ test_spawn_fails (Fixture       *fixture,
       g_assert_null (g_subprocess_launcher_getenv (launcher, "GMSG_ADDRESS"));
     }
 
+  g_assert_null (gmsg_sender_spawn (sender, NULL, empty, &error));
+  assert_failed (&error, GMSG_ERROR_INVALID_ARGUMENT);
   g_assert_null (gmsg_sender_spawn (sender, NULL, nothing, &error));
   assert_failed (&error, GMSG_ERROR_INVALID_ARGUMENT);
 
@@ -557,6 +560,102 @@ path_of_address (const char *address)
   g_autofree char *escaped = g_strndup (start, strcspn (start, ","));
 
   return g_uri_unescape_string (escaped, NULL);
+}
+
+static int
+bind_path (const char *path)
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  g_strlcpy (address.sun_path, path, sizeof address.sun_path);
+  g_assert_cmpint (bind (fd, (struct sockaddr *) &address, sizeof address), ==, 0);
+  g_assert_cmpint (listen (fd, 1), ==, 0);
+  return fd;
+}
+
+/* A socket whose process has gone is taken over, and one that lives is not; and only a router's
+ * own socket is removed at its end. */
+static void
+test_listen_again (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autofree char *directory = g_dir_make_tmp ("gmsgrouter-test-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (directory, "socket", NULL);
+  g_autofree char *address = g_strconcat ("unix:path=", path, NULL);
+  g_autoptr (GMsgRouter) second = gmsg_router_new (NULL);
+  g_autoptr (GError) error = NULL;
+  int fd = bind_path (path);
+
+  g_assert_false (gmsg_router_listen (fixture->router, address, &error));
+  g_assert_nonnull (strstr (error->message, "another process listens there"));
+  assert_failed (&error, GMSG_ERROR_CONNECTION);
+
+  close (fd);
+  gmsg_router_listen (fixture->router, address, &error);
+  g_assert_no_error (error);
+
+  g_assert_cmpint (g_unlink (path), ==, 0);
+  gmsg_router_start (second, &error);
+  gmsg_router_listen (second, address, &error);
+  g_assert_no_error (error);
+  gmsg_router_stop (fixture->router, &error);
+  g_assert_true (g_file_test (path, G_FILE_TEST_EXISTS));
+  gmsg_router_stop (second, &error);
+  g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
+  g_assert_cmpint (g_rmdir (directory), ==, 0);
+}
+
+/* A runtime directory that is too long for a socket, or that others can enter, is passed over. */
+static void
+test_next_directory (Fixture       *fixture,
+                     gconstpointer  data)
+{
+  g_autofree char *parent = g_dir_make_tmp ("gmsgrouter-test-XXXXXX", NULL);
+  g_autofree char *name = g_strnfill (120, 'x');
+  g_autofree char *directory = g_build_filename (parent, name, NULL);
+
+  g_assert_cmpint (g_mkdir (directory, 0700), ==, 0);
+  for (int i = 0; i < 2; i++)
+    {
+      g_autoptr (Sink) sink = NULL;
+      g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+      g_autofree char *address = NULL;
+      g_autofree char *path = NULL;
+
+      g_setenv ("XDG_RUNTIME_DIR", i == 0 ? directory : parent, TRUE);
+      g_assert_cmpint (g_chmod (parent, i == 0 ? 0700 : 0755), ==, 0);
+      address = dup_address (sender);
+      path = path_of_address (address);
+      g_assert_false (g_str_has_prefix (path, parent));
+      sink_close (fixture, sink);
+      gmsg_router_stop (fixture->router, NULL);
+      gmsg_router_start (fixture->router, NULL);
+    }
+
+  g_unsetenv ("XDG_RUNTIME_DIR");
+  g_assert_cmpint (g_rmdir (directory), ==, 0);
+  g_assert_cmpint (g_rmdir (parent), ==, 0);
+}
+
+/* A program that returns from main() while its router runs leaves no socket. */
+static void
+test_leaves_nothing (Fixture       *fixture,
+                     gconstpointer  data)
+{
+  const char *argv[] = { worker_path, "router-exits", "0", NULL };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GSubprocess) process = g_subprocess_newv (argv, G_SUBPROCESS_FLAGS_STDOUT_PIPE, &error);
+  g_autofree char *address = NULL;
+  g_autofree char *path = NULL;
+  g_autofree char *directory = NULL;
+
+  g_assert_no_error (error);
+  g_subprocess_communicate_utf8 (process, NULL, NULL, &address, NULL, &error);
+  g_assert_no_error (error);
+  path = path_of_address (address);
+  directory = g_path_get_dirname (path);
+  g_assert_false (g_file_test (directory, G_FILE_TEST_EXISTS));
 }
 
 static void
@@ -1406,6 +1505,9 @@ main (int    argc,
   fixture_test ("/process/p19/never-opened", test_never_opened);
   fixture_test ("/process/p19/directory", test_directory);
   fixture_test ("/process/p19/listen", test_listen);
+  fixture_test ("/process/p19/listen-again", test_listen_again);
+  fixture_test ("/process/p19/next-directory", test_next_directory);
+  fixture_test ("/process/p06/leaves-nothing", test_leaves_nothing);
   fixture_test ("/process/p19/listen-fails", test_listen_fails);
   fixture_test ("/process/p04/listen-thread", test_listen_thread);
   fixture_test ("/process/p19/addresses", test_addresses);

@@ -19,7 +19,7 @@
  * in.
  *
  * worker router CAPACITY: runs a router with one pipe, prints its address and what it
- * receives, until it is killed. */
+ * receives, until it is killed; worker router-exits 0: returns from main() instead. */
 
 static void
 message_cb (GMsgReceiver *receiver,
@@ -48,6 +48,22 @@ run_router (guint capacity)
   fflush (stdout);
   while (TRUE)
     g_main_context_iteration (NULL, TRUE);
+}
+
+/* Leaves a router that runs to exit(). */
+static void
+leave_router (void)
+{
+  static GMsgRouter *router;
+  static GMsgReceiver *receiver;
+  static GMsgSender *sender;
+  g_autofree char *address = NULL;
+
+  router = gmsg_router_new (NULL);
+  gmsg_router_start (router, NULL);
+  sender = gmsg_router_pipe (router, &receiver, NULL);
+  address = gmsg_sender_dup_address (sender, NULL);
+  printf ("%s\n", address);
 }
 
 /* Opens the pipe with one descriptor more at each try. */
@@ -118,6 +134,12 @@ main (int    argc,
 
   if (argc == 3 && g_str_equal (argv[1], "router"))
     run_router ((guint) atoi (argv[2]));
+
+  if (argc == 3 && g_str_equal (argv[1], "router-exits"))
+    {
+      leave_router ();
+      return 0;
+    }
 
   if (argc == 3 && g_str_equal (argv[1], "unopened"))
     _exit (atoi (argv[2]));

@@ -14,7 +14,9 @@
 
 #include <errno.h>
 #include <glib/gstdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* How long to wait before accepting again if the process has no descriptor left. */
@@ -29,6 +31,8 @@ struct _GMsgUnixListener
   GSocket              *socket;    /* (owned); immutable */
   char                 *directory; /* (owned) (nullable); immutable: to be removed */
   char                 *path;      /* (owned); immutable */
+  dev_t                 device;    /* immutable, with @inode: the socket at @path */
+  ino_t                 inode;
   GMsgEndpoint         *endpoint;  /* (unowned); immutable: outlives this */
   GMsgUnixListenerFunc  func;      /* immutable, with @data */
   gpointer              data;
@@ -38,30 +42,116 @@ struct _GMsgUnixListener
   gboolean              short_of;  /* descriptors, as has been reported */
 };
 
-/* Makes a directory that only this user can enter. */
-static char *
-make_directory (GError **error)
+/* A program that returns from main() leaves no socket and no directory. The handler that sees to
+ * that runs while other threads may, and in forked children, which have inherited no socket of
+ * their own. */
+static GMutex exit_lock;
+static GHashTable *exit_listeners; /* exit_lock (nullable) (element-type GMsgUnixListener) */
+static _Atomic pid_t exit_pid;     /* atomic: the process that has them */
+
+static void
+listener_remove_files (GMsgUnixListener *self)
 {
-  const char *runtime_dir = g_getenv ("XDG_RUNTIME_DIR");
-  const char *parents[] = { runtime_dir, g_get_tmp_dir () };
+  struct stat found;
 
-  for (guint i = 0; i < G_N_ELEMENTS (parents); i++)
+  /* Somebody may have replaced the socket by another router's. */
+  if (lstat (self->path, &found) == 0 &&
+      found.st_dev == self->device && found.st_ino == self->inode)
+    g_unlink (self->path);
+  if (self->directory != NULL)
+    g_rmdir (self->directory);
+}
+
+static void
+exit_cb (void)
+{
+  GHashTableIter iter;
+  gpointer listener;
+
+  if (exit_pid != getpid ())
+    return;
+
+  g_mutex_lock (&exit_lock);
+  g_hash_table_iter_init (&iter, exit_listeners);
+  while (g_hash_table_iter_next (&iter, &listener, NULL))
+    listener_remove_files (listener);
+  g_mutex_unlock (&exit_lock);
+}
+
+static void
+listener_register (GMsgUnixListener *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&exit_lock);
+
+  if (exit_listeners == NULL)
     {
-      g_autofree char *directory = NULL;
-
-      if (parents[i] == NULL || parents[i][0] != '/')
-        continue;
-
-      directory = g_build_filename (parents[i], "gmsgrouter-XXXXXX", NULL);
-      if (g_mkdtemp_full (directory, 0700) != NULL)
-        return g_steal_pointer (&directory);
+      exit_listeners = g_hash_table_new (NULL, NULL);
+      exit_pid = getpid ();
+      atexit (exit_cb);
     }
 
-  g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
-               "Could not make a directory for the socket in “%s”: %s; set XDG_RUNTIME_DIR to a "
-               "directory of this user, or call listen()",
-               g_get_tmp_dir (), g_strerror (errno));
-  return NULL;
+  g_hash_table_add (exit_listeners, self);
+}
+
+static gboolean
+listener_unregister (GMsgUnixListener *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&exit_lock);
+
+  return g_hash_table_remove (exit_listeners, self);
+}
+
+/* Tells whether the socket at @path, at which nobody can listen anew, is that of a process that
+ * has ended; then it is removed. */
+static gboolean
+remove_stale (const char     *path,
+              GSocketAddress *address)
+{
+  g_autoptr (GSocket) socket = NULL;
+  g_autoptr (GError) error = NULL;
+  struct stat found;
+
+  if (lstat (path, &found) < 0 || !S_ISSOCK (found.st_mode) || found.st_uid != geteuid ())
+    return FALSE;
+
+  socket = g_socket_new (G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT,
+                         NULL);
+  if (socket == NULL)
+    return FALSE;
+
+  /* One that lives accepts the connection, or is too busy to. */
+  g_socket_set_blocking (socket, FALSE);
+  if (g_socket_connect (socket, address, NULL, &error) ||
+      !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED))
+    return FALSE;
+
+  return g_unlink (path) == 0;
+}
+
+static gboolean
+bind_socket (GSocket         *socket,
+             const char      *path,
+             GSocketAddress  *address,
+             GError         **error)
+{
+  g_autoptr (GError) local_error = NULL;
+
+  if (g_socket_bind (socket, address, FALSE, &local_error))
+    return TRUE;
+
+  if (g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE))
+    {
+      if (remove_stale (path, address))
+        return g_socket_bind (socket, address, FALSE, error);
+
+      g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
+                           "another process listens there, or another file is in its place; "
+                           "choose another path, or remove it");
+      return FALSE;
+    }
+
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
 }
 
 static GSocket *
@@ -78,8 +168,7 @@ listen_at (const char  *path,
 
   socket = g_socket_new (G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT,
                          &local_error);
-  if (socket != NULL &&
-      g_socket_bind (socket, address, FALSE, &local_error))
+  if (socket != NULL && bind_socket (socket, path, address, &local_error))
     {
       /* The mode of the directory protects it as well. */
       g_chmod (path, 0600);
@@ -93,6 +182,101 @@ listen_at (const char  *path,
   name = g_filename_display_name (path);
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
                "Could not listen at “%s”: %s", name, local_error->message);
+  return NULL;
+}
+
+/* A runtime directory counts if nobody else could have put anything into it. */
+static gboolean
+check_runtime_dir (const char  *path,
+                   GError     **error)
+{
+  struct stat found;
+
+  if (stat (path, &found) < 0)
+    {
+      int code = errno;
+
+      g_set_error_literal (error, G_IO_ERROR, (int) g_io_error_from_errno (code),
+                           g_strerror (code));
+      return FALSE;
+    }
+
+  if (S_ISDIR (found.st_mode) && found.st_uid == geteuid () && (found.st_mode & 0077) == 0)
+    return TRUE;
+
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+                       "it is not a directory that only this user can enter");
+  return FALSE;
+}
+
+/* Listens in a new directory in @parent, which only this user can enter. */
+static GSocket *
+listen_in (const char  *parent,
+           char       **directory,
+           char       **path,
+           GError     **error)
+{
+  g_autofree char *absolute = g_canonicalize_filename (parent, NULL);
+  g_autofree char *made = g_build_filename (absolute, "gmsgrouter-XXXXXX", NULL);
+  g_autofree char *socket_path = NULL;
+  GSocket *socket;
+
+  if (g_mkdtemp_full (made, 0700) == NULL)
+    {
+      int code = errno;
+
+      g_set_error_literal (error, G_IO_ERROR, (int) g_io_error_from_errno (code),
+                           g_strerror (code));
+      return NULL;
+    }
+
+  socket_path = g_build_filename (made, "socket", NULL);
+  socket = listen_at (socket_path, error);
+  if (socket == NULL)
+    {
+      g_rmdir (made);
+      return NULL;
+    }
+
+  *directory = g_steal_pointer (&made);
+  *path = g_steal_pointer (&socket_path);
+  return socket;
+}
+
+/* Listens in the first directory that is fit for it. */
+static GSocket *
+listen_anywhere (char   **directory,
+                 char   **path,
+                 GError **error)
+{
+  const char *runtime_dir = g_getenv ("XDG_RUNTIME_DIR");
+  const char *parents[] = { runtime_dir, g_get_tmp_dir (), "/tmp" };
+  g_autoptr (GString) tried = g_string_new (NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (parents); i++)
+    {
+      g_autoptr (GError) local_error = NULL;
+      g_autofree char *name = NULL;
+      GSocket *socket = NULL;
+
+      if (parents[i] == NULL || parents[i][0] == '\0' ||
+          (i == 2 && g_str_equal (parents[i], parents[1])))
+        continue;
+
+      if (i > 0 || check_runtime_dir (parents[i], &local_error))
+        socket = listen_in (parents[i], directory, path, &local_error);
+      if (socket != NULL)
+        return socket;
+
+      name = g_filename_display_name (parents[i]);
+      g_string_append_printf (tried, "%s“%s”: %s", tried->len > 0 ? "; " : "", name,
+                              local_error->message);
+    }
+
+  g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
+               "Could not make a directory for the socket (%s); set XDG_RUNTIME_DIR or TMPDIR to a "
+               "directory of this user with a short name, or call listen()",
+               tried->str);
   return NULL;
 }
 
@@ -234,25 +418,22 @@ gmsg_unix_listener_new (const char            *path,
 {
   g_autofree char *directory = NULL;
   g_autofree char *fresh_path = NULL;
+  struct stat found = { .st_ino = 0 };
   GSocket *socket;
   GMsgUnixListener *self;
 
   if (path == NULL)
     {
-      directory = make_directory (error);
-      if (directory == NULL)
-        return NULL;
-      path = fresh_path = g_build_filename (directory, "socket", NULL);
+      socket = listen_anywhere (&directory, &fresh_path, error);
+      path = fresh_path;
     }
+  else
+    socket = listen_at (path, error);
 
-  socket = listen_at (path, error);
   if (socket == NULL)
-    {
-      if (directory != NULL)
-        g_rmdir (directory);
-      return NULL;
-    }
+    return NULL;
 
+  lstat (path, &found);
   self = g_new0 (GMsgUnixListener, 1);
   self->socket = socket;
   self->directory = g_steal_pointer (&directory);
@@ -260,6 +441,9 @@ gmsg_unix_listener_new (const char            *path,
   self->endpoint = endpoint;
   self->func = func;
   self->data = data;
+  self->device = found.st_dev;
+  self->inode = found.st_ino;
+  listener_register (self);
   listener_accept (self);
 
   return self;
@@ -269,9 +453,8 @@ gmsg_unix_listener_new (const char            *path,
 void
 gmsg_unix_listener_hide (GMsgUnixListener *self)
 {
-  g_unlink (self->path);
-  if (self->directory != NULL)
-    g_rmdir (self->directory);
+  if (listener_unregister (self))
+    listener_remove_files (self);
 }
 
 /* Whoever still waits to be accepted is hung up on here: a copy of the listening socket, which
