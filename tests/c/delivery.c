@@ -909,18 +909,6 @@ test_p14_closed_in_notification_of_finish (Fixture       *fixture,
 }
 
 static void
-close_when_logged_cb (const char     *domain,
-                      GLogLevelFlags  level,
-                      const char     *message,
-                      gpointer        user_data)
-{
-  Closer *closer = user_data;
-
-  g_assert_nonnull (strstr (message, "pipe #1 "));
-  closer_emitted (closer, g_object_get_data (G_OBJECT (closer->fixture->router), "first"), "log");
-}
-
-static void
 count_message_cb (GMsgReceiver *receiver,
                   GVariant     *message,
                   gpointer      user_data)
@@ -962,25 +950,6 @@ test_p25_no_handler (Fixture       *fixture,
   assert_no_warning ();
   close_receiver (fixture, first);
   close_receiver (fixture, second);
-}
-
-/* The log handler is the application's, and may close the pipe. */
-static void
-test_p25_closed_by_log_handler (Fixture       *fixture,
-                                gconstpointer  data)
-{
-  GMsgReceiver *receiver = NULL;
-  g_autoptr (GMsgSender) sender = open_receiver (fixture, 0, 0, &receiver);
-  Closer closer = { fixture, "log", FALSE };
-  guint id;
-
-  g_object_set_data_full (G_OBJECT (fixture->router), "first", receiver, g_object_unref);
-  id = g_log_set_handler ("GMsgRouter", G_LOG_LEVEL_WARNING, close_when_logged_cb, &closer);
-  gmsg_sender_start (sender, NULL);
-  send_range (sender, 0, 1);
-  iterate_all (fixture->context);
-  g_log_remove_handler ("GMsgRouter", id);
-  g_assert_true (closer.closed);
 }
 
 static void
@@ -1066,7 +1035,6 @@ main (int    argc,
   fixture_test ("/delivery/p15/finished-once", test_p15_finished_once);
   fixture_test ("/delivery/p15/not-after-close", test_p15_not_after_close);
   fixture_test ("/delivery/p25/no-handler", test_p25_no_handler);
-  fixture_test ("/delivery/p25/closed-by-log-handler", test_p25_closed_by_log_handler);
 
   return g_test_run ();
 }
