@@ -40,6 +40,8 @@ package_probe ()
     xvfb) echo "program Xvfb" ;;
     xauth) echo "program xauth" ;;
     binutils) echo "program nm" ;;
+    libclang-rt-dev) echo "file $(compgen -G "$(clang -print-resource-dir 2>&1)/lib/*/libclang_rt.fuzzer*.a" | head -n 1)" ;;
+    xz-utils) echo "program xz" ;;
     node-typescript) echo "program tsc" ;;
     python3-gbulb) echo "file /usr/lib/python3/dist-packages/gbulb/__init__.py" ;;
     python3) echo "program /usr/bin/python3" ;;
@@ -75,7 +77,7 @@ have_package ()
 
 need_packages ()
 {
-  local package missing=() apt=(env DEBIAN_FRONTEND=noninteractive apt-get --quiet)
+  local package missing=() apt=(env DEBIAN_FRONTEND=noninteractive apt-get --quiet -o Acquire::Retries=3)
 
   for package; do
     have_package "$package" || missing+=("$package")
