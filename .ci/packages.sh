@@ -43,6 +43,7 @@ package_probe ()
     libclang-rt-dev) echo "file $(compgen -G "$(clang -print-resource-dir 2>&1)/lib/*/libclang_rt.fuzzer*.a" | head -n 1)" ;;
     xz-utils) echo "program xz" ;;
     node-typescript) echo "program tsc" ;;
+    python3-numpy) echo "file /usr/lib/python3/dist-packages/numpy/__init__.py" ;;
     python3-gbulb) echo "file /usr/lib/python3/dist-packages/gbulb/__init__.py" ;;
     python3) echo "program /usr/bin/python3" ;;
     libc6-dev) echo "file /usr/include/stdio.h" ;;

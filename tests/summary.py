@@ -16,6 +16,8 @@ import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from pathlib import Path
 
+# More than this of one test hides the others.
+MAX_LINES = 300
 # What a test prints that does nothing, and for what reason.
 EMPTY = re.compile(r"^1\.\.0 # SKIP (.*)", re.MULTILINE)
 NO_SUCH_POINT = "no test has such a name"
@@ -62,6 +64,11 @@ def count_test(entry, tests):
     return re.split(r"[:+]", entry["name"].partition(" / ")[0])[1:], passed, skipped, failed
 
 
+def show_output(entry):
+    lines = (entry["stdout"] + entry.get("stderr", "")).rstrip().splitlines()
+    print(f"\n== OUTPUT of {entry['name']}", *lines[-MAX_LINES:], sep="\n")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--needed", action="append", default=[], help="a suite that must have run something")
@@ -78,6 +85,8 @@ def main():
             n_passed += len(passed)
             all_skipped += [f"{log.stem}: {entry['name']}: {point}" for point in skipped]
             all_failed += [f"{log.stem}: {entry['name']}: {point}" for point in failed]
+            if failed:
+                show_output(entry)
             ran.update(suites * (len(passed) + len(failed)))
 
     all_failed += [f"nothing of the suite {suite} was run" for suite in arguments.needed if not ran[suite]]
