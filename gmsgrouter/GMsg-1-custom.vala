@@ -20,6 +20,8 @@ namespace GMsg {
         [Version (since = "1.0")]
         public uint max_latency { get; set; }
         [Version (since = "1.0")]
+        public uint open_timeout { get; set; }
+        [Version (since = "1.0")]
         public uint64 max_message_size { get; set; }
         [Version (since = "1.0")]
         public uint n_pipes { get; }

@@ -19,11 +19,13 @@ gboolean      gmsg_endpoint_check_address (const char           *address,
 
 /* Any thread */
 GMsgEndpoint *gmsg_endpoint_new           (GMsgReport           *report,
-                                           const GMsgLimits     *limits);
+                                           const GMsgLimits     *limits,
+                                           guint                 open_timeout); /* ms */
 GMsgEndpoint *gmsg_endpoint_ref           (GMsgEndpoint         *self);
 void          gmsg_endpoint_unref         (GMsgEndpoint         *self);
 void          gmsg_endpoint_set_limits    (GMsgEndpoint         *self,
-                                           const GMsgLimits     *limits);
+                                           const GMsgLimits     *limits,
+                                           guint                 open_timeout); /* ms */
 gboolean      gmsg_endpoint_listen        (GMsgEndpoint         *self,
                                            const char           *address,
                                            GError              **error);

@@ -29,6 +29,7 @@ struct _GMsgEndpoint
                                           * the I/O thread to update */
   _Atomic guint64      max_message_size; /* atomic: bytes */
   _Atomic guint64      max_backlog_size; /* atomic: bytes */
+  _Atomic guint        open_timeout;     /* atomic: ms, for addresses to come; 0: never */
   gboolean             ending;           /* atomic: the I/O thread is to end */
 
   GMutex               lock;
@@ -48,7 +49,8 @@ struct _GMsgEndpoint
 
 GMsgEndpoint *
 gmsg_endpoint_new (GMsgReport       *report,
-                   const GMsgLimits *limits)
+                   const GMsgLimits *limits,
+                   guint             open_timeout)
 {
   GMsgEndpoint *self = g_new0 (GMsgEndpoint, 1);
 
@@ -58,7 +60,7 @@ gmsg_endpoint_new (GMsgReport       *report,
   g_mutex_init (&self->lock);
   self->links = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free,
                                        (GDestroyNotify) gmsg_link_unref);
-  gmsg_endpoint_set_limits (self, limits);
+  gmsg_endpoint_set_limits (self, limits, open_timeout);
 
   return self;
 }
@@ -95,8 +97,10 @@ gmsg_endpoint_get_context (GMsgEndpoint *self)
 
 void
 gmsg_endpoint_set_limits (GMsgEndpoint     *self,
-                          const GMsgLimits *limits)
+                          const GMsgLimits *limits,
+                          guint             open_timeout)
 {
+  self->open_timeout = open_timeout;
   self->max_message_size = limits->max_message_size;
   self->max_backlog_size = limits->max_backlog_size;
 }
@@ -398,7 +402,8 @@ add_link (GMsgEndpoint  *self,
       !start_locked (self, gmsg_transport_get_default (), NULL, error))
     return NULL;
 
-  link = gmsg_link_new (pipe, program, self->context, &link_funcs, self, error);
+  link = gmsg_link_new (pipe, program, self->open_timeout, self->context, &link_funcs, self,
+                        error);
   if (link == NULL)
     return NULL;
 
@@ -498,6 +503,7 @@ gmsg_endpoint_spawn (GMsgEndpoint         *self,
       return NULL;
     }
 
+  gmsg_pipe_set_process (pipe, process);
   watch (self, link, process);
   g_debug ("pipe #%" G_GUINT64_FORMAT ": handed over to “%s”", gmsg_pipe_get_id (pipe), argv[0]);
   return g_steal_pointer (&process);

@@ -29,6 +29,7 @@ typedef struct
 /* Any thread */
 GMsgLink   *gmsg_link_new         (GMsgPipe            *pipe,
                                    const char          *program,
+                                   guint                open_timeout,
                                    GMainContext        *context,
                                    const GMsgLinkFuncs *funcs,
                                    gpointer             owner,

@@ -40,6 +40,7 @@ struct _GMsgLink
   GMsgPipe            *pipe;      /* (owned); immutable */
   char                *secret;    /* (owned); immutable */
   char                *program;   /* (owned) (nullable); immutable: that was spawned */
+  guint                open_timeout; /* immutable: ms; 0: never */
   GSubprocess         *process;   /* (owned) (nullable); atomic: spawned, and not watched yet */
   gboolean             touched;   /* atomic: gmsg_link_update() will be called */
   gboolean             withdrawn; /* atomic: handing over has failed */
@@ -51,6 +52,7 @@ struct _GMsgLink
   char                *exit;      /* (owned) (nullable): how the process ended */
   char                *lost;      /* (owned) (nullable): how the connection ended */
   GSource             *timer;     /* (owned) (nullable): ends the wait for the other event */
+  GSource             *open_timer; /* (owned) (nullable): while it may be opened, for its time */
   guint                n_waits;   /* parts of the wait that are over */
   guint64              n_partial; /* bytes of a message that is not complete */
   gboolean             may_read;
@@ -72,6 +74,7 @@ gmsg_link_unref (GMsgLink *self)
     return;
 
   gmsg_thread_clear_source (&self->timer);
+  gmsg_thread_clear_source (&self->open_timer);
   g_clear_object (&self->process);
   g_free (self->lost);
   g_free (self->exit);
@@ -120,10 +123,12 @@ secrets_match (const char *expected,
   return difference == 0;
 }
 
-/* The pipe has been exported. @program is that of a process to be spawned, or NULL. */
+/* The pipe has been exported. @program is that of a process to be spawned, or NULL.
+ * @open_timeout is how long the link may stay unopened, in ms; 0: for ever. */
 GMsgLink *
 gmsg_link_new (GMsgPipe             *pipe,
                const char           *program,
+               guint                 open_timeout,
                GMainContext         *context,
                const GMsgLinkFuncs  *funcs,
                gpointer              owner,
@@ -142,6 +147,7 @@ gmsg_link_new (GMsgPipe             *pipe,
   self->context = g_main_context_ref (context);
   self->pipe = gmsg_pipe_ref (pipe);
   self->secret = secret;
+  self->open_timeout = open_timeout;
   self->program = program != NULL ? g_filename_display_name (program) : NULL;
 
   return self;
@@ -218,6 +224,7 @@ gmsg_link_end (GMsgLink     *self,
 
   self->ended = TRUE;
   gmsg_thread_clear_source (&self->timer);
+  gmsg_thread_clear_source (&self->open_timer);
   gmsg_pipe_receive_end (self->pipe, error);
   self->funcs->ended (self, self->owner);
 }
@@ -350,6 +357,29 @@ check_closed (GMsgLink *self)
     gmsg_link_end (self, NULL);
 }
 
+/* A worker may have connected in time, and not been read yet: so there are some turns more. */
+static gboolean
+not_opened_cb (gpointer data)
+{
+  GMsgLink *self = data;
+
+  gmsg_thread_clear_source (&self->open_timer);
+  self->lost = g_strdup_printf ("nobody opened its address for %u ms", self->open_timeout);
+  wait_for_other (self, OPEN_TIMEOUT_MSEC);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+begin_open_timeout (GMsgLink *self)
+{
+  if (self->open_timeout == 0 || self->opened || self->open_timer != NULL || self->lost != NULL)
+    return;
+
+  self->open_timer = gmsg_thread_attach_source (self->context,
+                                                g_timeout_source_new (self->open_timeout),
+                                                not_opened_cb, self, "[gmsgrouter] open-timeout");
+}
+
 /* Something has happened to the pipe, or a process was spawned. Returns (nullable) the peer,
  * for the transport to update. The caller has a reference. */
 gpointer
@@ -367,6 +397,7 @@ gmsg_link_update (GMsgLink      *self,
   if (process != NULL)
     self->pid = gmsg_processes_watch (processes, process, self->program, exited_cb, gmsg_link_ref (self));
 
+  begin_open_timeout (self);
   if (self->peer == NULL)
     check_closed (self);
 
@@ -384,6 +415,8 @@ gmsg_link_open (GMsgLink   *self,
     return FALSE;
 
   gmsg_thread_clear_source (&self->timer);
+  gmsg_thread_clear_source (&self->open_timer);
+  g_clear_pointer (&self->lost, g_free);
   self->opened = TRUE;
   self->may_read = TRUE;
   self->opener = opener;

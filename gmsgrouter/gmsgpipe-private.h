@@ -59,6 +59,9 @@ gboolean       gmsg_pipe_fail               (GMsgPipe           *self,
                                              GError            **error);
 void           gmsg_pipe_drop               (GMsgPipe           *self);
 GCancellable  *gmsg_pipe_get_cancellable    (GMsgPipe           *self);
+GSubprocess   *gmsg_pipe_dup_process        (GMsgPipe           *self);
+void           gmsg_pipe_set_process        (GMsgPipe           *self,
+                                             GSubprocess        *process);
 gboolean       gmsg_pipe_wait_flushed       (GMsgPipe           *self,
                                              GError            **error);
 void           gmsg_pipe_cancel_wanted      (GMsgPipe           *self);

@@ -48,6 +48,7 @@ struct _GMsgPipe
   gboolean           ready_owed;       /* they have while a call was waiting */
   gboolean           cancelled;
   GCancellable      *cancellable;      /* (owned) (nullable): made when asked for */
+  GSubprocess       *process;          /* (owned) (nullable): that was spawned for the sender */
   gboolean           end_queued;       /* END is in the channel */
   gboolean           end_deferred;     /* END was taken, and its reference kept, while messages
                                         * wait to be pulled, or a call does */
@@ -120,6 +121,7 @@ gmsg_pipe_unref (GMsgPipe *self)
   gmsg_trail_clear (&self->trail);
   gmsg_flow_clear (&self->flow);
   g_clear_object (&self->cancellable);
+  g_clear_object (&self->process);
   g_clear_error (&self->error);
   g_clear_error (&self->broken);
   gmsg_channel_unref (self->channel);
@@ -904,6 +906,24 @@ gmsg_pipe_get_cancellable (GMsgPipe *self)
     }
 
   return shared;
+}
+
+/* The process that was spawned for the sender; once. */
+void
+gmsg_pipe_set_process (GMsgPipe    *self,
+                       GSubprocess *process)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  self->process = g_object_ref (process);
+}
+
+GSubprocess *
+gmsg_pipe_dup_process (GMsgPipe *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  return self->process != NULL ? g_object_ref (self->process) : NULL;
 }
 
 /* The receiver (unowned) (nullable) to which messages go; NULL: they are discarded. */

@@ -627,6 +627,29 @@ gmsg_receiver_dup_error (GMsgReceiver *self)
   return self->pipe != NULL ? gmsg_pipe_dup_finish_error (self->pipe) : NULL;
 }
 
+/**
+ * gmsg_receiver_dup_process:
+ * @self: a receiver
+ *
+ * Gets the process that [method@Sender.spawn] has started for this pipe.
+ *
+ * So whoever owns the receiver can send the process a signal, or wait for its exit. The library
+ * never ends it.
+ *
+ * May be called from any thread, also when the pipe has been closed.
+ *
+ * Returns: (transfer full) (nullable): the process, or `NULL` if none was spawned
+ *
+ * Since: 1.0
+ */
+GSubprocess *
+gmsg_receiver_dup_process (GMsgReceiver *self)
+{
+  g_return_val_if_fail (GMSG_IS_RECEIVER (self), NULL);
+
+  return self->pipe != NULL ? gmsg_pipe_dup_process (self->pipe) : NULL;
+}
+
 static gboolean
 in_router_thread (GMsgReceiver *self)
 {

@@ -57,6 +57,8 @@ guint64            gmsg_receiver_get_n_waiting  (GMsgReceiver         *self);
 GMSG_AVAILABLE_IN_1_0
 GError            *gmsg_receiver_dup_error      (GMsgReceiver         *self);
 GMSG_AVAILABLE_IN_1_0
+GSubprocess       *gmsg_receiver_dup_process    (GMsgReceiver         *self);
+GMSG_AVAILABLE_IN_1_0
 void               gmsg_receiver_cancel         (GMsgReceiver         *self);
 GMSG_AVAILABLE_IN_1_0
 gboolean           gmsg_receiver_get_pull_mode  (GMsgReceiver         *self);

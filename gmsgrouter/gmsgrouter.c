@@ -110,6 +110,7 @@ struct _GMsgRouter
   gboolean      auto_close;
   _Atomic guint64 max_message_size; /* bytes */
   _Atomic guint64 max_backlog_size; /* bytes */
+  _Atomic guint   open_timeout;     /* ms; 0: never */
 
   /* Router's thread only, or under the last reference */
   GMsgRun      *run;     /* (owned) (nullable): while the router runs */
@@ -127,6 +128,7 @@ typedef enum
   PROP_AUTO_CLOSE,
   PROP_MAX_MESSAGE_SIZE,
   PROP_MAX_BACKLOG_SIZE,
+  PROP_OPEN_TIMEOUT,
   N_PROPERTIES,
 } GMsgRouterProperty;
 
@@ -260,6 +262,10 @@ gmsg_router_get_property (GObject    *object,
       g_value_set_uint64 (value, gmsg_router_get_max_backlog_size (self));
       break;
 
+    case PROP_OPEN_TIMEOUT:
+      g_value_set_uint (value, gmsg_router_get_open_timeout (self));
+      break;
+
     case N_PROPERTIES:
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
@@ -302,6 +308,10 @@ gmsg_router_set_property (GObject      *object,
 
     case PROP_MAX_BACKLOG_SIZE:
       gmsg_router_set_max_backlog_size (self, g_value_get_uint64 (value));
+      break;
+
+    case PROP_OPEN_TIMEOUT:
+      gmsg_router_set_open_timeout (self, g_value_get_uint (value));
       break;
 
     case PROP_RUNNING:
@@ -485,6 +495,26 @@ gmsg_router_class_init (GMsgRouterClass *klass)
                          0, G_MAXUINT64, DEFAULT_MAX_BACKLOG_SIZE,
                          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
 
+  /**
+   * GMsgRouter:open-timeout: (getter get_open_timeout) (setter set_open_timeout)
+   *
+   * How long a pipe that was handed over may stay unopened, in milliseconds; 0: for ever.
+   *
+   * If nobody has opened an address so long after it was made, its pipe finishes with
+   * [GMSG_ERROR_PEER_LOST][error@Error], and the address is void. This tells of a worker that
+   * dies before it opens its pipe, and was not spawned by [method@Sender.spawn], whose exit the
+   * router sees anyway: such as one in a process pool.
+   *
+   * May be read from any thread; to be set in the router's thread. A new value counts for
+   * addresses that are made from then on.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_OPEN_TIMEOUT] =
+    g_param_spec_uint ("open-timeout", NULL, NULL,
+                       0, G_MAXUINT, 0,
+                       G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
+
   g_object_class_install_properties (object_class, N_PROPERTIES, properties);
 }
 
@@ -588,6 +618,7 @@ get_settings (GMsgRouter *self)
     .max_latency = gmsg_router_get_max_latency (self),
     .max_message_size = gmsg_router_get_max_message_size (self),
     .max_backlog_size = gmsg_router_get_max_backlog_size (self),
+    .open_timeout = gmsg_router_get_open_timeout (self),
   };
 }
 
@@ -906,6 +937,51 @@ gmsg_router_set_max_backlog_size (GMsgRouter *self,
   self->max_backlog_size = max_backlog_size;
   configure_run (self);
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_MAX_BACKLOG_SIZE]);
+}
+
+/**
+ * gmsg_router_get_open_timeout:
+ * @self: a router
+ *
+ * Gets how long a pipe that was handed over may stay unopened.
+ *
+ * May be called from any thread.
+ *
+ * Returns: the time, in milliseconds; 0 for ever
+ *
+ * Since: 1.0
+ */
+guint
+gmsg_router_get_open_timeout (GMsgRouter *self)
+{
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), 0);
+
+  return self->open_timeout;
+}
+
+/**
+ * gmsg_router_set_open_timeout:
+ * @self: a router
+ * @open_timeout: the time, in milliseconds; 0 for ever
+ *
+ * Sets how long a pipe that was handed over may stay unopened.
+ *
+ * To be called in the router's thread; in another it logs a warning and does nothing.
+ *
+ * Since: 1.0
+ */
+void
+gmsg_router_set_open_timeout (GMsgRouter *self,
+                              guint       open_timeout)
+{
+  g_return_if_fail (GMSG_IS_ROUTER (self));
+
+  if (warn_of_wrong_thread (self, G_STRFUNC) || self->open_timeout == open_timeout)
+    return;
+
+  self->open_timeout = open_timeout;
+  configure_run (self);
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_OPEN_TIMEOUT]);
 }
 
 /* Every call on a running router checks this first. The thread alone decides: if it is this

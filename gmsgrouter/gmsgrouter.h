@@ -97,6 +97,11 @@ guint64       gmsg_router_get_max_backlog_size (GMsgRouter    *self);
 GMSG_AVAILABLE_IN_1_0
 void          gmsg_router_set_max_backlog_size (GMsgRouter    *self,
                                                 guint64        max_backlog_size);
+GMSG_AVAILABLE_IN_1_0
+guint         gmsg_router_get_open_timeout     (GMsgRouter    *self);
+GMSG_AVAILABLE_IN_1_0
+void          gmsg_router_set_open_timeout     (GMsgRouter    *self,
+                                                guint          open_timeout);
 
 GMSG_AVAILABLE_IN_1_0
 gboolean      gmsg_router_start           (GMsgRouter         *self,

@@ -119,7 +119,7 @@ run_new (GMsgChannel           *channel,
   self->report = gmsg_report_new ((GMsgReportWakeFunc) gmsg_channel_wake,
                                   gmsg_channel_ref (channel),
                                   (GDestroyNotify) gmsg_channel_unref);
-  self->endpoint = gmsg_endpoint_new (self->report, &limits);
+  self->endpoint = gmsg_endpoint_new (self->report, &limits, settings->open_timeout);
   self->receivers = g_hash_table_new (NULL, NULL);
 
   return self;
@@ -188,7 +188,7 @@ gmsg_run_configure (GMsgRun               *self,
   gmsg_channel_set_figures (self->channel, settings->priority, settings->budget,
                             settings->max_latency);
   gmsg_turn_set (self->turn, settings->priority, settings->budget, settings->max_latency);
-  gmsg_endpoint_set_limits (self->endpoint, &limits);
+  gmsg_endpoint_set_limits (self->endpoint, &limits, settings->open_timeout);
 }
 
 GMsgSender *

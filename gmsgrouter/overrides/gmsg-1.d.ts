@@ -128,6 +128,8 @@ declare module 'gi://GMsg?version=1' {
             maxMessageSize?: number;
             max_backlog_size?: number;
             maxBacklogSize?: number;
+            open_timeout?: number;
+            openTimeout?: number;
         }
 
         /** Owns the pipes, and delivers their messages in its main context. */
@@ -149,6 +151,8 @@ declare module 'gi://GMsg?version=1' {
             maxMessageSize: number;
             max_backlog_size: number;
             maxBacklogSize: number;
+            open_timeout: number;
+            openTimeout: number;
 
             get_context(): GLib.MainContext;
             get_running(): boolean;
@@ -165,6 +169,8 @@ declare module 'gi://GMsg?version=1' {
             set_max_message_size(max_message_size: number): void;
             get_max_backlog_size(): number;
             set_max_backlog_size(max_backlog_size: number): void;
+            get_open_timeout(): number;
+            set_open_timeout(open_timeout: number): void;
 
             start(): boolean;
             stop(): boolean;
@@ -223,6 +229,9 @@ declare module 'gi://GMsg?version=1' {
             dup_error(): GLib.Error | null;
             get_pull_mode(): boolean;
             set_pull_mode(pull_mode: boolean): void;
+
+            /** The process that spawn() has started for this pipe. */
+            dup_process(): Gio.Subprocess | null;
 
             cancel(): void;
             /** The next message, or null once the pipe has finished. */

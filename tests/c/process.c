@@ -195,6 +195,49 @@ test_child_holds (Fixture       *fixture,
   sink_close (fixture, sink);
 }
 
+/* An address that nobody opens in time ends its pipe, and is void then; one that is opened does
+ * not. The process of a pipe is there to be signalled. */
+static void
+test_open_timeout (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (Sink) never_opened = NULL;
+  g_autoptr (Sink) opened = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GMsgSender) other = NULL;
+  g_autoptr (GMsgSender) there = NULL;
+  g_autoptr (GSubprocess) process = NULL;
+  g_autoptr (GSubprocess) found = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *address = NULL;
+
+  g_assert_cmpuint (gmsg_router_get_open_timeout (fixture->router), ==, 0);
+  other = new_pipe (fixture, 0, 0, &opened);
+  g_assert_null (gmsg_receiver_dup_process (opened->receiver));
+  process = spawn (other, G_SUBPROCESS_FLAGS_STDIN_PIPE, "poll", 30);
+  found = gmsg_receiver_dup_process (opened->receiver);
+  g_assert_true (found == process);
+
+  gmsg_router_set_open_timeout (fixture->router, 50);
+  sender = new_pipe (fixture, 0, 0, &never_opened);
+  address = dup_address (sender);
+  sink_wait_finished (fixture, never_opened);
+  sink_assert_lost (never_opened, "*nobody opened its address for 50 ms");
+
+  there = gmsg_sender_new_for_address (address, &error);
+  g_assert_null (there);
+  assert_failed (&error, GMSG_ERROR_CONNECTION);
+  assert_refusal ("refusing a connection: The address is unknown, already used or expired*");
+  sink_close (fixture, never_opened);
+
+  iterate_until (fixture->context, opened->values->len == 30);
+  g_assert_cmpuint (opened->n_finished, ==, 0);
+  gmsg_receiver_cancel (opened->receiver);
+  close_input (process);
+  sink_wait_clean_end (fixture, opened);
+  sink_close (fixture, opened);
+}
+
 /* The application, or a library in it, takes the exit status away; the end is seen. */
 static void
 test_status_taken (Fixture       *fixture,
@@ -1494,6 +1537,7 @@ main (int    argc,
   fixture_test ("/process/p21/grandchild-holds", test_grandchild_holds);
   fixture_test ("/process/p21/child-holds", test_child_holds);
   fixture_test ("/process/p21/status-taken", test_status_taken);
+  fixture_test ("/process/p19/open-timeout", test_open_timeout);
   fixture_test ("/process/p21/grandchild-takes-over", test_grandchild_takes_over);
   fixture_test ("/process/p19/spawn-fails", test_spawn_fails);
   fixture_test ("/process/p19/spawn-fails-then-works", test_spawn_fails_then_works);
