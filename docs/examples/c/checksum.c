@@ -52,6 +52,7 @@ typedef struct
   int          n_workers;
   guint        n_unfinished;  /* receivers that are not finished yet */
   gboolean     interrupted;
+  gboolean     failed;        /* a thread has: what is shown is not complete */
   Progress     progress;
 } App;
 
@@ -178,6 +179,14 @@ worker_thread (gpointer user_data)
       if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
         break;
 
+      /* One file that can't be read is not the end of the work. What else there is would be,
+       * and the main thread must not take that for success. */
+      if (error->domain != G_IO_ERROR)
+        {
+          gmsg_sender_fail (task->sender, error, NULL);
+          return NULL;
+        }
+
       gmsg_sender_send (task->sender,
                         g_variant_new ("(s^ays)", "problem", path, error->message),
                         NULL);
@@ -232,6 +241,13 @@ finished_cb (GMsgReceiver *receiver,
 {
   App *app = user_data;
 
+  /* A thread has failed, or returned without a word. */
+  if (error != NULL)
+    {
+      app->failed = TRUE;
+      progress_failure (&app->progress, error->message);
+    }
+
   if (--app->n_unfinished == 0)
     g_main_loop_quit (app->loop);
 }
@@ -243,8 +259,8 @@ walk_finished_cb (GMsgReceiver *receiver,
 {
   App *app = user_data;
 
-  /* A walk that was cancelled has not seen everything. */
-  app->progress.all_found = !app->interrupted;
+  /* A walk that was cancelled, or has failed, has not seen everything. */
+  app->progress.all_found = !app->interrupted && error == NULL;
 
   for (int i = 0; i < app->n_workers; i++)
     g_async_queue_push (app->files, g_strdup (""));
@@ -453,7 +469,7 @@ main (int   argc,
       return STATUS_FAILED;
     }
 
-  progress_summary (&app.progress, "Done");
+  progress_summary (&app.progress, app.failed ? "Not complete" : "Done");
 
-  return app.progress.n_failed == 0 ? STATUS_OK : STATUS_FAILED;
+  return app.progress.n_failed == 0 && !app.failed ? STATUS_OK : STATUS_FAILED;
 }

@@ -157,6 +157,16 @@ progress_problem (Progress   *self,
     draw_bar (self);
 }
 
+void
+progress_failure (Progress   *self,
+                  const char *text)
+{
+  g_printerr ("%s%s: %s\n", self->terminal ? CLEAR_LINE : "", g_get_prgname (), text);
+
+  if (self->terminal && self->timer != 0)
+    draw_bar (self);
+}
+
 GString *
 progress_summarize (Progress   *self,
                     const char *state)

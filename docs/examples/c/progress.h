@@ -38,6 +38,8 @@ void     progress_stop             (Progress   *self);
 void     progress_problem          (Progress   *self,
                                     const char *path,
                                     const char *problem);
+void     progress_failure          (Progress   *self,
+                                    const char *text);
 void     progress_messages         (Progress   *self,
                                     guint       n_workers,
                                     guint64     n_messages);

@@ -82,6 +82,14 @@ stop (ChecksumTask *self)
   gmsg_sender_stop (self->results, NULL);
 }
 
+static void
+fail (ChecksumTask *self,
+      const GError *error)
+{
+  gmsg_sender_fail (self->progress, error, NULL);
+  gmsg_sender_fail (self->results, error, NULL);
+}
+
 gpointer
 checksum_task_walk (gpointer data)
 {
@@ -160,6 +168,14 @@ checksum_task_work (gpointer data)
         continue;
       if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
         break;
+
+      /* One file that can't be read is not the end of the work. What else there is would be,
+       * and the window must not take that for success. */
+      if (error->domain != G_IO_ERROR)
+        {
+          fail (task, error);
+          return NULL;
+        }
 
       send_result (task, path, 0, FALSE, error->message, NULL);
     }

@@ -30,6 +30,7 @@ struct _ChecksumWindow
   GPtrArray            *receivers;    /* (owned) (element-type GMsgReceiver): not finished yet */
   Progress              progress;
   gboolean              cancelled;
+  gboolean              failed;
   guint                 tick_id;
 };
 
@@ -121,8 +122,8 @@ walk_finished_cb (GMsgReceiver *receiver,
 {
   ChecksumWindow *self = user_data;
 
-  /* A walk that was cancelled has not seen everything. */
-  self->progress.all_found = !self->cancelled;
+  /* A walk that was cancelled, or has failed, has not seen everything. */
+  self->progress.all_found = !self->cancelled && error == NULL;
 }
 
 static void
@@ -162,13 +163,22 @@ finished_cb (GMsgReceiver *receiver,
   ChecksumWindow *self = user_data;
   g_autoptr (GString) text = NULL;
 
+  /* A thread has failed, or returned without a word. */
+  if (error != NULL)
+    {
+      self->failed = TRUE;
+      gtk_label_set_label (self->problem_label, error->message);
+      gtk_widget_set_visible (GTK_WIDGET (self->problem_label), TRUE);
+    }
+
   g_ptr_array_remove_fast (self->receivers, receiver);
   if (self->receivers->len > 0)
     return;
 
   gtk_widget_remove_tick_callback (GTK_WIDGET (self), self->tick_id);
   update (self);
-  text = progress_summarize (&self->progress, self->cancelled ? "Cancelled" : "Done");
+  text = progress_summarize (&self->progress,
+                             self->cancelled ? "Cancelled" : self->failed ? "Not complete" : "Done");
   gtk_label_set_label (self->total_label, text->str);
   set_working (self, FALSE);
 }
@@ -240,7 +250,7 @@ checksum_window_start (ChecksumWindow  *self,
   g_list_store_remove_all (self->results);
   gtk_widget_set_visible (GTK_WIDGET (self->problem_label), FALSE);
   self->progress = (Progress) { .start_time = g_get_monotonic_time () };
-  self->cancelled = FALSE;
+  self->cancelled = self->failed = FALSE;
 
   for (int i = 0; i < n_files; i++)
     {

@@ -166,7 +166,7 @@ const Window = GObject.registerClass({
         this._startTime = GLib.get_monotonic_time();
         this._nFound = this._nDone = this._nFailed = 0;
         this._bytesFound = this._bytesDone = 0;
-        this._allFound = this._cancelled = false;
+        this._allFound = this._cancelled = this._failed = false;
         this._found = [];       // [file, size], for the workers
         this._newResults = [];  // not shown yet
 
@@ -249,12 +249,18 @@ const Window = GObject.registerClass({
         this._problem_label.visible = true;
     }
 
+    /* A worker has failed, or its process has ended without a word. */
+    _noteFailure(error) {
+        this._failed = true;
+        this._showProblem(error.message);
+    }
+
     _noteEndOfWalk(error) {
         this._walk = null;
         // One that was cancelled has not seen everything.
         this._allFound = error === null && !this._cancelled;
         if (error !== null)
-            this._showProblem(error.message);
+            this._noteFailure(error);
         this._deal();
         this._noteEnd();
     }
@@ -268,7 +274,7 @@ const Window = GObject.registerClass({
                 this._startWorker(worker.row);
             this._deal();
         } else if (error !== null) {
-            this._showProblem(error.message);
+            this._noteFailure(error);
         }
         this._noteEnd();
     }
@@ -280,7 +286,8 @@ const Window = GObject.registerClass({
         this.remove_tick_callback(this._tickId);
         this._update();
 
-        const state = this._cancelled ? 'Cancelled' : 'Done';
+        const done = this._failed ? 'Not complete' : 'Done';
+        const state = this._cancelled ? 'Cancelled' : done;
 
         this._total_label.label =
             `${state}: ${this._describe()} in ${this._getSeconds().toFixed(1)} s`;

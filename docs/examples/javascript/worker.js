@@ -170,8 +170,10 @@ sender.start();
 try {
     ({walk, sum})[work]();
 } catch (error) {
-    // Any other ends the process without a stop(), so the window is told of it.
-    if (!isCancelled(error))
+    // The window is told of any other, as it would be if the process just ended by it.
+    if (!isCancelled(error)) {
+        sender.fail(error);
         throw error;
+    }
 }
 sender.stop();

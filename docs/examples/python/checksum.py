@@ -63,7 +63,8 @@ class Task:
         self.cancellable = results.get_cancellable()
 
     def run(self, work, *arguments):
-        # Leaving the block stops the senders, which finishes their pipes.
+        # Leaving the block stops the senders, which finishes their pipes. If something
+        # else than a file fails, it is raised through it, and the window is told.
         with self.progress, self.results:
             work(self, *arguments)
 
@@ -90,17 +91,18 @@ def find_files(root, on_error):
 def walk(task, roots):
     n_files = n_bytes = 0
 
-    for root in roots:
-        for path, size in find_files(root, task.send_problem):
-            if task.cancellable.is_cancelled():
-                break
-            task.files.put((path, size))
-            n_files += 1
-            n_bytes += size
-            task.progress.send((n_files, n_bytes))
-
-    for _ in range(N_WORKERS):
-        task.files.put(None)
+    try:
+        for root in roots:
+            for path, size in find_files(root, task.send_problem):
+                if task.cancellable.is_cancelled():
+                    break
+                task.files.put((path, size))
+                n_files += 1
+                n_bytes += size
+                task.progress.send((n_files, n_bytes))
+    finally:
+        for _ in range(N_WORKERS):
+            task.files.put(None)
 
 
 def work(task):
@@ -216,7 +218,7 @@ class Window(Gtk.ApplicationWindow):
         self.start_time = time.monotonic()
         self.n_found = self.n_done = self.n_failed = 0
         self.bytes_found = self.bytes_done = 0
-        self.all_found = self.cancelled = False
+        self.all_found = self.cancelled = self.failed = False
         self.new_results = []  # not shown yet
 
         found = queue.SimpleQueue()
@@ -251,9 +253,9 @@ class Window(Gtk.ApplicationWindow):
     def show_found(self, _receiver, message):
         self.n_found, self.bytes_found = GMsg.unpack(message)
 
-    def note_end_of_walk(self, _receiver, _error):
-        # A walk that was cancelled has not seen everything.
-        self.all_found = not self.cancelled
+    def note_end_of_walk(self, _receiver, error):
+        # A walk that was cancelled, or has failed, has not seen everything.
+        self.all_found = not self.cancelled and error is None
 
     def take_result(self, _receiver, message):
         path, size, succeeded, outcome = GMsg.unpack(message)
@@ -273,12 +275,18 @@ class Window(Gtk.ApplicationWindow):
         self.problem_label.set_label(text)
         self.problem_label.set_visible(True)
 
-    def note_end_of_pipe(self, receiver, _error):
+    def note_end_of_pipe(self, receiver, error):
+        # A thread has failed, or returned without a word.
+        if error is not None:
+            self.failed = True
+            self.problem_label.set_label(error.message)
+            self.problem_label.set_visible(True)
+
         self.receivers.remove(receiver)
         if not self.receivers:
             self.remove_tick_callback(self.tick_id)
             self.update()
-            state = "Cancelled" if self.cancelled else "Done"
+            state = "Cancelled" if self.cancelled else "Not complete" if self.failed else "Done"
             seconds = time.monotonic() - self.start_time
             self.total_label.set_label(f"{state}: {self.describe()} in {seconds:.1f} s")
             self.set_working(False)
