@@ -976,7 +976,7 @@ gmsg_router_set_open_timeout (GMsgRouter *self,
 {
   g_return_if_fail (GMSG_IS_ROUTER (self));
 
-  if (warn_of_wrong_thread (self, G_STRFUNC) || self->open_timeout == open_timeout)
+  if (!check_settable (self, G_STRFUNC) || self->open_timeout == open_timeout)
     return;
 
   self->open_timeout = open_timeout;
