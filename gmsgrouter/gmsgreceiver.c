@@ -647,7 +647,7 @@ gmsg_receiver_dup_process (GMsgReceiver *self)
 {
   g_return_val_if_fail (GMSG_IS_RECEIVER (self), NULL);
 
-  return self->pipe != NULL ? gmsg_pipe_dup_process (self->pipe) : NULL;
+  return has_pipe (self) ? gmsg_pipe_dup_process (self->pipe) : NULL;
 }
 
 static gboolean
