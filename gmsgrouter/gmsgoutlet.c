@@ -24,6 +24,7 @@ struct _GMsgOutlet
   gboolean             closed;        /* by the router: messages are discarded, and not told of,
                                        * since the log is not for the library's threads */
   gboolean             cancelled;     /* the sender has been told, or will be */
+  GSource             *cancel;        /* (owned) (nullable): in @owner_context, tells it */
   gboolean             at_end;        /* END was taken */
 };
 
@@ -93,6 +94,12 @@ drain (GMsgOutlet *self)
 void
 gmsg_outlet_free (GMsgOutlet *self)
 {
+  /* In a thread without a main loop the source would stay for ever, and the pipe with it. Who
+   * has stopped needs not be asked to. */
+  if (self->at_end && self->cancel != NULL)
+    g_source_destroy (self->cancel);
+  g_clear_pointer (&self->cancel, g_source_unref);
+
   if (self->pipe != NULL)
     drain (self);
 
@@ -228,6 +235,7 @@ gmsg_outlet_cancel (GMsgOutlet *self)
   g_source_set_callback (source, cancel_cb, gmsg_pipe_ref (self->pipe),
                          (GDestroyNotify) gmsg_pipe_unref);
   g_source_attach (source, self->owner_context);
+  self->cancel = g_steal_pointer (&source);
 }
 
 /* The router has closed the pipe: what is sent from now on is discarded. */

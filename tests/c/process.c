@@ -238,6 +238,32 @@ test_open_timeout (Fixture       *fixture,
   sink_close (fixture, opened);
 }
 
+/* A cancelled sender whose thread has no main loop leaves nothing there when it has stopped. */
+static void
+test_cancelled_without_loop (Fixture       *fixture,
+                             gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  g_autofree char *address = dup_address (sender);
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (GMsgSender) there = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_main_context_push_thread_default (context);
+  there = gmsg_sender_new_for_address (address, &error);
+  g_main_context_pop_thread_default (context);
+  g_assert_no_error (error);
+  gmsg_sender_start (there, &error);
+  gmsg_receiver_cancel (sink->receiver);
+  iterate_until (fixture->context,
+                 g_cancellable_is_cancelled (gmsg_sender_get_cancellable (there)));
+  g_assert_true (gmsg_sender_stop (there, &error));
+  sink_wait_clean_end (fixture, sink);
+  wait_until (!g_main_context_pending (context));
+  sink_close (fixture, sink);
+}
+
 /* The application, or a library in it, takes the exit status away; the end is seen. */
 static void
 test_status_taken (Fixture       *fixture,
@@ -1537,6 +1563,7 @@ main (int    argc,
   fixture_test ("/process/p21/grandchild-holds", test_grandchild_holds);
   fixture_test ("/process/p21/child-holds", test_child_holds);
   fixture_test ("/process/p21/status-taken", test_status_taken);
+  fixture_test ("/process/p06/cancelled-without-loop", test_cancelled_without_loop);
   fixture_test ("/process/p19/open-timeout", test_open_timeout);
   fixture_test ("/process/p21/grandchild-takes-over", test_grandchild_takes_over);
   fixture_test ("/process/p19/spawn-fails", test_spawn_fails);
