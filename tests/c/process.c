@@ -264,6 +264,22 @@ test_cancelled_without_loop (Fixture       *fixture,
   sink_close (fixture, sink);
 }
 
+/* A worker that has closed its standard streams finds none of the library's in their place. */
+static void
+test_closed_streams (Fixture       *fixture,
+                     gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  const char *argv[] = { worker_path, "closed", "send", "30", NULL };
+  g_autoptr (GSubprocess) process = spawn_full (sender, G_SUBPROCESS_FLAGS_NONE, argv);
+
+  sink_wait_clean_end (fixture, sink);
+  sink_assert_range (sink, 30);
+  sink_close (fixture, sink);
+  wait_for_exit (process);
+}
+
 /* The application, or a library in it, takes the exit status away; the end is seen. */
 static void
 test_status_taken (Fixture       *fixture,
@@ -1563,6 +1579,7 @@ main (int    argc,
   fixture_test ("/process/p21/grandchild-holds", test_grandchild_holds);
   fixture_test ("/process/p21/child-holds", test_child_holds);
   fixture_test ("/process/p21/status-taken", test_status_taken);
+  fixture_test ("/process/p19/closed-streams", test_closed_streams);
   fixture_test ("/process/p06/cancelled-without-loop", test_cancelled_without_loop);
   fixture_test ("/process/p19/open-timeout", test_open_timeout);
   fixture_test ("/process/p21/grandchild-takes-over", test_grandchild_takes_over);

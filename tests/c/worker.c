@@ -18,6 +18,8 @@
  * what the work returns, once the standard input has ended, or with 99 where it is not let
  * in.
  *
+ * worker closed NAME N: does a work without standard streams.
+ *
  * worker router CAPACITY: runs a router with one pipe, prints its address and what it
  * receives, until it is killed; worker router-exits 0: returns from main() instead. */
 
@@ -123,6 +125,19 @@ main (int    argc,
       wait_for_input_end ();
       argc--;
       argv++;
+    }
+
+  if (argc > 2 && g_str_equal (argv[1], "closed"))
+    {
+      /* Without standard streams, and with what a library would write there. */
+      int code;
+
+      for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        close (fd);
+      sender = gmsg_sender_new_from_environment (NULL);
+      code = sender == NULL || write (STDERR_FILENO, "a line\n", 7) >= 0 ||
+             write (STDOUT_FILENO, "a line\n", 7) >= 0;
+      return code != 0 ? 97 : work_run (sender, argv[2], atoi (argv[3]));
     }
 
   if (argc > 2 && g_str_equal (argv[1], "scarce"))

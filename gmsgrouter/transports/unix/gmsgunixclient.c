@@ -14,6 +14,7 @@
 #include "gmsgunixsocket-private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -533,6 +534,40 @@ client_greet (Client       *self,
   return FALSE;
 }
 
+/* If a worker has closed its standard streams, whatever is opened next takes their numbers, and a
+ * line for standard error would go into the connection. So something harmless takes them
+ * meanwhile. */
+typedef struct
+{
+  int fds[STDERR_FILENO + 1];
+  int n_fds;
+} StandardStreams;
+
+static void
+standard_streams_hold (StandardStreams *self)
+{
+  int fd = open ("/dev/null", O_RDWR | O_CLOEXEC);
+
+  self->n_fds = 0;
+  while (fd >= 0 && fd <= STDERR_FILENO)
+    {
+      self->fds[self->n_fds++] = fd;
+      fd = open ("/dev/null", O_RDWR | O_CLOEXEC);
+    }
+
+  if (fd >= 0)
+    close (fd);
+}
+
+static void
+standard_streams_release (StandardStreams *self)
+{
+  while (self->n_fds > 0)
+    close (self->fds[--self->n_fds]);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (StandardStreams, standard_streams_release)
+
 /* Makes all that may fail: this comes before the greeting, because an address works once. */
 static Client *
 client_new (GError **error)
@@ -558,6 +593,7 @@ gmsg_unix_client_open (const char  *string,
 {
   g_autoptr (GMsgAddress) address = gmsg_unix_socket_parse_address (string, TRUE, error);
   g_auto (GMsgFrame) welcome = { .type = GMSG_FRAME_MESSAGE };
+  g_auto (StandardStreams) streams = { .n_fds = 0 };
   g_autoptr (Client) self = NULL;
   gint64 deadline = g_get_monotonic_time () + HELLO_TIMEOUT * G_USEC_PER_SEC;
   GMsgLimits limits;
@@ -566,6 +602,7 @@ gmsg_unix_client_open (const char  *string,
   if (address == NULL)
     return NULL;
 
+  standard_streams_hold (&streams);
   self = client_new (error);
   if (self == NULL ||
       !client_connect (self, gmsg_address_get_option (address, "path"), deadline, error) ||
