@@ -46,6 +46,8 @@ namespace GMsg {
         [Version (since = "1.0")]
         public uint64 n_received { get; }
         [Version (since = "1.0")]
+        public string? name { get; set; }
+        [Version (since = "1.0")]
         public bool pull_mode { get; set; }
         [Version (since = "1.0")]
         public GMsg.ReceiverState state { get; }

@@ -198,9 +198,9 @@ take_answer (GMsgCall *self)
       !gmsg_pipe_is_auto_closed (self->pipe))
     {
       self->error = g_error_new (GMSG_ERROR, GMSG_ERROR_CLOSED,
-                                 "Pipe #%" G_GUINT64_FORMAT " was closed; nothing more can be "
+                                 "Pipe %s was closed; nothing more can be "
                                  "taken from it",
-                                 gmsg_pipe_get_id (self->pipe));
+                                 gmsg_pipe_get_label (self->pipe));
       return FALSE;
     }
 

@@ -432,7 +432,7 @@ gmsg_endpoint_export (GMsgEndpoint  *self,
       return NULL;
     }
 
-  g_debug ("pipe #%" G_GUINT64_FORMAT ": handed over", gmsg_pipe_get_id (pipe));
+  g_debug ("pipe %s: handed over", gmsg_pipe_get_label (pipe));
   return address;
 }
 
@@ -505,7 +505,7 @@ gmsg_endpoint_spawn (GMsgEndpoint         *self,
 
   gmsg_pipe_set_process (pipe, process);
   watch (self, link, process);
-  g_debug ("pipe #%" G_GUINT64_FORMAT ": handed over to “%s”", gmsg_pipe_get_id (pipe), argv[0]);
+  g_debug ("pipe %s: handed over to “%s”", gmsg_pipe_get_label (pipe), argv[0]);
   return g_steal_pointer (&process);
 }
 

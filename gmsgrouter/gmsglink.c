@@ -235,8 +235,8 @@ end_lost (GMsgLink *self)
   g_autoptr (GError) error = NULL;
 
   g_set_error (&error, GMSG_ERROR, GMSG_ERROR_PEER_LOST,
-               "The worker of pipe #%" G_GUINT64_FORMAT " was lost: %s%s%s",
-               gmsg_link_get_id (self),
+               "The worker of pipe %s was lost: %s%s%s",
+               gmsg_pipe_get_label (self->pipe),
                self->lost != NULL ? self->lost : "it did not open the pipe",
                self->exit != NULL ? "; " : "",
                self->exit != NULL ? self->exit : "");
@@ -479,9 +479,9 @@ gmsg_link_receive (GMsgLink  *self,
     return TRUE;
 
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
-               "The worker sent more than the %u messages for which pipe #%" G_GUINT64_FORMAT
+               "The worker sent more than the %u messages for which pipe %s"
                " has room",
-               gmsg_link_get_capacity (self), gmsg_link_get_id (self));
+               gmsg_link_get_capacity (self), gmsg_pipe_get_label (self->pipe));
   return FALSE;
 }
 
@@ -494,7 +494,7 @@ gmsg_link_count_dropped (GMsgLink  *self,
     return TRUE;
 
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
-               "The worker dropped messages of pipe #%" G_GUINT64_FORMAT ", which drops none",
-               gmsg_link_get_id (self));
+               "The worker dropped messages of pipe %s, which drops none",
+               gmsg_pipe_get_label (self->pipe));
   return FALSE;
 }

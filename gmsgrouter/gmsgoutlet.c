@@ -267,8 +267,8 @@ gmsg_outlet_break (GMsgOutlet   *self,
   g_autoptr (GError) error = NULL;
 
   error = g_error_new (GMSG_ERROR, GMSG_ERROR_CONNECTION,
-                       "The connection to the router of pipe #%" G_GUINT64_FORMAT " was lost: %s",
-                       gmsg_pipe_get_id (self->pipe), reason->message);
+                       "The connection to the router of pipe %s was lost: %s",
+                       gmsg_pipe_get_label (self->pipe), reason->message);
   gmsg_pipe_break (self->pipe, error);
   gmsg_outlet_cancel (self);
 }

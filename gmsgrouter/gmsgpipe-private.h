@@ -33,6 +33,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgPipe, gmsg_pipe_unref)
 
 /* Any thread */
 guint64        gmsg_pipe_get_id             (GMsgPipe           *self);
+const char    *gmsg_pipe_get_label          (GMsgPipe           *self);
+const char    *gmsg_pipe_get_name           (GMsgPipe           *self);
+gboolean       gmsg_pipe_set_name           (GMsgPipe           *self,
+                                             const char         *name);
 GMsgChannel   *gmsg_pipe_get_channel        (GMsgPipe           *self);
 guint          gmsg_pipe_get_capacity       (GMsgPipe           *self);
 GMsgOverflow   gmsg_pipe_get_overflow       (GMsgPipe           *self);

@@ -37,9 +37,15 @@ struct _GMsgPipe
                                         * owns it until it is closed */
 
   guint64            id;               /* immutable */
+  char               number[24];       /* immutable: the label of a pipe without a name */
+  const char *_Atomic label;           /* (unowned): in @number or @names; atomic: for logs and
+                                        * errors, in any thread */
+  const char *_Atomic name;            /* (unowned) (nullable): in @names; atomic */
   GMsgWaiter         caller;           /* the channel's: the call that waits for messages */
 
   /* The lock guards all that follows */
+  GStringChunk      *names;            /* (owned) (nullable): each name and label that there was,
+                                        * once, for whoever still reads it */
   GMsgPipeTouchFunc  touch;            /* (nullable): of the link, while there is one */
   gpointer           touch_data;       /* (unowned) */
   GMsgTrail          trail;            /* the channel's: where the messages are in it */
@@ -82,6 +88,8 @@ gmsg_pipe_new (GMsgChannel  *channel,
   self->channel = gmsg_channel_ref (channel);
   self->lock = gmsg_channel_get_lock (channel);
   self->id = id;
+  g_snprintf (self->number, sizeof self->number, "#%" G_GUINT64_FORMAT, id);
+  self->label = self->number;
   gmsg_flow_init (&self->flow, capacity, overflow, gmsg_channel_get_backlog (channel));
   self->blocked_link.data = &self->flow.room;
 
@@ -124,6 +132,7 @@ gmsg_pipe_unref (GMsgPipe *self)
   g_clear_object (&self->process);
   g_clear_error (&self->error);
   g_clear_error (&self->broken);
+  g_clear_pointer (&self->names, g_string_chunk_free);
   gmsg_channel_unref (self->channel);
   g_free (self);
 }
@@ -132,6 +141,48 @@ guint64
 gmsg_pipe_get_id (GMsgPipe *self)
 {
   return self->id;
+}
+
+/* Returns what to call the pipe in logs and errors, such as “#7 (thumbnails)”. It stays as long
+ * as the pipe. */
+const char *
+gmsg_pipe_get_label (GMsgPipe *self)
+{
+  return self->label;
+}
+
+/* Returns (nullable) a text that stays as long as the pipe. */
+const char *
+gmsg_pipe_get_name (GMsgPipe *self)
+{
+  return self->name;
+}
+
+/* Returns whether the name has changed. */
+gboolean
+gmsg_pipe_set_name (GMsgPipe   *self,
+                    const char *name)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+  g_autofree char *label = NULL;
+
+  if (g_strcmp0 (self->name, name) == 0)
+    return FALSE;
+
+  if (name == NULL)
+    {
+      self->label = self->number;
+      self->name = NULL;
+      return TRUE;
+    }
+
+  if (self->names == NULL)
+    self->names = g_string_chunk_new (64);
+
+  label = g_strdup_printf ("%s (%s)", self->number, name);
+  self->label = g_string_chunk_insert_const (self->names, label);
+  self->name = g_string_chunk_insert_const (self->names, name);
+  return TRUE;
 }
 
 GMsgChannel *
@@ -250,9 +301,9 @@ set_exported_error (GMsgPipe  *self,
                     GError   **error)
 {
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_EXPORTED,
-               "The sender of pipe #%" G_GUINT64_FORMAT " was handed over to another process; "
+               "The sender of pipe %s was handed over to another process; "
                "use it there, with sender.new_for_address() or new_from_environment()",
-               self->id);
+               self->label);
   return FALSE;
 }
 
@@ -267,9 +318,9 @@ check_initial_locked (GMsgPipe  *self,
     return set_exported_error (self, error);
 
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED,
-               "The sender of pipe #%" G_GUINT64_FORMAT " can be started or handed over once, "
+               "The sender of pipe %s can be started or handed over once, "
                "and %s; open another pipe",
-               self->id,
+               self->label,
                self->sender_state == GMSG_SENDER_STATE_OPEN ? "was started already"
                                                             : "has been stopped");
   return FALSE;
@@ -314,16 +365,16 @@ check_open_locked (GMsgPipe  *self,
 
     case GMSG_SENDER_STATE_INITIAL:
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_STARTED,
-                   "The sender of pipe #%" G_GUINT64_FORMAT " has not been started; call start() "
+                   "The sender of pipe %s has not been started; call start() "
                    "first",
-                   self->id);
+                   self->label);
       return FALSE;
 
     case GMSG_SENDER_STATE_STOPPED:
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_STOPPED,
-                   "The sender of pipe #%" G_GUINT64_FORMAT " has been stopped; open another "
+                   "The sender of pipe %s has been stopped; open another "
                    "pipe to send more",
-                   self->id);
+                   self->label);
       return FALSE;
 
     default:
@@ -342,14 +393,14 @@ check_run_locked (GMsgPipe  *self,
 
   if (self->max_message_size > 0)
     g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
-                 "Nothing can be sent through pipe #%" G_GUINT64_FORMAT ", because it was closed "
+                 "Nothing can be sent through pipe %s, because it was closed "
                  "and its router has hung up; end this task",
-                 self->id);
+                 self->label);
   else
     g_set_error (error, GMSG_ERROR, GMSG_ERROR_CLOSED,
-                 "Nothing can be sent through pipe #%" G_GUINT64_FORMAT ", because its router was "
+                 "Nothing can be sent through pipe %s, because its router was "
                  "stopped; end this task, or give it a pipe of a router that runs",
-                 self->id);
+                 self->label);
   return FALSE;
 }
 
@@ -363,9 +414,9 @@ wait_for_room_locked (GMsgPipe  *self,
   if (flow->overflow == GMSG_OVERFLOW_FAIL)
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_FULL,
-                   "Pipe #%" G_GUINT64_FORMAT " has room for %u messages, and all of it is "
+                   "Pipe %s has room for %u messages, and all of it is "
                    "taken; send again when the router has delivered some",
-                   self->id, flow->capacity);
+                   self->label, flow->capacity);
       return FALSE;
     }
 
@@ -373,9 +424,9 @@ wait_for_room_locked (GMsgPipe  *self,
   if (gmsg_channel_in_thread (self->channel))
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_FULL,
-                   "Pipe #%" G_GUINT64_FORMAT " has room for %u messages, and all of it is "
+                   "Pipe %s has room for %u messages, and all of it is "
                    "taken; the router's own thread can't wait for itself: send from another",
-                   self->id, flow->capacity);
+                   self->label, flow->capacity);
       return FALSE;
     }
 
@@ -596,17 +647,17 @@ gmsg_pipe_export (GMsgPipe  *self,
   if (self->max_message_size > 0)
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
-                   "The sender of pipe #%" G_GUINT64_FORMAT " came from another process, and "
+                   "The sender of pipe %s came from another process, and "
                    "can't be handed over once more; have the router's process hand it over",
-                   self->id);
+                   self->label);
       return FALSE;
     }
 
   if (is_closed_locked (self))
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_CLOSED,
-                   "Pipe #%" G_GUINT64_FORMAT " was closed; open another one to hand over",
-                   self->id);
+                   "Pipe %s was closed; open another one to hand over",
+                   self->label);
       return FALSE;
     }
 
@@ -806,7 +857,7 @@ new_drop_error (GMsgPipe *self)
     return g_error_new_literal (GMSG_ERROR, GMSG_ERROR_PEER_LOST, how);
 
   return g_error_new (GMSG_ERROR, GMSG_ERROR_PEER_LOST,
-                      "The worker of pipe #%" G_GUINT64_FORMAT " was lost: %s", self->id, how);
+                      "The worker of pipe %s was lost: %s", self->label, how);
 }
 
 static gboolean
@@ -1346,9 +1397,9 @@ gmsg_pipe_wait_flushed (GMsgPipe  *self,
         {
           self->broken = g_error_new (GMSG_ERROR, GMSG_ERROR_TIMED_OUT,
                        "The router has read nothing of what was sent through pipe "
-                       "#%" G_GUINT64_FORMAT " for %d seconds, and the rest is lost; see "
+                       "%s for %d seconds, and the rest is lost; see "
                        "whether its main loop runs",
-                       self->id, (int) (FLUSH_TIMEOUT / G_USEC_PER_SEC));
+                       self->label, (int) (FLUSH_TIMEOUT / G_USEC_PER_SEC));
           gmsg_channel_wake (self->channel);
           break;
         }

@@ -12,6 +12,7 @@ G_BEGIN_DECLS
 
 GMsgReceiver *gmsg_receiver_new      (GMsgPipe     *pipe);
 GMsgPipe     *gmsg_receiver_get_pipe (GMsgReceiver *self);
+const char   *gmsg_receiver_get_label (GMsgReceiver *self);
 
 /* The router's thread. Handlers of the application run in all of these. The run owns a
  * reference until gmsg_receiver_release(), which may drop it later than it is called. */

@@ -72,6 +72,7 @@ struct _GMsgReceiver
 typedef enum
 {
   PROP_ID = 1,
+  PROP_NAME,
   PROP_STATE,
   PROP_N_RECEIVED,
   PROP_N_DROPPED,
@@ -123,6 +124,10 @@ gmsg_receiver_get_property (GObject    *object,
       g_value_set_uint64 (value, gmsg_receiver_get_id (self));
       break;
 
+    case PROP_NAME:
+      g_value_set_string (value, gmsg_receiver_get_name (self));
+      break;
+
     case PROP_STATE:
       g_value_set_enum (value, gmsg_receiver_get_state (self));
       break;
@@ -159,6 +164,10 @@ gmsg_receiver_set_property (GObject      *object,
 
   switch ((GMsgReceiverProperty) property_id)
     {
+    case PROP_NAME:
+      gmsg_receiver_set_name (self, g_value_get_string (value));
+      break;
+
     case PROP_PULL_MODE:
       gmsg_receiver_set_pull_mode (self, g_value_get_boolean (value));
       break;
@@ -196,6 +205,20 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
     g_param_spec_uint64 ("id", NULL, NULL,
                          0, G_MAXUINT64, 0,
                          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
+
+  /**
+   * GMsgReceiver:name: (getter get_name) (setter set_name)
+   *
+   * A name for logs and errors, which speak of `pipe #7 (thumbnails)` then.
+   *
+   * May be read from any thread; to be set in the router's thread.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_NAME] =
+    g_param_spec_string ("name", NULL, NULL,
+                         NULL,
+                         G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
 
   /**
    * GMsgReceiver:state: (getter get_state)
@@ -389,6 +412,13 @@ gmsg_receiver_get_pipe (GMsgReceiver *self)
   return self->pipe;
 }
 
+/* Returns what to call the pipe in logs and errors. */
+const char *
+gmsg_receiver_get_label (GMsgReceiver *self)
+{
+  return self->pipe != NULL ? gmsg_pipe_get_label (self->pipe) : "#0";
+}
+
 /* One thread writes: no need for a locked increment. */
 static void
 count_received (GMsgReceiver *self,
@@ -469,7 +499,7 @@ gmsg_receiver_deliver (GMsgReceiver *self,
   g_signal_emit (self, signals[SIGNAL_MESSAGE], 0, message);
   notify_counts (self);
   if (G_UNLIKELY (unheard))
-    gmsg_report_warn_unheard (gmsg_pipe_get_id (self->pipe));
+    gmsg_report_warn_unheard (gmsg_pipe_get_label (self->pipe));
   self->n_emissions--;
 
   if (self->released && self->n_emissions == 0)
@@ -538,6 +568,27 @@ gmsg_receiver_get_id (GMsgReceiver *self)
   g_return_val_if_fail (GMSG_IS_RECEIVER (self), 0);
 
   return has_pipe (self) ? gmsg_pipe_get_id (self->pipe) : 0;
+}
+
+/**
+ * gmsg_receiver_get_name:
+ * @self: a receiver
+ *
+ * Gets the name that was set for logs and errors.
+ *
+ * May be called from any thread.
+ *
+ * Returns: (transfer none) (nullable): the name, which stays as long as the receiver, also when
+ *   another is set
+ *
+ * Since: 1.0
+ */
+const char *
+gmsg_receiver_get_name (GMsgReceiver *self)
+{
+  g_return_val_if_fail (GMSG_IS_RECEIVER (self), NULL);
+
+  return self->pipe != NULL ? gmsg_pipe_get_name (self->pipe) : NULL;
 }
 
 /**
@@ -687,9 +738,35 @@ warn_of_wrong_thread (GMsgReceiver *self,
     return FALSE;
 
   g_warning ("%s must be called in the router's thread, was called in another for pipe "
-             "#%" G_GUINT64_FORMAT ", and did nothing",
-             method, gmsg_receiver_get_id (self));
+             "%s, and did nothing",
+             method, gmsg_receiver_get_label (self));
   return TRUE;
+}
+
+/**
+ * gmsg_receiver_set_name:
+ * @self: a receiver
+ * @name: (nullable): the name, or `NULL` for none
+ *
+ * Sets a name for logs and errors, which speak of `pipe #7 (thumbnails)` then.
+ *
+ * It need not be unique. The memory of a name is kept until the receiver ends.
+ *
+ * To be called in the router's thread; in another it logs a warning and does nothing.
+ *
+ * Since: 1.0
+ */
+void
+gmsg_receiver_set_name (GMsgReceiver *self,
+                        const char   *name)
+{
+  g_return_if_fail (GMSG_IS_RECEIVER (self));
+
+  if (self->pipe == NULL || warn_of_wrong_thread (self, G_STRFUNC))
+    return;
+
+  if (gmsg_pipe_set_name (self->pipe, name))
+    g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_NAME]);
 }
 
 /**
@@ -793,9 +870,9 @@ check_taking (GMsgReceiver  *self,
   if (!in_router_thread (self))
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_WRONG_THREAD,
-                   "%s() of pipe #%" G_GUINT64_FORMAT " must be called in the router's thread, "
+                   "%s() of pipe %s must be called in the router's thread, "
                    "was called in another",
-                   method, gmsg_receiver_get_id (self));
+                   method, gmsg_receiver_get_label (self));
       return FALSE;
     }
 
@@ -803,8 +880,8 @@ check_taking (GMsgReceiver  *self,
       !gmsg_pipe_is_auto_closed (self->pipe))
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_CLOSED,
-                   "Pipe #%" G_GUINT64_FORMAT " was closed; nothing more can be taken from it",
-                   gmsg_receiver_get_id (self));
+                   "Pipe %s was closed; nothing more can be taken from it",
+                   gmsg_receiver_get_label (self));
       return FALSE;
     }
 
@@ -816,9 +893,9 @@ set_pending_error (GMsgReceiver  *self,
                    GError       **error)
 {
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_PENDING,
-               "A call waits for messages of pipe #%" G_GUINT64_FORMAT " already; wait until it "
+               "A call waits for messages of pipe %s already; wait until it "
                "has completed, or cancel it",
-               gmsg_receiver_get_id (self));
+               gmsg_receiver_get_label (self));
 }
 
 static void

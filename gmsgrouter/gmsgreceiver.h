@@ -47,6 +47,11 @@ G_DECLARE_FINAL_TYPE (GMsgReceiver, gmsg_receiver, GMSG, RECEIVER, GObject)
 GMSG_AVAILABLE_IN_1_0
 guint64            gmsg_receiver_get_id         (GMsgReceiver         *self);
 GMSG_AVAILABLE_IN_1_0
+const char        *gmsg_receiver_get_name       (GMsgReceiver         *self);
+GMSG_AVAILABLE_IN_1_0
+void               gmsg_receiver_set_name       (GMsgReceiver         *self,
+                                                 const char           *name);
+GMSG_AVAILABLE_IN_1_0
 GMsgReceiverState  gmsg_receiver_get_state      (GMsgReceiver         *self);
 GMSG_AVAILABLE_IN_1_0
 guint64            gmsg_receiver_get_n_received (GMsgReceiver         *self);

@@ -34,6 +34,7 @@ void        gmsg_report_attach        (GMsgReport         *self,
 void        gmsg_report_detach        (GMsgReport         *self);
 void        gmsg_report_discard       (GMsgReport         *self,
                                        guint64             pipe_id,
+                                       const char         *label,
                                        guint               n_messages,
                                        gboolean            echoed);
 void        gmsg_report_end_pipe      (GMsgReport         *self,
@@ -47,7 +48,7 @@ void        gmsg_report_end           (GMsgReport         *self,
 /* At once: the thread that iterates the context */
 void        gmsg_report_warn_stranded  (void);
 void        gmsg_report_warn_manual    (void);
-void        gmsg_report_warn_unheard   (guint64            pipe_id);
+void        gmsg_report_warn_unheard   (const char        *label);
 
 /* Any thread: whether it is in the middle of a line of a report, so that a log handler sends */
 gboolean    gmsg_report_is_telling     (void);

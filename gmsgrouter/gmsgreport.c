@@ -50,6 +50,7 @@ struct _GMsgReport
 typedef struct
 {
   guint64 pipe_id;
+  char   *label;      /* (owned): what the pipe is called */
   guint64 n_messages; /* not told of yet */
   gboolean waits;     /* all of these are echoes, which are not due by themselves */
   gint64  due_at;     /* monotonic µs: when they may be told of */
@@ -61,6 +62,23 @@ typedef struct
   GSource     source;
   GMsgReport *report; /* (owned) */
 } ReportSource;
+
+static void
+discard_free (gpointer data)
+{
+  Discard *discard = data;
+
+  g_free (discard->label);
+  g_free (discard);
+}
+
+static void
+clear_discard (gpointer data)
+{
+  Discard *discard = data;
+
+  g_free (discard->label);
+}
 
 GMsgReport *
 gmsg_report_new (GMsgReportWakeFunc wake,
@@ -75,7 +93,7 @@ gmsg_report_new (GMsgReportWakeFunc wake,
   self->free_data = free_data;
   g_mutex_init (&self->lock);
   g_queue_init (&self->letters);
-  self->discards = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, g_free);
+  self->discards = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, discard_free);
   self->due_at = G_MAXINT64;
 
   return self;
@@ -234,6 +252,7 @@ gmsg_report_attach (GMsgReport   *self,
 void
 gmsg_report_discard (GMsgReport *self,
                      guint64     pipe_id,
+                     const char *label,
                      guint       n_messages,
                      gboolean    echoed)
 {
@@ -247,6 +266,7 @@ gmsg_report_discard (GMsgReport *self,
     {
       discard = g_new0 (Discard, 1);
       discard->pipe_id = pipe_id;
+      discard->label = g_strdup (label);
       g_hash_table_insert (self->discards, &discard->pipe_id, discard);
     }
 
@@ -298,6 +318,7 @@ take_discards (GMsgReport *self,
   GHashTableIter iter;
   gpointer value;
 
+  g_array_set_clear_func (due, clear_discard);
   self->due_at = G_MAXINT64;
   g_hash_table_iter_init (&iter, self->discards);
   while (g_hash_table_iter_next (&iter, NULL, &value))
@@ -321,6 +342,7 @@ take_discards (GMsgReport *self,
         continue;
 
       g_array_append_val (due, *discard);
+      g_array_index (due, Discard, due->len - 1).label = g_strdup (discard->label);
       discard->n_messages = 0;
       discard->due_at = now + INTERVAL;
     }
@@ -330,14 +352,13 @@ take_discards (GMsgReport *self,
 }
 
 static void
-warn_discarded (guint64 pipe_id,
-                guint64 n_messages)
+warn_discarded (const char *label,
+                guint64     n_messages)
 {
   if (n_messages == 1)
-    g_warning ("discarding message from closed pipe #%" G_GUINT64_FORMAT, pipe_id);
+    g_warning ("discarding message from closed pipe %s", label);
   else
-    g_warning ("discarding %" G_GUINT64_FORMAT " messages from closed pipe #%" G_GUINT64_FORMAT,
-               n_messages, pipe_id);
+    g_warning ("discarding %" G_GUINT64_FORMAT " messages from closed pipe %s", n_messages, label);
 }
 
 static _Thread_local guint telling; /* lines being written, one inside the other */
@@ -367,13 +388,13 @@ gmsg_report_warn_manual (void)
 }
 
 void
-gmsg_report_warn_unheard (guint64 pipe_id)
+gmsg_report_warn_unheard (const char *label)
 {
   telling++;
-  g_warning ("a message from pipe #%" G_GUINT64_FORMAT " was delivered while no handler of “message” "
+  g_warning ("a message from pipe %s was delivered while no handler of “message” "
              "was connected, and is lost: connect it before the main context iterates, or set "
              "“pull-mode”",
-             pipe_id);
+             label);
   telling--;
 }
 
@@ -389,7 +410,7 @@ tell_discards (const GArray *due,
     {
       const Discard *discard = &g_array_index (due, Discard, i);
 
-      warn_discarded (discard->pipe_id, discard->n_messages);
+      warn_discarded (discard->label, discard->n_messages);
     }
 
   for (guint i = n_alone; i < due->len; i++)

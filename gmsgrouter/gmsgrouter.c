@@ -7,6 +7,7 @@
 #include "gmsgrouter.h"
 
 #include "gmsgfork-private.h"
+#include "gmsgreceiver-private.h"
 #include "gmsgpacer-private.h"
 #include "gmsgrun-private.h"
 
@@ -1045,7 +1046,7 @@ close_pipe (GMsgRouter   *self,
   g_atomic_int_add (&self->n_pipes, -1);
   close (run, receiver);
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_PIPES]);
-  g_debug ("router %p: closed pipe #%" G_GUINT64_FORMAT, self, gmsg_receiver_get_id (receiver));
+  g_debug ("router %p: closed pipe %s", self, gmsg_receiver_get_label (receiver));
   g_object_unref (receiver);
   g_object_unref (self);
 }
@@ -1346,8 +1347,8 @@ gmsg_router_close_pipe (GMsgRouter    *self,
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_UNKNOWN_RECEIVER,
                    "close_pipe() needs a receiver whose pipe is open and of this router; that "
-                   "of pipe #%" G_GUINT64_FORMAT " was closed, or is another router's",
-                   gmsg_receiver_get_id (receiver));
+                   "of pipe %s was closed, or is another router's",
+                   gmsg_receiver_get_label (receiver));
       return FALSE;
     }
 

@@ -132,6 +132,17 @@ gmsg_run_ref (GMsgRun *self)
   return self;
 }
 
+/* Counts messages for a closed pipe; @echoed: all were sent by a log handler of the report. */
+static void
+discard (GMsgRun  *self,
+         GMsgPipe *pipe,
+         guint     n_messages,
+         gboolean  echoed)
+{
+  gmsg_report_discard (self->report, gmsg_pipe_get_id (pipe), gmsg_pipe_get_label (pipe),
+                       n_messages, echoed);
+}
+
 /* Frees what is queued, and returns how much of it was for open pipes. */
 static guint
 drain (GMsgRun *self)
@@ -152,15 +163,14 @@ drain (GMsgRun *self)
           if (open)
             n_undelivered++;
           else
-            gmsg_report_discard (self->report, gmsg_pipe_get_id (entry.pipe), 1, FALSE);
+            discard (self, entry.pipe, 1, FALSE);
           break;
 
         case GMSG_ENTRY_TICKET:
           if (!open)
             {
               message = gmsg_pipe_take_waiting (entry.pipe, &n_discarded, &echoed);
-              gmsg_report_discard (self->report, gmsg_pipe_get_id (entry.pipe), n_discarded,
-                                   echoed);
+              discard (self, entry.pipe, n_discarded, echoed);
             }
           break;
 
@@ -227,7 +237,7 @@ close_receiver (GMsgRun      *self,
 
   gmsg_pipe_set_receiver (pipe, NULL);
   gmsg_pipe_close (pipe, &waiting);
-  gmsg_report_discard (self->report, gmsg_pipe_get_id (pipe), waiting.length, FALSE);
+  discard (self, pipe, waiting.length, FALSE);
   g_queue_clear_full (&waiting, (GDestroyNotify) g_variant_unref);
   gmsg_pipe_cancel (pipe);
   if (emits)
@@ -262,7 +272,7 @@ deliver (GMsgRun      *self,
 {
   if (receiver == NULL)
     {
-      gmsg_report_discard (self->report, gmsg_pipe_get_id (pipe), 1, FALSE);
+      discard (self, pipe, 1, FALSE);
       return ROUTED_NOTHING;
     }
 
@@ -317,7 +327,7 @@ look_at_waiting (GMsgRun  *self,
   guint n_discarded;
 
   message = gmsg_pipe_take_waiting (pipe, &n_discarded, &echoed);
-  gmsg_report_discard (self->report, gmsg_pipe_get_id (pipe), n_discarded, echoed);
+  discard (self, pipe, n_discarded, echoed);
 
   if (message == NULL)
     return tell_ready (pipe);

@@ -217,6 +217,7 @@ declare module 'gi://GMsg?version=1' {
             readonly state: ReceiverState;
             readonly n_received: number;
             readonly nReceived: number;
+            name: string | null;
             readonly n_dropped: number;
             readonly nDropped: number;
             pull_mode: boolean;
@@ -225,6 +226,8 @@ declare module 'gi://GMsg?version=1' {
             get_id(): number;
             get_state(): ReceiverState;
             get_n_received(): number;
+            get_name(): string | null;
+            set_name(name: string | null): void;
             get_n_dropped(): number;
             dup_error(): GLib.Error | null;
             get_pull_mode(): boolean;

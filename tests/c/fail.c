@@ -1,11 +1,13 @@
-/* fail.c: tests that silence is never success, and what closes by itself: promises 7, 9, 15
- * and 23
+/* fail.c: tests that silence is never success, and what closes by itself: promises 4
+ * (names), 7, 9, 15 and 23
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
 #include "testutil.h"
+
+#include <string.h>
 
 #define DOMAIN (g_quark_from_static_string ("a-domain"))
 
@@ -485,6 +487,126 @@ test_p15_auto_close_property (Fixture       *fixture,
   g_assert_true (gmsg_router_get_auto_close (fixture->router) == TRUE);
 }
 
+/* Names, by which logs and errors call a pipe */
+
+static void
+test_name (Fixture       *fixture,
+           gconstpointer  data)
+{
+  g_autoptr (GMsgReceiver) receiver = NULL;
+  g_autoptr (GMsgSender) sender = open_receiver (fixture, 0, 0, &receiver);
+  g_autoptr (GError) error = NULL;
+  const char *first;
+  guint n_notified = 0;
+
+  g_signal_connect (receiver, "notify::name", G_CALLBACK (count_notify_cb), &n_notified);
+  g_assert_null (gmsg_receiver_get_name (receiver));
+  gmsg_receiver_set_name (receiver, NULL);
+  g_assert_cmpuint (n_notified, ==, 0);
+
+  gmsg_receiver_set_name (receiver, "thumbnails");
+  gmsg_receiver_set_name (receiver, "thumbnails");
+  g_assert_cmpuint (n_notified, ==, 1);
+  first = gmsg_receiver_get_name (receiver);
+  g_assert_cmpstr (first, ==, "thumbnails");
+
+  /* Errors say it, on both sides. */
+  g_assert_false (gmsg_sender_stop (sender, &error));
+  g_assert_true (g_str_has_prefix (error->message, "The sender of pipe #1 (thumbnails) has not "));
+  g_clear_error (&error);
+
+  /* What was handed out stays. */
+  g_object_set (receiver, "name", "covers", NULL);
+  g_assert_cmpstr (first, ==, "thumbnails");
+  gmsg_receiver_set_name (receiver, "thumbnails");
+  g_assert_true (gmsg_receiver_get_name (receiver) == first);
+  g_object_set (receiver, "name", NULL, NULL);
+  g_assert_null (gmsg_receiver_get_name (receiver));
+  g_assert_false (gmsg_sender_stop (sender, &error));
+  g_assert_true (g_str_has_prefix (error->message, "The sender of pipe #1 has not "));
+  g_clear_error (&error);
+  gmsg_receiver_set_name (receiver, "thumbnails");
+
+  /* So does the log. */
+  gmsg_sender_start (sender, NULL);
+  send_value (sender, 1);
+  close_receiver (fixture, receiver);
+  iterate_all (fixture->context);
+  assert_warning ("discarding message from closed pipe #1 (thumbnails)");
+  g_assert_false (gmsg_router_close_pipe (fixture->router, receiver, &error));
+  g_assert_nonnull (strstr (error->message, "pipe #1 (thumbnails) was closed"));
+}
+
+static void
+test_name_by_hand (void)
+{
+  g_autoptr (GMsgReceiver) receiver = g_object_new (GMSG_TYPE_RECEIVER, "name", "any", NULL);
+
+  g_assert_null (gmsg_receiver_get_name (receiver));
+}
+
+static gpointer
+set_name_thread (gpointer data)
+{
+  gmsg_receiver_set_name (data, "elsewhere");
+  return NULL;
+}
+
+static void
+test_name_wrong_thread (Fixture       *fixture,
+                        gconstpointer  data)
+{
+  g_autoptr (GMsgReceiver) receiver = NULL;
+  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_receiver (fixture, 0, 0, &receiver);
+
+  gmsg_receiver_set_name (receiver, "here");
+  g_thread_join (g_thread_new ("other", set_name_thread, receiver));
+  assert_warning ("gmsg_receiver_set_name must be called in the router's thread*pipe #1 (here)*");
+  g_assert_cmpstr (gmsg_receiver_get_name (receiver), ==, "here");
+  close_receiver (fixture, receiver);
+}
+
+/* A reader on another thread never sees a text that is gone, or half of one. */
+typedef struct
+{
+  GMsgReceiver *receiver;
+  gboolean      done; /* atomic */
+} Reader;
+
+static gpointer
+reader_thread (gpointer data)
+{
+  Reader *reader = data;
+
+  while (!g_atomic_int_get (&reader->done))
+    {
+      const char *name = gmsg_receiver_get_name (reader->receiver);
+
+      g_assert_true (name == NULL || g_str_has_prefix (name, "name "));
+    }
+  return NULL;
+}
+
+static void
+test_name_race (Fixture       *fixture,
+                gconstpointer  data)
+{
+  g_autoptr (GMsgReceiver) receiver = NULL;
+  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_receiver (fixture, 0, 0, &receiver);
+  Reader reader = { receiver, FALSE };
+  GThread *thread = g_thread_new ("reader", reader_thread, &reader);
+
+  for (guint i = 0; i < 2000; i++)
+    {
+      g_autofree char *name = g_strdup_printf ("name %u", i % 100);
+
+      gmsg_receiver_set_name (receiver, i % 7 == 0 ? NULL : name);
+    }
+  g_atomic_int_set (&reader.done, TRUE);
+  g_thread_join (thread);
+  close_receiver (fixture, receiver);
+}
+
 int
 main (int    argc,
       char **argv)
@@ -502,6 +624,10 @@ main (int    argc,
   fixture_test ("/fail/p15/auto-close-waiting", test_p15_auto_close_waiting);
   fixture_test ("/fail/p15/auto-close-handlers", test_p15_auto_close_handlers);
   fixture_test ("/fail/p15/auto-close-property", test_p15_auto_close_property);
+  fixture_test ("/fail/p04/name", test_name);
+  g_test_add_func ("/fail/p04/name-by-hand", test_name_by_hand);
+  fixture_test ("/fail/p04/name-wrong-thread", test_name_wrong_thread);
+  fixture_test ("/fail/p04/name-race", test_name_race);
 
   return g_test_run ();
 }
