@@ -28,6 +28,15 @@ typedef struct
   struct _History *history;
 } Worker;
 
+/* How a sender's side has ended. */
+enum
+{
+  NOT_ENDED,
+  STOPPED,
+  FAILED,
+  DROPPED,
+};
+
 typedef struct _History
 {
   Fixture      *fixture;
@@ -38,10 +47,24 @@ typedef struct _History
   gboolean      pulls[MAX_PIPES];
   gboolean      closed[MAX_PIPES];
   guint         n_finished[MAX_PIPES];
+  int           ended_by[MAX_PIPES]; /* atomic */
   Worker        workers[MAX_THREADS];
   int           n_running; /* atomic: workers */
   guint         depth;
 } History;
+
+/* Ends a sender by stop() or fail(), unless another thread was first. */
+static void
+end_sender (History    *history,
+            GMsgSender *sender,
+            guint       pipe,
+            int         how)
+{
+  g_autoptr (GError) reason = g_error_new (G_IO_ERROR, G_IO_ERROR_FAILED, "pipe %u", pipe);
+
+  if (how == STOPPED ? gmsg_sender_stop (sender, NULL) : gmsg_sender_fail (sender, reason, NULL))
+    g_atomic_int_set (&history->ended_by[pipe], how);
+}
 
 static gpointer
 worker_run (gpointer data)
@@ -68,7 +91,7 @@ worker_run (gpointer data)
                        g_error_matches (error, GMSG_ERROR, GMSG_ERROR_FULL));
 
       if (self->may_stop && g_rand_int_range (random, 0, 100) == 0)
-        gmsg_sender_stop (senders[pipe], NULL);
+        end_sender (history, senders[pipe], pipe, g_rand_int_range (random, STOPPED, FAILED + 1));
       if (g_rand_int_range (random, 0, 50) == 0)
         g_thread_yield ();
     }
@@ -183,8 +206,10 @@ next_cb (GObject      *object,
 
   if (message == NULL)
     {
-      if (error != NULL)
-        g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CLOSED);
+      g_assert_true (error == NULL ||
+                     error->domain == G_IO_ERROR ||
+                     g_error_matches (error, GMSG_ERROR, GMSG_ERROR_PEER_LOST) ||
+                     g_error_matches (error, GMSG_ERROR, GMSG_ERROR_CLOSED));
       return;
     }
 
@@ -274,6 +299,35 @@ ended_cb (gpointer data)
 }
 
 /* To the message: sent = delivered + dropped + told of as lost. */
+/* Promise 9: the receiver has finished with what the sender has ended by. */
+static void
+check_end (History *history,
+           guint    pipe)
+{
+  g_autoptr (GError) error = gmsg_receiver_dup_error (history->receivers[pipe]);
+
+  if (history->n_finished[pipe] == 0 && error == NULL)
+    return;
+
+  switch (history->ended_by[pipe])
+    {
+    case STOPPED:
+      g_assert_no_error (error);
+      break;
+
+    case FAILED:
+      g_assert_error (error, G_IO_ERROR, G_IO_ERROR_FAILED);
+      break;
+
+    case DROPPED:
+      g_assert_error (error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+      break;
+
+    default:
+      g_assert_not_reached ();
+    }
+}
+
 static void
 history_check (History *history)
 {
@@ -295,6 +349,7 @@ history_check (History *history)
     {
       n_dropped += gmsg_receiver_get_n_dropped (history->receivers[i]);
       g_assert_cmpuint (history->n_finished[i], <=, 1);
+      check_end (history, i);
     }
 
   g_assert_cmpuint (n_sent, ==, n_delivered + n_dropped + count_told ());
@@ -343,7 +398,12 @@ run_history (Fixture *fixture)
     g_thread_join (threads[i]);
   for (guint i = 0; i < history->n_pipes; i++)
     {
-      gmsg_sender_stop (history->senders[i], NULL);
+      int how = g_test_rand_int_range (STOPPED, DROPPED + 1);
+
+      if (how != DROPPED)
+        end_sender (history, history->senders[i], i, how);
+      else if (gmsg_sender_get_state (history->senders[i]) == GMSG_SENDER_STATE_OPEN)
+        history->ended_by[i] = DROPPED;
       g_clear_object (&history->senders[i]);
     }
 
