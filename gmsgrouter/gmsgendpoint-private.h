@@ -38,6 +38,9 @@ GSubprocess  *gmsg_endpoint_spawn         (GMsgEndpoint         *self,
                                            const char * const   *argv,
                                            GError              **error);
 
+/* The addresses that nobody has opened by now are void */
+void          gmsg_endpoint_void          (GMsgEndpoint         *self);
+
 /* Tells the I/O thread, if there is one, to end, and does not wait; the thread that ends the
  * run, once */
 void          gmsg_endpoint_end           (GMsgEndpoint         *self);

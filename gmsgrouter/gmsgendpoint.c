@@ -509,6 +509,15 @@ gmsg_endpoint_spawn (GMsgEndpoint         *self,
   return g_steal_pointer (&process);
 }
 
+void
+gmsg_endpoint_void (GMsgEndpoint *self)
+{
+  g_autolist (GMsgLink) links = ref_links (self);
+
+  for (GList *item = links; item != NULL; item = item->next)
+    gmsg_link_void (item->data);
+}
+
 /* The run has ended: what other processes see of it is taken away, and they are told, when this
  * returns. It waits for nobody: the I/O thread may be checking messages, or wait for a processor,
  * and ends by itself. What it still puts into the channel is counted with what is queued there,

@@ -40,6 +40,7 @@ void        gmsg_link_attach      (GMsgLink            *self);
 void        gmsg_link_set_process (GMsgLink            *self,
                                    GSubprocess         *process);
 void        gmsg_link_withdraw    (GMsgLink            *self);
+void        gmsg_link_void        (GMsgLink            *self);
 
 /* The I/O thread */
 gboolean    gmsg_link_open        (GMsgLink            *self,

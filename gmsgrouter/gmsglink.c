@@ -44,6 +44,7 @@ struct _GMsgLink
   GSubprocess         *process;   /* (owned) (nullable); atomic: spawned, and not watched yet */
   gboolean             touched;   /* atomic: gmsg_link_update() will be called */
   gboolean             withdrawn; /* atomic: handing over has failed */
+  gboolean             is_void;   /* atomic: who has not opened it is too late */
 
   /* The I/O thread */
   gpointer             peer;      /* (unowned) (nullable): the transport's */
@@ -210,6 +211,14 @@ gmsg_link_withdraw (GMsgLink *self)
   g_atomic_int_set (&self->withdrawn, TRUE);
   gmsg_pipe_detach_link (self->pipe);
   self->funcs->ended (self, self->owner);
+}
+
+/* If nobody has opened the address by now, it is lost. */
+void
+gmsg_link_void (GMsgLink *self)
+{
+  g_atomic_int_set (&self->is_void, TRUE);
+  touch_cb (self);
 }
 
 /* The worker's side ends here, cleanly or with an error; what came before is in the channel
@@ -380,6 +389,14 @@ begin_open_timeout (GMsgLink *self)
                                                 not_opened_cb, self, "[gmsgrouter] open-timeout");
 }
 
+static void
+lose_void (GMsgLink *self)
+{
+  g_free (self->lost);
+  self->lost = g_strdup ("it had not opened the pipe when the router was shut down");
+  end_lost (self);
+}
+
 /* Something has happened to the pipe, or a process was spawned. Returns (nullable) the peer,
  * for the transport to update. The caller has a reference. */
 gpointer
@@ -400,6 +417,8 @@ gmsg_link_update (GMsgLink      *self,
   begin_open_timeout (self);
   if (self->peer == NULL)
     check_closed (self);
+  if (!self->opened && !self->ended && g_atomic_int_get (&self->is_void))
+    lose_void (self);
 
   return self->peer;
 }

@@ -130,6 +130,9 @@ gboolean       gmsg_pipe_set_pull_mode      (GMsgPipe           *self);
 gboolean       gmsg_pipe_take_ready         (GMsgPipe           *self);
 GPtrArray     *gmsg_pipe_pull               (GMsgPipe           *self,
                                              guint               max);
+void           gmsg_pipe_drain              (GMsgPipe           *self,
+                                             gboolean            gives_up,
+                                             GQueue             *messages);
 
 /* A call that waits for messages: the router's thread, but for those that say so */
 gboolean       gmsg_pipe_begin_call         (GMsgPipe           *self);

@@ -50,6 +50,7 @@ struct _GMsgPipe
   gpointer           touch_data;       /* (unowned) */
   GMsgTrail          trail;            /* the channel's: where the messages are in it */
   gboolean           called;           /* a call waits for messages */
+  gboolean           given_up;         /* ... and is not waited for */
   gboolean           ready_due;        /* a TICKET tells that messages have begun to wait */
   gboolean           ready_owed;       /* they have while a call was waiting */
   gboolean           cancelled;
@@ -1044,7 +1045,7 @@ defers_end_locked (GMsgPipe *self)
   gint64 since;
 
   return !is_closed_locked (self) &&
-         (self->called || gmsg_flow_is_waiting_locked (&self->flow, &since));
+         ((self->called && !self->given_up) || gmsg_flow_is_waiting_locked (&self->flow, &since));
 }
 
 /* Handles an END: returns whether the receiver's side has ended, too. If it has not, the pipe
@@ -1218,6 +1219,32 @@ gmsg_pipe_pull (GMsgPipe *self,
     gmsg_channel_wake (self->channel);
 
   return g_steal_pointer (&messages);
+}
+
+/* Adds what waits to be taken to @messages, for the caller to count and to free. With @gives_up, the
+ * end does not wait any more for a call to be answered. */
+void
+gmsg_pipe_drain (GMsgPipe *self,
+                 gboolean  gives_up,
+                 GQueue   *messages)
+{
+  gboolean touch = FALSE, wake = FALSE;
+  GVariant *message;
+
+  g_mutex_lock (self->lock);
+  if (self->flow.pull_mode && !is_closed_locked (self))
+    {
+      self->given_up |= gives_up;
+      while ((message = gmsg_flow_pop_locked (&self->flow, &touch)) != NULL)
+        g_queue_push_tail (messages, message);
+      if (touch)
+        touch_locked (self);
+      wake = resume_end_locked (self);
+    }
+  g_mutex_unlock (self->lock);
+
+  if (wake)
+    gmsg_channel_wake (self->channel);
 }
 
 /* A call waits from now on; FALSE: one does already. */

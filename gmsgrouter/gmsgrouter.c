@@ -4,12 +4,11 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-#include "gmsgrouter.h"
+#include "gmsgrouter-private.h"
 
 #include "gmsgfork-private.h"
 #include "gmsgreceiver-private.h"
 #include "gmsgpacer-private.h"
-#include "gmsgrun-private.h"
 
 /* Bytes. */
 #define DEFAULT_MAX_MESSAGE_SIZE (G_GUINT64_CONSTANT (64) * 1024 * 1024)
@@ -35,8 +34,9 @@
  * [method@Router.route_until] delivers without the main loop, for a clean shutdown
  * and for tests.
  *
- * End a run by closing the pipes with [method@Router.close_pipe], when they have
- * finished, and by [method@Router.stop]. Dropping the last reference to a router that
+ * End a run by [method@Router.shutdown] or [method@Router.shutdown_async], which ask the
+ * tasks to end and lose nothing; or by closing the pipes with [method@Router.close_pipe],
+ * when they have finished, and by [method@Router.stop]. Dropping the last reference to a router that
  * still runs ends its run, too, on any thread, such as a collector's. Nothing more is
  * delivered from then on; but warnings are logged, signals emitted and the senders'
  * cancellables cancelled only when the context is next iterated, by whatever thread does
@@ -168,8 +168,8 @@ steal_run (GMsgRouter *self)
   return g_steal_pointer (&self->run);
 }
 
-static void
-end_run (GMsgRouter *self)
+void
+gmsg_router_end_run (GMsgRouter *self)
 {
   gboolean had_pipes = self->n_pipes > 0;
   g_autoptr (GMsgRun) run = steal_run (self);
@@ -987,10 +987,10 @@ gmsg_router_set_open_timeout (GMsgRouter *self,
 
 /* Every call on a running router checks this first. The thread alone decides: if it is this
  * one, no other touches the run. */
-static gboolean
-check_running (GMsgRouter  *self,
-               const char  *method,
-               GError     **error)
+gboolean
+gmsg_router_check_running (GMsgRouter  *self,
+                           const char  *method,
+                           GError     **error)
 {
   if (!gmsg_fork_check (error))
     return FALSE;
@@ -1013,6 +1013,31 @@ check_running (GMsgRouter  *self,
     }
 
   return TRUE;
+}
+
+GMsgRun *
+gmsg_router_get_run (GMsgRouter *self)
+{
+  return self->run;
+}
+
+/* During a shutdown there would be no end of it. */
+static gboolean
+check_can_open (GMsgRouter  *self,
+                const char  *method,
+                GError     **error)
+{
+  if (!gmsg_router_check_running (self, method, error))
+    return FALSE;
+
+  if (!gmsg_run_is_draining (self->run))
+    return TRUE;
+
+  g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING,
+               "%s() was called while the router was shutting down, which it does without new "
+               "pipes; start() it again first",
+               method);
+  return FALSE;
 }
 
 static GWeakRef *
@@ -1157,9 +1182,8 @@ gmsg_router_start (GMsgRouter  *self,
  *
  * Stops the router.
  *
- * Pipes that are still open are closed, with a warning; so is counted what was sent and
- * has not been delivered. To lose nothing, wait until every pipe has finished, and close
- * it.
+ * Pipes that are still open are closed, with a warning that counts them; a second one counts
+ * what was sent and has not been delivered. To lose nothing, call [method@Router.shutdown].
  *
  * Senders that wait for room are woken, and the senders' cancellables are cancelled. From now
  * on [method@Sender.send] fails with [GMSG_ERROR_CLOSED][error@Error].
@@ -1179,11 +1203,11 @@ gmsg_router_stop (GMsgRouter  *self,
   g_return_val_if_fail (GMSG_IS_ROUTER (self), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
-  if (!check_running (self, "stop", error))
+  if (!gmsg_router_check_running (self, "stop", error))
     return FALSE;
 
   g_object_ref (self);
-  end_run (self);
+  gmsg_router_end_run (self);
   g_object_unref (self);
 
   return TRUE;
@@ -1240,7 +1264,7 @@ gmsg_router_pipe (GMsgRouter    *self,
   g_return_val_if_fail (error == NULL || *error == NULL, NULL);
 
   *receiver = NULL;
-  if (!check_running (self, "pipe", error))
+  if (!check_can_open (self, "pipe", error))
     return NULL;
 
   return open_pipe (self, 0, GMSG_OVERFLOW_BLOCK, receiver);
@@ -1301,7 +1325,7 @@ gmsg_router_pipe_bounded (GMsgRouter    *self,
       return NULL;
     }
 
-  if (!check_running (self, "pipe_bounded", error))
+  if (!check_can_open (self, "pipe_bounded", error))
     return NULL;
 
   return open_pipe (self, capacity, overflow, receiver);
@@ -1340,7 +1364,7 @@ gmsg_router_close_pipe (GMsgRouter    *self,
   g_return_val_if_fail (GMSG_IS_RECEIVER (receiver), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
-  if (!check_running (self, "close_pipe", error))
+  if (!gmsg_router_check_running (self, "close_pipe", error))
     return FALSE;
 
   if (!gmsg_run_contains (self->run, receiver))
@@ -1400,7 +1424,7 @@ gmsg_router_route_until (GMsgRouter         *self,
   g_return_val_if_fail (condition != NULL, FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
-  if (!check_running (self, "route_until", error))
+  if (!gmsg_router_check_running (self, "route_until", error))
     return FALSE;
 
   owned = g_object_ref (self);
@@ -1448,6 +1472,6 @@ gmsg_router_listen (GMsgRouter  *self,
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
   return gmsg_run_check_address (address, error) &&
-         check_running (self, "listen", error) &&
+         gmsg_router_check_running (self, "listen", error) &&
          gmsg_run_listen (self->run, address, error);
 }

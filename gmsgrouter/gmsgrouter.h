@@ -110,6 +110,20 @@ GMSG_AVAILABLE_IN_1_0
 gboolean      gmsg_router_stop            (GMsgRouter         *self,
                                            GError            **error);
 GMSG_AVAILABLE_IN_1_0
+gboolean      gmsg_router_shutdown        (GMsgRouter         *self,
+                                           gint64              timeout_usec,
+                                           GError            **error);
+GMSG_AVAILABLE_IN_1_0
+void          gmsg_router_shutdown_async  (GMsgRouter         *self,
+                                           gint64              timeout_usec,
+                                           GCancellable       *cancellable,
+                                           GAsyncReadyCallback callback,
+                                           gpointer            user_data);
+GMSG_AVAILABLE_IN_1_0
+gboolean      gmsg_router_shutdown_finish (GMsgRouter         *self,
+                                           GAsyncResult       *result,
+                                           GError            **error);
+GMSG_AVAILABLE_IN_1_0
 GMsgSender   *gmsg_router_pipe            (GMsgRouter         *self,
                                            GMsgReceiver      **receiver,
                                            GError            **error);

@@ -67,4 +67,15 @@ gboolean    gmsg_run_listen        (GMsgRun                *self,
                                     GError                **error);
 void        gmsg_run_end           (GMsgRun                *self);
 
+/* For a shutdown: the router's thread. Handlers run in begin_draining() and drain_pipe(). */
+void        gmsg_run_begin_draining (GMsgRun               *self,
+                                     GSource               *watch);
+void        gmsg_run_drain_pipe    (GMsgRun                *self,
+                                    GMsgReceiver           *receiver);
+GPtrArray  *gmsg_run_dup_unfinished (GMsgRun               *self);
+gboolean    gmsg_run_has_finished  (GMsgRun                *self);
+gboolean    gmsg_run_has_ended     (GMsgRun                *self);
+gboolean    gmsg_run_is_draining   (GMsgRun                *self);
+gboolean    gmsg_run_is_manual     (GMsgRun                *self);
+
 G_END_DECLS

@@ -76,6 +76,12 @@ struct _GMsgRun
   GMsgTurn        *turn;          /* (owned) (nullable): holds this; NULL once ended */
   GHashTable      *receivers;     /* (owned) (element-type GMsgReceiver): the open ones, as a
                                    * set; each is released, not unreferenced */
+  GHashTable      *unfinished;    /* (owned) (element-type GMsgReceiver) (unowned elements): of
+                                   * @receivers, those that have not emitted finished */
+  GSource         *watch;         /* (owned) (nullable): to be told when all have finished, or the
+                                   * run ends */
+  guint            n_drained;     /* messages, of pipes that nobody took from */
+  gboolean         draining;      /* a shutdown has begun */
   gboolean         ended;
 };
 
@@ -121,6 +127,7 @@ run_new (GMsgChannel           *channel,
                                   (GDestroyNotify) gmsg_channel_unref);
   self->endpoint = gmsg_endpoint_new (self->report, &limits, settings->open_timeout);
   self->receivers = g_hash_table_new (NULL, NULL);
+  self->unfinished = g_hash_table_new (NULL, NULL);
 
   return self;
 }
@@ -213,6 +220,7 @@ gmsg_run_open_pipe (GMsgRun       *self,
   *receiver = gmsg_receiver_new (pipe);
   gmsg_pipe_set_receiver (pipe, *receiver);
   g_hash_table_add (self->receivers, g_object_ref (*receiver));
+  g_hash_table_add (self->unfinished, *receiver);
 
   return gmsg_sender_new (pipe, self->endpoint);
 }
@@ -222,6 +230,24 @@ gmsg_run_contains (GMsgRun      *self,
                    GMsgReceiver *receiver)
 {
   return g_hash_table_contains (self->receivers, receiver);
+}
+
+/* Wakes the shutdown, if there is one. */
+static void
+tell_watch (GMsgRun *self)
+{
+  if (self->watch != NULL)
+    g_source_set_ready_time (self->watch, 0);
+}
+
+/* Nothing comes from @receiver any more. */
+static void
+set_finished (GMsgRun      *self,
+              GMsgReceiver *receiver)
+{
+  g_hash_table_remove (self->unfinished, receiver);
+  if (g_hash_table_size (self->unfinished) == 0)
+    tell_watch (self);
 }
 
 /* Closes @receiver's pipe and lets go of it. From the first step on nothing reaches the
@@ -251,6 +277,7 @@ gmsg_run_close_pipe (GMsgRun      *self,
                      GMsgReceiver *receiver)
 {
   g_hash_table_remove (self->receivers, receiver);
+  set_finished (self, receiver);
   close_receiver (self, receiver, TRUE);
   gmsg_channel_free_kept (self->channel);
 }
@@ -355,6 +382,7 @@ finish (GMsgRun  *self,
   receiver = g_object_ref (gmsg_pipe_get_receiver (pipe));
   gmsg_receiver_finish (receiver);
   self->finished (receiver, self->data);
+  set_finished (self, receiver);
   return ROUTED_EMITTED;
 }
 
@@ -438,10 +466,14 @@ run_end (GMsgRun  *self,
   gmsg_channel_close (self->channel);
   gmsg_endpoint_end (self->endpoint);
 
-  n_unclosed = g_hash_table_size (self->receivers);
+  /* A shutdown closes those that have finished. */
+  n_unclosed = g_hash_table_size (self->draining ? self->unfinished : self->receivers);
   receivers = g_list_sort (g_hash_table_get_keys (self->receivers), compare_ids);
   g_hash_table_steal_all (self->receivers);
-  n_undelivered = drain (self);
+  g_hash_table_remove_all (self->unfinished);
+  tell_watch (self);
+  g_clear_pointer (&self->watch, g_source_unref);
+  n_undelivered = self->n_drained + drain (self);
   close_pipes (receivers, &undelivered);
   n_undelivered += undelivered.length;
 
@@ -465,6 +497,7 @@ gmsg_run_unref (GMsgRun *self)
   /* The context was finalized first. */
   run_end (self, FALSE);
 
+  g_hash_table_unref (self->unfinished);
   g_hash_table_unref (self->receivers);
   gmsg_endpoint_unref (self->endpoint);
   gmsg_report_unref (self->report);
@@ -630,6 +663,82 @@ gmsg_run_end (GMsgRun *self)
 {
   leave (self);
   run_end (self, TRUE);
+}
+
+/* Asks all tasks to end. From now on @watch (nullable) is made ready when all pipes have finished,
+ * and when the run ends. The caller holds a reference. */
+void
+gmsg_run_begin_draining (GMsgRun *self,
+                         GSource *watch)
+{
+  g_autoptr (GPtrArray) unfinished = gmsg_run_dup_unfinished (self);
+
+  self->draining = TRUE;
+  self->watch = watch != NULL ? g_source_ref (watch) : NULL;
+  gmsg_endpoint_void (self->endpoint);
+
+  for (guint i = 0; i < unfinished->len; i++)
+    gmsg_pipe_cancel (gmsg_receiver_get_pipe (g_ptr_array_index (unfinished, i)));
+}
+
+/* Takes out what waits in @receiver's pipe to be pulled. It is counted when the run ends. */
+void
+gmsg_run_drain_pipe (GMsgRun      *self,
+                     GMsgReceiver *receiver)
+{
+  GQueue messages = G_QUEUE_INIT;
+
+  gmsg_pipe_drain (gmsg_receiver_get_pipe (receiver), has_flag (self, RUN_MANUAL), &messages);
+  self->n_drained += messages.length;
+  g_queue_clear_full (&messages, (GDestroyNotify) g_variant_unref);
+}
+
+static int
+compare_elements (gconstpointer a,
+                  gconstpointer b)
+{
+  return compare_ids (*(const gpointer *) a, *(const gpointer *) b);
+}
+
+/* Returns (transfer full) (element-type GMsgReceiver) those that have not finished, in the order
+ * in which they were opened. */
+GPtrArray *
+gmsg_run_dup_unfinished (GMsgRun *self)
+{
+  GPtrArray *unfinished = g_ptr_array_new_with_free_func (g_object_unref);
+  GHashTableIter iter;
+  gpointer receiver;
+
+  g_hash_table_iter_init (&iter, self->unfinished);
+  while (g_hash_table_iter_next (&iter, &receiver, NULL))
+    g_ptr_array_add (unfinished, g_object_ref (receiver));
+
+  g_ptr_array_sort (unfinished, compare_elements);
+  return unfinished;
+}
+
+gboolean
+gmsg_run_has_finished (GMsgRun *self)
+{
+  return g_hash_table_size (self->unfinished) == 0;
+}
+
+gboolean
+gmsg_run_has_ended (GMsgRun *self)
+{
+  return self->ended;
+}
+
+gboolean
+gmsg_run_is_draining (GMsgRun *self)
+{
+  return self->draining;
+}
+
+gboolean
+gmsg_run_is_manual (GMsgRun *self)
+{
+  return has_flag (self, RUN_MANUAL);
 }
 
 /* The router is dropped, on any thread. Nothing is delivered from now on, but for what a dispatch

@@ -1,0 +1,482 @@
+/* gmsgshutdown.c: ends a run without losing anything
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "gmsgrouter-private.h"
+
+#include "gmsgfork-private.h"
+#include "gmsgreceiver-private.h"
+
+/* A shutdown asks all tasks to end, and goes on delivering until each pipe has finished. Then, or
+ * when the time is up, it ends the run like stop(). What waits in pull mode, and nobody takes, would
+ * keep its task blocked for ever: so it is taken out here, and counted by the end of the run.
+ *
+ * All of it is in the router's thread. The synchronous form routes by hand; the other has a source
+ * in the router's context, that looks at intervals, and at once when a pipe has finished. */
+
+/* How often a shutdown looks at what it is not told of. */
+#define INTERVAL (20 * G_TIME_SPAN_MILLISECOND)
+/* How long nothing may have been taken from a pipe in pull mode, before it is drained. */
+#define IDLE (100 * G_TIME_SPAN_MILLISECOND)
+/* How many pipes an error names. */
+#define MAX_NAMED 10
+
+typedef struct
+{
+  GMsgRun    *run;        /* (owned) */
+  gint64      timeout;    /* µs; negative: none */
+  gint64      deadline;   /* monotonic µs */
+  gint64      idle;       /* µs: how long a puller may rest */
+  gint64      looked_at;  /* monotonic µs: at the pipes in pull mode */
+  GHashTable *pullers;    /* (owned) (element-type guint64 Puller): by pipe */
+  GSource    *source;     /* (owned) (nullable): of the asynchronous form */
+  gulong      handler;    /* of the cancellable; 0: none */
+  gboolean    expired;    /* the deadline was seen */
+} Shutdown;
+
+/* A pipe in pull mode, from which somebody may go on taking. */
+typedef struct
+{
+  guint64 id;
+  guint64 n_received; /* at the last look that found it changed ... */
+  gint64  since;      /* ... which was then (monotonic µs) */
+} Puller;
+
+static Shutdown *
+shutdown_new (GMsgRun *run,
+              gint64   timeout_usec,
+              gint64   idle)
+{
+  Shutdown *self = g_new0 (Shutdown, 1);
+  gint64 now = g_get_monotonic_time ();
+
+  self->run = gmsg_run_ref (run);
+  self->timeout = timeout_usec;
+  self->deadline = timeout_usec < 0 || timeout_usec > G_MAXINT64 - now ? G_MAXINT64
+                                                                       : now + timeout_usec;
+  self->idle = idle;
+  self->pullers = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, g_free);
+
+  return self;
+}
+
+static void
+shutdown_free (gpointer data)
+{
+  Shutdown *self = data;
+
+  g_clear_pointer (&self->source, g_source_unref);
+  g_hash_table_unref (self->pullers);
+  gmsg_run_unref (self->run);
+  g_free (self);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Shutdown, shutdown_free)
+
+/* Returns whether nobody has taken anything from @receiver for long enough. */
+static gboolean
+is_idle (Shutdown     *self,
+         GMsgReceiver *receiver,
+         gint64        now)
+{
+  guint64 n_received = gmsg_receiver_get_n_received (receiver);
+  guint64 id = gmsg_receiver_get_id (receiver);
+  Puller *puller = g_hash_table_lookup (self->pullers, &id);
+
+  if (puller == NULL)
+    {
+      puller = g_new0 (Puller, 1);
+      puller->id = id;
+      puller->n_received = n_received;
+      puller->since = now;
+      g_hash_table_insert (self->pullers, &puller->id, puller);
+    }
+  else if (puller->n_received != n_received)
+    {
+      puller->n_received = n_received;
+      puller->since = now;
+    }
+
+  return now - puller->since >= self->idle;
+}
+
+/* Drains the pipes from which nobody takes. */
+static void
+drain_idle (Shutdown *self,
+            gint64    now)
+{
+  g_autoptr (GPtrArray) unfinished = gmsg_run_dup_unfinished (self->run);
+
+  self->looked_at = now;
+  for (guint i = 0; i < unfinished->len; i++)
+    {
+      GMsgReceiver *receiver = g_ptr_array_index (unfinished, i);
+
+      if (gmsg_receiver_get_pull_mode (receiver) && is_idle (self, receiver, now))
+        gmsg_run_drain_pipe (self->run, receiver);
+    }
+}
+
+static void
+set_timed_out_error (Shutdown  *self,
+                     GError   **error)
+{
+  g_autoptr (GPtrArray) unfinished = gmsg_run_dup_unfinished (self->run);
+  g_autoptr (GString) names = g_string_new (NULL);
+
+  for (guint i = 0; i < unfinished->len && i < MAX_NAMED; i++)
+    g_string_append_printf (names, "%s#%" G_GUINT64_FORMAT, i > 0 ? ", " : "",
+                            gmsg_receiver_get_id (g_ptr_array_index (unfinished, i)));
+  if (unfinished->len > MAX_NAMED)
+    g_string_append_printf (names, " and %u more", unfinished->len - MAX_NAMED);
+
+  g_set_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT,
+               "%s %s had not finished within %" G_GINT64_FORMAT " µs of shutdown(), and %s closed; "
+               "have the tasks look at their senders' cancellables, or give them more time",
+               unfinished->len == 1 ? "Pipe" : "Pipes", names->str, self->timeout,
+               unfinished->len == 1 ? "was" : "were");
+}
+
+static void
+set_stopped_error (GError **error)
+{
+  g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING,
+                       "The router was stopped before shutdown() had ended");
+}
+
+/* Ends the run, unless it has ended; returns TRUE if nothing was lost. */
+static gboolean
+end (GMsgRouter  *router,
+     Shutdown    *self,
+     GError     **error)
+{
+  if (gmsg_run_has_ended (self->run))
+    {
+      set_stopped_error (error);
+      return FALSE;
+    }
+
+  if (gmsg_run_has_finished (self->run))
+    {
+      gmsg_router_end_run (router);
+      return TRUE;
+    }
+
+  set_timed_out_error (self, error);
+  gmsg_router_end_run (router);
+  return FALSE;
+}
+
+/* Checks whether a shutdown can begin. */
+static gboolean
+check_shutdown (GMsgRouter  *router,
+                const char  *method,
+                GError     **error)
+{
+  if (!gmsg_router_check_running (router, method, error))
+    return FALSE;
+
+  if (!gmsg_run_is_draining (gmsg_router_get_run (router)))
+    return TRUE;
+
+  g_set_error (error, GMSG_ERROR, GMSG_ERROR_PENDING,
+               "%s() was called while a shutdown was under way; wait for that, or call stop()",
+               method);
+  return FALSE;
+}
+
+static gboolean
+routed_cb (gpointer data)
+{
+  Shutdown *self = data;
+  gint64 now;
+
+  if (gmsg_run_has_ended (self->run) || gmsg_run_has_finished (self->run))
+    return TRUE;
+
+  /* This is called after each message, and there may be many pipes. */
+  now = g_get_monotonic_time ();
+  if (now - self->looked_at >= INTERVAL)
+    drain_idle (self, now);
+  return gmsg_run_has_finished (self->run);
+}
+
+/**
+ * gmsg_router_shutdown:
+ * @self: a router
+ * @timeout_usec: the longest to wait, in microseconds; negative for no limit
+ * @error: return location for an error
+ *
+ * Ends the run without losing anything, and without the main loop.
+ *
+ * Asks all tasks to end, like [method@Receiver.cancel], and goes on delivering, like
+ * [method@Router.route_until], until each pipe has finished. Then it closes the pipes and
+ * stops the router. An address that nobody has opened is void from now on.
+ *
+ * Messages that wait in pull mode can't be taken meanwhile: so they are dropped, and a warning
+ * counts them.
+ *
+ * If a task does not end in time, its pipe is closed as by [method@Router.stop].
+ *
+ * While this runs, the router does so, too, but opens no more pipes; a handler may
+ * call [method@Router.stop].
+ *
+ * To be called in the router's thread, also in a handler. In an application with a main loop
+ * [method@Router.shutdown_async] keeps its window alive.
+ *
+ * Returns: true if every pipe had finished; otherwise @error is set, to
+ *   [GMSG_ERROR_TIMED_OUT][error@Error] if some had not, which it names,
+ *   to [GMSG_ERROR_WRONG_THREAD][error@Error] in another thread than the router's, to
+ *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run, or was stopped
+ *   meanwhile, or to [GMSG_ERROR_PENDING][error@Error] if a shutdown is under way
+ *
+ * Since: 1.0
+ */
+gboolean
+gmsg_router_shutdown (GMsgRouter  *self,
+                      gint64       timeout_usec,
+                      GError     **error)
+{
+  g_autoptr (GMsgRouter) owned = NULL;
+  g_autoptr (Shutdown) shutdown = NULL;
+  gint64 left;
+
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), FALSE);
+  g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
+
+  if (!check_shutdown (self, "shutdown", error))
+    return FALSE;
+
+  owned = g_object_ref (self);
+  shutdown = shutdown_new (gmsg_router_get_run (self), timeout_usec, 0);
+  gmsg_run_begin_draining (shutdown->run, NULL);
+
+  left = MAX (shutdown->deadline - g_get_monotonic_time (), 0);
+  if (!gmsg_run_has_ended (shutdown->run))
+    gmsg_run_route_until (shutdown->run, timeout_usec < 0 ? -1 : left, routed_cb, shutdown, NULL);
+
+  return end (self, shutdown, error);
+}
+
+static void
+complete (GTask    *task,
+          gboolean  success,
+          GError   *error)
+{
+  Shutdown *self = g_task_get_task_data (task);
+
+  g_clear_signal_handler (&self->handler, g_task_get_cancellable (task));
+  g_source_destroy (self->source);
+
+  if (success)
+    g_task_return_boolean (task, TRUE);
+  else
+    g_task_return_error (task, error);
+}
+
+/* Returns whether there is something to wait for. */
+static gboolean
+goes_on (Shutdown     *self,
+         GCancellable *cancellable)
+{
+  gint64 now = g_get_monotonic_time ();
+
+  if (gmsg_run_has_ended (self->run) ||
+      gmsg_run_has_finished (self->run) ||
+      g_cancellable_is_cancelled (cancellable))
+    return FALSE;
+
+  if (now >= self->deadline)
+    {
+      /* What came in time is delivered first, if the context was busy until now. */
+      gboolean expired = self->expired;
+
+      self->expired = TRUE;
+      return !expired;
+    }
+
+  drain_idle (self, now);
+  return TRUE;
+}
+
+static gboolean
+look_cb (gpointer data)
+{
+  g_autoptr (GTask) task = g_object_ref (data);
+  GMsgRouter *router = g_task_get_source_object (task);
+  Shutdown *self = g_task_get_task_data (task);
+  GError *error = NULL;
+  gboolean success;
+  gint64 now = g_get_monotonic_time ();
+
+  /* This comes before the look: whoever has news after it sets another time. */
+  g_source_set_ready_time (self->source, MAX (MIN (self->deadline, now + INTERVAL), now));
+
+  if (goes_on (self, g_task_get_cancellable (task)))
+    return G_SOURCE_CONTINUE;
+
+  if (!gmsg_run_has_ended (self->run) &&
+      !gmsg_run_has_finished (self->run) &&
+      g_cancellable_set_error_if_cancelled (g_task_get_cancellable (task), &error))
+    {
+      success = FALSE;
+      gmsg_router_end_run (router);
+    }
+  else
+    {
+      success = end (router, self, &error);
+    }
+
+  complete (task, success, error);
+  return G_SOURCE_REMOVE;
+}
+
+/* This runs in the thread that cancels. */
+static void
+cancelled_cb (GCancellable *cancellable,
+              gpointer      data)
+{
+  g_source_set_ready_time (data, 0);
+}
+
+static void
+unref_source (gpointer  data,
+              GClosure *closure)
+{
+  g_source_unref (data);
+}
+
+static gboolean
+dispatch_look (GSource     *source,
+               GSourceFunc  callback,
+               gpointer     data)
+{
+  return callback (data);
+}
+
+static GSourceFuncs look_funcs =
+{
+  .dispatch = dispatch_look,
+};
+
+static void
+wait_in_context (GTask *task)
+{
+  GMsgRouter *router = g_task_get_source_object (task);
+  GCancellable *cancellable = g_task_get_cancellable (task);
+  Shutdown *self = g_task_get_task_data (task);
+
+  self->source = g_source_new (&look_funcs, sizeof (GSource));
+  g_source_set_static_name (self->source, "[gmsgrouter] shutdown");
+  g_source_set_callback (self->source, look_cb, g_object_ref (task), g_object_unref);
+  g_source_set_can_recurse (self->source, TRUE);
+  g_source_set_ready_time (self->source, 0);
+  g_source_attach (self->source, gmsg_router_get_context (router));
+
+  if (cancellable != NULL)
+    self->handler = g_signal_connect_data (cancellable, "cancelled", G_CALLBACK (cancelled_cb),
+                                           g_source_ref (self->source), unref_source, 0);
+}
+
+/**
+ * gmsg_router_shutdown_async:
+ * @self: a router
+ * @timeout_usec: the longest to wait, in microseconds; negative for no limit
+ * @cancellable: (nullable): stops the router at once
+ * @callback: (scope async) (closure user_data): called when the router has stopped
+ * @user_data: data for @callback
+ *
+ * Ends the run without losing anything, while the main loop goes on.
+ *
+ * Asks all tasks to end, like [method@Receiver.cancel]. The main context goes on delivering
+ * until each pipe has finished; then the pipes are closed, and the router is stopped. An
+ * address that nobody has opened is void from now on.
+ *
+ * In pull mode, too, messages can be taken meanwhile. Those of a pipe from which nothing was taken
+ * for 100 milliseconds are dropped, so that its task is not blocked, and a warning counts them.
+ *
+ * If a task does not end in time, its pipe is closed as by [method@Router.stop].
+ *
+ * While this goes on, the router runs, but opens no more pipes. [method@Router.stop] ends it at
+ * once. After [method@Router.route_until] the main context delivers nothing, so only
+ * [method@Router.shutdown] works.
+ *
+ * To be called in the router's thread. [method@Router.shutdown_finish] says how it ended.
+ *
+ * Since: 1.0
+ */
+void
+gmsg_router_shutdown_async (GMsgRouter          *self,
+                            gint64               timeout_usec,
+                            GCancellable        *cancellable,
+                            GAsyncReadyCallback  callback,
+                            gpointer             user_data)
+{
+  g_autoptr (GTask) task = NULL;
+  GError *error = NULL;
+  Shutdown *shutdown;
+
+  g_return_if_fail (GMSG_IS_ROUTER (self));
+  g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
+
+  /* No main loop survives a fork, so no answer could come. */
+  if (gmsg_fork_happened ())
+    return;
+
+  task = g_task_new (self, cancellable, callback, user_data);
+  g_task_set_source_tag (task, gmsg_router_shutdown_async);
+  g_task_set_name (task, "[gmsgrouter] shutdown");
+  /* If everything has finished just before the cancellation, that is what it says. */
+  g_task_set_check_cancellable (task, FALSE);
+
+  if (!check_shutdown (self, "shutdown_async", &error))
+    {
+      g_task_return_error (task, error);
+      return;
+    }
+
+  if (gmsg_run_is_manual (gmsg_router_get_run (self)))
+    {
+      g_task_return_new_error (task, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
+                               "shutdown_async() needs a main context that delivers, and after "
+                               "route_until() it does not; call shutdown()");
+      return;
+    }
+
+  shutdown = shutdown_new (gmsg_router_get_run (self), timeout_usec, IDLE);
+  g_task_set_task_data (task, shutdown, shutdown_free);
+  wait_in_context (task);
+  gmsg_run_begin_draining (shutdown->run, shutdown->source);
+}
+
+/**
+ * gmsg_router_shutdown_finish:
+ * @self: a router
+ * @result: what the callback was given
+ * @error: return location for an error
+ *
+ * Tells how [method@Router.shutdown_async] has ended. The router is stopped, unless the call
+ * could not begin.
+ *
+ * Returns: true if every pipe had finished; otherwise @error is set, to
+ *   [GMSG_ERROR_TIMED_OUT][error@Error] if some had not, which it names, to
+ *   `G_IO_ERROR_CANCELLED`, to [GMSG_ERROR_WRONG_THREAD][error@Error] if the call was made in
+ *   another thread than the router's, to [GMSG_ERROR_NOT_RUNNING][error@Error] if the router
+ *   did not run, or was stopped meanwhile, to [GMSG_ERROR_PENDING][error@Error] if a
+ *   shutdown was under way, or to [GMSG_ERROR_NOT_SUPPORTED][error@Error] in manual mode
+ *
+ * Since: 1.0
+ */
+gboolean
+gmsg_router_shutdown_finish (GMsgRouter    *self,
+                             GAsyncResult  *result,
+                             GError       **error)
+{
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), FALSE);
+  g_return_val_if_fail (g_task_is_valid (result, self), FALSE);
+  g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
+
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
