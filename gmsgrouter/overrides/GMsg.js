@@ -518,6 +518,11 @@ function overrideConstructor(kind, alternative, convert) {
     };
 }
 
+function checkTimeout(timeoutUsec) {
+    if (typeof timeoutUsec !== 'bigint' && (typeof timeoutUsec !== 'number' || Number.isNaN(timeoutUsec)))
+        throw new TypeError(`timeoutUsec: expected a number of microseconds, found ${describeNumber(timeoutUsec)}`);
+}
+
 function overrideRouter(GMsg) {
     const prototype = GMsg.Router.prototype;
     const {pipe, route_until: routeUntil} = prototype;
@@ -534,9 +539,24 @@ function overrideRouter(GMsg) {
             ? pipe.call(this) : this.pipe_bounded(capacity, overflow);
     };
 
+    const {shutdown} = prototype;
+
+    Gio._promisify(prototype, 'shutdown_async', 'shutdown_finish');
+
+    const shutdownAsync = prototype.shutdown_async;
+
+    prototype.shutdown = function (timeoutUsec = -1) {
+        checkTimeout(timeoutUsec);
+        return shutdown.call(this, timeoutUsec);
+    };
+
+    prototype.shutdown_async = function (timeoutUsec = -1, cancellable = null, ...callback) {
+        checkTimeout(timeoutUsec);
+        return shutdownAsync.call(this, timeoutUsec, cancellable, ...callback);
+    };
+
     prototype.route_until = function (timeoutUsec, condition) {
-        if (typeof timeoutUsec !== 'bigint' && (typeof timeoutUsec !== 'number' || Number.isNaN(timeoutUsec)))
-            throw new TypeError(`timeoutUsec: expected a number of microseconds, found ${describeNumber(timeoutUsec)}`);
+        checkTimeout(timeoutUsec);
         if (typeof condition !== 'function')
             throw new TypeError(`condition: expected a function, found ${describe(condition)}`);
 

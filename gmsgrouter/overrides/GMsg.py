@@ -406,7 +406,7 @@ __all__.append('unpack')
 # The classes
 
 class TimeoutError(GLib.Error, builtins.TimeoutError):
-    """What Router.route_until() raises when its time is up.
+    """What Router.route_until() and shutdown() raise when their time is up.
 
     It is the GLib.Error TIMED_OUT of the library, and a TimeoutError of
     Python's.
@@ -429,6 +429,13 @@ def get_microseconds(timeout):
     if timeout >= 0x7fffffffffffffff / 1000000:
         return 0x7fffffffffffffff
     return max(0, math.ceil(timeout * 1000000))
+
+
+def raise_timeout(error):
+    """Raises an error of the library as Python's, if that is what it means."""
+    if error.matches(GMsg.Error.quark(), GMsg.Error.TIMED_OUT):
+        raise TimeoutError(error.message) from None
+    raise error
 
 
 class Catchers(threading.local):
@@ -565,9 +572,7 @@ class Router(GMsg.Router):
                             functools.partial(next, evaluation, True))
         except GLib.Error as error:
             if catcher.error is None:
-                if error.matches(GMsg.Error.quark(), GMsg.Error.TIMED_OUT):
-                    raise TimeoutError(error.message) from None
-                raise
+                raise_timeout(error)
         try:
             if catcher.error is not None:
                 raise catcher.error
@@ -578,12 +583,75 @@ class Router(GMsg.Router):
             catcher.error = None
         return True
 
+    def shutdown(self, timeout=None):
+        """Ends the run without losing anything, and without the main loop.
+
+        Asks all tasks to end, delivers until each pipe has finished, and stops. The
+        timeout is in seconds; None means no limit. Past it the router is stopped all
+        the same, and TimeoutError is raised, which names the pipes that had not
+        finished. What a handler raises meanwhile is raised in the end.
+        """
+        catcher = Catcher()
+        try:
+            with catcher:
+                shutdown(self, get_microseconds(timeout))
+        except GLib.Error as error:
+            if catcher.error is None:
+                raise_timeout(error)
+        try:
+            if catcher.error is not None:
+                raise catcher.error
+        finally:
+            # It holds this frame through its traceback.
+            catcher.error = None
+        return True
+
+    async def shutdown_async(self, timeout=None):
+        """Does what shutdown() does, while the main loop goes on.
+
+        Cancelling the task stops the router at once.
+        """
+        # Who awaits has it loaded; the others need not wait for that.
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        context = get_context(loop, 'router.shutdown_async()')
+        waiter = loop.create_future()
+        cancellable = Gio.Cancellable()
+
+        def ready_cb(router, result):
+            try:
+                router.shutdown_finish(result)
+            except GLib.Error as error:
+                if not waiter.done():
+                    waiter.set_exception(error)
+            else:
+                if not waiter.done():
+                    waiter.set_result(True)
+
+        if context is not None:
+            context.push_thread_default()
+        try:
+            shutdown_async(self, get_microseconds(timeout), cancellable, ready_cb)
+        finally:
+            if context is not None:
+                context.pop_thread_default()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            cancellable.cancel()
+            raise
+        except GLib.Error as error:
+            raise_timeout(error)
+
     def __reduce__(self):
         raise TypeError('a router stays in its process: only a sender can be '
                         'pickled')
 
 
 route_until = GMsg.Router.route_until
+shutdown = GMsg.Router.shutdown
+shutdown_async = GMsg.Router.shutdown_async
 Router = override(Router)
 __all__.append('Router')
 
@@ -715,7 +783,7 @@ _open_sender.__module__ = 'gi.repository.GMsg'
 __all__.append('_open_sender')
 
 
-def get_context(loop):
+def get_context(loop, method='receiver.next()'):
     """The main context that an asyncio loop iterates.
 
     None if it does not say which: then it is the default one of its thread.
@@ -726,7 +794,7 @@ def get_context(loop):
     if selector is None or type(selector).__module__ == 'selectors':
         if type(loop).__module__.startswith('asyncio.') or not GLib.main_depth():
             raise RuntimeError(
-                'receiver.next() needs an asyncio loop that runs the GLib main '
+                f'{method} needs an asyncio loop that runs the GLib main '
                 f'loop, found {type(loop).__module__}.{type(loop).__name__}: set '
                 'the policy of gi.events, or of gbulb before PyGObject 3.50')
     for owner in (loop, selector):

@@ -174,6 +174,16 @@ declare module 'gi://GMsg?version=1' {
 
             start(): boolean;
             stop(): boolean;
+            /** Asks all tasks to end, delivers until they have, and stops. */
+            shutdown(timeout_usec?: number): boolean;
+            /** Does so while the main loop goes on. */
+            shutdown_async(timeout_usec?: number, cancellable?: Gio.Cancellable | null): Promise<boolean>;
+            shutdown_async(
+                timeout_usec: number,
+                cancellable: Gio.Cancellable | null,
+                callback: ((source: Router | null, result: Gio.AsyncResult) => void) | null,
+            ): void;
+            shutdown_finish(result: Gio.AsyncResult): boolean;
             /** Makes a pipe; a bounded one if it is given a capacity. */
             pipe(options?: PipeOptions): [Sender, Receiver];
             pipe_bounded(capacity: number, overflow: Overflow): [Sender, Receiver];

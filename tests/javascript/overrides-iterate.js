@@ -10,7 +10,8 @@ import GLib from 'gi://GLib';
 import GMsg from 'gi://GMsg?version=1';
 
 import {
-    DEADLINE_USEC, Fixture, assert, assertEqual, assertRejects, checkError, iterateUntil, run, test
+    DEADLINE_USEC, Fixture, assert, assertEqual, assertError, assertRejects, checkError,
+    expectWarnings, iterateUntil, run, test
 } from './harness.js';
 
 const REDRAW_PRIORITY = 120;
@@ -28,6 +29,57 @@ function spin(usec) {
     while (GLib.get_monotonic_time() < end)
         continue;
 }
+
+test('/overrides/p27/shutdown', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+    const [pulled, puller] = fixture.pipe();
+    const values = [];
+
+    receiver.connect('message', (_, message) => values.push(GMsg.unpack(message)));
+
+    // Nobody goes on taking, and what is left is counted.
+    for (let i = 0; i < 3; i++) {
+        sender.send(i);
+        pulled.send(i);
+    }
+    assertEqual(GMsg.unpack(await puller.next_async()), 0);
+    pulled.get_cancellable().connect(() => pulled.stop());
+    sender.get_cancellable().connect(() => {
+        sender.send(3);
+        sender.stop();
+    });
+
+    const shutdown = fixture.router.shutdown_async();
+
+    assert(fixture.router.running);
+    await assertRejects(GMsg.Error.PENDING, fixture.router.shutdown_async());
+    assert(await shutdown);
+    assert(!fixture.router.running);
+    assertEqual(values, [0, 1, 2, 3]);
+    expectWarnings(/^dropping 2 undelivered messages$/);
+});
+
+test('/overrides/p27/shutdown-without-the-main-loop', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+
+    sender.get_cancellable().connect(() => sender.stop());
+    receiver.next_async().catch(() => {});
+    sender.send('busy');
+    assert(fixture.router.shutdown());
+    assertError(GMsg.Error.NOT_RUNNING, () => fixture.router.shutdown(0));
+    expectWarnings(/^dropping 1 undelivered message$/);
+});
+
+test('/overrides/p27/shutdown-that-times-out', async () => {
+    const fixture = new Fixture();
+    const [sender] = fixture.pipe();
+
+    await assertRejects(GMsg.Error.TIMED_OUT, fixture.router.shutdown_async(10000));
+    assertError(GMsg.Error.CLOSED, () => sender.send(1));
+    expectWarnings(/ 1 unclosed pipe$/);
+});
 
 test('/overrides/next/promise', async () => {
     const fixture = new Fixture();

@@ -360,6 +360,65 @@ class Tests:
         sender.stop()
         self.assertEqual(self.run_in_loop(main()), [*range(8)])
 
+    def work_until_cancelled(self, sender):
+        """What a thread does; gives back how many messages it sent."""
+        n_sent = 0
+        while not sender.get_cancellable().is_cancelled():
+            sender.send(n_sent)
+            n_sent += 1
+        sender.stop()
+        return n_sent
+
+    def test_p27_shutdown(self):
+        sender, receiver = self.pipe(capacity=4)
+        other_sender, other_receiver = self.router.pipe()
+        other_values = []
+        other_receiver.connect('message', lambda _, message: other_values.append(GMsg.unpack(message)))
+        other_sender.start()
+        threads = [Thread(self.work_until_cancelled, each) for each in (sender, other_sender)]
+
+        async def main():
+            values = []
+            async for message in receiver:
+                values.append(GMsg.unpack(message))
+                if len(values) == 10:
+                    break
+            # Nobody takes any more, so its worker is blocked.
+            self.assertTrue(await self.router.shutdown_async())
+            return values
+
+        values = self.run_in_loop(main())
+        self.assertFalse(self.router.get_running())
+        n_sent, n_sent_there = [thread.result() for thread in threads]
+        self.assertEqual(other_values, list(range(n_sent_there)))
+        self.assertEqual(values, list(range(10)))
+        self.assertEqual(n_sent, 10 + self.take_warned_messages('dropping'))
+
+    def test_p27_shutdown_that_times_out(self):
+        sender, receiver = self.pipe()
+        with self.assertRaisesRegex(TimeoutError, r'\bPipe #1 '):
+            self.run_in_loop(self.router.shutdown_async(timeout=0.01))
+        self.assertFalse(self.router.get_running())
+        self.expect_warnings(r'\b1 unclosed pipe\b')
+
+    def test_p27_shutdown_that_is_cancelled(self):
+        sender, receiver = self.pipe()
+
+        async def main():
+            task = asyncio.ensure_future(self.router.shutdown_async())
+            await asyncio.sleep(0.01)
+            self.assertTrue(self.router.get_running())
+            with self.assert_error(GMsg.Error.PENDING):
+                await self.router.shutdown_async()
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+            while self.router.get_running():
+                await asyncio.sleep(0.001)
+
+        self.run_in_loop(main())
+        self.expect_warnings(r'\b1 unclosed pipe\b')
+
     def test_in_another_thread(self):
         async def main():
             with self.assert_error(GMsg.Error.WRONG_THREAD):

@@ -289,6 +289,48 @@ class PipeTest(TestCase):
             router.pipe(capacity='many')
         self.assertEqual(router.get_n_pipes(), 0)
 
+    def test_p27_shutdown(self):
+        values = []
+
+        def work(sender):
+            with sender:
+                while not sender.get_cancellable().is_cancelled():
+                    sender.send(len(values))
+            return True
+
+        with GMsg.Router(context=self.context) as router:
+            sender, receiver = router.pipe(capacity=10)
+            receiver.connect('message', lambda _, message: values.append(GMsg.unpack(message)))
+            thread = Thread(work, sender)
+            iterate_until(lambda: len(values) > 20, self.context)
+            self.assertTrue(router.shutdown(timeout=DEADLINE))
+            self.assertFalse(router.get_running())
+        self.assertTrue(thread.result())
+        self.assertEqual(receiver.get_n_received(), len(values))
+
+    def test_p27_shutdown_that_times_out(self):
+        router = self.start_router()
+        sender, receiver = router.pipe()
+        with self.assertRaisesRegex(TimeoutError, r'\bPipe #1 '):
+            router.shutdown(timeout=0.01)
+        self.expect_warnings(r'\b1 unclosed pipe\b')
+        with self.assert_error(GMsg.Error.NOT_RUNNING):
+            router.shutdown()
+
+    def test_p27_shutdown_raises_what_a_handler_raises(self):
+        router = self.start_router()
+        sender, receiver = router.pipe()
+
+        def raise_cb(*args):
+            raise ZeroDivisionError
+
+        receiver.connect('message', raise_cb)
+        with sender:
+            sender.send(1)
+        with self.assertRaises(ZeroDivisionError):
+            router.shutdown(timeout=DEADLINE)
+        self.assertFalse(router.get_running())
+
     def test_blocked_send_releases_the_interpreter(self):
         router = self.start_router()
         sender, receiver = router.pipe(capacity=1)

@@ -39,6 +39,7 @@ router.pipe({capacity: '1'});                                      // mistake
 router.pipe({capacity: 1, overflow: 'fail'});                      // mistake
 router.route_until(() => true, -1);                                // mistake
 router.route_until(-1);                                            // mistake
+router.shutdown('1');                                              // mistake
 router.n_pipes = 3;                                                // mistake
 router.start_all();                                                // mistake
 receiver.connect('message', (_source, message) => message.a);      // mistake

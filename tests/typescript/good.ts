@@ -113,6 +113,9 @@ function openPipes(): void {
     readOne(receiver);
     print(router.route_until(-1, () => receiver.get_n_received() > 3));
     router.close_pipe(receiver);
+    router.shutdown_async(1000).then(stopped => print(stopped));
+    router.shutdown_async(-1, null, (source, result) => print(source?.shutdown_finish(result)));
+    print(router.shutdown());
 }
 
 function crossOver(sender: GMsg.Sender): void {

@@ -23,7 +23,8 @@ OPTIONS = ["--noEmit", "--strict", "--pretty", "false", "--target", "es2022", "-
 
 # What the overrides add to the typelib, and where they take other arguments.
 ADDED_FUNCTIONS = {"unpack"}
-CHANGED_ARGUMENTS = {"Router.pipe": {0, 1}, "Receiver.next_async": {0, 1, 2}}
+CHANGED_ARGUMENTS = {"Router.pipe": {0, 1}, "Receiver.next_async": {0, 1, 2},
+                     "Router.shutdown": {0, 1}, "Router.shutdown_async": {0, 1, 2, 3}}
 
 # The declarations are read by their layout: eight columns for what is in the
 # namespace, twelve for what is in a class.
