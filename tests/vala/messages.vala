@@ -542,6 +542,54 @@ test_next () throws GLib.Error
     end ((owned) router, (owned) receiver);
 }
 
+async void
+shut_down (GMsg.Router router, MainLoop loop) throws GLib.Error
+{
+    assert_true (yield router.shutdown_async (-1));
+    loop.quit ();
+}
+
+void
+test_shutdown () throws GLib.Error
+{
+    for (int form = 0; form < 2; form++) {
+        var router = new GMsg.Router ();
+        GMsg.Receiver receiver;
+        int n_received = 0, n_finished = 0;
+
+        router.start ();
+        var sender = router.pipe (out receiver);
+        receiver.message.connect ((message) => n_received++);
+        receiver.finished.connect ((error) => n_finished++);
+        sender.start ();
+        sender.send ("busy");
+        var cancellable = sender.get_cancellable ();
+        cancellable.cancelled.connect (() => {
+            try {
+                sender.stop ();
+            } catch (GMsg.Error e) {
+                error ("%s", e.message);
+            }
+        });
+
+        if (form == 0) {
+            assert_true (router.shutdown (DEADLINE));
+        } else {
+            var loop = new MainLoop ();
+
+            shut_down.begin (router, loop);
+            loop.run ();
+        }
+        assert_false (router.running);
+        assert_true (n_received == 1 && n_finished == 1);
+        try {
+            router.shutdown (0);
+            assert_not_reached ();
+        } catch (GMsg.Error.NOT_RUNNING e) {
+        }
+    }
+}
+
 /* What is expected of next_async() where it fails, in turn. */
 async void
 fail_to_take (GMsg.Router router, GMsg.Sender sender, GMsg.Receiver receiver) throws GLib.Error
@@ -665,6 +713,7 @@ main (string[] args)
     add_test ("/vala/overflow-drop-oldest", test_overflow_drop_oldest);
     add_test ("/vala/next", test_next);
     add_test ("/vala/next-fails", test_next_fails);
+    add_test ("/vala/p27/shutdown", test_shutdown);
     add_test ("/vala/cancel", test_cancel);
 
     return Test.run ();
