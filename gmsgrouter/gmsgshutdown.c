@@ -421,15 +421,19 @@ gmsg_router_shutdown_async (GMsgRouter          *self,
   g_return_if_fail (GMSG_IS_ROUTER (self));
   g_return_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable));
 
-  /* No main loop survives a fork, so no answer could come. */
-  if (gmsg_fork_happened ())
-    return;
-
   task = g_task_new (self, cancellable, callback, user_data);
   g_task_set_source_tag (task, gmsg_router_shutdown_async);
   g_task_set_name (task, "[gmsgrouter] shutdown");
   /* If everything has finished just before the cancellation, that is what it says. */
   g_task_set_check_cancellable (task, FALSE);
+
+  /* No main loop survives a fork, so the answer comes now; the task is left as it is. */
+  if (gmsg_fork_happened ())
+    {
+      if (callback != NULL)
+        callback (G_OBJECT (self), G_ASYNC_RESULT (g_steal_pointer (&task)), user_data);
+      return;
+    }
 
   if (!check_shutdown (self, "shutdown_async", &error))
     {
@@ -478,5 +482,5 @@ gmsg_router_shutdown_finish (GMsgRouter    *self,
   g_return_val_if_fail (g_task_is_valid (result, self), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
-  return g_task_propagate_boolean (G_TASK (result), error);
+  return gmsg_fork_check (error) && g_task_propagate_boolean (G_TASK (result), error);
 }

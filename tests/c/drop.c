@@ -347,6 +347,19 @@ child_asked_cb (GObject      *object,
 }
 
 static void
+child_shut_down_cb (GObject      *object,
+                    GAsyncResult *result,
+                    gpointer      user_data)
+{
+  GError *error = NULL;
+  guint *n_answers = user_data;
+
+  g_assert_false (gmsg_router_shutdown_finish (GMSG_ROUTER (object), result, &error));
+  assert_failed (&error, GMSG_ERROR_NOT_SUPPORTED);
+  (*n_answers)++;
+}
+
+static void
 child_calls (GMsgRouter   *router,
              GMsgSender   *sender,
              GMsgReceiver *receiver)
@@ -388,6 +401,9 @@ child_calls (GMsgRouter   *router,
   gmsg_router_set_max_backlog_size (router, 1000);
   assert_not_supported (gmsg_router_start (router, &error), &error);
   assert_not_supported (gmsg_router_stop (router, &error), &error);
+  assert_not_supported (gmsg_router_shutdown (router, -1, &error), &error);
+  gmsg_router_shutdown_async (router, -1, NULL, child_shut_down_cb, &n_answers);
+  g_assert_cmpuint (n_answers, ==, 2);
   assert_not_supported (gmsg_router_pipe (router, &other, &error) != NULL, &error);
   assert_not_supported (gmsg_router_pipe_bounded (router, 1, GMSG_OVERFLOW_BLOCK, &other, &error) != NULL,
                         &error);

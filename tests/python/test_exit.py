@@ -129,6 +129,33 @@ class ExitTest(unittest.TestCase):
             print('reached')
         ''')
 
+    def test_p24_forked(self):
+        self.check('''
+            import os
+
+            child = os.fork()
+            if child == 0:
+                errors = []
+                receiver.next_async(None, lambda receiver, result: errors.append(result))
+                try:
+                    receiver.next_finish(errors.pop())
+                except GLib.Error as error:
+                    errors.append(error)
+                try:
+                    router.shutdown(0)
+                except GLib.Error as error:
+                    errors.append(error)
+                assert [error.matches(GMsg.Error.quark(), GMsg.Error.NOT_SUPPORTED)
+                        for error in errors] == [True, True], errors
+                assert receiver.get_state() == GMsg.ReceiverState.CLOSED
+                assert sender.get_state() == GMsg.SenderState.STOPPED
+                assert not router.get_running()
+                os._exit(0)
+
+            assert os.waitpid(child, 0)[1] == 0
+            print('reached')
+        ''')
+
     def test_p9_thread_outlives_the_router(self):
         self.check('''
             go = threading.Event()
