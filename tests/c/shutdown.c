@@ -359,7 +359,7 @@ test_stopped (Fixture       *fixture,
               gconstpointer  data)
 {
   g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = start_pipe (fixture, &record);
   Answer answer = { 0, };
 
   gmsg_router_shutdown_async (fixture->router, -1, NULL, answer_cb, &answer);
@@ -431,7 +431,7 @@ test_cancelled (Fixture       *fixture,
                 gconstpointer  data)
 {
   g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = start_pipe (fixture, &record);
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
   GThread *thread = NULL;
   Answer answer = { 0, };
