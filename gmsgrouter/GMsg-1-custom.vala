@@ -1,4 +1,4 @@
-/* GMsg-1-custom.vala: the properties as vapigen shall write them
+/* GMsg-1-custom.vala: what vapigen can't write by itself
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -48,8 +48,15 @@ namespace GMsg {
         [Version (since = "1.0")]
         public string? name { get; set; }
         [Version (since = "1.0")]
+        public uint64 n_waiting { get; }
+        [Version (since = "1.0")]
         public bool pull_mode { get; set; }
         [Version (since = "1.0")]
         public GMsg.ReceiverState state { get; }
+
+        /* vapigen forgets that the length is a gsize. */
+        [CCode (array_length_type = "gsize")]
+        [Version (since = "1.0")]
+        public async GLib.Variant[] next_many_async (uint max, GLib.Cancellable? cancellable = null) throws GLib.Error;
     }
 }

@@ -270,8 +270,8 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
    *
    * How many messages have not been taken yet, of a receiver in pull mode or a bounded pipe.
    *
-   * May be read from any thread; `notify` is emitted in the router's thread, when messages
-   * begin to wait, are taken, or, of a bounded pipe, are delivered.
+   * May be read from any thread; in pull mode `notify` is emitted in the router's thread, when
+   * messages begin to wait and when they are taken.
    *
    * Since: 1.0
    */
@@ -476,8 +476,6 @@ notify_counts (GMsgReceiver *self)
 {
   notify (self, PROP_N_RECEIVED);
   notify_dropped (self);
-  if (self->bounded)
-    notify_waiting (self);
 }
 
 /* Handlers may close the pipe, and drop all references but the run's. So that not each message
@@ -902,8 +900,7 @@ static void
 notify_taken (GMsgReceiver *self)
 {
   notify_counts (self);
-  if (!self->bounded)
-    notify_waiting (self);
+  notify_waiting (self);
 }
 
 static void

@@ -25,6 +25,10 @@ const UINT64_MAX = 2n ** 64n - 1n;
 // costs a tenth of the time that it takes to make them.
 const MAX_WRAPPERS = 30000;
 
+// Of messages that are taken at once, unless another number is asked for: 100,000 would
+// stop GJS for most of a second.
+const BATCH_SIZE = 1000;
+
 let nWrappers = 0;
 
 function countWrappers(n) {
@@ -622,12 +626,42 @@ function overrideReceiver(GMsg) {
     const prototype = GMsg.Receiver.prototype;
 
     Gio._promisify(prototype, 'next_async', 'next_finish');
+    Gio._promisify(prototype, 'next_many_async', 'next_many_finish');
 
-    const nextAsync = prototype.next_async;
+    const {
+        next_async: nextAsync,
+        next_many_async: nextManyAsync,
+        next_many_finish: nextManyFinish,
+        take,
+    } = prototype;
+
+    function count(messages) {
+        countWrappers(messages.length);
+        return messages;
+    }
 
     prototype.next_async = function (cancellable = null, ...callback) {
         countWrappers(4);
         return nextAsync.call(this, cancellable, ...callback);
+    };
+
+    prototype.next_many_async = function (max = BATCH_SIZE, cancellable = null, ...callback) {
+        countWrappers(3);
+        return nextManyAsync.call(this, max, cancellable, ...callback);
+    };
+
+    prototype.next_many_finish = function (result) {
+        return count(nextManyFinish.call(this, result));
+    };
+
+    prototype.take = function (max = BATCH_SIZE) {
+        return count(take.call(this, max));
+    };
+
+    prototype.batches = async function* (max = BATCH_SIZE) {
+        for (let messages = await this.next_many_async(max); messages.length > 0;
+            messages = await this.next_many_async(max))
+            yield messages;
     };
 
     // Each message costs a turn of the main loop, so whatever else is due there gets

@@ -805,36 +805,103 @@ def get_context(loop, method='receiver.next()'):
 
 
 class Call:
-    """A call of next_async(). It may outlive the await that it was made for."""
+    """A call that waits for messages. It may outlive the await that it was made for."""
 
-    def __init__(self, receiver, context):
+    def __init__(self, receiver, context, max):
         self.cancellable = Gio.Cancellable()
         self.waiter = None
         self.done = False
-        self.message = None
+        self.messages = []
         self.error = None
 
         if context is not None:
             context.push_thread_default()
         try:
-            receiver.next_async(self.cancellable, self.ready_cb)
+            receiver.next_many_async(max, self.cancellable, self.ready_cb)
         finally:
             if context is not None:
                 context.pop_thread_default()
 
     def ready_cb(self, receiver, result):
         try:
-            self.message = receiver.next_finish(result)
+            self.messages = receiver.next_many_finish(result)
         except GLib.Error as error:
             self.error = error
         self.done = True
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
 
+    def take(self, max):
+        """Of what it was answered with, as many as max; all if that is 0."""
+        messages = self.messages[:max] if max > 0 else self.messages
+        self.messages = self.messages[len(messages):]
+        return messages
+
+
+async def wait_for_messages(receiver, max):
+    """As many messages as max, if that is not 0; none when the pipe has finished."""
+    # Who awaits has it loaded; the others need not wait for that.
+    import asyncio
+
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError('receiver.next() needs an asyncio loop that runs '
+                           'the GLib main loop, found none') from None
+    context = get_context(loop)
+
+    while True:
+        call = receiver._call
+        if call is None:
+            call = receiver._call = Call(receiver, context, max)
+        elif call.waiter is not None:
+            raise GLib.Error(
+                f'A call waits for messages of pipe #{receiver.get_id()} already; '
+                'wait until it has completed, or cancel it',
+                'gmsg-error-quark', int(GMsg.Error.PENDING))
+
+        if not call.done:
+            call.waiter = loop.create_future()
+            try:
+                await call.waiter
+            except asyncio.CancelledError:
+                # Should it have a message already, the next call takes it.
+                call.cancellable.cancel()
+                raise
+            finally:
+                call.waiter = None
+
+        if call.error is None:
+            messages = call.take(max)
+            if not call.messages:
+                receiver._call = None
+            return messages
+        receiver._call = None
+        # By its own cancellable: a worker may fail with any error, that of a
+        # cancelled call too. What the pipe has finished with comes again.
+        if not call.cancellable.is_cancelled():
+            raise call.error
+
 
 class Receiver(GMsg.Receiver):
 
     _call = None
+
+    def take(self, max=1000):
+        """The messages that wait now, as a list of at most max; 0 means all.
+
+        Puts the receiver into pull mode, and never waits. The signal "ready" tells
+        when there are some.
+        """
+        # An await that was cancelled may have been answered before.
+        call = self._call
+        if call is not None and call.done and call.waiter is None:
+            messages = call.take(max)
+            if not call.messages:
+                self._call = None
+            if messages:
+                return messages
+        return take(self, max)
 
     async def next(self):
         """The next message; None when the pipe has finished.
@@ -842,44 +909,17 @@ class Receiver(GMsg.Receiver):
         Puts the receiver into pull mode. Raises what ended the sender's side, if
         it was an error. Cancelling the task loses no message.
         """
-        # Who awaits has it loaded; the others need not wait for that.
-        import asyncio
+        messages = await wait_for_messages(self, 1)
+        return messages[0] if messages else None
 
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise RuntimeError('receiver.next() needs an asyncio loop that runs '
-                               'the GLib main loop, found none') from None
-        context = get_context(loop)
+    async def batches(self, max=1000):
+        """Waits for messages, and gives all that there are then, as a list.
 
-        while True:
-            call = self._call
-            if call is None:
-                call = self._call = Call(self, context)
-            elif call.waiter is not None:
-                raise GLib.Error(
-                    f'Pipe #{self.get_id()} can be asked for one message at a '
-                    'time, and the last call has not been completed yet',
-                    'gmsg-error-quark', int(GMsg.Error.PENDING))
-
-            if not call.done:
-                call.waiter = loop.create_future()
-                try:
-                    await call.waiter
-                except asyncio.CancelledError:
-                    # Should it have a message already, the next call takes it.
-                    call.cancellable.cancel()
-                    raise
-                finally:
-                    call.waiter = None
-
-            self._call = None
-            if call.error is None:
-                return call.message
-            # By its own cancellable: a worker may fail with any error, that of a
-            # cancelled call too. What the pipe has finished with comes again.
-            if not call.cancellable.is_cancelled():
-                raise call.error
+        For "async for". A list has at most max messages; 0 means no limit. Raises
+        what ended the sender's side, if it was an error.
+        """
+        while messages := await wait_for_messages(self, max):
+            yield messages
 
     def __aiter__(self):
         return self
@@ -899,5 +939,6 @@ class Receiver(GMsg.Receiver):
                         '"async for", found "for"')
 
 
+take = GMsg.Receiver.take
 Receiver = override(Receiver)
 __all__.append('Receiver')

@@ -230,6 +230,8 @@ declare module 'gi://GMsg?version=1' {
             name: string | null;
             readonly n_dropped: number;
             readonly nDropped: number;
+            readonly n_waiting: number;
+            readonly nWaiting: number;
             pull_mode: boolean;
             pullMode: boolean;
 
@@ -240,6 +242,7 @@ declare module 'gi://GMsg?version=1' {
             set_name(name: string | null): void;
             get_n_dropped(): number;
             dup_error(): GLib.Error | null;
+            get_n_waiting(): number;
             get_pull_mode(): boolean;
             set_pull_mode(pull_mode: boolean): void;
 
@@ -254,12 +257,26 @@ declare module 'gi://GMsg?version=1' {
                 callback: ((source: Receiver | null, result: Gio.AsyncResult) => void) | null,
             ): void;
             next_finish(result: Gio.AsyncResult): GLib.Variant | null;
+            /** The next messages, 1,000 of them at most, or none once the pipe has finished;
+             *  0 means no limit. */
+            next_many_async(max?: number, cancellable?: Gio.Cancellable | null): Promise<GLib.Variant[]>;
+            next_many_async(
+                max: number,
+                cancellable: Gio.Cancellable | null,
+                callback: ((source: Receiver | null, result: Gio.AsyncResult) => void) | null,
+            ): void;
+            next_many_finish(result: Gio.AsyncResult): GLib.Variant[];
+            /** What waits now, 1,000 messages at most; 0 means no limit. */
+            take(max?: number): GLib.Variant[];
+            /** For `for await`: waits for messages, and gives all that there are then. */
+            batches(max?: number): AsyncGenerator<GLib.Variant[], void, void>;
             [Symbol.asyncIterator](): AsyncGenerator<GLib.Variant, void, void>;
 
             connect(
                 signal: 'message',
                 callback: (source: this, message: GLib.Variant) => void,
             ): number;
+            connect(signal: 'ready', callback: (source: this) => void): number;
             connect(
                 signal: 'finished',
                 callback: (source: this, error: GLib.Error | null) => void,

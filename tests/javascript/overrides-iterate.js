@@ -173,6 +173,40 @@ test('/overrides/for-await/to-the-end', async () => {
         assert(false, `${message}`);
 });
 
+test('/overrides/batches/all', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+    const batches = [];
+
+    for (let i = 0; i < 10; i++)
+        sender.send(i);
+    sender.stop();
+    for await (const batch of receiver.batches(4))
+        batches.push(batch.map(message => GMsg.unpack(message)));
+    assertEqual(batches, [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]);
+
+    for await (const batch of receiver.batches())
+        assert(false, `${batch}`);
+});
+
+test('/overrides/batches/sizes', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+
+    receiver.set_pull_mode(true);
+    for (let i = 0; i < 3502; i++)
+        sender.send(i);
+    assertEqual(receiver.take().length, 1000);
+    assertEqual((await receiver.next_many_async()).length, 1000);
+    for await (const batch of receiver.batches()) {
+        assertEqual(batch.length, 1000);
+        break;
+    }
+    assertEqual(receiver.take(1).length, 1);
+    assertEqual(receiver.take(0).map(message => GMsg.unpack(message)),
+        Array.from({length: 501}, (_, i) => 3001 + i));
+});
+
 test('/overrides/for-await/leaving-loses-nothing', async () => {
     const fixture = new Fixture();
     const [sender, receiver] = fixture.pipe();

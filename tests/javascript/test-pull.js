@@ -14,6 +14,7 @@ import {
 } from './harness.js';
 
 Gio._promisify(GMsg.Receiver.prototype, 'next_async', 'next_finish');
+Gio._promisify(GMsg.Receiver.prototype, 'next_many_async', 'next_many_finish');
 
 async function next(receiver, cancellable = null) {
     const message = await receiver.next_async(cancellable);
@@ -47,6 +48,55 @@ test('/router/p23/one-message-a-call', async () => {
         [0, 1, 2]);
     assertEqual(events, []);
     assertEqual(receiver.get_n_received(), 3);
+});
+
+function unpack(messages) {
+    return messages.map(message => message.deepUnpack());
+}
+
+test('/router/p23/take', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+    const events = record(receiver);
+
+    for (let i = 0; i < 5; i++)
+        sender.send(number(i));
+    assertEqual(unpack(receiver.take(2)), [0, 1]);
+    assertEqual(receiver.n_waiting, 3);
+    assertEqual(unpack(receiver.take(0)), [2, 3, 4]);
+    assertEqual(receiver.take(0), []);
+    assertEqual(receiver.get_n_received(), 5);
+    drain();
+    assertEqual(events, []);
+
+    fixture.router.close_pipe(receiver);
+    assertError(GMsg.Error.CLOSED, () => receiver.take(0));
+});
+
+test('/router/p23/ready', () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+    const taken = [];
+
+    receiver.set_pull_mode(true);
+    receiver.connect('ready', () => taken.push(unpack(receiver.take(3))));
+    for (let i = 0; i < 7; i++)
+        sender.send(number(i));
+    drain();
+    assertEqual(taken, [[0, 1, 2], [3, 4, 5], [6]]);
+});
+
+test('/router/p23/next-many', async () => {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.pipe();
+    const first = receiver.next_many_async(4, null);
+
+    for (let i = 0; i < 6; i++)
+        sender.send(number(i));
+    sender.stop();
+    assertEqual(unpack(await first), [0, 1, 2, 3]);
+    assertEqual(unpack(await receiver.next_many_async(0, null)), [4, 5]);
+    assertEqual(await receiver.next_many_async(4, null), []);
 });
 
 test('/router/p23/finished', async () => {

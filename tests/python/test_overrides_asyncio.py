@@ -129,6 +129,83 @@ class Tests:
         self.assertEqual([GMsg.unpack(message) for message in kept],
                          [f'message {value}' for value in range(500)])
 
+    def test_batches(self):
+        async def main():
+            batches = []
+            async for batch in receiver.batches(4):
+                self.assertIsInstance(batch, list)
+                batches.append([GMsg.unpack(message) for message in batch])
+            return batches
+
+        sender, receiver = self.pipe()
+        for value in range(10):
+            sender.send(value)
+        sender.stop()
+        self.assertEqual(self.run_in_loop(main()), [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]])
+        self.assertEqual(self.run_in_loop(main()), [])
+
+    def test_batches_from_a_thread(self):
+        async def main():
+            values = []
+            async for batch in receiver.batches():
+                self.assertGreater(len(batch), 0)
+                self.assertLessEqual(len(batch), 1000)
+                values += [GMsg.unpack(message) for message in batch]
+            return values
+
+        def work():
+            for value in range(5000):
+                sender.send(value)
+            sender.stop()
+
+        sender, receiver = self.pipe(capacity=1500)
+        thread = Thread(work)
+        self.assertEqual(self.run_in_loop(main()), list(range(5000)))
+        thread.result()
+
+    def test_take(self):
+        async def main():
+            sender.send(0)
+            self.assertEqual(GMsg.unpack(await receiver.next()), 0)
+            for value in range(1, 1502):
+                sender.send(value)
+            values = [GMsg.unpack(message) for message in receiver.take()]
+            self.assertEqual(len(values), 1000)
+            values += [GMsg.unpack(message) for message in receiver.take(1)]
+            values += [GMsg.unpack(message) for message in receiver.take(max=0)]
+            self.assertEqual(receiver.take(), [])
+            self.assertEqual(values, list(range(1, 1502)))
+
+        sender, receiver = self.pipe()
+        self.run_in_loop(main())
+
+    def test_cancelled_batch_loses_nothing(self):
+        async def main():
+            for wait in (asyncio.sleep, None):
+                task = self.loop.create_task(receiver.next())
+                await asyncio.sleep(0.01)
+                # It is answered, and cancelled before the task goes on.
+                for value in range(3):
+                    sender.send(value)
+                while not receiver._call.done:
+                    self.router.get_context().iteration(True)
+                task.cancel()
+                with self.assertRaises(asyncio.CancelledError):
+                    await task
+                if wait is None:
+                    values = [GMsg.unpack(message) for message in receiver.take()]
+                    values += [GMsg.unpack(message) for message in receiver.take()]
+                else:
+                    values = []
+                    async for batch in receiver.batches():
+                        values += [GMsg.unpack(message) for message in batch]
+                        if len(values) == 3:
+                            break
+                self.assertEqual(values, [0, 1, 2])
+
+        sender, receiver = self.pipe()
+        self.run_in_loop(main())
+
     def test_next(self):
         async def main():
             values = []

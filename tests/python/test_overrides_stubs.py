@@ -118,9 +118,16 @@ def message_cb(receiver: GMsg.Receiver, message: GLib.Variant) -> None:
 
 def finished_cb(receiver: GMsg.Receiver, error: Optional[GLib.Error]) -> None: ...
 
+def ready_cb(receiver: GMsg.Receiver) -> None:
+    for message in receiver.take() + receiver.take(max=receiver.props.n_waiting):
+        message_cb(receiver, message)
+
 async def take(receiver: GMsg.Receiver) -> Optional[GLib.Variant]:
+    receiver.connect("ready", ready_cb)
     async for message in receiver:
         message_cb(receiver, message)
+    async for batch in receiver.batches(10):
+        message_cb(receiver, batch[0])
     return await receiver.next()
 
 def start(sender: GMsg.Sender, launcher: Gio.SubprocessLauncher) -> None:

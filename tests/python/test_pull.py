@@ -246,5 +246,92 @@ class PullTest(TestCase):
         self.assertEqual(received, [*range(1000), None])
 
 
+class TakeTest(TestCase):
+
+    def take(self, receiver, most):
+        return [message.unpack() for message in receiver.take(most)]
+
+    def test_p23_take(self):
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+        events = self.record(receiver)
+
+        for value in range(5):
+            sender.send(number(value))
+        self.assertEqual(self.take(receiver, 2), [0, 1])
+        self.assertTrue(receiver.get_pull_mode())
+        self.assertEqual(receiver.get_n_waiting(), 3)
+        self.assertEqual(receiver.get_property('n-waiting'), 3)
+        self.assertEqual(self.take(receiver, 0), [2, 3, 4])
+        self.assertEqual(self.take(receiver, 0), [])
+        self.assertEqual(receiver.get_n_received(), 5)
+        drain(self.context)
+        self.assertEqual(events, [])
+
+    def test_p23_take_errors(self):
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+
+        call = Next(receiver)
+        with self.assert_error(GMsg.Error.PENDING):
+            receiver.take(0)
+        sender.send(number(0))
+        iterate_until(call.done, self.context)
+
+        def take_elsewhere():
+            with self.assert_error(GMsg.Error.WRONG_THREAD):
+                receiver.take(0)
+
+        Thread(take_elsewhere).result()
+        router.close_pipe(receiver)
+        with self.assert_error(GMsg.Error.CLOSED):
+            receiver.take(0)
+
+    def test_p23_ready(self):
+        def ready_cb(receiver):
+            taken.append(self.take(receiver, 3))
+
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+        receiver.set_pull_mode(True)
+        receiver.connect('ready', ready_cb)
+        taken = []
+
+        for value in range(7):
+            sender.send(number(value))
+        sender.stop()
+        iterate_until(lambda: receiver.get_state() == GMsg.ReceiverState.FINISHED, self.context)
+        self.assertEqual(taken, [[0, 1, 2], [3, 4, 5], [6]])
+
+    def test_p23_next_many(self):
+        def ready_cb(receiver, result):
+            batches.append([message.unpack() for message in receiver.next_many_finish(result)])
+            if batches[-1]:
+                receiver.next_many_async(4, None, ready_cb)
+
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+        batches = []
+
+        receiver.next_many_async(4, None, ready_cb)
+        for value in range(6):
+            sender.send(number(value))
+        sender.stop()
+        iterate_until(lambda: batches[-1:] == [[]], self.context)
+        self.assertEqual(batches, [[0, 1, 2, 3], [4, 5], []])
+
+    def test_p23_kept(self):
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+
+        for value in range(1000):
+            sender.send(GLib.Variant('s', f'message {value}'))
+        kept = receiver.take(0)
+        router.close_pipe(receiver)
+        [GLib.Variant('s', f'another {value}') for value in range(1000)]
+        self.assertEqual([message.unpack() for message in kept],
+                         [f'message {value}' for value in range(1000)])
+
+
 if __name__ == '__main__':
     tap.main()

@@ -54,6 +54,9 @@ async function read(): Promise<void> {
     message.deepUnpack();                                          // mistake
     for await (const value of receiver)
         value + 1;                                                 // mistake
+    for await (const value of receiver.batches())
+        value.deepUnpack();                                        // mistake
+    receiver.take('all');                                          // mistake
     for (const value of receiver)                                  // mistake
         value.deepUnpack();
 }

@@ -87,6 +87,10 @@ async function readOne(receiver: GMsg.Receiver): Promise<void> {
 
     if (message !== null)
         print(GMsg.unpack<{step: number}>(message).step + 1);
+    for await (const batch of receiver.batches(10))
+        print(batch.map(item => GMsg.unpack<number>(item) + 1), receiver.n_waiting + 1);
+    receiver.connect('ready', source => print(source.take().length + receiver.take(0).length));
+    print((await receiver.next_many_async(7, cancellable)).length);
     receiver.next_async(null, (source, result) => {
         print(source?.next_finish(result)?.deepUnpack());
     });

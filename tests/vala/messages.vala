@@ -590,6 +590,84 @@ test_shutdown () throws GLib.Error
     }
 }
 
+async int
+sum_up_batches (GMsg.Receiver receiver, uint max) throws GLib.Error
+{
+    int sum = 0;
+
+    while (true) {
+        Variant[] messages = yield receiver.next_many_async (max);
+
+        if (messages.length == 0)
+            return sum;
+        assert_true (max == 0 || messages.length <= max);
+        foreach (unowned Variant message in messages)
+            sum += message.get_int32 ();
+    }
+}
+
+void
+test_batches () throws GLib.Error
+{
+    foreach (uint max in new uint[] { 0, 7 }) {
+        var loop = new MainLoop ();
+        var router = new GMsg.Router ();
+        GMsg.Receiver receiver;
+        AsyncResult? result = null;
+
+        router.start ();
+        var thread = start_worker (router.pipe_bounded (20, GMsg.Overflow.BLOCK, out receiver), 100);
+        sum_up_batches.begin (receiver, max, (object, r) => {
+            result = r;
+            loop.quit ();
+        });
+
+        loop.run ();
+        assert_cmpint (sum_up_batches.end (result), CompareOperator.EQ, 4950);
+        assert_cmpint (thread.join (), CompareOperator.EQ, 100);
+        result = null;
+        end ((owned) router, (owned) receiver);
+    }
+}
+
+void
+test_take () throws GLib.Error
+{
+    var router = new GMsg.Router ();
+    GMsg.Receiver receiver;
+    int n_ready = 0;
+
+    router.start ();
+    GMsg.Sender sender = router.pipe (out receiver);
+    sender.start ();
+    receiver.pull_mode = true;
+    ulong handler = receiver.ready.connect (() => { n_ready++; });
+    for (int i = 0; i < 5; i++)
+        sender.send (new Variant.int32 (i));
+    while (n_ready == 0)
+        router.context.iteration (true);
+    assert_true (receiver.n_waiting == 5);
+
+    Variant[] messages = receiver.take (3);
+    assert_cmpint (messages.length, CompareOperator.EQ, 3);
+    assert_cmpint (messages[2].get_int32 (), CompareOperator.EQ, 2);
+    messages = receiver.take (0);
+    assert_cmpint (messages.length, CompareOperator.EQ, 2);
+    assert_cmpint (messages[1].get_int32 (), CompareOperator.EQ, 4);
+    assert_cmpint (receiver.take (0).length, CompareOperator.EQ, 0);
+
+    receiver.disconnect (handler);
+    router.close_pipe (receiver);
+    try {
+        receiver.take (0);
+        assert_not_reached ();
+    } catch (GMsg.Error e) {
+        assert_true (e is GMsg.Error.CLOSED);
+    }
+    sender.stop ();
+    router.stop ();
+}
+
 /* What is expected of next_async() where it fails, in turn. */
 async void
 fail_to_take (GMsg.Router router, GMsg.Sender sender, GMsg.Receiver receiver) throws GLib.Error
@@ -712,6 +790,8 @@ main (string[] args)
     add_test ("/vala/overflow-fail", test_overflow_fail);
     add_test ("/vala/overflow-drop-oldest", test_overflow_drop_oldest);
     add_test ("/vala/next", test_next);
+    add_test ("/vala/batches", test_batches);
+    add_test ("/vala/take", test_take);
     add_test ("/vala/next-fails", test_next_fails);
     add_test ("/vala/p27/shutdown", test_shutdown);
     add_test ("/vala/cancel", test_cancel);
