@@ -276,7 +276,10 @@ declare module 'gi://GMsg?version=1' {
                 signal: 'message',
                 callback: (source: this, message: GLib.Variant) => void,
             ): number;
-            connect(signal: 'ready', callback: (source: this) => void): number;
+            connect(
+                signal: 'ready',
+                callback: (source: this) => void,
+            ): number;
             connect(
                 signal: 'finished',
                 callback: (source: this, error: GLib.Error | null) => void,
@@ -285,6 +288,10 @@ declare module 'gi://GMsg?version=1' {
             connect_after(
                 signal: 'message',
                 callback: (source: this, message: GLib.Variant) => void,
+            ): number;
+            connect_after(
+                signal: 'ready',
+                callback: (source: this) => void,
             ): number;
             connect_after(
                 signal: 'finished',
