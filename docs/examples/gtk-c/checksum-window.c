@@ -26,7 +26,6 @@ struct _ChecksumWindow
   GListStore           *results;
   GtkFileChooserNative *dialog;       /* (owned) (nullable) */
 
-  GPtrArray            *new_results;  /* (owned) (element-type ChecksumResult): not shown yet */
   GPtrArray            *receivers;    /* (owned) (element-type GMsgReceiver): not finished yet */
   Progress              progress;
   gboolean              cancelled;
@@ -54,8 +53,7 @@ set_working (ChecksumWindow *self,
   gtk_widget_set_visible (self->rows, working);
 }
 
-/* Shows what has come since the last time. Once a frame is enough, however many
- * messages that was. */
+/* Shows how far the work is. Once a frame is enough, however many messages came. */
 static void
 update (ChecksumWindow *self)
 {
@@ -65,10 +63,6 @@ update (ChecksumWindow *self)
        row = gtk_widget_get_next_sibling (row))
     self->progress.bytes_done += checksum_row_get_n_bytes (CHECKSUM_ROW (row));
   gtk_progress_bar_set_fraction (self->total_bar, progress_get_fraction (&self->progress));
-
-  g_list_store_splice (self->results, g_list_model_get_n_items (G_LIST_MODEL (self->results)), 0,
-                       self->new_results->pdata, self->new_results->len);
-  g_ptr_array_set_size (self->new_results, 0);
 }
 
 static gboolean
@@ -126,21 +120,16 @@ walk_finished_cb (GMsgReceiver *receiver,
   self->progress.all_found = !self->cancelled && error == NULL;
 }
 
-static void
-result_cb (GMsgReceiver *receiver,
-           GVariant     *message,
-           gpointer      user_data)
+static ChecksumResult *
+take_result (ChecksumWindow *self,
+             GVariant       *message)
 {
-  ChecksumWindow *self = user_data;
   g_autoptr (GFile) file = NULL;
   const char *path, *outcome;
   gboolean succeeded;
   guint64 size;
 
   g_variant_get (message, "(^&aytb&s)", &path, &size, &succeeded, &outcome);
-
-  file = g_file_new_for_path (path);
-  g_ptr_array_add (self->new_results, checksum_result_new (file, size, outcome));
 
   if (succeeded)
     {
@@ -153,6 +142,31 @@ result_cb (GMsgReceiver *receiver,
       self->progress.n_failed++;
       show_problem (self, name, outcome);
     }
+
+  file = g_file_new_for_path (path);
+  return checksum_result_new (file, size, outcome);
+}
+
+/* All results that wait go into the list at once: the views of it look at it once, and not
+ * for each. */
+static void
+results_ready_cb (GMsgReceiver *receiver,
+                  gpointer      user_data)
+{
+  ChecksumWindow *self = user_data;
+  g_autoptr (GPtrArray) results = g_ptr_array_new_with_free_func (g_object_unref);
+  g_autofree GVariant **messages = NULL;
+  gsize n_messages;
+
+  messages = gmsg_receiver_take (receiver, 0, &n_messages, NULL);
+  for (gsize i = 0; i < n_messages; i++)
+    {
+      g_ptr_array_add (results, take_result (self, messages[i]));
+      g_variant_unref (messages[i]);
+    }
+
+  g_list_store_splice (self->results, g_list_model_get_n_items (G_LIST_MODEL (self->results)), 0,
+                       results->pdata, results->len);
 }
 
 static void
@@ -220,7 +234,8 @@ start_thread (ChecksumWindow *self,
   task->n_workers = g_get_num_processors ();
   task->roots = g_strdupv (roots);
 
-  g_signal_connect_object (results, "message", G_CALLBACK (result_cb), self, G_CONNECT_DEFAULT);
+  gmsg_receiver_set_pull_mode (results, TRUE);
+  g_signal_connect_object (results, "ready", G_CALLBACK (results_ready_cb), self, G_CONNECT_DEFAULT);
   checksum_application_add_thread (CHECKSUM_APPLICATION (application),
                                    g_thread_new (name, func, task));
 
@@ -344,7 +359,6 @@ checksum_window_finalize (GObject *object)
 {
   ChecksumWindow *self = CHECKSUM_WINDOW (object);
 
-  g_clear_pointer (&self->new_results, g_ptr_array_unref);
   g_clear_pointer (&self->receivers, g_ptr_array_unref);
 
   G_OBJECT_CLASS (checksum_window_parent_class)->finalize (object);
@@ -377,7 +391,6 @@ checksum_window_class_init (ChecksumWindowClass *klass)
 static void
 checksum_window_init (ChecksumWindow *self)
 {
-  self->new_results = g_ptr_array_new_with_free_func (g_object_unref);
   self->receivers = g_ptr_array_new_with_free_func (g_object_unref);
 
   gtk_widget_init_template (GTK_WIDGET (self));

@@ -171,7 +171,9 @@ const Window = GObject.registerClass({
         this._newResults = [];  // not shown yet
 
         [this._walk] = this.application.startWorker('walk', ...files.map(file => file.get_uri()));
-        this._walk.connect('message', (_, message) => this._takeFound(GMsg.unpack(message)));
+        // There may be very many of these.
+        this._walk.set_pull_mode(true);
+        this._walk.connect('ready', walk => walk.take().forEach(message => this._takeFound(GMsg.unpack(message))));
         this._walk.connect('finished', (_, error) => this._noteEndOfWalk(error));
         for (let i = 0; i < GLib.get_num_processors(); i++) {
             const row = new Row();

@@ -219,7 +219,6 @@ class Window(Gtk.ApplicationWindow):
         self.n_found = self.n_done = self.n_failed = 0
         self.bytes_found = self.bytes_done = 0
         self.all_found = self.cancelled = self.failed = False
-        self.new_results = []  # not shown yet
 
         found = queue.SimpleQueue()
         roots = [os.fsencode(file.get_path()) for file in files if file.get_path()]
@@ -240,7 +239,8 @@ class Window(Gtk.ApplicationWindow):
         # A label shows the latest value only; the list shows every result.
         progress, progress_receiver = self.open_pipe(1, GMsg.Overflow.DROP_OLDEST)
         results, results_receiver = self.open_pipe(RESULTS_CAPACITY, GMsg.Overflow.BLOCK)
-        results_receiver.connect("message", self.take_result)
+        results_receiver.set_pull_mode(True)
+        results_receiver.connect("ready", self.take_results)
         threading.Thread(target=Task(progress, results, found).run, args=work).start()
         return progress_receiver
 
@@ -257,15 +257,22 @@ class Window(Gtk.ApplicationWindow):
         # A walk that was cancelled, or has failed, has not seen everything.
         self.all_found = not self.cancelled and error is None
 
-    def take_result(self, _receiver, message):
-        path, size, succeeded, outcome = GMsg.unpack(message)
+    def take_results(self, receiver):
+        """All results that wait go into the list at once.
+
+        So its views look at it once, and not for each.
+        """
+        new_results = [self.take_result(*GMsg.unpack(message)) for message in receiver.take(0)]
+        self.results.splice(self.results.get_n_items(), 0, new_results)
+
+    def take_result(self, path, size, succeeded, outcome):
         file = Gio.File.new_for_path(os.fsdecode(path))
-        self.new_results.append(Result(file, size, outcome))
         if succeeded:
             self.n_done += 1
         else:
             self.n_failed += 1
             self.show_problem(file.get_parse_name(), outcome)
+        return Result(file, size, outcome)
 
     def show_problem(self, name, problem):
         if self.n_failed > 1:
@@ -297,14 +304,12 @@ class Window(Gtk.ApplicationWindow):
         return GLib.SOURCE_CONTINUE
 
     def update(self):
-        """Shows what has come since the last time.
+        """Shows how far the work is.
 
-        Once a frame is enough, however many messages that was.
+        Once a frame is enough, however many messages came.
         """
         self.bytes_done = sum(row.n_bytes for row in self.rows)
         self.total_bar.set_fraction(self.get_fraction())
-        self.results.splice(self.results.get_n_items(), 0, self.new_results)
-        self.new_results = []
 
     def get_fraction(self):
         if self.bytes_found:
