@@ -161,7 +161,7 @@ def main():
     kept = json.loads(path.read_text())["groups"] if options.keep and path.exists() else {}
     results = {"machine": describe_machine(options.build_dir), "groups": kept}
     for name in options.names or groups.GROUPS:
-        if name == "frames":
+        if name in ("frames", "batches") and display is None:
             start_display()
         cases = [Case(*case) for case in groups.GROUPS[name](options.build_dir, options.quick)]
         results["groups"][name] = run_group(name, cases, groups.ROUNDS.get(name, lambda n: n)(n_rounds),

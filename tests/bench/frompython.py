@@ -95,7 +95,42 @@ class Router:
         self.router.stop()
 
 
-VARIANTS = {"floor": Floor, "GLib.idle_add": IdleAdd, "call_soon_threadsafe": Asyncio, "gmsgrouter": Router}
+class Take(Router):
+    """The same, but the messages are taken in batches."""
+
+    def __init__(self, n):
+        super().__init__(n)
+        self.counter = Counter(n, self.loop.quit)
+        self.receiver.set_pull_mode(True)
+        self.receiver.connect("ready", self._ready_cb)
+
+    def _ready_cb(self, receiver):
+        for message in receiver.take(1000):
+            self.counter.message_cb(None, message)
+
+
+class List:
+    """What PyGObject needs for lists that a C function returns, with neither threads nor a loop."""
+
+    def __init__(self, n):
+        gi.require_version("BenchList", "1")
+        from gi.repository import BenchList
+
+        self.take = BenchList.take
+        self.counter = Counter(n, lambda: None)
+        BenchList.fill(n)
+
+    def send(self, message):
+        pass
+
+    def run(self):
+        while messages := self.take(1000):
+            for message in messages:
+                self.counter.message_cb(None, message)
+
+
+VARIANTS = {"floor": Floor, "GLib.idle_add": IdleAdd, "call_soon_threadsafe": Asyncio, "gmsgrouter": Router,
+            "take": Take, "list": List}
 
 
 def main():

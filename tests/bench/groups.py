@@ -163,6 +163,27 @@ def frames(build_dir, quick):
     return [(*case, environment) for case in cases]
 
 
+def batches(build_dir, quick):
+    directory = build_dir / "tests" / "bench"
+    script = ["/usr/bin/python3", HERE / "frompython.py"]
+    raw = binding_environment(build_dir)
+    lists = {**raw, "GI_TYPELIB_PATH": f"{raw['GI_TYPELIB_PATH']}:{directory}",
+             "LD_LIBRARY_PATH": f"{raw['LD_LIBRARY_PATH']}:{directory}"}
+    cases = [("floor", "C", *message_command(build_dir, "throughput", "floor", messages=2000000)),
+             ("take() of what waits", "C", [directory / "bench-batches"], {}),
+             ("take() while it is sent", "C", [directory / "bench-batches", "--while-sent"], {}),
+             ("a list of C", "Python", [*script, "list"], lists),
+             ("take() of what waits", "Python", [*script, "take"], raw)]
+    cases += [(label, "Python, from a thread", [*script, variant, "--thread"], raw)
+              for label, variant in (("GLib.idle_add", "GLib.idle_add"), ("message", "gmsgrouter"), ("take()", "take"))]
+    if (directory / "bench-rows").exists():
+        environment = {"GSK_RENDERER": "cairo", "GDK_BACKEND": "x11", "GTK_A11Y": "none", "G_ENABLE_DIAGNOSTIC": "0"}
+        cases += [(label, f"rows, {language}", [*command, *arguments], {**raw, **environment})
+                  for language, command in (("C", [directory / "bench-rows"]), ("Python", ["/usr/bin/python3", HERE / "rows.py"]))
+                  for label, arguments in (("one by one", ["--one-by-one"]), ("in batches", []))]
+    return cases
+
+
 # What delivers into the main context, always with something to deliver.
 FAIR_LOADS = {
     **{f"{n} router{'s' if n > 1 else ''}": {"push": n} for n in (1, 2, 4, 8)},
@@ -209,6 +230,7 @@ GROUPS = {
     "instructions": instructions,
     "javascript": javascript,
     "frames": frames,
+    "batches": batches,
     "fairness": fairness,
 }
 

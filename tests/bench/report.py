@@ -158,6 +158,13 @@ def pipes_table(group):
                   "µs for pipe() and close_pipe()", "bytes an open pipe"], rows)
 
 
+def batches_table(group):
+    rows = [[variant, point, *(show_quartiles(group.values(variant, point, metric)) if metric in result else ""
+                               for metric in ("ns", "us", "deliver_us", "row_us", "frames_per_s"))]
+            for (variant, point), result in sorted(group.rounds[0].items(), key=lambda item: item[0][1])]
+    return table(["", "", "ns a message", "µs a message", "µs to deliver", "µs a row", "frames a second"], rows)
+
+
 FAIR_ONE = "1 router"
 
 
@@ -212,6 +219,7 @@ TABLES = {
     "javascript": ("From JavaScript", list_table([("send_us", "µs to send"), ("deliver_us", "µs to deliver"),
                                                   ("us", "µs in all")])),
     "frames": ("Frames", frames_table),
+    "batches": ("Batches", batches_table),
     "fairness": ("Fair dispatch", fairness_table),
 }
 
@@ -306,6 +314,27 @@ def frames_bars(group):
     return bars
 
 
+def batches_bars(group):
+    thread = "Python, from a thread"
+    bars = [at_most("take() of what waits, C", group.ratios(("take() of what waits", "C"), ("floor", "C"), "ns"),
+                    0.6, "× floor"),
+            at_least("take() from Python, against GLib.idle_add()",
+                     group.ratios(("GLib.idle_add", thread), ("take()", thread), "us"), 2.2, "× as fast"),
+            at_least("take() from Python, against the signal",
+                     group.ratios(("message", thread), ("take()", thread), "us"), 1.6, "× as fast"),
+            at_most("take() from Python, against a list of C",
+                    group.ratios(("take() of what waits", "Python"), ("a list of C", "Python"), "deliver_us"),
+                    1.15, "× its time")]
+    for language in ("C", "Python"):
+        point = f"rows, {language}"
+        if ("in batches", point) in group.rounds[0]:
+            bars += [at_least(f"100,000 rows in batches, {language}",
+                              group.ratios(("one by one", point), ("in batches", point), "row_us"), 5, "× as fast"),
+                     at_least(f"frames meanwhile, {language}",
+                              group.values("in batches", point, "frames_per_s"), 50, "a second")]
+    return bars
+
+
 def fairness_bars(group):
     bars = []
     for handler in map(str, groups.FAIR_HANDLERS):
@@ -335,6 +364,7 @@ def fairness_bars(group):
 BARS = {
     "python": python_bars,
     "frames": frames_bars,
+    "batches": batches_bars,
     "fairness": fairness_bars,
     "throughput": throughput_bars,
     "bounded": bounded_bars,
