@@ -6,7 +6,7 @@
  *
  *   ("found", path, size)         from the walk
  *   ("bytes", count)              from a worker, as it reads
- *   ("file", path, size, digest)  from a worker
+ *   ("file", path, digest)        from a worker
  *   ("problem", path, text)       from either
  *
  * Paths are bytestrings, since a name may be in any encoding.
@@ -124,40 +124,28 @@ walk_thread (gpointer user_data)
 }
 
 static gboolean
+read_cb (gsize      count,
+         gpointer   user_data,
+         GError   **error)
+{
+  return gmsg_sender_send (user_data, g_variant_new ("(st)", "bytes", (guint64) count), error);
+}
+
+static gboolean
 compute_sum (GMsgSender  *sender,
              const char  *path,
              void        *buffer,
              GError     **error)
 {
-  GCancellable *cancellable = gmsg_sender_get_cancellable (sender);
-  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
-  g_autoptr (GInputStream) stream = files_open (path, error);
-  guint64 size = 0;
+  g_autofree char *digest = NULL;
 
-  if (stream == NULL)
+  /* Fails once the main thread has called gmsg_receiver_cancel() */
+  digest = files_compute_sum (path, buffer, BLOCK_SIZE, read_cb, sender,
+                              gmsg_sender_get_cancellable (sender), error);
+  if (digest == NULL)
     return FALSE;
 
-  for (;;)
-    {
-      /* Fails once the main thread has called gmsg_receiver_cancel() */
-      gssize count = g_input_stream_read (stream, buffer, BLOCK_SIZE, cancellable, error);
-
-      if (count < 0)
-        return FALSE;
-      if (count == 0)
-        break;
-
-      g_checksum_update (checksum, buffer, count);
-      size += count;
-
-      if (!gmsg_sender_send (sender, g_variant_new ("(st)", "bytes", (guint64) count), error))
-        return FALSE;
-    }
-
-  return gmsg_sender_send (sender,
-                           g_variant_new ("(s^ayts)", "file", path, size,
-                                          g_checksum_get_string (checksum)),
-                           error);
+  return gmsg_sender_send (sender, g_variant_new ("(s^ays)", "file", path, digest), error);
 }
 
 static gpointer
@@ -223,7 +211,7 @@ message_cb (GMsgReceiver *receiver,
     }
   else if (g_str_equal (kind, "file"))
     {
-      g_variant_get (message, "(&s^&ayt&s)", NULL, &path, NULL, &text);
+      g_variant_get (message, "(&s^&ay&s)", NULL, &path, &text);
       app->progress.n_done++;
       g_ptr_array_add (app->sums, file_sum_new (path, text));
     }
@@ -462,7 +450,7 @@ main (int   argc,
       return STATUS_INTERRUPTED;
     }
 
-  progress_messages (&app.progress, app.n_workers, count_messages (&app));
+  progress_messages (&app.progress, "thread", app.n_workers, count_messages (&app));
   if (!file_sums_print (app.sums, stdout))
     {
       g_printerr ("%s: cannot write: %s\n", g_get_prgname (), g_strerror (errno));

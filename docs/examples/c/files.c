@@ -107,6 +107,37 @@ files_open (const char  *path,
   return g_unix_input_stream_new (fd, TRUE);
 }
 
+/* The SHA-256 of a file, in hexadecimal */
+char *
+files_compute_sum (const char     *path,
+                   void           *buffer,
+                   gsize           buffer_size,
+                   FilesReadFunc   func,
+                   gpointer        user_data,
+                   GCancellable   *cancellable,
+                   GError        **error)
+{
+  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
+  g_autoptr (GInputStream) stream = files_open (path, error);
+
+  if (stream == NULL)
+    return NULL;
+
+  for (;;)
+    {
+      gssize count = g_input_stream_read (stream, buffer, buffer_size, cancellable, error);
+
+      if (count < 0)
+        return NULL;
+      if (count == 0)
+        return g_strdup (g_checksum_get_string (checksum));
+
+      g_checksum_update (checksum, buffer, count);
+      if (!func (count, user_data, error))
+        return NULL;
+    }
+}
+
 FileSum *
 file_sum_new (const char *path,
               const char *digest)

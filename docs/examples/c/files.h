@@ -16,10 +16,22 @@ typedef gboolean (*FilesWalkFunc) (const char *path,
                                    const char *problem,
                                    gpointer    user_data);
 
+/* Called with each block that was read. FALSE ends the reading, with @error set. */
+typedef gboolean (*FilesReadFunc) (gsize         count,
+                                   gpointer      user_data,
+                                   GError      **error);
+
 void          files_walk        (const char     *root,
                                  FilesWalkFunc   func,
                                  gpointer        user_data);
 GInputStream *files_open        (const char     *path,
+                                 GError        **error);
+char         *files_compute_sum (const char     *path,
+                                 void           *buffer,
+                                 gsize           buffer_size,
+                                 FilesReadFunc   func,
+                                 gpointer        user_data,
+                                 GCancellable   *cancellable,
                                  GError        **error);
 
 /* The checksum of one file */

@@ -143,18 +143,27 @@ progress_stop (Progress *self)
     g_printerr (CLEAR_LINE);
 }
 
+/* A line above the bar */
+void
+progress_note (Progress   *self,
+               const char *text)
+{
+  g_printerr ("%s%s: %s\n", self->terminal ? CLEAR_LINE : "", g_get_prgname (), text);
+
+  if (self->terminal && self->timer != 0)
+    draw_bar (self);
+}
+
 void
 progress_problem (Progress   *self,
                   const char *path,
                   const char *problem)
 {
   g_autofree char *name = console_escape_name (path);
+  g_autofree char *text = g_strdup_printf ("%s: %s", name, problem);
 
   self->n_failed++;
-  g_printerr ("%s%s: %s: %s\n", self->terminal ? CLEAR_LINE : "", g_get_prgname (), name, problem);
-
-  if (self->terminal && self->timer != 0)
-    draw_bar (self);
+  progress_note (self, text);
 }
 
 void
@@ -184,14 +193,15 @@ progress_summarize (Progress   *self,
 /* What an example of this library is to show: who sent, and what the main loop took,
  * while it also drew the progress */
 void
-progress_messages (Progress *self,
-                   guint     n_workers,
-                   guint64   n_messages)
+progress_messages (Progress   *self,
+                   const char *kind,
+                   guint       n_workers,
+                   guint64     n_messages)
 {
   double seconds = get_seconds (self);
 
-  g_printerr ("Senders: 1 thread that finds the files, %u that compute%s checksums\n",
-              n_workers, n_workers == 1 ? "s" : "");
+  g_printerr ("Senders: 1 %s that finds the files, %u that compute%s checksums\n",
+              kind, n_workers, n_workers == 1 ? "s" : "");
   g_printerr ("Main loop: took %" G_GUINT64_FORMAT " messages in %.1f s, %.0f a second\n",
               n_messages, seconds, n_messages / seconds);
 }

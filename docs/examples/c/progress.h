@@ -35,12 +35,15 @@ GString *progress_summarize        (Progress   *self,
 /* On the standard error */
 void     progress_start            (Progress   *self);
 void     progress_stop             (Progress   *self);
+void     progress_note             (Progress   *self,
+                                    const char *text);
 void     progress_problem          (Progress   *self,
                                     const char *path,
                                     const char *problem);
 void     progress_failure          (Progress   *self,
                                     const char *text);
 void     progress_messages         (Progress   *self,
+                                    const char *kind,
                                     guint       n_workers,
                                     guint64     n_messages);
 void     progress_summary          (Progress   *self,
