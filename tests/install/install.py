@@ -47,6 +47,11 @@ def expected_files(options, built):
         files += [datadir / "gjs-1.0" / "overrides" / "GMsg.js", datadir / "gmsgrouter-1" / "gmsg-1.d.ts"]
     if "vapi" in built:
         files += [datadir / "vala" / "vapi" / f"gmsgrouter-1.{suffix}" for suffix in ("vapi", "deps")]
+    if "tool" in built:
+        files += [Path(options["bindir"]) / "gmsgrouter", Path(options["mandir"]) / "man1" / "gmsgrouter.1"]
+        files += [datadir / "bash-completion" / "completions" / "gmsgrouter",
+                  datadir / "fish" / "vendor_completions.d" / "gmsgrouter.fish",
+                  datadir / "zsh" / "site-functions" / "_gmsgrouter"]
     if "docs" in built:
         reference = datadir / "doc" / "gmsgrouter-1"
         files += [reference / page for page in ("index.html", "class.Router.html", "method.Sender.send.html")]
@@ -80,8 +85,10 @@ def check_destdir(tap, arguments, directory):
     tap.point(not outside, "destdir: nothing outside the prefix", "\n".join(outside))
 
     # Neither where it was staged nor where it was built means anything later.
-    # The debug information does name the sources, so the library is left out.
-    traces = [f"{path}: names {place}" for path in destdir.glob("**/*") if path.is_file() and ".so" not in path.name
+    # The debug information does name the sources: the library and the program are left out.
+    texts = [path for path in destdir.glob("**/*")
+             if path.is_file() and ".so" not in path.name and path.parent.name != options["bindir"]]
+    traces = [f"{path}: names {place}" for path in texts
               for place in (directory, arguments.build, arguments.source)
               if os.fsencode(place) in path.read_bytes()]
     tap.point(not traces, "destdir: no file names the directories of the build", "\n".join(traces))
@@ -149,7 +156,7 @@ def check_prefix(tap, arguments, guides, directory):
     build = directory / "build"
     # The reference would be built for its files alone, and a DESTDIR has shown these.
     built = set(arguments.built) - {"docs"}
-    features = [f"-D{feature}={'enabled' if feature in built else 'disabled'}" for feature in ("introspection", "vapi")]
+    features = [f"-D{feature}={'enabled' if feature in built else 'disabled'}" for feature in ("introspection", "vapi", "tool")]
 
     if not tap.run("prefix: meson setup", [arguments.meson, "setup", build, arguments.source, "--prefix", prefix,
                                            *features]):
@@ -169,6 +176,10 @@ def check_prefix(tap, arguments, guides, directory):
                 f"{HERE / 'consumer.c'} -o consumer $(pkg-config --cflags --libs gmsgrouter-1)", "./consumer"]
     _, output = type_commands("\n".join([*commands, *consumer]), directory)
     tap.point(output == f"hello\nGMsg {arguments.version}\n", "prefix: a C program is built, and runs", output)
+    if "tool" in built:
+        tool = shlex.quote(os.fspath(prefix / options["bindir"] / "gmsgrouter"))
+        _, output = type_commands("\n".join([*commands, f"{tool} run -- {tool} send hello"]), directory)
+        tap.point(output == "hello\n", "prefix: the tool runs", output)
     if "introspection" in arguments.built:
         check_packages(tap, prefix)
     check_guides(tap, guides, directory, commands)

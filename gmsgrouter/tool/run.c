@@ -1,0 +1,174 @@
+/* run.c: gmsgrouter run, which prints the messages of a command
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include <signal.h>
+
+#include "printer.h"
+#include "tool.h"
+
+typedef struct
+{
+  Printer       printer;
+  GSubprocess  *process;   /* (owned) (nullable) */
+  guint         capacity;
+  GMsgOverflow  overflow;
+} Run;
+
+static void
+run_clear (Run *self)
+{
+  printer_clear (&self->printer);
+  g_clear_object (&self->process);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Run, run_clear)
+
+/* @name may be NULL, for the default. */
+static gboolean
+overflow_from_name (const char    *name,
+                    GMsgOverflow  *overflow,
+                    GError       **error)
+{
+  g_autoptr (GEnumClass) enum_class = g_type_class_ref (GMSG_TYPE_OVERFLOW);
+  GEnumValue *value = g_enum_get_value_by_nick (enum_class, name != NULL ? name : "block");
+
+  if (value == NULL)
+    {
+      g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                   "There is no overflow policy “%s”: choose “block”, “fail” or “drop-oldest”", name);
+      return FALSE;
+    }
+
+  *overflow = value->value;
+  return TRUE;
+}
+
+/* Returns the command, which belongs to @arguments, or NULL if they were wrong. */
+static char **
+parse_arguments (Run   *self,
+                 char **arguments)
+{
+  g_autoptr (GOptionContext) context = g_option_context_new ("-- COMMAND [ARG…]");
+  g_autoptr (GError) error = NULL;
+  g_autofree char *format = NULL;
+  g_autofree char *overflow = NULL;
+  char **command = arguments + 1;
+  int capacity = PRINTER_CAPACITY;
+  const GOptionEntry entries[] = {
+    PRINTER_FORMAT_ENTRY (&format),
+    { "capacity", 'c', 0, G_OPTION_ARG_INT, &capacity,
+      "How many messages may wait to be printed (default: " G_STRINGIFY (PRINTER_CAPACITY) ")", "N" },
+    { "overflow", 'o', 0, G_OPTION_ARG_STRING, &overflow,
+      "What happens when so many wait: block (default), fail or drop-oldest", "POLICY" },
+    G_OPTION_ENTRY_NULL
+  };
+
+  g_option_context_set_strict_posix (context, TRUE);
+  g_option_context_set_summary (context,
+                                "Runs COMMAND as a worker, and prints each message that it sends as a line.");
+  g_option_context_add_main_entries (context, entries, NULL);
+  if (!tool_parse (context, &arguments))
+    return NULL;
+
+  if (!format_from_name (format, &self->printer.format, &error) ||
+      !overflow_from_name (overflow, &self->overflow, &error))
+    {
+      tool_complain ("%s", error->message);
+      return NULL;
+    }
+
+  /* GOption leaves it there if the command has options. */
+  if (command[0] != NULL && g_str_equal (command[0], "--"))
+    command++;
+
+  if (command[0] == NULL || capacity < 1)
+    {
+      tool_complain ("Expected a command, and a capacity of at least 1; see “%s --help”", g_get_prgname ());
+      return NULL;
+    }
+
+  self->capacity = capacity;
+  return command;
+}
+
+static void
+exited_cb (GObject      *object,
+           GAsyncResult *result,
+           gpointer      user_data)
+{
+  g_subprocess_wait_finish (G_SUBPROCESS (object), result, NULL);
+  printer_release (user_data);
+}
+
+/* Runs in the child, between fork() and exec(). Ctrl-C goes to all programs in the
+ * terminal's foreground; it is for this one, which then cancels the command. */
+static void
+ignore_interrupts (gpointer user_data)
+{
+  signal (SIGINT, SIG_IGN);
+}
+
+static gboolean
+start_command (Run     *self,
+               char   **command,
+               GError **error)
+{
+  g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDIN_INHERIT);
+  g_autoptr (GMsgSender) sender = NULL;
+
+  if (!printer_start (&self->printer, error))
+    return FALSE;
+
+  sender = printer_add_pipe (&self->printer, self->capacity, self->overflow, error);
+  if (sender == NULL)
+    return FALSE;
+
+  g_subprocess_launcher_set_child_setup (launcher, ignore_interrupts, NULL, NULL);
+  self->process = gmsg_sender_spawn (sender, launcher, (const char * const *) command, error);
+  if (self->process == NULL)
+    return FALSE;
+
+  printer_hold (&self->printer);
+  g_subprocess_wait_async (self->process, NULL, exited_cb, &self->printer);
+
+  return TRUE;
+}
+
+int
+tool_run (char **arguments)
+{
+  g_auto (Run) self = { 0 };
+  g_autoptr (GError) error = NULL;
+  char **command = parse_arguments (&self, arguments);
+  int status;
+
+  if (command == NULL)
+    return TOOL_STATUS_FAILED;
+
+  if (!start_command (&self, command, &error))
+    {
+      tool_complain ("%s", error->message);
+      return tool_spawn_status (error);
+    }
+
+  status = printer_run (&self.printer);
+
+  /* After a second interrupt it may still be there. */
+  if (self.printer.stopped)
+    {
+      g_subprocess_send_signal (self.process, SIGTERM);
+      return status;
+    }
+
+  if (status == TOOL_STATUS_OK || status == TOOL_STATUS_INCOMPLETE)
+    {
+      int process_status = tool_process_status (self.process);
+
+      return process_status != 0 ? process_status : status;
+    }
+
+  return status;
+}
