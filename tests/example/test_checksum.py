@@ -24,6 +24,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 import tap  # noqa: E402
 
 CHECKSUM = os.environ['CHECKSUM']
+PROGRAM = os.fsencode(os.path.basename(CHECKSUM))
 SOURCE_ROOT = os.environ['SOURCE_ROOT']
 STUCK_READ = os.environ['STUCK_READ']
 
@@ -37,7 +38,7 @@ ENDLESS = 1 << 40
 ENVIRONMENT = {**os.environ, 'G_DEBUG': 'fatal-warnings', 'LC_ALL': 'C.UTF-8'}
 
 # What is said before the sums
-EXPLANATION = (r'Senders: 1 thread that finds the files, (?P<n_workers>\d+) that computes? checksums\n'
+EXPLANATION = (r'Senders: 1 (?:thread|process) that finds the files, (?P<n_workers>\d+) that computes? checksums\n'
                r'Main loop: took (?P<n_messages>\d+) messages in \d+\.\d s, \d+ a second\n')
 
 NAMES = [
@@ -236,7 +237,7 @@ class ChecksumTest(unittest.TestCase):
         make_file(self.path(b'good'), b'good')
         process = self.run_checksum('/proc/self/mem', self.tree, status=1)
         self.assertEqual(process.stdout, sha256sum(self.tree))
-        self.assertRegex(process.stderr, rb'checksum: /proc/self/mem: .*Input/output error\n')
+        self.assertRegex(process.stderr, PROGRAM + rb': /proc/self/mem: .*Input/output error\n')
         self.assertIn(b', 1 could not be read\n', process.stderr)
 
     def test_unreadable_directory(self):
@@ -259,8 +260,8 @@ class ChecksumTest(unittest.TestCase):
         os.symlink(b'good', self.path(b'link'))
         process = self.run_checksum('./missing\x1b\n', 'link', 'good', cwd=self.tree, status=1)
         self.assertRegex(process.stdout, rb'\A[0-9a-f]{64}  good\n\Z')
-        self.assertIn(b'checksum: ./missing??: No such file or directory\n', process.stderr)
-        self.assertIn(b'checksum: link: Neither a file nor a directory\n', process.stderr)
+        self.assertIn(PROGRAM + b': ./missing??: No such file or directory\n', process.stderr)
+        self.assertIn(PROGRAM + b': link: Neither a file nor a directory\n', process.stderr)
         self.assertIn(b', 2 could not be read\n', process.stderr)
 
     def test_output_that_cannot_be_written(self):
@@ -275,7 +276,7 @@ class ChecksumTest(unittest.TestCase):
             with self.subTest(arguments=arguments):
                 process = self.run_checksum(*arguments, status=2)
                 self.assertEqual(process.stdout, b'')
-                self.assertRegex(process.stderr, rb'\Achecksum: .+\n\Z')
+                self.assertRegex(process.stderr, rb'\A%s: .+\n\Z' % PROGRAM)
 
     def test_help(self):
         process = self.run_checksum('--help')

@@ -1,0 +1,117 @@
+#!/usr/bin/python3
+# test_processes.py: the example with worker processes against find and sha256sum,
+# and kills against it
+#
+# Copyright 2026 The gmsgrouter authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'python'))
+
+import tap  # noqa: E402
+import test_checksum  # noqa: E402
+from test_checksum import DEADLINE_S, ENDLESS, ENVIRONMENT, make_file, make_sparse_file, sha256sum  # noqa: E402
+
+
+def find_reader(path):
+    """The process that has a file open, if there is one."""
+    for pid in os.listdir('/proc'):
+        # Others come and go.
+        with contextlib.suppress(OSError):
+            for fd in os.listdir(f'/proc/{pid}/fd'):
+                if os.readlink(os.fsencode(f'/proc/{pid}/fd/{fd}')) == path:
+                    return int(pid)
+    return None
+
+
+def kill_readers(path, number, count):
+    """Sends a signal to the process that reads a file, and to those that take its place."""
+    deadline = time.monotonic() + DEADLINE_S
+    seen = set()
+    while len(seen) < count and time.monotonic() < deadline:
+        pid = find_reader(path)
+        if pid is not None and pid not in seen:
+            seen.add(pid)
+            os.kill(pid, number)
+        time.sleep(0.01)
+
+
+class ProcessesTest(test_checksum.ChecksumTest):
+    """All that is asked of the example with threads, and more"""
+
+    # What only that one prints, or docs/examples/run does with it; and a read that does
+    # not return, which is a thread's trouble.
+    test_run_writes_its_sums_to_a_file = None
+    test_run_writes_no_empty_file = None
+    test_run_prints_the_sums_of_paths = None
+    test_second_interrupt_kills = None
+
+    def while_killing(self, path, number, count, **options):
+        killer = threading.Thread(target=kill_readers, args=[path, number, count])
+        killer.start()
+        self.addCleanup(killer.join)
+        return self.run_checksum(self.tree, **options)
+
+    def test_kill_one(self):
+        self.make_hard_tree()
+        process = self.run_checksum('--kill-one', self.tree)
+        self.assertEqual(process.stdout, sha256sum(self.tree))
+        self.assertRegex(process.stderr, rb'checksum-worker\W+ was killed by signal 9 .*; another takes its place\n')
+
+    def test_kill_one_of_100(self):
+        self.make_hard_tree()
+        process = self.run_checksum('--kill-one', '--jobs=100', self.tree)
+        self.assertEqual(process.stdout, sha256sum(self.tree))
+
+    def test_kill_the_only_one(self):
+        self.make_hard_tree()
+        process = self.run_checksum('--kill-one', '--jobs=1', self.tree)
+        self.assertEqual(process.stdout, sha256sum(self.tree))
+        self.assertEqual(process.stderr.count(b'another takes its place'), 1)
+
+    def test_file_that_kills_is_given_up(self):
+        self.make_hard_tree()
+        expected = sha256sum(self.tree)
+        endless = self.path(b'endless')
+        make_sparse_file(endless, ENDLESS)
+        process = self.while_killing(endless, signal.SIGSEGV, 2, status=1)
+        self.assertEqual(process.stdout, expected)
+        self.assertEqual(process.stderr.count(b'another takes its place'), 2)
+        self.assertRegex(process.stderr, rb'/endless: .* was killed by signal 11 ')
+        self.assertIn(b', 1 could not be read\n', process.stderr)
+
+    def test_worker_that_hangs_when_interrupted(self):
+        endless = self.path(b'endless')
+        make_sparse_file(endless, ENDLESS)
+        # It warns of the pipe that it has closed.
+        process = self.start_checksum('--jobs=1', self.tree, env={**ENVIRONMENT, 'G_DEBUG': 'fatal-criticals'})
+        kill_readers(endless, signal.SIGSTOP, 1)
+        worker = find_reader(endless)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=DEADLINE_S)
+        self.assertEqual(process.returncode, 130, stderr)
+        self.assertIn(b'Interrupted: ', stderr)
+        deadline = time.monotonic() + DEADLINE_S
+        while os.path.exists(f'/proc/{worker}') and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.assertFalse(os.path.exists(f'/proc/{worker}'))
+
+    def test_nothing_is_left(self):
+        make_file(self.path(b'file'), b'content')
+        make_sparse_file(self.path(b'endless'), ENDLESS)
+        process = self.start_checksum('--jobs=4', self.tree)
+        kill_readers(self.path(b'endless'), signal.SIGCONT, 1)
+        process.send_signal(signal.SIGTERM)
+        # The workers have their ends of the pipes, too.
+        self.assertEqual(process.communicate(timeout=DEADLINE_S)[0], b'')
+        self.assertEqual(process.returncode, 130)
+
+
+if __name__ == '__main__':
+    tap.main()

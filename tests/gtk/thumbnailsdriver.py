@@ -1,0 +1,116 @@
+# thumbnailsdriver.py: runs the example thumbnails in this process, and acts as a user
+#
+# Copyright 2026 The gmsgrouter authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""thumbnailsdriver.py EXAMPLE SCENARIO FOLDER: prints what the window shows in the end, as JSON"""
+
+import json
+import os
+import runpy
+import struct
+import sys
+import zlib
+
+import gi
+
+gi.require_version('GMsg', '1')
+gi.require_version('Gtk', '4.0')
+from gi.repository import GLib, Gtk  # noqa: E402
+
+EXAMPLE, SCENARIO = sys.argv[1:3]
+
+# Where the X server keeps what it shows, and where the picture goes
+FRAME_BUFFER = os.environ['FRAME_BUFFER']
+PICTURE = os.environ['PICTURE']
+
+# What the end of the work shows
+ENDED = {'finish': 'Done', 'cancel': 'Cancelled', 'fail': 'code'}
+
+
+def descendants(widget):
+    yield widget
+    child = widget.get_first_child()
+    while child is not None:
+        yield from descendants(child)
+        child = child.get_next_sibling()
+
+
+def write_png(path, width, height, rows):
+    def chunk(kind, data):
+        return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+
+    with open(path, 'wb') as stream:
+        stream.write(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)) +
+                     chunk(b'IDAT', zlib.compress(b''.join(b'\0' + row for row in rows))) + chunk(b'IEND', b''))
+
+
+def take_picture(window):
+    """Copies the corner of the screen where the window is. PyGObject knows no GskRenderNode."""
+    window.get_display().sync()
+    with open(FRAME_BUFFER, 'rb') as stream:
+        dump = stream.read()
+    # <X11/XWDFile.h>: four bytes a pixel, blue first
+    header = struct.unpack('>25I', dump[:100])
+    start, bytes_per_line = header[0] + 12 * header[19], header[12]
+    width, height = window.get_width(), window.get_height()
+    rows = []
+    for y in range(height):
+        line = dump[start + y * bytes_per_line:][:4 * width]
+        row = bytearray(3 * width)
+        row[0::3], row[1::3], row[2::3] = line[2::4], line[1::4], line[0::4]
+        rows.append(bytes(row))
+    write_png(PICTURE, width, height, rows)
+
+
+class User:
+    def __init__(self):
+        self.acted = False
+        self.n_frames = 0
+
+    def look_cb(self):
+        """Looks at the window, and does what the scenario wants."""
+        window = next(iter(Gtk.Window.get_toplevels()), None)
+        if window is None:
+            return GLib.SOURCE_CONTINUE
+
+        widgets = list(descendants(window))
+        bar = next(widget for widget in widgets if isinstance(widget, Gtk.ProgressBar))
+        button = next(widget for widget in widgets if isinstance(widget, Gtk.Button) and widget.get_label() == 'Cancel')
+        pictures = [widget for widget in widgets if isinstance(widget, Gtk.Image) and widget.props.file]
+        report = {'text': bar.get_text(), 'n_pictures': len(pictures), 'fraction': bar.get_fraction(),
+                  'can_cancel': button.get_sensitive()}
+
+        if len(pictures) >= 2 and not self.acted:
+            self.acted = True
+            if SCENARIO == 'cancel':
+                button.emit('clicked')
+            elif SCENARIO == 'close':
+                self.close(window, report)
+                return GLib.SOURCE_REMOVE
+
+        if ENDED.get(SCENARIO, '?') not in (bar.get_text() or ''):
+            return GLib.SOURCE_CONTINUE
+
+        window.add_tick_callback(self.tick_cb, report)
+        return GLib.SOURCE_REMOVE
+
+    def tick_cb(self, window, clock, report):
+        """Once the end has been drawn, it is over."""
+        self.n_frames += 1
+        if self.n_frames < 5:
+            window.queue_draw()
+            return GLib.SOURCE_CONTINUE
+
+        take_picture(window)
+        self.close(window, report)
+        return GLib.SOURCE_REMOVE
+
+    def close(self, window, report):
+        print(json.dumps(report))
+        window.close()
+
+
+GLib.timeout_add(20, User().look_cb)
+sys.argv = [EXAMPLE, *sys.argv[3:]]
+runpy.run_path(EXAMPLE, run_name='__main__')
