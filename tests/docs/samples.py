@@ -7,7 +7,7 @@
 
 """Builds and runs the samples of Markdown documents and C sources; prints TAP.
 
-A fenced block marked "c", "python", "vala" or "js" is a whole program; in the
+A fenced block marked "c", "python", "vala", "js" or "bash" is a whole program; in the
 documentation comments of a C source it may also be functions without a main(),
 which are built only. If the next fenced block is marked "text", it is what the
 program prints. Blocks in the languages of SHOWN are not run; any other mark is a
@@ -38,6 +38,8 @@ EXTRAS = {
     "gtk4": re.compile(r"\bGtk|gtk/gtk\.h"),
     "gstreamer-1.0": re.compile(r"gst/gst\.h"),
 }
+# How a sample shows that it runs the program gmsgrouter.
+TOOL = re.compile(r"\bgmsgrouter (?:run|send|listen)\b")
 # What samples of old code import, which no distribution has.
 RARE_MODULES = ("traits_futures",)
 PRELUDE = "#include <gmsg.h>\n"
@@ -69,7 +71,7 @@ class Sample:
     @property
     def extras(self):
         """The packages that it is compiled with, beside this library."""
-        if self.language in ("python", "js"):
+        if self.language in ("python", "js", "bash"):
             return []
         return [package for package, pattern in EXTRAS.items() if pattern.search(self.text)]
 
@@ -88,7 +90,7 @@ def find_samples(document):
                 raise DocumentError(f"{block.name}: this output follows no sample")
             previous.expected = block.text
             previous = None
-        elif block.language in ("c", "python", "vala", "js"):
+        elif block.language in ("c", "python", "vala", "js", "bash"):
             sample = Sample(block)
             samples.append(sample)
             previous = sample if sample.whole else None
@@ -200,6 +202,14 @@ def prepare_python(sample, options, directory):
     return [sys.executable, source]
 
 
+def prepare_shell(sample, options, directory):
+    source = os.path.join(directory, "sample.sh")
+    with open(source, "w", encoding="utf-8") as stream:
+        stream.write(sample.text)
+
+    return ["bash", source]
+
+
 def prepare_javascript(sample, options, directory):
     if options.gjs is None:
         raise Skipped("there is no GJS, or no typelib")
@@ -213,8 +223,10 @@ def prepare_javascript(sample, options, directory):
     return [options.gjs, "-m", source]
 
 
-def run(command, directory, gtk):
+def run(command, directory, gtk, tool):
     env = dict(os.environ)
+    if tool is not None:
+        env["PATH"] = os.pathsep.join([os.path.dirname(tool), env["PATH"]])
 
     # Debug lines go to standard output, among what the sample prints.
     env.pop("G_MESSAGES_DEBUG", None)
@@ -244,13 +256,16 @@ def run(command, directory, gtk):
 
 
 def check(sample, options):
+    if options.tool is None and TOOL.search(sample.text):
+        raise Skipped("there is no program gmsgrouter")
+
     with tempfile.TemporaryDirectory(prefix="gmsg-sample-") as directory:
         prepare = {"c": build_c, "python": prepare_python, "vala": build_vala,
-                   "js": prepare_javascript}[sample.language]
+                   "js": prepare_javascript, "bash": prepare_shell}[sample.language]
         command = prepare(sample, options, directory)
         if not sample.whole:
             return
-        status, output, errors = run(command, directory, sample.uses_gtk)
+        status, output, errors = run(command, directory, sample.uses_gtk, options.tool)
 
     if status != 0:
         raise Failed(f"it ended with {status}; it printed:\n{output}{errors}")
@@ -289,6 +304,7 @@ def main():
     parser.add_argument("--valac", help="the Vala compiler: there is a vapi")
     parser.add_argument("--vapi-dir")
     parser.add_argument("--gjs", help="the JavaScript interpreter: there is a typelib")
+    parser.add_argument("--tool", help="the program gmsgrouter")
     parser.add_argument("documents", type=Path, nargs="+")
     options = parser.parse_args()
 
