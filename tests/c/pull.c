@@ -1819,6 +1819,7 @@ test_switch_beside_backlog (Fixture       *fixture,
           send_range (sender, 0, 1000);
           if (j % 2 == 0)
             send_range (other, 0, 2);
+          gmsg_sender_stop (other, NULL);
           send_range (sender, 0, 100);
         }
 
