@@ -772,8 +772,12 @@ pacer_new_locked (GMainContext *context)
   self->context = context;
   self->levels = g_ptr_array_new ();
   self->joined = g_ptr_array_new ();
+
+  /* Who iterates the context looks as soon as there is one. */
+  g_mutex_lock (&self->lock);
   add_level_locked (self, context, G_PRIORITY_DEFAULT);
   add_level_locked (self, context, G_PRIORITY_DEFAULT_IDLE);
+  g_mutex_unlock (&self->lock);
 
   if (registry == NULL)
     registry = g_hash_table_new (NULL, NULL);

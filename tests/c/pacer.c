@@ -463,6 +463,7 @@ test_p16_late (void)
 
       join_flooded (clients, 2, context, NULL, 10, BUDGET);
       gmsg_turn_set (clients[1].turn, PRIORITY, BUDGET, 3 * MAX_LATENCY);
+      clients[1].since = clients[0].since;
       busy_start (&busy, context, priorities[i], 100);
       while (clients[0].n_emitted == 0)
         iterate (context, 1);
