@@ -116,16 +116,26 @@ json_read (const char  *text,
            gsize        length,
            GError     **error)
 {
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  JsonNode *root;
+
   if (memchr (text, '\0', length) != NULL)
     {
       refuse (error, "The text holds the character NUL");
       return NULL;
     }
 
-  if (!check_limits (text, length, error))
+  if (!check_limits (text, length, error) || !json_parser_load_from_data (parser, text, length, error))
     return NULL;
 
-  return json_gvariant_deserialize_data (text, length, NULL, error);
+  root = json_parser_get_root (parser);
+  if (root == NULL)
+    {
+      refuse (error, "There is no JSON value");
+      return NULL;
+    }
+
+  return json_gvariant_deserialize (root, NULL, error);
 }
 
 static void
