@@ -448,7 +448,34 @@ test_p16_priority_set_in_dispatch (void)
   free_context (context);
 }
 
-/* Beside a source that is always ready, at 0 and at GTK's redraw's priority. */
+/* Beside a source that is always ready at @priority. Returns whether those that are not so
+ * late have had a part of the budget. */
+static gboolean
+share_late_budget (GMainContext *context,
+                   int           priority)
+{
+  Client clients[2];
+  gint64 start = g_get_monotonic_time ();
+  gboolean shared;
+  Busy busy;
+
+  join_flooded (clients, 2, context, NULL, 10, BUDGET);
+  gmsg_turn_set (clients[1].turn, PRIORITY, BUDGET, 3 * MAX_LATENCY);
+  clients[1].since = clients[0].since;
+  busy_start (&busy, context, priority, 100);
+  while (clients[0].n_emitted == 0)
+    iterate (context, 1);
+  g_assert_cmpint (g_get_monotonic_time () - start, >=, MAX_LATENCY);
+  shared = clients[1].n_emitted > 0;
+  iterate (context, 1);
+  g_assert_cmpuint (busy.n_calls, >, 2);
+
+  busy_end (&busy);
+  leave_all (clients, 2);
+  return shared;
+}
+
+/* At 0 and at GTK's redraw's priority. */
 static void
 test_p16_late (void)
 {
@@ -457,24 +484,11 @@ test_p16_late (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (priorities); i++)
     {
-      Client clients[2];
-      gint64 start = g_get_monotonic_time ();
-      Busy busy;
+      guint n_tries = 1;
 
-      join_flooded (clients, 2, context, NULL, 10, BUDGET);
-      gmsg_turn_set (clients[1].turn, PRIORITY, BUDGET, 3 * MAX_LATENCY);
-      clients[1].since = clients[0].since;
-      busy_start (&busy, context, priorities[i], 100);
-      while (clients[0].n_emitted == 0)
-        iterate (context, 1);
-      g_assert_cmpint (g_get_monotonic_time () - start, >=, MAX_LATENCY);
-      /* One budget, of which those that are not so late have a part. */
-      g_assert_cmpint (clients[1].n_emitted, >, 0);
-      iterate (context, 1);
-      g_assert_cmpuint (busy.n_calls, >, 2);
-
-      busy_end (&busy);
-      leave_all (clients, 2);
+      /* On a busy machine one emission may last for a budget. */
+      while (!share_late_budget (context, priorities[i]))
+        g_assert_cmpuint (n_tries++, <, 20);
     }
 
   free_context (context);
