@@ -53,6 +53,7 @@ tool_listen (char **arguments)
   g_autoptr (GError) error = NULL;
   g_autofree char *format = NULL;
   int n_pipes = 1;
+  int status;
   const GOptionEntry entries[] = {
     PRINTER_FORMAT_ENTRY (&format),
     { "pipes", 'p', 0, G_OPTION_ARG_INT, &n_pipes,
@@ -86,5 +87,8 @@ tool_listen (char **arguments)
       return TOOL_STATUS_FAILED;
     }
 
-  return printer_run (&printer);
+  status = printer_run (&printer);
+  printer_die_if_broken (&printer);
+
+  return status;
 }

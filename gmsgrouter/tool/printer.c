@@ -246,20 +246,9 @@ printer_release (Printer *self)
   quit_if_done (self);
 }
 
-/* The pipe of the standard output is broken: ends as any other program does. */
-static void
-die_of_sigpipe (void)
-{
-  signal (SIGPIPE, SIG_DFL);
-  raise (SIGPIPE);
-}
-
 static int
 get_status (Printer *self)
 {
-  if (self->output.error_number == EPIPE)
-    die_of_sigpipe ();
-
   if (self->stopped && !self->discarding)
     return TOOL_STATUS_INTERRUPTED;
 
@@ -284,4 +273,15 @@ printer_run (Printer *self)
   stop_router (self);
 
   return get_status (self);
+}
+
+/* If the pipe of the standard output is broken, ends as any other program does. */
+void
+printer_die_if_broken (Printer *self)
+{
+  if (self->output.error_number != EPIPE)
+    return;
+
+  signal (SIGPIPE, SIG_DFL);
+  raise (SIGPIPE);
 }

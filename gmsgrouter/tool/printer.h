@@ -47,5 +47,6 @@ GMsgSender *printer_add_pipe       (Printer      *self,
 void        printer_hold           (Printer      *self);
 void        printer_release        (Printer      *self);
 int         printer_run            (Printer      *self);
+void        printer_die_if_broken  (Printer      *self);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Printer, printer_clear)

@@ -156,19 +156,14 @@ tool_run (char **arguments)
 
   status = printer_run (&self.printer);
 
-  /* After a second interrupt it may still be there. */
+  /* If the command was not waited for, it is told. Else the status is its own, unless that
+   * hides what became of its messages. */
   if (self.printer.stopped)
-    {
-      g_subprocess_send_signal (self.process, SIGTERM);
-      return status;
-    }
+    g_subprocess_send_signal (self.process, SIGTERM);
+  else if (tool_process_status (self.process) != 0)
+    status = tool_process_status (self.process);
 
-  if (status == TOOL_STATUS_OK || status == TOOL_STATUS_INCOMPLETE)
-    {
-      int process_status = tool_process_status (self.process);
-
-      return process_status != 0 ? process_status : status;
-    }
+  printer_die_if_broken (&self.printer);
 
   return status;
 }

@@ -250,9 +250,16 @@ class RunTest(ToolTest):
             self.assertEqual(stream.read(), '130\n')
 
     def test_broken_pipe_and_a_command_that_does_not_care(self):
-        process = self.start('run', '--', 'sh', '-c', 'gmsgrouter send -- sh -c "trap \'\' TERM; yes; sleep 1000"')
+        fifo = self.path('fifo')
+        os.mkfifo(fifo)
+        told = self.path('told')
+        # It ignores what "send" tells it, and reads until the test has ended.
+        worker = f"gmsgrouter send -- sh -c \"trap '' TERM; yes; read line <{fifo}\""
+        process = self.start('run', '--', 'sh', '-c', f'trap "echo >{told}; exit" TERM; {worker} & wait')
+        self.addCleanup(lambda: os.close(os.open(fifo, os.O_RDWR)))
         process.stdout.close()
         self.assertEqual(process.wait(DEADLINE_S), -signal.SIGPIPE)
+        self.wait_until(lambda: os.path.exists(told))
 
 
 class InterruptTest(ToolTest):
