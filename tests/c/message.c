@@ -814,6 +814,14 @@ assert_not_sent (GVariant   *floating,
     g_error ("expected “%s”, found “%s”", pattern, error->message);
 }
 
+/* So deep that GLib runs out of stack when it is asked for the size. ThreadSanitizer keeps no
+ * record of as many frames as it takes to free that. */
+#ifdef __SANITIZE_THREAD__
+#define BOTTOMLESS 10000
+#else
+#define BOTTOMLESS 50000
+#endif
+
 /* What the router would refuse. */
 static void
 test_outgoing (void)
@@ -826,8 +834,7 @@ test_outgoing (void)
   g_assert_no_error (error);
 
   assert_not_sent (nest_variants (130), GMSG_ERROR_INVALID_ARGUMENT, "*128 levels*flatten*");
-  /* GLib runs out of stack when it is asked for the size. */
-  assert_not_sent (nest_variants (50000), GMSG_ERROR_INVALID_ARGUMENT, "*128 levels*flatten*");
+  assert_not_sent (nest_variants (BOTTOMLESS), GMSG_ERROR_INVALID_ARGUMENT, "*128 levels*flatten*");
   assert_not_sent (make_from ("s", "caf\xe9", 5, FALSE),
                    GMSG_ERROR_INVALID_ARGUMENT, "*“s”*UTF-8*");
   assert_not_sent (make_from ("s", "caf\xe9", 5, TRUE),
