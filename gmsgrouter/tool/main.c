@@ -4,12 +4,15 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
+#define _POSIX_C_SOURCE 200809L
+
 #include "tool.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <gmsg.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 
 typedef struct
@@ -80,6 +83,24 @@ tool_process_status (GSubprocess *process)
     return TOOL_STATUS_SIGNAL + g_subprocess_get_term_sig (process);
 
   return g_subprocess_get_exit_status (process);
+}
+
+/* At once: g_subprocess_send_signal() leaves it to a thread, which the end of this
+ * program may overtake. */
+void
+tool_kill (GSubprocess *process,
+           int          signal_number,
+           gboolean     whole_group)
+{
+  const char *identifier = g_subprocess_get_identifier (process);
+  pid_t pid;
+
+  /* It has ended. */
+  if (identifier == NULL)
+    return;
+
+  pid = (pid_t) g_ascii_strtoll (identifier, NULL, 10);
+  kill (whole_group ? -pid : pid, signal_number);
 }
 
 static int

@@ -159,7 +159,7 @@ tool_run (char **arguments)
   /* If the command was not waited for, it is told. Else the status is its own, unless that
    * hides what became of its messages. */
   if (self.printer.stopped)
-    g_subprocess_send_signal (self.process, SIGTERM);
+    tool_kill (self.process, SIGTERM, FALSE);
   else if (tool_process_status (self.process) != 0)
     status = tool_process_status (self.process);
 

@@ -78,17 +78,6 @@ quit_if_done (Send *self)
     g_main_loop_quit (self->loop);
 }
 
-/* Asks the command to end, and all that it has started: a shell that gets a signal leaves
- * the program that it waits for alone. */
-static void
-terminate_command (Send *self)
-{
-  const char *pid = g_subprocess_get_identifier (self->command);
-
-  if (pid != NULL)
-    kill ((self->has_group ? -1 : 1) * (pid_t) g_ascii_strtoll (pid, NULL, 10), SIGTERM);
-}
-
 /* A command whose output nobody wants any more is ended, and waited for: when the pipe
  * has finished, nothing goes on behind it. */
 static void
@@ -98,7 +87,7 @@ stop_reading (Send *self)
 
   if (self->command != NULL && (self->error != NULL || is_cancelled (self)))
     {
-      terminate_command (self);
+      tool_kill (self->command, SIGTERM, self->has_group);
       g_input_stream_close (g_subprocess_get_stdout_pipe (self->command), NULL, NULL);
     }
 
@@ -180,8 +169,9 @@ exited_cb (GObject      *object,
 static gboolean
 terminate_cb (gpointer user_data)
 {
-  terminate_command (user_data);
+  Send *self = user_data;
 
+  tool_kill (self->command, SIGTERM, self->has_group);
   return G_SOURCE_CONTINUE;
 }
 
@@ -203,7 +193,8 @@ start_command (Send    *self,
   /* It is used up, and nobody else's. */
   g_subprocess_launcher_unsetenv (launcher, ADDRESS_VARIABLE);
 
-  /* A group of its own could not read from the terminal. */
+  /* A shell that gets a signal leaves the program that it waits for alone, so the signal goes
+   * to a group. One of its own could not read from the terminal. */
   self->has_group = !isatty (STDIN_FILENO);
   if (self->has_group)
     g_subprocess_launcher_set_child_setup (launcher, make_group, NULL, NULL);

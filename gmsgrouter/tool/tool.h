@@ -32,3 +32,6 @@ gboolean  tool_parse           (GOptionContext  *context,
                                 char          ***arguments);
 int       tool_spawn_status    (const GError    *error);
 int       tool_process_status  (GSubprocess     *process);
+void      tool_kill            (GSubprocess     *process,
+                                int              signal_number,
+                                gboolean         whole_group);
