@@ -13,6 +13,8 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
+#define _POSIX_C_SOURCE 200809L
+
 #include <errno.h>
 #include <glib-unix.h>
 #include <gmsg.h>
@@ -478,8 +480,12 @@ end_processes (App     *app,
   for (guint i = 0; i < app->workers->len; i++)
     {
       Worker *worker = g_ptr_array_index (app->workers, i);
+      const char *pid = g_subprocess_get_identifier (worker->process);
 
-      g_subprocess_force_exit (worker->process);
+      /* g_subprocess_force_exit() would have another thread do it, which the end of this
+       * program may overtake. */
+      if (pid != NULL)
+        kill ((pid_t) g_ascii_strtoll (pid, NULL, 10), SIGKILL);
     }
 
   return TRUE;
