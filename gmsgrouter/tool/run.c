@@ -157,10 +157,11 @@ tool_run (char **arguments)
   status = printer_run (&self.printer);
 
   /* If the command was not waited for, it is told. Else the status is its own, unless that
-   * hides what became of its messages. */
+   * hides what became of its messages: one that was cancelled since they could not be
+   * written ends as it likes. */
   if (self.printer.stopped)
     tool_kill (self.process, SIGTERM, FALSE);
-  else if (tool_process_status (self.process) != 0)
+  else if (!self.printer.discarding && tool_process_status (self.process) != 0)
     status = tool_process_status (self.process);
 
   printer_die_if_broken (&self.printer);
