@@ -101,6 +101,9 @@ struct _GMsgPacer
   GThread         *looker;        /* (unowned) (nullable): had the last look; to be compared only */
   gint64           served_at;     /* monotonic µs: when the last emission has ended */
   gint64           raised_at;     /* monotonic µs: when the last raised dispatch has ended */
+  gint64           raised_since;  /* monotonic µs: when the budget of those that were late has
+                                   * begun, ... */
+  gint64           raised_until;  /* ... and when it ends */
   gint64           busy_since;    /* monotonic µs: since when no idle source could run; 0: not
                                    * known to be so */
   gint64           dispatch_usec; /* what the last dispatch took */
@@ -119,6 +122,7 @@ typedef struct
   guint      next;     /* ... and the index of who is next */
   gint64     start;    /* monotonic µs */
   gint64     spent;    /* the ledger, in µs */
+  gboolean   served;   /* somebody: the first always is */
   gboolean   emitted;
 } Dispatch;
 
@@ -237,6 +241,15 @@ look_locked (GMsgPacer *self,
 
   self->late = has_latency && now - MAX (since, self->served_at) >= latency;
   self->late_since = now - latency;
+
+  /* Who is served for one thing at a time, and asks for the next between two iterations, has
+   * its part of the budget, too. */
+  if (!self->late && has_latency && now < self->raised_until)
+    {
+      self->late = TRUE;
+      self->late_since = G_MAXINT64;
+    }
+
   self->urgent = urgent && now - self->raised_at >= (has_latency ? latency : GMSG_PACER_MAX_LATENCY);
 }
 
@@ -383,6 +396,28 @@ add_eligible_locked (Dispatch *dispatch,
     }
 }
 
+/* There is one budget for those that are late, in however many dispatches it is spent. */
+static void
+begin_raised_locked (Dispatch *dispatch)
+{
+  GMsgPacer *self = dispatch->pacer;
+  gint64 now = dispatch->start;
+
+  if (now >= self->raised_until)
+    {
+      guint budget = 0;
+
+      for (guint i = 0; i < dispatch->ring->len; i++)
+        budget = MAX (budget, get_budget (g_ptr_array_index (dispatch->ring, i)));
+
+      self->raised_since = now;
+      self->raised_until = now + budget;
+    }
+
+  dispatch->start = self->raised_since;
+  dispatch->spent = now - dispatch->start;
+}
+
 static void
 turn_rest (gpointer data)
 {
@@ -416,6 +451,8 @@ dispatch_begin (Dispatch *dispatch,
   add_eligible_locked (dispatch, TRUE);
   add_eligible_locked (dispatch, FALSE);
   dispatch->since = G_MAXINT64;
+  if (dispatch->late)
+    begin_raised_locked (dispatch);
 }
 
 /* Who has joined, with something to deliver, comes after all that are in the ring: who waits
@@ -454,7 +491,7 @@ has_budget (Dispatch *dispatch,
   if (budget == 0 && !dispatch->emitted)
     budget = GMSG_PACER_BUDGET;
 
-  return dispatch->spent < budget;
+  return !dispatch->served || dispatch->spent < budget;
 }
 
 /* The next in the ring; who has spent its budget is not in it any more. */
@@ -537,6 +574,7 @@ serve (Dispatch *dispatch)
 
       put_last (self, turn);
       emitted = serve_turn (dispatch, turn);
+      dispatch->served = TRUE;
       dispatch->emitted |= emitted;
 
       if (has_left (turn) ||

@@ -115,6 +115,7 @@ client_join (Client       *self,
   self->turn = gmsg_pacer_join (context, &client_funcs, self, priority, budget, max_latency);
 }
 
+/* Does nothing if it has left. */
 static void
 client_leave (Client *self)
 {
@@ -311,6 +312,12 @@ test_p16_budgets_of_their_own (void)
   free_context (context);
 }
 
+static void
+leave_self (Client *self)
+{
+  client_leave (self);
+}
+
 /* Pulling clients: who is answered leaves, and joins again for the next. */
 static void
 join_again (Client *self)
@@ -492,6 +499,44 @@ test_p16_late (void)
     }
 
   free_context (context);
+}
+
+/* Who asks for the next thing between two iterations, as code that awaits does, is part of the
+ * budget, too; and who has none gets one thing. */
+static void
+test_p16_late_in_several_dispatches (void)
+{
+  static const guint budgets[] = { 60 * G_USEC_PER_SEC, 0 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (budgets); i++)
+    {
+      GMainContext *context = new_context ();
+      Client client = { .handler = leave_self, .n_waiting = 20 };
+      Client other = { .n_waiting = 0 };
+      guint n_busy;
+      Busy busy;
+
+      /* A router that has nothing: a pacer without turns would be gone. */
+      client_join (&other, context, PRIORITY, BUDGET, MAX_LATENCY);
+      busy_start (&busy, context, 120, 0);
+      client_join (&client, context, PRIORITY, budgets[i], 1000);
+      while (client.n_emitted == 0)
+        iterate (context, 1);
+      n_busy = busy.n_calls;
+
+      for (guint j = 0; j < 10; j++)
+        {
+          client_join (&client, context, PRIORITY, budgets[i], G_MAXUINT);
+          iterate (context, 1);
+          client_leave (&client);
+        }
+      g_assert_cmpint (client.n_emitted, ==, budgets[i] > 0 ? 11 : 1);
+      g_assert_cmpuint (busy.n_calls - n_busy, ==, budgets[i] > 0 ? 0 : 10);
+
+      busy_end (&busy);
+      client_leave (&other);
+      free_context (context);
+    }
 }
 
 /* Not one after the other, each late because of the others. */
@@ -761,12 +806,6 @@ test_p6_leave_in_dispatch (void)
   free_context (context);
 }
 
-static void
-leave_self (Client *self)
-{
-  client_leave (self);
-}
-
 /* The last turn, in its own dispatch: the pacer goes then; and comes again. */
 static void
 test_p6_last_leaves_in_dispatch (void)
@@ -1018,6 +1057,7 @@ main (int    argc,
   g_test_add_func ("/pacer/p16/joined-from-another-thread", test_p16_joined_from_another_thread);
   g_test_add_func ("/pacer/p16/late", test_p16_late);
   g_test_add_func ("/pacer/p16/late-beside-a-flood-above", test_p16_late_beside_a_flood_above);
+  g_test_add_func ("/pacer/p16/late-in-several-dispatches", test_p16_late_in_several_dispatches);
   g_test_add_func ("/pacer/p16/late-together", test_p16_late_together);
   g_test_add_func ("/pacer/p16/levels", test_p16_levels);
   g_test_add_func ("/pacer/p16/nested-ledger", test_p16_nested_ledger);
