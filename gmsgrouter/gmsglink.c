@@ -238,6 +238,25 @@ gmsg_link_end (GMsgLink     *self,
   self->funcs->ended (self, self->owner);
 }
 
+/* The process that was spawned has opened the link itself, and has exited: its children may hold
+ * the connection, but nobody writes to it any more who knows of the pipe. */
+static gboolean
+is_peer_gone (GMsgLink *self)
+{
+  return self->exit != NULL && self->opener != 0 && self->opener == self->pid;
+}
+
+/* What comes first from a process that exits, its sender's drop or the end of its connection,
+ * is chance: so it is told as one thing. */
+static const char *
+describe_loss (GMsgLink *self)
+{
+  if (self->lost == NULL)
+    return "it did not open the pipe";
+
+  return is_peer_gone (self) ? "it ended without stop() or fail()" : self->lost;
+}
+
 static void
 end_lost (GMsgLink *self)
 {
@@ -246,7 +265,7 @@ end_lost (GMsgLink *self)
   g_set_error (&error, GMSG_ERROR, GMSG_ERROR_PEER_LOST,
                "The worker of pipe %s was lost: %s%s%s",
                gmsg_pipe_get_label (self->pipe),
-               self->lost != NULL ? self->lost : "it did not open the pipe",
+               describe_loss (self),
                self->exit != NULL ? "; " : "",
                self->exit != NULL ? self->exit : "");
   gmsg_link_end (self, error);
@@ -317,14 +336,6 @@ void
 gmsg_link_disconnect (GMsgLink *self)
 {
   self->peer = NULL;
-}
-
-/* The process that was spawned has opened the link itself, and has exited: its children may hold
- * the connection, but nobody writes to it any more who knows of the pipe. */
-static gboolean
-is_peer_gone (GMsgLink *self)
-{
-  return self->exit != NULL && self->opener != 0 && self->opener == self->pid;
 }
 
 static void

@@ -68,7 +68,7 @@ test_killed (Fixture       *fixture,
   killed_at = g_get_monotonic_time ();
   g_subprocess_force_exit (process);
   sink_wait_finished (fixture, sink);
-  sink_assert_lost (sink, "*#1 *lost*ended before stop()*“*worker” was killed by signal 9 (Killed)");
+  sink_assert_lost (sink, "*#1 *lost: it ended without stop() or fail(); “*worker” was killed by signal 9 (Killed)");
   sink_assert_range (sink, 100);
   g_test_message ("seen after %d ms", (int) ((g_get_monotonic_time () - killed_at) / 1000));
   sink_close (fixture, sink);
@@ -88,7 +88,7 @@ test_killed_flooding (Fixture       *fixture,
       iterate_until (fixture->context, sink->values->len >= 1000);
       g_subprocess_force_exit (process);
       sink_wait_finished (fixture, sink);
-      sink_assert_lost (sink, "*lost: its * ended *; “*worker” was killed by signal 9 (Killed)");
+      sink_assert_lost (sink, "*lost: it ended without stop() or fail(); “*worker” was killed by signal 9 (Killed)");
       sink_assert_prefix (sink);
       sink_close (fixture, sink);
     }
@@ -105,10 +105,10 @@ test_exits (Fixture       *fixture,
     const char *lost;
   } cases[] =
   {
-    { "exit", 50, "*lost: its * ended *; “*worker” exited with status 3" },
-    { "exit", 0, "*lost: its * ended *; “*worker” exited with status 3" },
-    { "abort", 50, "*lost: its * ended *; “*worker” was killed by signal 9 (Killed)" },
-    { "open-and-exit", 7, "*lost: its * ended before stop(); “*worker” exited with status 7" },
+    { "exit", 50, "*lost: it ended without stop() or fail(); “*worker” exited with status 3" },
+    { "exit", 0, "*lost: it ended without stop() or fail(); “*worker” exited with status 3" },
+    { "abort", 50, "*lost: it ended without stop() or fail(); “*worker” was killed by signal 9 (Killed)" },
+    { "open-and-exit", 7, "*lost: it ended without stop() or fail(); “*worker” exited with status 7" },
     { "unopened", 0, "*lost: it did not open the pipe; “*worker” exited with status 0*" },
     { "unopened", 6, "*lost: it did not open the pipe; “*worker” exited with status 6" },
   };
@@ -189,7 +189,7 @@ test_child_holds (Fixture       *fixture,
                                            "fork-killed", 5000);
 
   sink_wait_finished (fixture, sink);
-  sink_assert_lost (sink, "*its process ended before stop(); * was killed by signal 9 (*");
+  sink_assert_lost (sink, "*lost: it ended without stop() or fail(); * was killed by signal 9 (*");
   sink_assert_prefix (sink);
   close_input (process);
   sink_close (fixture, sink);
