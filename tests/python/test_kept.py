@@ -10,14 +10,14 @@ import tap
 from gmsgtest import GLib, GMsg, TestCase, Thread, iterate_until, row
 from test_processes import ProcessTest
 
-N_ROWS = 500
+N_ROWS = 200
 
 
 def reuse_memory():
     """Collects, and uses again what memory is free."""
     for _ in range(2):
         gc.collect()
-        [row(i + 1) for i in range(2000)]
+        [row(i + 1) for i in range(N_ROWS)]
     gc.collect()
 
 
