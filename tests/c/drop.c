@@ -6,7 +6,6 @@
 
 #include "testutil.h"
 
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* Counts calls, and asserts that they come in one thread. */
@@ -311,6 +310,13 @@ send_until_stopped (gpointer data)
 
 #define N_FORKS 100
 
+/* AddressSanitizer's allocator does not survive a fork while another thread is in it. */
+#ifdef __SANITIZE_ADDRESS__
+#define N_THREADS 0
+#else
+#define N_THREADS 2
+#endif
+
 typedef void (*ChildFunc) (GMsgRouter   *router,
                            GMsgSender   *sender,
                            GMsgReceiver *receiver);
@@ -421,7 +427,7 @@ test_forked (Fixture       *fixture,
   ChildFunc child_func = (ChildFunc) data;
   g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (GMsgReceiver) receiver = NULL;
-  GThread *threads[2];
+  GThread *threads[N_THREADS + 1];
   int ending = FALSE;
 
   sender = gmsg_router_pipe_bounded (fixture->router, 1, GMSG_OVERFLOW_DROP_OLDEST, &receiver,
@@ -429,14 +435,15 @@ test_forked (Fixture       *fixture,
   ignore_messages (receiver);
   g_object_set_data (G_OBJECT (sender), "ending", &ending);
   gmsg_sender_start (sender, NULL);
-  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+  for (guint i = 0; i < N_THREADS; i++)
     threads[i] = g_thread_new ("sender", send_until_stopped, g_object_ref (sender));
 
+  for (guint i = 0; N_THREADS == 0 && i < 2; i++)
+    gmsg_sender_send (sender, g_variant_new_int32 (0), NULL);
   wait_until (gmsg_receiver_get_n_dropped (receiver) > 0);
   for (guint i = 0; i < N_FORKS; i++)
     {
       gint64 now = g_get_monotonic_time ();
-      int status;
       pid_t child;
 
       /* Without a call that waits for a lock: the senders may be anywhere. */
@@ -444,20 +451,16 @@ test_forked (Fixture       *fixture,
       child = fork ();
       if (child == 0)
         {
-          /* A hang is a failure. */
-          alarm (30);
           child_func (fixture->router, sender, receiver);
           _exit (take_warning () != NULL);
         }
 
       g_assert_cmpint (child, >, 0);
-      g_assert_cmpint (waitpid (child, &status, 0), ==, child);
-      g_assert_true (WIFEXITED (status));
-      g_assert_cmpint (WEXITSTATUS (status), ==, 0);
+      g_assert_cmpint (wait_for_child (child), ==, 0);
     }
 
   g_atomic_int_set (&ending, TRUE);
-  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+  for (guint i = 0; i < N_THREADS; i++)
     g_thread_join (threads[i]);
   iterate_all (fixture->context);
   gmsg_router_close_pipe (fixture->router, receiver, NULL);

@@ -6,6 +6,9 @@
 
 #include "testutil.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+
 /* What the library has logged at one level. */
 typedef struct
 {
@@ -472,6 +475,26 @@ tick_source_attach (GMainContext *context)
   g_source_attach (source, context);
 
   return source;
+}
+
+/* Returns the exit status of a forked child; -1: it was killed, as one is here that hangs. An
+ * alarm of its own would not do: GLib blocks the signals while it starts a thread. */
+int
+wait_for_child (pid_t child)
+{
+  gint64 deadline = g_get_monotonic_time () + TEST_DEADLINE;
+  pid_t waited;
+  int status;
+
+  while ((waited = waitpid (child, &status, WNOHANG)) == 0)
+    {
+      if (g_get_monotonic_time () > deadline)
+        kill (child, SIGKILL);
+      g_thread_yield ();
+    }
+
+  g_assert_cmpint (waited, ==, child);
+  return WIFEXITED (status) ? WEXITSTATUS (status) : -1;
 }
 
 gboolean

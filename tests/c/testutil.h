@@ -165,6 +165,8 @@ GSource  *tick_source_attach      (GMainContext *context);
       }                                                                        \
   } G_STMT_END
 
+int       wait_for_child          (pid_t         child);
+
 /* A GMsgConditionFunc for each of the usual conditions. */
 gboolean  never                   (gpointer      data);
 gboolean  always                  (gpointer      data);
