@@ -196,49 +196,116 @@ gmsg_message_check_end (GMsgMessageCheck *self,
   return g_variant_ref_sink (g_variant_new_from_bytes (variant_type, bytes, TRUE));
 }
 
-/* Whether the last children of @message nest so deeply that GLib, which goes down a level in C
- * for each, could run out of stack while it adds up the size. Only variants can. */
-static gboolean
-is_bottomless (GVariant *message)
+/* How the parts of a value nest that GLib has built and not serialised yet. */
+typedef enum
 {
-  g_autoptr (GVariant) value = g_variant_ref (message);
+  NESTING_GOOD,
+  NESTING_TOO_DEEP,
+  NESTING_TOO_LARGE,
+} Nesting;
 
-  for (guint depth = 0; depth < GMSG_MAX_DEPTH; depth++)
+/* A variant takes two bytes at least: the end of its value, and its type. */
+#define MIN_VARIANT_SIZE 2
+
+/* GLib aborts when it is asked for a child of serialised data whose type, as it counts, is
+ * deeper than this. */
+static gboolean
+is_type_too_deep (const char *type_string)
+{
+  gsize length = strlen (type_string);
+  const GMsgType *type;
+  GMsgTypes types;
+  gboolean too_deep;
+
+  if (length <= GMSG_MAX_DEPTH)
+    return FALSE;
+
+  gmsg_types_init (&types);
+  type = gmsg_types_get (&types, type_string, length);
+  too_deep = type == NULL || type->nodes[0].depth > GMSG_MAX_DEPTH;
+  gmsg_types_clear (&types);
+  return too_deep;
+}
+
+/* GLib has a child's object in hand, and gives it out again, only while the container is not
+ * serialised. */
+static gboolean
+is_serialised (GVariant *container)
+{
+  g_autoptr (GVariant) child = g_variant_get_child_value (container, 0);
+  g_autoptr (GVariant) again = g_variant_get_child_value (container, 0);
+
+  return child != again;
+}
+
+/* GLib goes down a level in C for each level of a value that it serialises, or only measures.
+ * Variants can nest without end, so this looks first. Serialised data has a size, and is left
+ * to the walker. A value may be part of another as often as one likes, so variants are taken
+ * off @size_left, which is what the message may have. */
+static Nesting
+get_nesting (GVariant *value,
+             guint     depth,
+             guint64  *size_left)
+{
+  const char *type_string = g_variant_get_type_string (value);
+  Nesting result = NESTING_GOOD;
+  gsize n_children;
+
+  if (strchr (type_string, 'v') == NULL)
+    return NESTING_GOOD;
+  if (depth == GMSG_MAX_DEPTH || is_type_too_deep (type_string))
+    return NESTING_TOO_DEEP;
+
+  n_children = g_variant_n_children (value);
+  if (n_children == 0 || is_serialised (value))
+    return NESTING_GOOD;
+
+  if (type_string[0] == 'v')
     {
-      g_autoptr (GVariant) outer = NULL;
-      gsize n_children;
-
-      if (strchr (g_variant_get_type_string (value), 'v') == NULL)
-        return FALSE;
-
-      n_children = g_variant_n_children (value);
-      if (n_children == 0)
-        return FALSE;
-
-      outer = g_steal_pointer (&value);
-      value = g_variant_get_child_value (outer, n_children - 1);
+      if (*size_left < MIN_VARIANT_SIZE)
+        return NESTING_TOO_LARGE;
+      *size_left -= MIN_VARIANT_SIZE;
     }
 
-  return TRUE;
+  for (gsize i = 0; i < n_children && result == NESTING_GOOD; i++)
+    {
+      g_autoptr (GVariant) child = g_variant_get_child_value (value, i);
+
+      result = get_nesting (child, depth + 1, size_left);
+    }
+
+  return result;
 }
 
 static gboolean
-check_outgoing_size (GVariant  *message,
-                     guint64    max_size,
+check_outgoing_type (GVariant  *message,
                      GError   **error)
 {
-  gsize size = g_variant_get_size (message);
-  gsize type_length = strlen (g_variant_get_type_string (message));
+  gsize length = strlen (g_variant_get_type_string (message));
 
-  if (size <= max_size && type_length <= GMSG_MESSAGE_MAX_TYPE_LENGTH)
+  if (length <= GMSG_MESSAGE_MAX_TYPE_LENGTH)
     return TRUE;
 
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_TOO_LARGE,
-               "The router takes messages of at most %" G_GUINT64_FORMAT " bytes, with a type "
-               "string of at most %d; this one has %zu and %zu: split it, or raise the router's "
-               "max-message-size",
-               max_size, GMSG_MESSAGE_MAX_TYPE_LENGTH, size, type_length);
+               "A message to another process may have a type string of at most %d bytes; this one "
+               "has %zu: send arrays instead of long tuples",
+               GMSG_MESSAGE_MAX_TYPE_LENGTH, length);
   return FALSE;
+}
+
+/* @size is unknown if it is 0. */
+static void
+set_too_large (guint64   size,
+               guint64   max_size,
+               GError  **error)
+{
+  g_autofree char *found = size > 0 ? g_strdup_printf ("this one has %" G_GUINT64_FORMAT, size)
+                                    : g_strdup ("the variants in this one alone take more");
+
+  g_set_error (error, GMSG_ERROR, GMSG_ERROR_TOO_LARGE,
+               "The router takes messages of at most %" G_GUINT64_FORMAT " bytes, and %s: split "
+               "it, or raise the router's max-message-size",
+               max_size, found);
 }
 
 static GMsgWalk
@@ -274,16 +341,35 @@ gmsg_message_check_outgoing (GVariant  *message,
                              guint64    max_size,
                              GError   **error)
 {
+  guint64 size_left = max_size;
   GMsgWalk result = GMSG_WALK_TOO_DEEP;
+  gsize size;
 
-  if (!is_bottomless (message))
+  if (!check_outgoing_type (message, error))
+    return FALSE;
+
+  switch (get_nesting (message, 0, &size_left))
     {
-      if (!check_outgoing_size (message, max_size, error))
-        return FALSE;
+    case NESTING_GOOD:
+      size = g_variant_get_size (message);
+      if (size > max_size)
+        {
+          set_too_large (size, max_size, error);
+          return FALSE;
+        }
 
       result = walk_outgoing (message);
       if (result == GMSG_WALK_NORMAL)
         return TRUE;
+      break;
+
+    case NESTING_TOO_LARGE:
+      set_too_large (0, max_size, error);
+      return FALSE;
+
+    case NESTING_TOO_DEEP:
+    default:
+      break;
     }
 
   g_set_error (error, GMSG_ERROR,

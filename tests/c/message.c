@@ -832,6 +832,32 @@ assert_not_sent (GVariant   *floating,
 #define BOTTOMLESS 50000
 #endif
 
+/* Twice in itself, and that twice, and so on: more bytes than there are. */
+static GVariant *
+make_doubled (void)
+{
+  GVariant *value = g_variant_new_byte (1);
+
+  for (guint i = 0; i < 60; i++)
+    {
+      GVariant *boxed = g_variant_new_variant (value);
+      GVariant *pair[] = { boxed, boxed };
+
+      value = g_variant_new_tuple (pair, 2);
+    }
+  return value;
+}
+
+/* What GLib takes for a type, but for none that it can read values of. */
+static GVariant *
+make_deepest (void)
+{
+  g_autofree char *maybes = g_strnfill (126, 'm');
+  g_autofree char *type = g_strconcat (maybes, "a{sv}", NULL);
+
+  return make_from (type, "\0\0\0\0\0\0\0\0\0\0\0", 10, FALSE);
+}
+
 /* What the router would refuse. */
 static void
 test_outgoing (void)
@@ -845,6 +871,10 @@ test_outgoing (void)
 
   assert_not_sent (nest_variants (130), GMSG_ERROR_INVALID_ARGUMENT, "*128 levels*flatten*");
   assert_not_sent (nest_variants (BOTTOMLESS), GMSG_ERROR_INVALID_ARGUMENT, "*128 levels*flatten*");
+  assert_not_sent (g_variant_new ("(@vi)", nest_variants (BOTTOMLESS), 1),
+                   GMSG_ERROR_INVALID_ARGUMENT, "*128 levels*flatten*");
+  assert_not_sent (make_deepest (), GMSG_ERROR_INVALID_ARGUMENT, "*128 levels*flatten*");
+  assert_not_sent (make_doubled (), GMSG_ERROR_TOO_LARGE, "*1000000*variants*max-message-size*");
   assert_not_sent (make_from ("s", "caf\xe9", 5, FALSE),
                    GMSG_ERROR_INVALID_ARGUMENT, "*“s”*UTF-8*");
   assert_not_sent (make_from ("s", "caf\xe9", 5, TRUE),
