@@ -1,13 +1,22 @@
 /* history.c: random histories from many threads, checked against a model (promises 8, 12)
  *
+ * Each history has a seed: what it sets up and how it ends is drawn from that, though the
+ * threads interleave as they like. A history that fails prints its seed. Options, which
+ * "meson test history --test-args=…" passes on:
+ *
+ *   --minutes=N   go on for N minutes, instead of 300 histories (5,000 with -m slow)
+ *   --from=SEED   of the first history; each other one has the next number (default: random)
+ *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
 #include "testutil.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_PIPES 4
 #define MAX_THREADS 4
@@ -37,9 +46,16 @@ enum
   DROPPED,
 };
 
+/* What came of all histories. */
+typedef struct
+{
+  guint64 n_sent, n_delivered, n_dropped, n_told;
+} Sums;
+
 typedef struct _History
 {
   Fixture      *fixture;
+  GRand        *random; /* router's thread */
   guint         n_pipes, n_workers;
   GMsgSender   *senders[MAX_PIPES];
   GMsgReceiver *receivers[MAX_PIPES];
@@ -165,10 +181,10 @@ message_cb (GMsgReceiver *receiver,
   history_arrived (history, pipe_of_receiver (history, receiver), message);
 
   /* Handlers do what handlers do. */
-  switch (g_test_rand_int_range (0, 2000))
+  switch (g_rand_int_range (history->random, 0, 2000))
     {
     case 0:
-      maybe_close (history, g_test_rand_int_range (0, history->n_pipes));
+      maybe_close (history, g_rand_int_range (history->random, 0, history->n_pipes));
       break;
 
     case 1:
@@ -234,7 +250,7 @@ history_open (History *history,
               guint    pipe)
 {
   GMsgRouter *router = history->fixture->router;
-  guint kind = g_test_rand_int_range (0, 5);
+  guint kind = g_rand_int_range (history->random, 0, 5);
 
   if (kind < 2)
     {
@@ -244,12 +260,12 @@ history_open (History *history,
     {
       GMsgOverflow overflow = kind - 2;
 
-      history->senders[pipe] = gmsg_router_pipe_bounded (router, g_test_rand_int_range (1, 20), overflow,
+      history->senders[pipe] = gmsg_router_pipe_bounded (router, g_rand_int_range (history->random, 1, 20), overflow,
                                                          &history->receivers[pipe], NULL);
       history->drops[pipe] = overflow == GMSG_OVERFLOW_DROP_OLDEST;
     }
 
-  history->pulls[pipe] = g_test_rand_int_range (0, 4) == 0;
+  history->pulls[pipe] = g_rand_int_range (history->random, 0, 4) == 0;
   g_signal_connect (history->receivers[pipe], "message", G_CALLBACK (message_cb), history);
   g_signal_connect (history->receivers[pipe], "finished", G_CALLBACK (finished_cb), history);
   if (history->pulls[pipe])
@@ -298,7 +314,6 @@ ended_cb (gpointer data)
   return all_ended (data);
 }
 
-/* To the message: sent = delivered + dropped + told of as lost. */
 /* Promise 9: the receiver has finished with what the sender has ended by. */
 static void
 check_end (History *history,
@@ -328,10 +343,12 @@ check_end (History *history,
     }
 }
 
+/* To the message: sent = delivered + dropped + told of as lost. */
 static void
-history_check (History *history)
+history_check (History *history,
+               Sums    *sums)
 {
-  guint64 n_sent = 0, n_delivered = 0, n_dropped = 0;
+  guint64 n_sent = 0, n_delivered = 0, n_dropped = 0, n_told;
 
   for (guint i = 0; i < history->n_workers; i++)
     {
@@ -352,7 +369,13 @@ history_check (History *history)
       check_end (history, i);
     }
 
-  g_assert_cmpuint (n_sent, ==, n_delivered + n_dropped + count_told ());
+  n_told = count_told ();
+  g_assert_cmpuint (n_sent, ==, n_delivered + n_dropped + n_told);
+
+  sums->n_sent += n_sent;
+  sums->n_delivered += n_delivered;
+  sums->n_dropped += n_dropped;
+  sums->n_told += n_told;
 }
 
 typedef enum
@@ -389,7 +412,7 @@ end_early (History *history,
   g_autoptr (GError) error = NULL;
   gboolean done = FALSE;
 
-  for (guint i = g_test_rand_int_range (0, 200); i > 0; i--)
+  for (guint i = g_rand_int_range (history->random, 0, 200); i > 0; i--)
     g_main_context_iteration (fixture->context, FALSE);
 
   switch (ending)
@@ -399,12 +422,12 @@ end_early (History *history,
       break;
 
     case ENDING_SHUT_DOWN:
-      if (!gmsg_router_shutdown (fixture->router, g_test_rand_int_range (0, 3000), &error))
+      if (!gmsg_router_shutdown (fixture->router, g_rand_int_range (history->random, 0, 3000), &error))
         g_assert_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT);
       break;
 
     case ENDING_SHUT_DOWN_ASYNC:
-      gmsg_router_shutdown_async (fixture->router, g_test_rand_int_range (0, 3000), NULL,
+      gmsg_router_shutdown_async (fixture->router, g_rand_int_range (history->random, 0, 3000), NULL,
                                   shut_down_cb, &done);
       iterate_until (fixture->context, done);
       break;
@@ -422,33 +445,37 @@ end_early (History *history,
     }
 }
 
-static void
-run_history (Fixture *fixture)
+static Ending
+run_history (Fixture *fixture,
+             guint32  seed,
+             Sums    *sums)
 {
   g_autofree History *history = g_new0 (History, 1);
+  g_autoptr (GRand) random = g_rand_new_with_seed (seed);
   GThread *threads[MAX_THREADS];
-  Ending ending = g_test_rand_int_range (0, N_ENDINGS);
+  Ending ending = g_rand_int_range (random, 0, N_ENDINGS);
 
   history->fixture = fixture;
+  history->random = random;
   if (!gmsg_router_get_running (fixture->router))
     gmsg_router_start (fixture->router, NULL);
 
-  history->n_pipes = g_test_rand_int_range (1, MAX_PIPES + 1);
+  history->n_pipes = g_rand_int_range (history->random, 1, MAX_PIPES + 1);
   for (guint i = 0; i < history->n_pipes; i++)
     history_open (history, i);
 
-  history->n_workers = g_test_rand_int_range (1, MAX_THREADS + 1);
+  history->n_workers = g_rand_int_range (history->random, 1, MAX_THREADS + 1);
   history->n_running = history->n_workers;
   for (guint i = 0; i < history->n_workers; i++)
     {
       Worker *worker = &history->workers[i];
 
       worker->index = i;
-      worker->seed = g_test_rand_int ();
+      worker->seed = g_rand_int (history->random);
       worker->last_in_order = -1;
       for (guint j = 0; j < MAX_PIPES; j++)
         worker->last_of_pipe[j] = -1;
-      worker->may_stop = g_test_rand_int_range (0, 2);
+      worker->may_stop = g_rand_int_range (history->random, 0, 2);
       worker->history = history;
       threads[i] = g_thread_new ("worker", worker_run, worker);
     }
@@ -461,7 +488,7 @@ run_history (Fixture *fixture)
     g_thread_join (threads[i]);
   for (guint i = 0; i < history->n_pipes; i++)
     {
-      int how = g_test_rand_int_range (STOPPED, DROPPED + 1);
+      int how = g_rand_int_range (history->random, STOPPED, DROPPED + 1);
 
       if (how != DROPPED)
         end_sender (history, history->senders[i], i, how);
@@ -482,29 +509,85 @@ run_history (Fixture *fixture)
     gmsg_router_stop (fixture->router, NULL);
   iterate_all (fixture->context);
 
-  history_check (history);
+  history_check (history, sums);
   for (guint i = 0; i < history->n_pipes; i++)
     {
       g_signal_handlers_disconnect_by_data (history->receivers[i], history);
       g_assert_finalize_object (history->receivers[i]);
     }
+
+  return ending;
+}
+
+/* Options of the command line */
+static int minutes = 0;
+static gint64 first_seed = -1;
+
+/* Written when a history fails. */
+static char seed_text[80];
+
+static void
+aborted (int signal_number)
+{
+  if (write (STDERR_FILENO, seed_text, strlen (seed_text)) < 0)
+    return;
 }
 
 static void
 test_p08_random_histories (Fixture       *fixture,
                            gconstpointer  data)
 {
-  guint n_histories = g_test_slow () ? 5000 : 300;
+  guint32 first = first_seed < 0 ? (guint32) g_test_rand_int () : (guint32) first_seed;
+  guint n_wanted = minutes > 0 ? G_MAXUINT : g_test_slow () ? 5000 : 300;
+  gint64 deadline = minutes > 0 ? g_get_monotonic_time () + minutes * 60 * G_USEC_PER_SEC : G_MAXINT64;
+  guint n_histories, n_endings[N_ENDINGS] = { 0 };
+  Sums sums = { 0 };
 
-  for (guint i = 0; i < n_histories; i++)
-    run_history (fixture);
+  signal (SIGABRT, aborted);
+  for (n_histories = 0; n_histories < n_wanted && g_get_monotonic_time () < deadline; n_histories++)
+    {
+      guint32 seed = first + n_histories;
+
+      g_snprintf (seed_text, sizeof seed_text, "# This history is the first of --from=%u\n", seed);
+      n_endings[run_history (fixture, seed, &sums)]++;
+    }
+  signal (SIGABRT, SIG_DFL);
+
+  g_test_message ("%u histories from %u: %u finished, %u stopped, %u routed, %u shut down, %u shut down asynchronously, "
+                  "%u dropped",
+                  n_histories, first, n_endings[ENDING_FINISHED], n_endings[ENDING_STOPPED], n_endings[ENDING_ROUTED],
+                  n_endings[ENDING_SHUT_DOWN], n_endings[ENDING_SHUT_DOWN_ASYNC], n_endings[ENDING_DROPPED]);
+  g_test_message ("%" G_GUINT64_FORMAT " messages sent = %" G_GUINT64_FORMAT " delivered + %" G_GUINT64_FORMAT
+                  " dropped + %" G_GUINT64_FORMAT " told of",
+                  sums.n_sent, sums.n_delivered, sums.n_dropped, sums.n_told);
+}
+
+/* Would be millions of lines. */
+static void
+ignore_cb (const char     *domain,
+           GLogLevelFlags  level,
+           const char     *message,
+           gpointer        user_data)
+{
 }
 
 int
 main (int    argc,
       char **argv)
 {
+  const GOptionEntry entries[] = {
+    { "minutes", 0, 0, G_OPTION_ARG_INT, &minutes, NULL, NULL },
+    { "from", 0, 0, G_OPTION_ARG_INT64, &first_seed, NULL, NULL },
+    { NULL },
+  };
+  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
+  g_autoptr (GError) error = NULL;
+
   test_init (&argc, &argv);
+  g_option_context_add_main_entries (context, entries, NULL);
+  if (!g_option_context_parse (context, &argc, &argv, &error))
+    g_error ("%s", error->message);
+  g_log_set_handler ("GMsgRouter", G_LOG_LEVEL_DEBUG, ignore_cb, NULL);
 
   fixture_test ("/history/p08/random-histories", test_p08_random_histories);
 
