@@ -1,4 +1,4 @@
-/* history.c: random histories from many threads, checked against a model (promises 8, 12)
+/* history.c: random histories from many threads, checked against a model (promises 8, 12, 23, 27)
  *
  * Each history has a seed: what it sets up and how it ends is drawn from that, though the
  * threads interleave as they like. A history that fails prints its seed. Options, which
@@ -37,6 +37,16 @@ typedef struct
   struct _History *history;
 } Worker;
 
+/* How messages reach the application. */
+enum
+{
+  BY_SIGNAL,
+  BY_NEXT,
+  BY_NEXT_MANY,
+  BY_TAKE,
+  N_WAYS,
+};
+
 /* How a sender's side has ended. */
 enum
 {
@@ -60,12 +70,14 @@ typedef struct _History
   GMsgSender   *senders[MAX_PIPES];
   GMsgReceiver *receivers[MAX_PIPES];
   gboolean      drops[MAX_PIPES];
-  gboolean      pulls[MAX_PIPES];
+  int           ways[MAX_PIPES];
   gboolean      closed[MAX_PIPES];
   guint         n_finished[MAX_PIPES];
+  guint         n_arrived[MAX_PIPES];
   int           ended_by[MAX_PIPES]; /* atomic */
   Worker        workers[MAX_THREADS];
   int           n_running; /* atomic: workers */
+  gboolean      obeys;     /* the workers end when they are asked to */
   guint         depth;
 } History;
 
@@ -82,6 +94,26 @@ end_sender (History    *history,
     g_atomic_int_set (&history->ended_by[pipe], how);
 }
 
+static gboolean
+is_asked_to_end (History *history)
+{
+  return history->obeys && g_cancellable_is_cancelled (gmsg_sender_get_cancellable (history->senders[0]));
+}
+
+/* The last worker ends all senders, if a shutdown waits for that. */
+static void
+worker_leave (Worker *self,
+              GRand  *random)
+{
+  History *history = self->history;
+
+  if (!g_atomic_int_dec_and_test (&history->n_running) || !history->obeys)
+    return;
+
+  for (guint i = 0; i < history->n_pipes; i++)
+    end_sender (history, history->senders[i], i, g_rand_int_range (random, STOPPED, FAILED + 1));
+}
+
 static gpointer
 worker_run (gpointer data)
 {
@@ -93,7 +125,7 @@ worker_run (gpointer data)
   for (guint i = 0; i < history->n_pipes; i++)
     senders[i] = g_object_ref (history->senders[i]);
 
-  for (guint i = 0; i < N_ATTEMPTS; i++)
+  for (guint i = 0; i < N_ATTEMPTS && !is_asked_to_end (history); i++)
     {
       guint pipe = g_rand_int_range (random, 0, history->n_pipes);
       g_autoptr (GError) error = NULL;
@@ -112,9 +144,9 @@ worker_run (gpointer data)
         g_thread_yield ();
     }
 
+  worker_leave (self, random);
   for (guint i = 0; i < history->n_pipes; i++)
     g_object_unref (senders[i]);
-  g_atomic_int_add (&history->n_running, -1);
   g_main_context_wakeup (history->fixture->context);
 
   return NULL;
@@ -147,11 +179,12 @@ history_arrived (History  *history,
   g_assert_cmpuint (worker->pipe_of[attempt], ==, pipe);
   g_assert_false (worker->delivered[attempt]);
   worker->delivered[attempt] = TRUE;
+  history->n_arrived[pipe]++;
 
   /* In its pipe, and over all pipes whose messages don't move up and aren't pulled. */
   g_assert_cmpint (worker->last_of_pipe[pipe], <, (int) attempt);
   worker->last_of_pipe[pipe] = attempt;
-  if (history->drops[pipe] || history->pulls[pipe])
+  if (history->drops[pipe] || history->ways[pipe] != BY_SIGNAL)
     return;
   g_assert_cmpint (worker->last_in_order, <, (int) attempt);
   worker->last_in_order = attempt;
@@ -195,6 +228,10 @@ message_cb (GMsgReceiver *receiver,
       history->depth--;
       break;
 
+    case 4:
+      gmsg_receiver_cancel (receiver);
+      break;
+
     default:
       break;
     }
@@ -210,6 +247,31 @@ finished_cb (GMsgReceiver *receiver,
   history->n_finished[pipe_of_receiver (history, receiver)]++;
 }
 
+/* `finished` may precede the callback of what was taken last. */
+static void
+history_taken (History  *history,
+               guint     pipe,
+               GVariant *message)
+{
+  guint n_finished = history->n_finished[pipe];
+  gboolean closed = history->closed[pipe];
+
+  history->n_finished[pipe] = 0;
+  history->closed[pipe] = FALSE;
+  history_arrived (history, pipe, message);
+  history->n_finished[pipe] = n_finished;
+  history->closed[pipe] = closed;
+}
+
+static void
+assert_ended (const GError *error)
+{
+  g_assert_true (error == NULL ||
+                 error->domain == G_IO_ERROR ||
+                 g_error_matches (error, GMSG_ERROR, GMSG_ERROR_PEER_LOST) ||
+                 g_error_matches (error, GMSG_ERROR, GMSG_ERROR_CLOSED));
+}
+
 static void
 next_cb (GObject      *object,
          GAsyncResult *result,
@@ -222,27 +284,64 @@ next_cb (GObject      *object,
 
   if (message == NULL)
     {
-      g_assert_true (error == NULL ||
-                     error->domain == G_IO_ERROR ||
-                     g_error_matches (error, GMSG_ERROR, GMSG_ERROR_PEER_LOST) ||
-                     g_error_matches (error, GMSG_ERROR, GMSG_ERROR_CLOSED));
+      assert_ended (error);
       return;
     }
 
-  /* `finished` may precede the callback of the last message that was taken. */
-  {
-    guint pipe = pipe_of_receiver (history, receiver);
-    guint n_finished = history->n_finished[pipe];
-    gboolean closed = history->closed[pipe];
-
-    history->n_finished[pipe] = 0;
-    history->closed[pipe] = FALSE;
-    history_arrived (history, pipe, message);
-    history->n_finished[pipe] = n_finished;
-    history->closed[pipe] = closed;
-  }
-
+  history_taken (history, pipe_of_receiver (history, receiver), message);
   gmsg_receiver_next_async (receiver, NULL, next_cb, history);
+}
+
+/* Takes @messages (transfer full). */
+static void
+history_taken_many (History      *history,
+                    GMsgReceiver *receiver,
+                    GVariant    **messages,
+                    gsize         n_messages)
+{
+  for (gsize i = 0; i < n_messages; i++)
+    {
+      history_taken (history, pipe_of_receiver (history, receiver), messages[i]);
+      g_variant_unref (messages[i]);
+    }
+  g_free (messages);
+}
+
+static guint
+random_max (History *history)
+{
+  return g_rand_int_range (history->random, 0, 20);
+}
+
+static void
+next_many_cb (GObject      *object,
+              GAsyncResult *result,
+              gpointer      user_data)
+{
+  History *history = user_data;
+  GMsgReceiver *receiver = GMSG_RECEIVER (object);
+  g_autoptr (GError) error = NULL;
+  gsize n_messages;
+  GVariant **messages = gmsg_receiver_next_many_finish (receiver, result, &n_messages, &error);
+
+  history_taken_many (history, receiver, messages, n_messages);
+  if (n_messages == 0)
+    assert_ended (error);
+  else
+    gmsg_receiver_next_many_async (receiver, random_max (history), NULL, next_many_cb, history);
+}
+
+static void
+ready_cb (GMsgReceiver *receiver,
+          gpointer      user_data)
+{
+  History *history = user_data;
+  g_autoptr (GError) error = NULL;
+  gsize n_messages;
+  GVariant **messages = gmsg_receiver_take (receiver, random_max (history), &n_messages, &error);
+
+  g_assert_no_error (error);
+  history_taken_many (history, receiver, messages, n_messages);
 }
 
 static void
@@ -265,11 +364,16 @@ history_open (History *history,
       history->drops[pipe] = overflow == GMSG_OVERFLOW_DROP_OLDEST;
     }
 
-  history->pulls[pipe] = g_rand_int_range (history->random, 0, 4) == 0;
+  history->ways[pipe] = MAX (BY_SIGNAL, g_rand_int_range (history->random, BY_SIGNAL - 3, N_WAYS));
   g_signal_connect (history->receivers[pipe], "message", G_CALLBACK (message_cb), history);
+  g_signal_connect (history->receivers[pipe], "ready", G_CALLBACK (ready_cb), history);
   g_signal_connect (history->receivers[pipe], "finished", G_CALLBACK (finished_cb), history);
-  if (history->pulls[pipe])
+  if (history->ways[pipe] == BY_NEXT)
     gmsg_receiver_next_async (history->receivers[pipe], NULL, next_cb, history);
+  else if (history->ways[pipe] == BY_NEXT_MANY)
+    gmsg_receiver_next_many_async (history->receivers[pipe], random_max (history), NULL, next_many_cb, history);
+  else if (history->ways[pipe] == BY_TAKE)
+    gmsg_receiver_set_pull_mode (history->receivers[pipe], TRUE);
   gmsg_sender_start (history->senders[pipe], NULL);
 }
 
@@ -366,6 +470,8 @@ history_check (History *history,
     {
       n_dropped += gmsg_receiver_get_n_dropped (history->receivers[i]);
       g_assert_cmpuint (history->n_finished[i], <=, 1);
+      g_assert_cmpuint (gmsg_receiver_get_n_received (history->receivers[i]), ==, history->n_arrived[i]);
+      g_assert_cmpuint (gmsg_receiver_get_n_waiting (history->receivers[i]), ==, 0);
       check_end (history, i);
     }
 
@@ -383,8 +489,10 @@ typedef enum
   ENDING_FINISHED, /* all pipes have finished */
   ENDING_STOPPED,  /* in the middle */
   ENDING_ROUTED,
-  ENDING_SHUT_DOWN,
+  ENDING_SHUT_DOWN,       /* with little time */
   ENDING_SHUT_DOWN_ASYNC,
+  ENDING_OBEYED,          /* as much as it takes: the workers end when they are asked to */
+  ENDING_OBEYED_ASYNC,
   ENDING_DROPPED,
   N_ENDINGS,
 } Ending;
@@ -402,7 +510,20 @@ shut_down_cb (GObject      *object,
   *done = TRUE;
 }
 
-/* Ends the run while the workers are busy. They don't look at their cancellables, so a shutdown
+static void
+obeyed_cb (GObject      *object,
+           GAsyncResult *result,
+           gpointer      user_data)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean *done = user_data;
+
+  gmsg_router_shutdown_finish (GMSG_ROUTER (object), result, &error);
+  g_assert_no_error (error);
+  *done = TRUE;
+}
+
+/* Ends the run while the workers are busy. If they don't look at their cancellables, a shutdown
  * may well be too short. */
 static void
 end_early (History *history,
@@ -432,6 +553,16 @@ end_early (History *history,
       iterate_until (fixture->context, done);
       break;
 
+    case ENDING_OBEYED:
+      gmsg_router_shutdown (fixture->router, -1, &error);
+      g_assert_no_error (error);
+      break;
+
+    case ENDING_OBEYED_ASYNC:
+      gmsg_router_shutdown_async (fixture->router, -1, NULL, obeyed_cb, &done);
+      iterate_until (fixture->context, done);
+      break;
+
     case ENDING_DROPPED:
       drop_in_thread (g_steal_pointer (&fixture->router));
       fixture->router = gmsg_router_new (fixture->context);
@@ -457,6 +588,7 @@ run_history (Fixture *fixture,
 
   history->fixture = fixture;
   history->random = random;
+  history->obeys = ending == ENDING_OBEYED || ending == ENDING_OBEYED_ASYNC;
   if (!gmsg_router_get_running (fixture->router))
     gmsg_router_start (fixture->router, NULL);
 
@@ -553,10 +685,11 @@ test_p08_random_histories (Fixture       *fixture,
     }
   signal (SIGABRT, SIG_DFL);
 
-  g_test_message ("%u histories from %u: %u finished, %u stopped, %u routed, %u shut down, %u shut down asynchronously, "
-                  "%u dropped",
+  g_test_message ("%u histories from %u: %u finished, %u stopped, %u routed, %u dropped, "
+                  "shut down %u with little time, %u asynchronously, %u with enough, %u asynchronously",
                   n_histories, first, n_endings[ENDING_FINISHED], n_endings[ENDING_STOPPED], n_endings[ENDING_ROUTED],
-                  n_endings[ENDING_SHUT_DOWN], n_endings[ENDING_SHUT_DOWN_ASYNC], n_endings[ENDING_DROPPED]);
+                  n_endings[ENDING_DROPPED], n_endings[ENDING_SHUT_DOWN], n_endings[ENDING_SHUT_DOWN_ASYNC],
+                  n_endings[ENDING_OBEYED], n_endings[ENDING_OBEYED_ASYNC]);
   g_test_message ("%" G_GUINT64_FORMAT " messages sent = %" G_GUINT64_FORMAT " delivered + %" G_GUINT64_FORMAT
                   " dropped + %" G_GUINT64_FORMAT " told of",
                   sums.n_sent, sums.n_delivered, sums.n_dropped, sums.n_told);
