@@ -9,6 +9,8 @@
 #include "gmsgfork-private.h"
 #include "gmsgreceiver-private.h"
 
+#include <string.h>
+
 /* A shutdown asks all tasks to end, and goes on delivering until each pipe has finished. Then, or
  * when the time is up, it ends the run like stop(). What waits in pull mode, and nobody takes, would
  * keep its task blocked for ever: so it is taken out here, and counted by the end of the run.
@@ -20,8 +22,9 @@
 #define INTERVAL (20 * G_TIME_SPAN_MILLISECOND)
 /* How long nothing may have been taken from a pipe in pull mode, before it is drained. */
 #define IDLE (100 * G_TIME_SPAN_MILLISECOND)
-/* How many pipes an error names. */
+/* How many pipes an error names, and with how many bytes each: names may be long. */
 #define MAX_NAMED 10
+#define MAX_LABEL 64
 
 typedef struct
 {
@@ -119,6 +122,25 @@ drain_idle (Shutdown *self,
     }
 }
 
+/* Appends a label, of which a part is enough. */
+static void
+append_label (GString    *names,
+              const char *label)
+{
+  const char *end;
+
+  if (strlen (label) <= MAX_LABEL)
+    {
+      g_string_append (names, label);
+      return;
+    }
+
+  /* Between two characters. */
+  end = g_utf8_find_prev_char (label, label + MAX_LABEL + 1);
+  g_string_append_len (names, label, end != NULL ? end - label : 0);
+  g_string_append (names, "…)");
+}
+
 static void
 set_timed_out_error (Shutdown  *self,
                      GError   **error)
@@ -127,8 +149,10 @@ set_timed_out_error (Shutdown  *self,
   g_autoptr (GString) names = g_string_new (NULL);
 
   for (guint i = 0; i < unfinished->len && i < MAX_NAMED; i++)
-    g_string_append_printf (names, "%s#%" G_GUINT64_FORMAT, i > 0 ? ", " : "",
-                            gmsg_receiver_get_id (g_ptr_array_index (unfinished, i)));
+    {
+      g_string_append (names, i > 0 ? ", " : "");
+      append_label (names, gmsg_receiver_get_label (g_ptr_array_index (unfinished, i)));
+    }
   if (unfinished->len > MAX_NAMED)
     g_string_append_printf (names, " and %u more", unfinished->len - MAX_NAMED);
 

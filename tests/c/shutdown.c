@@ -203,6 +203,39 @@ test_times_out (Fixture       *fixture,
   assert_send_fails (stuck, GMSG_ERROR_CLOSED);
 }
 
+/* The error names them, but not all, and long names not whole. */
+static void
+test_names (Fixture       *fixture,
+            gconstpointer  data)
+{
+  g_autoptr (GPtrArray) senders = g_ptr_array_new_with_free_func (g_object_unref);
+  g_autoptr (GPtrArray) receivers = g_ptr_array_new_with_free_func (g_object_unref);
+  g_autofree char *umlauts = g_strnfill (10000, 'x');
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < 13; i++)
+    {
+      GMsgReceiver *receiver;
+
+      g_ptr_array_add (senders, open_receiver (fixture, 0, GMSG_OVERFLOW_BLOCK, &receiver));
+      g_ptr_array_add (receivers, receiver);
+    }
+  for (guint i = 0; i < 9998; i += 2)
+    memcpy (umlauts + i, "ü", 2);
+  gmsg_receiver_set_name (g_ptr_array_index (receivers, 1), "thumbnails");
+  gmsg_receiver_set_name (g_ptr_array_index (receivers, 2), umlauts);
+  gmsg_receiver_set_name (g_ptr_array_index (receivers, 3), "\xff\xfe");
+  gmsg_receiver_set_name (g_ptr_array_index (receivers, 4), "thumbnails of the first folder, and of the second, \xc3");
+
+  g_assert_false (gmsg_router_shutdown (fixture->router, 0, &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT);
+  g_assert_true (g_str_has_prefix (error->message, "Pipes #1, #2 (thumbnails), #3 (üüü"));
+  g_assert_nonnull (strstr (error->message, "üüü…), #4 ("));
+  g_assert_nonnull (strstr (error->message, ", #9, #10 and 3 more had not finished within 0 µs"));
+  g_assert_cmpuint (strlen (error->message), <, 1000);
+  assert_warning ("*: 13 unclosed pipes");
+}
+
 /* A time limit of 0 delivers what there is. */
 static void
 test_at_once (Fixture       *fixture,
@@ -549,6 +582,7 @@ main (int    argc,
   add_both ("times-out", test_times_out);
   add_both ("drains-pullers", test_drains_pullers);
   add_both ("address", test_address);
+  fixture_test ("/shutdown/p27/names", test_names);
   fixture_test ("/shutdown/p27/at-once", test_at_once);
   fixture_test ("/shutdown/p27/leaves-takers-alone", test_leaves_takers_alone);
   fixture_test ("/shutdown/p27/call-waits", test_call_waits);
