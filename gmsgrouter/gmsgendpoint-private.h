@@ -38,8 +38,8 @@ GSubprocess  *gmsg_endpoint_spawn         (GMsgEndpoint         *self,
                                            const char * const   *argv,
                                            GError              **error);
 
-/* The addresses that nobody has opened by now are void */
-void          gmsg_endpoint_void          (GMsgEndpoint         *self);
+/* The addresses that nobody has opened by now are void, and there are no new ones */
+void          gmsg_endpoint_begin_draining (GMsgEndpoint        *self);
 
 /* Tells the I/O thread, if there is one, to end, and does not wait; the thread that ends the
  * run, once */

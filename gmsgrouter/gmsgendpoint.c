@@ -38,6 +38,7 @@ struct _GMsgEndpoint
   GMainContext        *context;          /* (owned) (nullable); lock; immutable once set */
   GHashTable          *links;            /* (owned) (element-type guint64 GMsgLink); lock: by
                                           * pipe, until the worker's side has ended */
+  gboolean             draining;         /* lock: no pipe is handed over any more */
   gboolean             ended;            /* lock: nothing starts any more */
 
   /* I/O thread only */
@@ -305,13 +306,23 @@ static gboolean
 check_run_locked (GMsgEndpoint  *self,
                   GError       **error)
 {
-  if (!self->ended)
-    return TRUE;
+  if (self->ended)
+    {
+      g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_CLOSED,
+                           "The router of this pipe was stopped; start it again, and open another "
+                           "pipe");
+      return FALSE;
+    }
 
-  g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_CLOSED,
-                       "The router of this pipe was stopped; start it again, and open another "
-                       "pipe");
-  return FALSE;
+  if (self->draining)
+    {
+      g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING,
+                           "The router of this pipe is shutting down, so the sender was not handed "
+                           "over; stop it, or drop it");
+      return FALSE;
+    }
+
+  return TRUE;
 }
 
 /* Starts the server and the I/O thread. @address is NULL for one of the transport's choice. */
@@ -509,11 +520,17 @@ gmsg_endpoint_spawn (GMsgEndpoint         *self,
   return g_steal_pointer (&process);
 }
 
+/* A shutdown begins: who has not opened an address by now is too late, and there are no new ones. */
 void
-gmsg_endpoint_void (GMsgEndpoint *self)
+gmsg_endpoint_begin_draining (GMsgEndpoint *self)
 {
-  g_autolist (GMsgLink) links = ref_links (self);
+  g_autolist (GMsgLink) links = NULL;
 
+  g_mutex_lock (&self->lock);
+  self->draining = TRUE;
+  g_mutex_unlock (&self->lock);
+
+  links = ref_links (self);
   for (GList *item = links; item != NULL; item = item->next)
     gmsg_link_void (item->data);
 }

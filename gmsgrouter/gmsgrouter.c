@@ -1023,7 +1023,7 @@ gmsg_router_get_run (GMsgRouter *self)
 
 /* During a shutdown there would be no end of it. */
 static gboolean
-check_can_open (GMsgRouter  *self,
+check_can_begin (GMsgRouter  *self,
                 const char  *method,
                 GError     **error)
 {
@@ -1034,8 +1034,8 @@ check_can_open (GMsgRouter  *self,
     return TRUE;
 
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING,
-               "%s() was called while the router was shutting down, which it does without new "
-               "pipes; start() it again first",
+               "%s() was called while the router was shutting down, when nothing new begins; "
+               "start() it again first",
                method);
   return FALSE;
 }
@@ -1264,7 +1264,7 @@ gmsg_router_pipe (GMsgRouter    *self,
   g_return_val_if_fail (error == NULL || *error == NULL, NULL);
 
   *receiver = NULL;
-  if (!check_can_open (self, "pipe", error))
+  if (!check_can_begin (self, "pipe", error))
     return NULL;
 
   return open_pipe (self, 0, GMSG_OVERFLOW_BLOCK, receiver);
@@ -1325,7 +1325,7 @@ gmsg_router_pipe_bounded (GMsgRouter    *self,
       return NULL;
     }
 
-  if (!check_can_open (self, "pipe_bounded", error))
+  if (!check_can_begin (self, "pipe_bounded", error))
     return NULL;
 
   return open_pipe (self, capacity, overflow, receiver);
@@ -1456,7 +1456,7 @@ gmsg_router_route_until (GMsgRouter         *self,
  *   [GMSG_ERROR_INVALID_ADDRESS][error@Error] if the address can't be understood, to
  *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] if its scheme is not `unix`, to
  *   [GMSG_ERROR_WRONG_THREAD][error@Error] in another thread than the router's, to
- *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run, to
+ *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run, or shuts down, to
  *   [GMSG_ERROR_ALREADY_STARTED][error@Error] if it listens already, or to
  *   [GMSG_ERROR_CONNECTION][error@Error] if the socket can't be made
  *
@@ -1472,6 +1472,6 @@ gmsg_router_listen (GMsgRouter  *self,
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
   return gmsg_run_check_address (address, error) &&
-         gmsg_router_check_running (self, "listen", error) &&
+         check_can_begin (self, "listen", error) &&
          gmsg_run_listen (self->run, address, error);
 }

@@ -675,7 +675,7 @@ gmsg_run_begin_draining (GMsgRun *self,
 
   self->draining = TRUE;
   self->watch = watch != NULL ? g_source_ref (watch) : NULL;
-  gmsg_endpoint_void (self->endpoint);
+  gmsg_endpoint_begin_draining (self->endpoint);
 
   for (guint i = 0; i < unfinished->len; i++)
     gmsg_pipe_cancel (gmsg_receiver_get_pipe (g_ptr_array_index (unfinished, i)));

@@ -604,6 +604,7 @@ check_can_export (GMsgSender  *self,
  *   [GMSG_ERROR_ALREADY_STARTED][error@Error] if the sender was started, to
  *   [GMSG_ERROR_EXPORTED][error@Error] if it was handed over before, to
  *   [GMSG_ERROR_CLOSED][error@Error] if the pipe was closed, to
+ *   [GMSG_ERROR_NOT_RUNNING][error@Error] while the router shuts down, to
  *   [GMSG_ERROR_CONNECTION][error@Error] if the router can't listen, to
  *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] if the sender came from another process itself,
  *   or in a forked process that did not call `exec()`, or to
@@ -652,6 +653,7 @@ gmsg_sender_dup_address (GMsgSender  *self,
  *   has no pipe, to [GMSG_ERROR_ALREADY_STARTED][error@Error] if the sender was started, to
  *   [GMSG_ERROR_EXPORTED][error@Error] if it was handed over before, to
  *   [GMSG_ERROR_CLOSED][error@Error] if the pipe was closed, to
+ *   [GMSG_ERROR_NOT_RUNNING][error@Error] while the router shuts down, to
  *   [GMSG_ERROR_CONNECTION][error@Error] if the router can't listen, to
  *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] if the sender came from another process itself,
  *   or in a forked process that did not call `exec()`, or to an error of

@@ -244,8 +244,8 @@ routed_cb (gpointer data)
  *
  * If a task does not end in time, its pipe is closed as by [method@Router.stop].
  *
- * While this runs, the router does so, too, but opens no more pipes; a handler may
- * call [method@Router.stop].
+ * While this runs, the router does so, too, but nothing new begins: no pipe is opened, and no
+ * sender is handed over to another process. A handler may call [method@Router.stop].
  *
  * To be called in the router's thread, also in a handler. In an application with a main loop
  * [method@Router.shutdown_async] keeps its window alive.
@@ -423,9 +423,10 @@ wait_in_context (GTask *task)
  *
  * If a task does not end in time, its pipe is closed as by [method@Router.stop].
  *
- * While this goes on, the router runs, but opens no more pipes. [method@Router.stop] ends it at
- * once. After [method@Router.route_until] the main context delivers nothing, so only
- * [method@Router.shutdown] works.
+ * While this goes on, the router runs, but nothing new begins: no pipe is opened, and no sender is
+ * handed over to another process. [method@Router.stop] ends it at once. After
+ * [method@Router.route_until] the main context delivers nothing, so only [method@Router.shutdown]
+ * works.
  *
  * To be called in the router's thread. [method@Router.shutdown_finish] says how it ended.
  *

@@ -377,6 +377,9 @@ test_meanwhile (Fixture       *fixture,
   iterate_until (fixture->context, second.n_done == 1);
   answer_assert_failed (&second, GMSG_ERROR_PENDING);
 
+  g_assert_false (gmsg_router_listen (fixture->router, "unix:path=/nowhere/at-all", &error));
+  assert_failed (&error, GMSG_ERROR_NOT_RUNNING);
+
   /* It still delivers. */
   send_range (sender, 0, 3);
   iterate_until (fixture->context, record->values->len == 3);
@@ -384,6 +387,39 @@ test_meanwhile (Fixture       *fixture,
   gmsg_sender_stop (sender, NULL);
   iterate_until (fixture->context, first.n_done == 1);
   g_assert_no_error (first.error);
+  assert_stopped (fixture);
+}
+
+/* Nobody could open the address, and a process would come too late. The senders stay what they are. */
+static void
+test_handed_over_meanwhile (Fixture       *fixture,
+                            gconstpointer  data)
+{
+  const char *argv[] = { "false", NULL };
+  g_autoptr (GMsgReceiver) first = NULL;
+  g_autoptr (GMsgReceiver) second = NULL;
+  g_autoptr (GMsgSender) dropped = open_receiver (fixture, 0, GMSG_OVERFLOW_BLOCK, &first);
+  g_autoptr (GMsgSender) stopped = open_receiver (fixture, 0, GMSG_OVERFLOW_BLOCK, &second);
+  g_autoptr (GError) error = NULL;
+  Answer answer = { 0, };
+
+  gmsg_router_shutdown_async (fixture->router, -1, NULL, answer_cb, &answer);
+  g_assert_null (gmsg_sender_dup_address (stopped, &error));
+  assert_failed (&error, GMSG_ERROR_NOT_RUNNING);
+  g_assert_null (gmsg_sender_spawn (stopped, NULL, argv, &error));
+  assert_failed (&error, GMSG_ERROR_NOT_RUNNING);
+  g_assert_cmpint (gmsg_sender_get_state (stopped), ==, GMSG_SENDER_STATE_INITIAL);
+  g_assert_null (gmsg_sender_dup_address (dropped, &error));
+  assert_failed (&error, GMSG_ERROR_NOT_RUNNING);
+
+  g_clear_object (&dropped);
+  g_assert_true (gmsg_sender_start (stopped, NULL));
+  g_assert_true (gmsg_sender_stop (stopped, NULL));
+  iterate_until (fixture->context, answer.n_done == 1);
+  g_assert_no_error (answer.error);
+  error = gmsg_receiver_dup_error (first);
+  assert_failed (&error, GMSG_ERROR_PEER_LOST);
+  g_assert_null (gmsg_receiver_dup_error (second));
   assert_stopped (fixture);
 }
 
@@ -587,6 +623,7 @@ main (int    argc,
   fixture_test ("/shutdown/p27/leaves-takers-alone", test_leaves_takers_alone);
   fixture_test ("/shutdown/p27/call-waits", test_call_waits);
   fixture_test ("/shutdown/p27/meanwhile", test_meanwhile);
+  fixture_test ("/shutdown/p27/handed-over-meanwhile", test_handed_over_meanwhile);
   fixture_test ("/shutdown/p27/stopped", test_stopped);
   fixture_test ("/shutdown/p27/stopped-in-handler", test_stopped_in_handler);
   fixture_test ("/shutdown/p27/in-handler", test_in_handler);
