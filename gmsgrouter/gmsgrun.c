@@ -537,7 +537,9 @@ is_to_be_told (GMsgRun *self)
 {
   gint64 since;
 
+  /* An asynchronous shutdown delivers by hand. */
   return !has_flag (self, RUN_TOLD) &&
+         !self->draining &&
          gmsg_channel_has_next (self->channel, &since) &&
          gmsg_channel_any_taken (self->channel, is_kept_message);
 }

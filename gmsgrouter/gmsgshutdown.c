@@ -37,6 +37,7 @@ typedef struct
   GSource    *source;     /* (owned) (nullable): of the asynchronous form */
   gulong      handler;    /* of the cancellable; 0: none */
   gboolean    expired;    /* the deadline was seen */
+  gboolean    looks;      /* look_cb() is at work */
 } Shutdown;
 
 /* A pipe in pull mode, from which somebody may go on taking. */
@@ -300,18 +301,29 @@ complete (GTask    *task,
     g_task_return_error (task, error);
 }
 
+/* A handler may have routed by hand, so the context delivers nothing. */
+static void
+route_by_hand (Shutdown *self)
+{
+  if (gmsg_run_is_manual (self->run))
+    gmsg_run_route_until (self->run, 0, routed_cb, self, NULL);
+}
+
 /* Returns whether there is something to wait for. */
 static gboolean
 goes_on (Shutdown     *self,
          GCancellable *cancellable)
 {
-  gint64 now = g_get_monotonic_time ();
+  gint64 now;
 
-  if (gmsg_run_has_ended (self->run) ||
-      gmsg_run_has_finished (self->run) ||
-      g_cancellable_is_cancelled (cancellable))
+  if (gmsg_run_has_ended (self->run) || g_cancellable_is_cancelled (cancellable))
     return FALSE;
 
+  route_by_hand (self);
+  if (gmsg_run_has_ended (self->run) || gmsg_run_has_finished (self->run))
+    return FALSE;
+
+  now = g_get_monotonic_time ();
   if (now >= self->deadline)
     {
       /* What came in time is delivered first, if the context was busy until now. */
@@ -325,21 +337,16 @@ goes_on (Shutdown     *self,
   return TRUE;
 }
 
-static gboolean
-look_cb (gpointer data)
+static void
+look (GTask *task)
 {
-  g_autoptr (GTask) task = g_object_ref (data);
   GMsgRouter *router = g_task_get_source_object (task);
   Shutdown *self = g_task_get_task_data (task);
   GError *error = NULL;
   gboolean success;
-  gint64 now = g_get_monotonic_time ();
-
-  /* This comes before the look: whoever has news after it sets another time. */
-  g_source_set_ready_time (self->source, MAX (MIN (self->deadline, now + INTERVAL), now));
 
   if (goes_on (self, g_task_get_cancellable (task)))
-    return G_SOURCE_CONTINUE;
+    return;
 
   if (!gmsg_run_has_ended (self->run) &&
       !gmsg_run_has_finished (self->run) &&
@@ -354,7 +361,27 @@ look_cb (gpointer data)
     }
 
   complete (task, success, error);
-  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+look_cb (gpointer data)
+{
+  g_autoptr (GTask) task = g_object_ref (data);
+  Shutdown *self = g_task_get_task_data (task);
+  gint64 now = g_get_monotonic_time ();
+
+  /* This comes before the look: whoever has news after it sets another time. */
+  g_source_set_ready_time (self->source, MAX (MIN (self->deadline, now + INTERVAL), now));
+
+  /* Handlers of what is emitted below may iterate the context. */
+  if (!self->looks)
+    {
+      self->looks = TRUE;
+      look (task);
+      self->looks = FALSE;
+    }
+
+  return G_SOURCE_CONTINUE;
 }
 
 /* This runs in the thread that cancels. */

@@ -423,6 +423,53 @@ test_handed_over_meanwhile (Fixture       *fixture,
   assert_stopped (fixture);
 }
 
+/* Routing by hand meanwhile leaves nothing to the context; the shutdown goes on all the same. */
+static void
+test_routed_meanwhile (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Answer answer = { 0, };
+
+  gmsg_router_shutdown_async (fixture->router, -1, NULL, answer_cb, &answer);
+  g_assert_true (gmsg_router_route_until (fixture->router, 0, always, NULL, NULL));
+  send_range (sender, 0, 100);
+  gmsg_sender_stop (sender, NULL);
+  iterate_until (fixture->context, answer.n_done == 1);
+  g_assert_no_error (answer.error);
+  record_assert_range (record, 0, 100);
+  assert_stopped (fixture);
+}
+
+static void
+iterate_cb (GObject    *object,
+            GParamSpec *pspec,
+            gpointer    user_data)
+{
+  Fixture *fixture = user_data;
+
+  /* So long that the shutdown would look once more. */
+  for (gint64 end = g_get_monotonic_time () + 50 * G_TIME_SPAN_MILLISECOND; g_get_monotonic_time () < end;)
+    g_main_context_iteration (fixture->context, FALSE);
+}
+
+/* Handlers of its end may iterate the context. */
+static void
+test_iterated_at_end (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+
+  g_signal_connect (fixture->router, "notify::running", G_CALLBACK (iterate_cb), fixture);
+  g_signal_connect (record->receiver, "notify::state", G_CALLBACK (iterate_cb), fixture);
+  gmsg_sender_stop (sender, NULL);
+  shut_down (fixture, data);
+  assert_stopped (fixture);
+  g_signal_handlers_disconnect_by_data (fixture->router, fixture);
+}
+
 static void
 test_stopped (Fixture       *fixture,
               gconstpointer  data)
@@ -618,12 +665,14 @@ main (int    argc,
   add_both ("times-out", test_times_out);
   add_both ("drains-pullers", test_drains_pullers);
   add_both ("address", test_address);
+  add_both ("iterated-at-end", test_iterated_at_end);
   fixture_test ("/shutdown/p27/names", test_names);
   fixture_test ("/shutdown/p27/at-once", test_at_once);
   fixture_test ("/shutdown/p27/leaves-takers-alone", test_leaves_takers_alone);
   fixture_test ("/shutdown/p27/call-waits", test_call_waits);
   fixture_test ("/shutdown/p27/meanwhile", test_meanwhile);
   fixture_test ("/shutdown/p27/handed-over-meanwhile", test_handed_over_meanwhile);
+  fixture_test ("/shutdown/p27/routed-meanwhile", test_routed_meanwhile);
   fixture_test ("/shutdown/p27/stopped", test_stopped);
   fixture_test ("/shutdown/p27/stopped-in-handler", test_stopped_in_handler);
   fixture_test ("/shutdown/p27/in-handler", test_in_handler);
