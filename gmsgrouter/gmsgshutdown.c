@@ -278,9 +278,10 @@ gmsg_router_shutdown (GMsgRouter  *self,
   shutdown = shutdown_new (gmsg_router_get_run (self), timeout_usec, 0);
   gmsg_run_begin_draining (shutdown->run, NULL);
 
-  left = MAX (shutdown->deadline - g_get_monotonic_time (), 0);
+  left = shutdown->deadline - g_get_monotonic_time ();
   if (!gmsg_run_has_ended (shutdown->run))
-    gmsg_run_route_until (shutdown->run, timeout_usec < 0 ? -1 : left, routed_cb, shutdown, NULL);
+    gmsg_run_route_until (shutdown->run, timeout_usec < 0 ? -1 : MAX (left, 0), routed_cb, shutdown,
+                          NULL);
 
   return end (self, shutdown, error);
 }

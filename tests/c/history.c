@@ -364,7 +364,8 @@ history_open (History *history,
       history->drops[pipe] = overflow == GMSG_OVERFLOW_DROP_OLDEST;
     }
 
-  history->ways[pipe] = MAX (BY_SIGNAL, g_rand_int_range (history->random, BY_SIGNAL - 3, N_WAYS));
+  if (g_rand_int_range (history->random, 0, 2) == 0)
+    history->ways[pipe] = g_rand_int_range (history->random, BY_SIGNAL, N_WAYS);
   g_signal_connect (history->receivers[pipe], "message", G_CALLBACK (message_cb), history);
   g_signal_connect (history->receivers[pipe], "ready", G_CALLBACK (ready_cb), history);
   g_signal_connect (history->receivers[pipe], "finished", G_CALLBACK (finished_cb), history);

@@ -1694,7 +1694,7 @@ wait_hung_up (int fd)
   char byte;
 
   /* It may be reset, too, with bytes unread. */
-  g_assert_cmpint ((int) MAX (read (fd, &byte, 1), 0), ==, 0);
+  g_assert_cmpint (read (fd, &byte, 1), <=, 0);
 }
 
 /* A worker that goes on after CLOSED, long after it could know. */

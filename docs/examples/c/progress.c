@@ -22,7 +22,9 @@
 static double
 get_seconds (Progress *self)
 {
-  return MAX (g_get_monotonic_time () - self->start_time, 1) / (double) G_USEC_PER_SEC;
+  gint64 elapsed = g_get_monotonic_time () - self->start_time;
+
+  return MAX (elapsed, 1) / (double) G_USEC_PER_SEC;
 }
 
 /* By bytes, since a large file takes longer; by files where none has any */

@@ -349,9 +349,13 @@ connect_until (int                         fd,
 {
   while (TRUE)
     {
-      gint64 left = MAX (deadline - g_get_monotonic_time (), 1);
-      struct timeval timeout = { .tv_sec = left / G_USEC_PER_SEC, .tv_usec = left % G_USEC_PER_SEC };
+      gint64 left = deadline - g_get_monotonic_time ();
+      struct timeval timeout;
 
+      /* 0 would be no limit. */
+      left = MAX (left, 1);
+      timeout.tv_sec = left / G_USEC_PER_SEC;
+      timeout.tv_usec = left % G_USEC_PER_SEC;
       setsockopt (fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
       if (connect (fd, (const struct sockaddr *) address, size) == 0)
         return 0;
