@@ -45,6 +45,12 @@ void          gmsg_endpoint_begin_draining (GMsgEndpoint        *self);
  * run, once */
 void          gmsg_endpoint_end           (GMsgEndpoint         *self);
 
+/* After that */
+void          gmsg_endpoint_wait_hung_up  (GMsgEndpoint         *self,
+                                           gint64                deadline);     /* monotonic µs */
+gboolean      gmsg_endpoint_watch_hung_up (GMsgEndpoint         *self,
+                                           GSource              *watch);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgEndpoint, gmsg_endpoint_unref)
 
 G_END_DECLS

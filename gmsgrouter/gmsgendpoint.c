@@ -38,6 +38,9 @@ struct _GMsgEndpoint
   GMainContext        *context;          /* (owned) (nullable); lock; immutable once set */
   GHashTable          *links;            /* (owned) (element-type guint64 GMsgLink); lock: by
                                           * pipe, until the worker's side has ended */
+  gboolean             connected;        /* lock: the I/O thread has not hung up yet */
+  GCond                hung_up;          /* lock: signalled when it has */
+  GSource             *watch;            /* (unowned) (nullable); lock: made ready when it has */
   gboolean             draining;         /* lock: no pipe is handed over any more */
   gboolean             ended;            /* lock: nothing starts any more */
 
@@ -59,6 +62,7 @@ gmsg_endpoint_new (GMsgReport       *report,
   self->report = gmsg_report_ref (report);
   self->touched = g_async_queue_new_full ((GDestroyNotify) gmsg_link_unref);
   g_mutex_init (&self->lock);
+  g_cond_init (&self->hung_up);
   self->links = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free,
                                        (GDestroyNotify) gmsg_link_unref);
   gmsg_endpoint_set_limits (self, limits, open_timeout);
@@ -85,6 +89,7 @@ gmsg_endpoint_unref (GMsgEndpoint *self)
   g_hash_table_unref (self->links);
   g_async_queue_unref (self->touched);
   g_clear_pointer (&self->context, g_main_context_unref);
+  g_cond_clear (&self->hung_up);
   g_mutex_clear (&self->lock);
   gmsg_report_unref (self->report);
   g_free (self);
@@ -254,6 +259,18 @@ ref_links (GMsgEndpoint *self)
   return links;
 }
 
+/* The workers know that the run has ended. */
+static void
+tell_hung_up (GMsgEndpoint *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
+
+  self->connected = FALSE;
+  g_cond_broadcast (&self->hung_up);
+  if (self->watch != NULL)
+    g_source_set_ready_time (self->watch, 0);
+}
+
 /* Hangs up, and ends what the connections have left. By now the channel may be closed, and
  * takes nothing any more. */
 static void
@@ -263,6 +280,7 @@ finish_io (GMsgEndpoint *self)
   GMsgLink *link;
 
   self->transport->close (g_steal_pointer (&self->server));
+  tell_hung_up (self);
   gmsg_thread_clear_source (&self->report_timer);
   g_clear_pointer (&self->report_text, g_free);
 
@@ -354,6 +372,7 @@ start_locked (GMsgEndpoint         *self,
     }
 
   g_thread_unref (thread);
+  self->connected = TRUE;
   return TRUE;
 }
 
@@ -554,4 +573,29 @@ gmsg_endpoint_end (GMsgEndpoint *self)
   self->transport->end (self->server);
   g_atomic_int_set (&self->ending, TRUE);
   g_main_context_wakeup (self->context);
+}
+
+/* When the run has ended: waits until the workers know, but not for longer than @deadline
+ * (monotonic µs). */
+void
+gmsg_endpoint_wait_hung_up (GMsgEndpoint *self,
+                            gint64        deadline)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
+
+  while (self->connected && g_cond_wait_until (&self->hung_up, &self->lock, deadline))
+    continue;
+}
+
+/* When the run has ended: makes @watch (nullable) ready when the workers know. Until another call
+ * takes it back, the caller keeps it, and the context that it is attached to, alive: the I/O thread
+ * must not be the last to hold either. Returns FALSE if the workers know already. */
+gboolean
+gmsg_endpoint_watch_hung_up (GMsgEndpoint *self,
+                             GSource      *watch)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
+
+  self->watch = watch;
+  return self->connected;
 }

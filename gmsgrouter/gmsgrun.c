@@ -743,6 +743,20 @@ gmsg_run_is_manual (GMsgRun *self)
   return has_flag (self, RUN_MANUAL);
 }
 
+void
+gmsg_run_wait_goodbye (GMsgRun *self,
+                       gint64   deadline)
+{
+  gmsg_endpoint_wait_hung_up (self->endpoint, deadline);
+}
+
+gboolean
+gmsg_run_watch_goodbye (GMsgRun *self,
+                        GSource *watch)
+{
+  return gmsg_endpoint_watch_hung_up (self->endpoint, watch);
+}
+
 /* The router is dropped, on any thread. Nothing is delivered from now on, but for what a dispatch
  * under way has taken. The turn stays and holds the run: the thread that next iterates the
  * context ends it. */

@@ -15,6 +15,9 @@
  * when the time is up, it ends the run like stop(). What waits in pull mode, and nobody takes, would
  * keep its task blocked for ever: so it is taken out here, and counted by the end of the run.
  *
+ * If everything has finished in time, what is left of the time is the transport's: it may have to
+ * say goodbye to the workers. If it does not manage that, nothing was lost all the same.
+ *
  * All of it is in the router's thread. The synchronous form routes by hand; the other has a source
  * in the router's context, that looks at intervals, and at once when a pipe has finished. */
 
@@ -38,6 +41,7 @@ typedef struct
   gulong      handler;    /* of the cancellable; 0: none */
   gboolean    expired;    /* the deadline was seen */
   gboolean    looks;      /* look_cb() is at work */
+  gboolean    succeeded;  /* the run has ended; only the transport's goodbye is waited for */
 } Shutdown;
 
 /* A pipe in pull mode, from which somebody may go on taking. */
@@ -243,7 +247,9 @@ routed_cb (gpointer data)
  * Messages that wait in pull mode can't be taken meanwhile: so they are dropped, and a warning
  * counts them.
  *
- * If a task does not end in time, its pipe is closed as by [method@Router.stop].
+ * If a task does not end in time, its pipe is closed as by [method@Router.stop]. If all have,
+ * workers in other processes have been told of the end when this returns, unless the time is up
+ * before.
  *
  * While this runs, the router does so, too, but nothing new begins: no pipe is opened, and no
  * sender is handed over to another process. A handler may call [method@Router.stop].
@@ -283,7 +289,11 @@ gmsg_router_shutdown (GMsgRouter  *self,
     gmsg_run_route_until (shutdown->run, timeout_usec < 0 ? -1 : MAX (left, 0), routed_cb, shutdown,
                           NULL);
 
-  return end (self, shutdown, error);
+  if (!end (self, shutdown, error))
+    return FALSE;
+
+  gmsg_run_wait_goodbye (shutdown->run, shutdown->deadline);
+  return TRUE;
 }
 
 static void
@@ -293,6 +303,7 @@ complete (GTask    *task,
 {
   Shutdown *self = g_task_get_task_data (task);
 
+  gmsg_run_watch_goodbye (self->run, NULL);
   g_clear_signal_handler (&self->handler, g_task_get_cancellable (task));
   g_source_destroy (self->source);
 
@@ -338,13 +349,24 @@ goes_on (Shutdown     *self,
   return TRUE;
 }
 
+/* Waits for the transport's goodbye, if there is one and time for it. */
+static void
+look_for_goodbye (GTask *task)
+{
+  Shutdown *self = g_task_get_task_data (task);
+
+  if (!gmsg_run_watch_goodbye (self->run, self->source) ||
+      g_get_monotonic_time () >= self->deadline ||
+      g_cancellable_is_cancelled (g_task_get_cancellable (task)))
+    complete (task, TRUE, NULL);
+}
+
 static void
 look (GTask *task)
 {
   GMsgRouter *router = g_task_get_source_object (task);
   Shutdown *self = g_task_get_task_data (task);
   GError *error = NULL;
-  gboolean success;
 
   if (goes_on (self, g_task_get_cancellable (task)))
     return;
@@ -353,15 +375,18 @@ look (GTask *task)
       !gmsg_run_has_finished (self->run) &&
       g_cancellable_set_error_if_cancelled (g_task_get_cancellable (task), &error))
     {
-      success = FALSE;
       gmsg_router_end_run (router);
+      complete (task, FALSE, error);
+    }
+  else if (!end (router, self, &error))
+    {
+      complete (task, FALSE, error);
     }
   else
     {
-      success = end (router, self, &error);
+      self->succeeded = TRUE;
+      look_for_goodbye (task);
     }
-
-  complete (task, success, error);
 }
 
 static gboolean
@@ -378,7 +403,10 @@ look_cb (gpointer data)
   if (!self->looks)
     {
       self->looks = TRUE;
-      look (task);
+      if (self->succeeded)
+        look_for_goodbye (task);
+      else
+        look (task);
       self->looks = FALSE;
     }
 
@@ -449,7 +477,9 @@ wait_in_context (GTask *task)
  * In pull mode, too, messages can be taken meanwhile. Those of a pipe from which nothing was taken
  * for 100 milliseconds are dropped, so that its task is not blocked, and a warning counts them.
  *
- * If a task does not end in time, its pipe is closed as by [method@Router.stop].
+ * If a task does not end in time, its pipe is closed as by [method@Router.stop]. If all have,
+ * workers in other processes are told of the end before @callback is called, unless the time is up
+ * before.
  *
  * While this goes on, the router runs, but nothing new begins: no pipe is opened, and no sender is
  * handed over to another process. [method@Router.stop] ends it at once. After

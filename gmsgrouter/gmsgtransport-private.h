@@ -76,8 +76,10 @@ typedef struct
    * close(); waits for nobody. */
   void        (*end)         (GMsgServer    *server);
 
-  /* Hangs up, and frees the server; the links that are still open are disconnected. I/O
-   * thread, last; any thread, if the I/O thread could not be started. */
+  /* Says goodbye to the workers that end() could not tell, hangs up, and frees the server; the
+   * links that are still open are disconnected. A shutdown waits for its return, within its
+   * limit, so it takes a second at most. I/O thread, last; any thread, if the I/O thread could
+   * not be started. */
   void        (*close)       (GMsgServer    *server);
 
   /* Opens the pipe at @address, in the worker's process: returns (transfer full) the pipe of

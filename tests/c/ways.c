@@ -1,5 +1,5 @@
 /* ways.c: tests what holds wherever the worker is and whatever carries its messages: promises
- * 5, 7 to 9, 12, 13, 15, 18 to 20, 22 and 23
+ * 5, 7 to 9, 12, 13, 15, 18 to 20, 22, 23 and 27
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -580,6 +580,124 @@ test_stop_waits_for_nobody (Fixture       *fixture,
   wait_until (count_entries ("/proc/self/task") <= n_threads);
 }
 
+typedef struct
+{
+  Fixture *fixture;
+  int      held;  /* atomic: the gate is */
+  int      said;  /* atomic: the transport may say goodbye */
+  gboolean done;
+} Goodbye;
+
+static gpointer
+hold_gate (gpointer data)
+{
+  Goodbye *goodbye = data;
+
+  g_mutex_lock (&gmsg_test_transport_gate);
+  g_atomic_int_set (&goodbye->held, TRUE);
+  wait_until (!gmsg_router_get_running (goodbye->fixture->router));
+  /* A shutdown that does not wait would be over by now. */
+  g_usleep (50000);
+  g_atomic_int_set (&goodbye->said, TRUE);
+  g_mutex_unlock (&gmsg_test_transport_gate);
+  return NULL;
+}
+
+static void
+shut_down_cb (GObject      *object,
+              GAsyncResult *result,
+              gpointer      user_data)
+{
+  Goodbye *goodbye = user_data;
+  g_autoptr (GError) error = NULL;
+
+  gmsg_router_shutdown_finish (GMSG_ROUTER (object), result, &error);
+  g_assert_no_error (error);
+  goodbye->done = TRUE;
+}
+
+/* With @data, in the main context. */
+static void
+shut_down (Goodbye       *goodbye,
+           gint64         timeout_usec,
+           GCancellable  *cancellable,
+           gconstpointer  data)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (!GPOINTER_TO_INT (data))
+    {
+      gmsg_router_shutdown (goodbye->fixture->router, timeout_usec, &error);
+      g_assert_no_error (error);
+      return;
+    }
+
+  gmsg_router_shutdown_async (goodbye->fixture->router, timeout_usec, cancellable, shut_down_cb, goodbye);
+  if (cancellable != NULL)
+    {
+      iterate_until (goodbye->fixture->context, !gmsg_router_get_running (goodbye->fixture->router));
+      g_cancellable_cancel (cancellable);
+    }
+  iterate_until (goodbye->fixture->context, goodbye->done);
+}
+
+/* Starts a server, whose goodbye waits for the gate. The address has not been opened, so it is void. */
+static void
+open_server (Fixture *fixture)
+{
+  g_autoptr (GMsgReceiver) receiver = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autofree char *address = NULL;
+
+  g_assert_true (gmsg_router_listen (fixture->router, "test:", NULL));
+  sender = gmsg_router_pipe (fixture->router, &receiver, NULL);
+  address = dup_address (sender);
+}
+
+/* Promise 27: the transport's goodbye is waited for ... */
+static void
+test_goodbye (Fixture       *fixture,
+              gconstpointer  data)
+{
+  Goodbye goodbye = { .fixture = fixture };
+  GThread *thread;
+
+  open_server (fixture);
+  thread = g_thread_new ("gate", hold_gate, &goodbye);
+  wait_until (g_atomic_int_get (&goodbye.held));
+  shut_down (&goodbye, -1, NULL, data);
+  g_assert_true (g_atomic_int_get (&goodbye.said));
+  g_thread_join (thread);
+}
+
+/* ... but not for longer than the limit, ... */
+static void
+test_goodbye_times_out (Fixture       *fixture,
+                        gconstpointer  data)
+{
+  Goodbye goodbye = { .fixture = fixture };
+
+  open_server (fixture);
+  g_mutex_lock (&gmsg_test_transport_gate);
+  shut_down (&goodbye, 200 * G_TIME_SPAN_MILLISECOND, NULL, data);
+  g_assert_false (gmsg_router_get_running (fixture->router));
+  g_mutex_unlock (&gmsg_test_transport_gate);
+}
+
+/* ... nor when it is cancelled. */
+static void
+test_goodbye_cancelled (Fixture       *fixture,
+                        gconstpointer  data)
+{
+  Goodbye goodbye = { .fixture = fixture };
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+
+  open_server (fixture);
+  g_mutex_lock (&gmsg_test_transport_gate);
+  shut_down (&goodbye, -1, cancellable, data);
+  g_mutex_unlock (&gmsg_test_transport_gate);
+}
+
 /* The first way in which a case makes sense: a worker in a thread has no transport. */
 static const struct
 {
@@ -633,6 +751,11 @@ main (int    argc,
     }
 
   fixture_test ("/ways/p03/stop-waits-for-nobody", test_stop_waits_for_nobody);
+  fixture_test ("/ways/p27/goodbye/by-hand", test_goodbye);
+  fixture_test_with ("/ways/p27/goodbye/in-context", GINT_TO_POINTER (TRUE), test_goodbye);
+  fixture_test ("/ways/p27/goodbye-times-out/by-hand", test_goodbye_times_out);
+  fixture_test_with ("/ways/p27/goodbye-times-out/in-context", GINT_TO_POINTER (TRUE), test_goodbye_times_out);
+  fixture_test_with ("/ways/p27/goodbye-cancelled", GINT_TO_POINTER (TRUE), test_goodbye_cancelled);
 
   return g_test_run ();
 }
