@@ -79,8 +79,6 @@ gboolean     gmsg_flow_count_dropped_locked    (GMsgFlow      *self,
 /* Waiting for room */
 gboolean     gmsg_flow_begin_waiting_locked    (GMsgFlow      *self);
 gboolean     gmsg_flow_end_waiting_locked      (GMsgFlow      *self);
-void         gmsg_flow_wait_locked             (GMsgFlow      *self,
-                                                GMutex        *lock);
 gboolean     gmsg_flow_wait_until_locked       (GMsgFlow      *self,
                                                 GMutex        *lock,
                                                 gint64         deadline);

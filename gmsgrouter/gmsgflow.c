@@ -212,25 +212,24 @@ gmsg_flow_end_waiting_locked (GMsgFlow *self)
   return --self->n_blocked == 0;
 }
 
-/* Waits until something may have changed; @lock is released meanwhile. No wake-up is lost:
- * whoever makes room or ends a side holds the lock while it signals. */
-void
-gmsg_flow_wait_locked (GMsgFlow *self,
-                       GMutex   *lock)
-{
-  g_cond_wait (&self->room, lock);
-  if (self->n_woken > 0)
-    self->n_woken--;
-}
-
-/* Does the same for one that is not blocked, until @deadline (monotonic µs), which FALSE
- * tells. */
+/* Waits until something may have changed, or until @deadline (monotonic µs), which FALSE tells;
+ * @lock is released meanwhile. No wake-up is lost: whoever makes room or ends a side holds the
+ * lock while it signals. */
 gboolean
 gmsg_flow_wait_until_locked (GMsgFlow *self,
                              GMutex   *lock,
                              gint64    deadline)
 {
-  return g_cond_wait_until (&self->room, lock, deadline);
+  gboolean in_time = TRUE;
+
+  if (deadline == G_MAXINT64)
+    g_cond_wait (&self->room, lock);
+  else
+    in_time = g_cond_wait_until (&self->room, lock, deadline);
+
+  if (self->n_woken > 0)
+    self->n_woken--;
+  return in_time;
 }
 
 void

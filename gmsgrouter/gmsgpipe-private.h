@@ -55,6 +55,8 @@ gboolean       gmsg_pipe_start              (GMsgPipe           *self,
                                              GError            **error);
 gboolean       gmsg_pipe_send               (GMsgPipe           *self,
                                              GVariant           *message,
+                                             gint64              timeout_usec,
+                                             GCancellable       *cancellable,
                                              GError            **error);
 gboolean       gmsg_pipe_stop               (GMsgPipe           *self,
                                              GError            **error);

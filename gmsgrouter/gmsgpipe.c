@@ -405,45 +405,169 @@ check_run_locked (GMsgPipe  *self,
   return FALSE;
 }
 
+/* A call of send() that waits for room. */
+typedef struct
+{
+  gint64        deadline;    /* monotonic µs; G_MAXINT64: none */
+  GCancellable *cancellable; /* (unowned) (nullable) */
+  gulong        handler;     /* of the cancellable; 0: none */
+} Wait;
+
+/* Runs in the thread that cancels. */
+static void
+cancelled_cb (GCancellable *cancellable,
+              GMsgPipe     *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  gmsg_flow_wake_all_locked (&self->flow);
+}
+
+static void
+unref_cb (gpointer  data,
+          GClosure *closure)
+{
+  gmsg_pipe_unref (data);
+}
+
+/* Called without the lock. g_cancellable_disconnect() would wait for all handlers that a
+ * cancellation runs, and one of these may be waiting for this thread to end; so the handler keeps
+ * the pipe alive, and is not waited for. A cancellation that comes before it is connected is
+ * seen by the look that follows. */
+static void
+wait_begin (Wait     *wait,
+            GMsgPipe *pipe)
+{
+  wait->handler = g_signal_connect_data (wait->cancellable, "cancelled",
+                                         G_CALLBACK (cancelled_cb), gmsg_pipe_ref (pipe),
+                                         unref_cb, 0);
+}
+
+/* Called without the lock. */
+static void
+wait_end (Wait *wait)
+{
+  if (wait->handler != 0)
+    g_clear_signal_handler (&wait->handler, wait->cancellable);
+}
+
+static gboolean
+check_cancelled_locked (GMsgPipe      *self,
+                        GCancellable  *cancellable,
+                        GError       **error)
+{
+  if (!g_cancellable_is_cancelled (cancellable))
+    return TRUE;
+
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED,
+               "Nothing was sent through pipe %s, because the call's cancellable is cancelled",
+               self->label);
+  return FALSE;
+}
+
+/* Checks whether a call with the limit @timeout_usec may wait. */
+static gboolean
+check_may_wait_locked (GMsgPipe  *self,
+                       gint64     timeout_usec,
+                       GError   **error)
+{
+  const char *remedy = "send again when the router has delivered some";
+
+  /* Only this thread could make the room that it would wait for. */
+  if (self->flow.overflow == GMSG_OVERFLOW_BLOCK && gmsg_channel_in_thread (self->channel))
+    remedy = "the router's own thread can't wait for itself: send from another";
+  else if (self->flow.overflow == GMSG_OVERFLOW_BLOCK && timeout_usec != 0)
+    return TRUE;
+
+  g_set_error (error, GMSG_ERROR, GMSG_ERROR_FULL,
+               "Pipe %s has room for %u messages, and all of it is taken; %s",
+               self->label, self->flow.capacity, remedy);
+  return FALSE;
+}
+
+/* Tells whether a sender has to wait. */
+static gboolean
+is_blocked_locked (GMsgPipe *self)
+{
+  return gmsg_flow_is_full_locked (&self->flow) &&
+         !is_closed_locked (self) &&
+         self->broken == NULL &&
+         self->sender_state == GMSG_SENDER_STATE_OPEN;
+}
+
+/* Waits for room, for the end of either side, or for what @wait says. */
+static void
+block_locked (GMsgPipe *self,
+              Wait     *wait)
+{
+  if (gmsg_flow_begin_waiting_locked (&self->flow))
+    gmsg_channel_add_blocked_locked (self->channel, &self->blocked_link);
+
+  if (wait->cancellable != NULL)
+    {
+      g_mutex_unlock (self->lock);
+      wait_begin (wait, self);
+      g_mutex_lock (self->lock);
+    }
+
+  while (is_blocked_locked (self) && !g_cancellable_is_cancelled (wait->cancellable))
+    {
+      if (self->cancel_wanted)
+        {
+          /* This is the sender's next call, in which its cancellable is cancelled. */
+          g_mutex_unlock (self->lock);
+          gmsg_pipe_cancel_wanted (self);
+          g_mutex_lock (self->lock);
+          continue;
+        }
+
+      if (!gmsg_flow_wait_until_locked (&self->flow, self->lock, wait->deadline))
+        break;
+    }
+
+  if (gmsg_flow_end_waiting_locked (&self->flow))
+    gmsg_channel_remove_blocked_locked (self->channel, &self->blocked_link);
+}
+
+static gint64
+get_deadline (gint64 timeout_usec)
+{
+  gint64 now = g_get_monotonic_time ();
+
+  return timeout_usec < 0 || timeout_usec > G_MAXINT64 - now ? G_MAXINT64 : now + timeout_usec;
+}
+
 /* Waits for room, for the end of either side, or fails. The lock is released meanwhile. */
 static gboolean
 wait_for_room_locked (GMsgPipe  *self,
+                      gint64     timeout_usec,
+                      Wait      *wait,
                       GError   **error)
 {
-  GMsgFlow *flow = &self->flow;
+  if (!check_may_wait_locked (self, timeout_usec, error))
+    return FALSE;
 
-  if (flow->overflow == GMSG_OVERFLOW_FAIL)
+  wait->deadline = get_deadline (timeout_usec);
+  block_locked (self, wait);
+
+  if (!check_open_locked (self, error) || !check_run_locked (self, error))
+    return FALSE;
+
+  if (!check_cancelled_locked (self, wait->cancellable, error))
     {
-      g_set_error (error, GMSG_ERROR, GMSG_ERROR_FULL,
-                   "Pipe %s has room for %u messages, and all of it is "
-                   "taken; send again when the router has delivered some",
-                   self->label, flow->capacity);
+      /* The wake-up may have been for room, which is another's now. */
+      gmsg_flow_wake_all_locked (&self->flow);
       return FALSE;
     }
 
-  /* Only this thread could make the room that it would wait for. */
-  if (gmsg_channel_in_thread (self->channel))
-    {
-      g_set_error (error, GMSG_ERROR, GMSG_ERROR_FULL,
-                   "Pipe %s has room for %u messages, and all of it is "
-                   "taken; the router's own thread can't wait for itself: send from another",
-                   self->label, flow->capacity);
-      return FALSE;
-    }
+  if (!is_blocked_locked (self))
+    return TRUE;
 
-  if (gmsg_flow_begin_waiting_locked (flow))
-    gmsg_channel_add_blocked_locked (self->channel, &self->blocked_link);
-
-  while (gmsg_flow_is_full_locked (flow) &&
-         !is_closed_locked (self) &&
-         self->broken == NULL &&
-         self->sender_state == GMSG_SENDER_STATE_OPEN)
-    gmsg_flow_wait_locked (flow, self->lock);
-
-  if (gmsg_flow_end_waiting_locked (flow))
-    gmsg_channel_remove_blocked_locked (self->channel, &self->blocked_link);
-
-  return check_open_locked (self, error) && check_run_locked (self, error);
+  g_set_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT,
+               "Pipe %s has room for %u messages, and all of it was taken for %" G_GINT64_FORMAT
+               " µs; send again when the router has delivered some",
+               self->label, self->flow.capacity, timeout_usec);
+  return FALSE;
 }
 
 static gboolean
@@ -556,12 +680,16 @@ free_spent (GVariant *message)
   frees_spent = FALSE;
 }
 
+/* @timeout_usec: how long to wait for room; 0: not at all; negative: without a limit. */
 gboolean
-gmsg_pipe_send (GMsgPipe  *self,
-                GVariant  *message,
-                GError   **error)
+gmsg_pipe_send (GMsgPipe      *self,
+                GVariant      *message,
+                gint64         timeout_usec,
+                GCancellable  *cancellable,
+                GError       **error)
 {
   After after = { .unused = NULL };
+  Wait wait = { .cancellable = cancellable };
   GVariant *spent = NULL;
   gboolean success;
 
@@ -578,7 +706,8 @@ gmsg_pipe_send (GMsgPipe  *self,
   g_mutex_lock (self->lock);
   success = check_open_locked (self, error) &&
             check_run_locked (self, error) &&
-            (has_place_locked (self) || wait_for_room_locked (self, error));
+            (cancellable == NULL || check_cancelled_locked (self, cancellable, error)) &&
+            (has_place_locked (self) || wait_for_room_locked (self, timeout_usec, &wait, error));
   if (success)
     put_locked (self, message, &after);
   else
@@ -587,6 +716,7 @@ gmsg_pipe_send (GMsgPipe  *self,
     spent = gmsg_channel_reclaim_locked (self->channel);
   g_mutex_unlock (self->lock);
 
+  wait_end (&wait);
   do_after (self, &after);
   if (spent != NULL)
     free_spent (spent);
@@ -1364,12 +1494,14 @@ gmsg_pipe_is_broken (GMsgPipe *self)
   return self->broken != NULL;
 }
 
+/* A call that waits for room carries it out, too. */
 void
 gmsg_pipe_want_cancel (GMsgPipe *self)
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
   self->cancel_wanted = TRUE;
+  gmsg_flow_wake_all_locked (&self->flow);
 }
 
 /* Runs in the thread of a sender's call, or of its main context. */

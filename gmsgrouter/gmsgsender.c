@@ -240,8 +240,8 @@ check_pipe (GMsgSender  *self,
  * An address works once.
  *
  * The sender's cancellable is cancelled in the main context that is the thread-default one
- * at this call, or within the next call on the sender, whichever comes first; also when the
- * connection is lost.
+ * at this call, or within a call on the sender, whichever comes first; also when the
+ * connection is lost. A [method@Sender.send] that waits for room is such a call.
  *
  * May be called from any thread.
  *
@@ -360,7 +360,8 @@ gmsg_sender_start (GMsgSender  *self,
  *
  * On a bounded pipe that is full, [enum@Overflow] says what happens. Waiting ends
  * when there is room, when the pipe is closed, when the run ends, and when the sender is
- * stopped. In the router's own thread it would never end, and fails instead.
+ * stopped; [method@Sender.send_full] also ends it after some time, and when a cancellable
+ * is cancelled. In the router's own thread it would never end, and fails instead.
  *
  * While the router can't keep up, the call also frees a message that was delivered before,
  * of whatever sender, which spares the main loop the time. So a destroy notify, as of
@@ -391,8 +392,62 @@ gmsg_sender_send (GMsgSender  *self,
                   GVariant    *message,
                   GError     **error)
 {
+  return gmsg_sender_send_full (self, message, -1, NULL, error);
+}
+
+/**
+ * gmsg_sender_send_full:
+ * @self: a sender
+ * @message: the message; a floating reference is sunk
+ * @timeout_usec: the longest to wait for room, in microseconds; 0 not to wait, negative for
+ *   no limit
+ * @cancellable: (nullable): ends the waiting
+ * @error: return location for an error
+ *
+ * Sends a message to the receiver, and waits for room no longer than the caller likes.
+ *
+ * It does what [method@Sender.send] does. The limits are for a pipe with
+ * [GMSG_OVERFLOW_BLOCK][enum@Overflow.BLOCK]; the other two policies never wait.
+ *
+ * A cancellable that is cancelled already fails the call, though there may be room. With the
+ * sender's own, [method@Sender.get_cancellable], a task that waits in a full pipe is told at
+ * once that it is no longer wanted.
+ *
+ * ```c
+ * static gboolean
+ * send_or_skip (GMsgSender *sender,
+ *               GVariant   *sample)
+ * {
+ *   g_autoptr (GError) error = NULL;
+ *
+ *   if (gmsg_sender_send_full (sender, sample, 20 * G_TIME_SPAN_MILLISECOND,
+ *                              gmsg_sender_get_cancellable (sender), &error))
+ *     return TRUE;
+ *
+ *   // The next sample will be newer.
+ *   return g_error_matches (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT);
+ * }
+ * ```
+ *
+ * May be called from any thread.
+ *
+ * Returns: true if the message was sent; otherwise it will not arrive, and @error is
+ *   set, to [GMSG_ERROR_TIMED_OUT][error@Error] if there was no room in time, to
+ *   [GMSG_ERROR_FULL][error@Error] if there is none and the call did not wait, to
+ *   `G_IO_ERROR_CANCELLED` if @cancellable is cancelled, or as [method@Sender.send] says
+ *
+ * Since: 1.0
+ */
+gboolean
+gmsg_sender_send_full (GMsgSender    *self,
+                       GVariant      *message,
+                       gint64         timeout_usec,
+                       GCancellable  *cancellable,
+                       GError       **error)
+{
   g_return_val_if_fail (GMSG_IS_SENDER (self), FALSE);
   g_return_val_if_fail (message != NULL, FALSE);
+  g_return_val_if_fail (cancellable == NULL || G_IS_CANCELLABLE (cancellable), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
   if (!check_pipe (self, error))
@@ -401,7 +456,7 @@ gmsg_sender_send (GMsgSender  *self,
       return FALSE;
     }
 
-  return gmsg_pipe_send (self->pipe, message, error);
+  return gmsg_pipe_send (self->pipe, message, timeout_usec, cancellable, error);
 }
 
 /**

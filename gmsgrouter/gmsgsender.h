@@ -59,6 +59,12 @@ gboolean        gmsg_sender_send                 (GMsgSender           *self,
                                                   GVariant             *message,
                                                   GError              **error);
 GMSG_AVAILABLE_IN_1_0
+gboolean        gmsg_sender_send_full            (GMsgSender           *self,
+                                                  GVariant             *message,
+                                                  gint64                timeout_usec,
+                                                  GCancellable         *cancellable,
+                                                  GError              **error);
+GMSG_AVAILABLE_IN_1_0
 gboolean        gmsg_sender_stop                 (GMsgSender           *self,
                                                   GError              **error);
 GMSG_AVAILABLE_IN_1_0

@@ -211,6 +211,13 @@ declare module 'gi://GMsg?version=1' {
             start(): boolean;
             /** Sends a variant as it is, or a plain value. */
             send<T>(value: T & Sendable<T>): boolean;
+            /** Waits for room no longer than so many microseconds; a negative number means no
+             *  limit. */
+            send_full<T>(
+                value: T & Sendable<T>,
+                timeout_usec: number,
+                cancellable: Gio.Cancellable | null,
+            ): boolean;
             /** Ends the sender's side: the work is done. */
             stop(): boolean;
             /** Ends the sender's side: the work has failed, as an error or a text says. */

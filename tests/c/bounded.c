@@ -10,16 +10,30 @@
  * something must not happen the test first lets it fall asleep. */
 typedef struct
 {
-  GMsgSender *sender;
-  gint32      first;
-  guint       n_values;
-  GThread    *thread;
-  char       *task;     /* set before @started */
-  int         started;  /* atomic */
-  int         n_sent;   /* atomic */
-  int         ended;    /* atomic */
-  GError     *error;    /* after the join */
+  GMsgSender   *sender;
+  gint32        first;
+  guint         n_values;
+  gint64        timeout;     /* µs, of gmsg_sender_send_full(); 0: of gmsg_sender_send() */
+  GCancellable *cancellable; /* (owned) (nullable) */
+  gboolean      goes_on;     /* if it is not sent in time, with the next one */
+  guint64       late;        /* after the join, of the first 64: which were not */
+  GThread      *thread;
+  char         *task;     /* set before @started */
+  int           started;  /* atomic */
+  int           n_sent;   /* atomic */
+  int           ended;    /* atomic */
+  GError       *error;    /* after the join */
 } Worker;
+
+static gboolean
+worker_send (Worker   *worker,
+             GVariant *message)
+{
+  return worker->timeout == 0
+           ? gmsg_sender_send (worker->sender, message, &worker->error)
+           : gmsg_sender_send_full (worker->sender, message, worker->timeout,
+                                    worker->cancellable, &worker->error);
+}
 
 static gpointer
 worker_thread (gpointer data)
@@ -33,9 +47,16 @@ worker_thread (gpointer data)
     {
       GVariant *message = g_variant_new_int32 (worker->first + (gint32) i);
 
-      if (!gmsg_sender_send (worker->sender, message, &worker->error))
+      if (worker_send (worker, message))
+        {
+          g_atomic_int_inc (&worker->n_sent);
+          continue;
+        }
+
+      if (!worker->goes_on || !g_error_matches (worker->error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT))
         break;
-      g_atomic_int_inc (&worker->n_sent);
+      worker->late |= (guint64) 1 << i;
+      g_clear_error (&worker->error);
     }
 
   g_atomic_int_set (&worker->ended, TRUE);
@@ -58,6 +79,7 @@ static void
 worker_join (Worker *worker)
 {
   g_thread_join (worker->thread);
+  g_clear_object (&worker->cancellable);
   g_free (worker->task);
 }
 
@@ -393,16 +415,29 @@ test_block_several (Fixture       *fixture,
     }
 }
 
+/* What a test of blocked senders is about: how they were called ... */
+#define LIMITED (1 << 0) /* with a time limit and a cancellable, neither of which ends them */
+/* ... and where the router is dropped. */
+#define ELSEWHERE (1 << 1)
+
 static void
-start_blocked (Fixture     *fixture,
-               Worker      *workers,
-               GMsgSender **sender,
-               Record     **record)
+start_blocked (Fixture       *fixture,
+               gconstpointer  data,
+               Worker        *workers,
+               GMsgSender   **sender,
+               Record       **record)
 {
   *sender = start_bounded (fixture, 2, GMSG_OVERFLOW_BLOCK, record);
   send_range (*sender, -2, 2);
   for (guint i = 0; i < N_WORKERS; i++)
-    worker_start (&workers[i], *sender, 0, 1);
+    {
+      if (GPOINTER_TO_INT (data) & LIMITED)
+        {
+          workers[i].timeout = i % 2 == 0 ? G_TIME_SPAN_HOUR : G_MAXINT64;
+          workers[i].cancellable = g_cancellable_new ();
+        }
+      worker_start (&workers[i], *sender, 0, 1);
+    }
   for (guint i = 0; i < N_WORKERS; i++)
     worker_wait_blocked (&workers[i], 0);
 }
@@ -440,7 +475,7 @@ test_block_closed (Fixture       *fixture,
 
   /* One dispatch, however slow the machine: one line. */
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
-  start_blocked (fixture, workers, &sender, &record);
+  start_blocked (fixture, data, workers, &sender, &record);
   close_pipe (fixture, record);
   assert_all_sent (workers);
 
@@ -468,7 +503,7 @@ test_block_sender_stopped (Fixture       *fixture,
   g_autoptr (Record) record = NULL;
   Worker workers[N_WORKERS] = { { 0, }, };
 
-  start_blocked (fixture, workers, &sender, &record);
+  start_blocked (fixture, data, workers, &sender, &record);
   g_thread_join (g_thread_new ("stop", stop_thread, sender));
   assert_none_sent (workers, GMSG_ERROR_STOPPED);
 
@@ -494,7 +529,7 @@ test_block_router_stopped (Fixture       *fixture,
   g_autoptr (Record) record = NULL;
   Worker workers[N_WORKERS] = { { 0, }, };
 
-  start_blocked (fixture, workers, &sender, &record);
+  start_blocked (fixture, data, workers, &sender, &record);
   g_assert_true (gmsg_router_stop (fixture->router, NULL));
   assert_none_sent (workers, GMSG_ERROR_CLOSED);
   assert_warnings_of_end ();
@@ -508,8 +543,8 @@ test_block_router_dropped (Fixture       *fixture,
   g_autoptr (Record) record = NULL;
   Worker workers[N_WORKERS] = { { 0, }, };
 
-  start_blocked (fixture, workers, &sender, &record);
-  if (GPOINTER_TO_INT (data))
+  start_blocked (fixture, data, workers, &sender, &record);
+  if (GPOINTER_TO_INT (data) & ELSEWHERE)
     drop_in_thread (g_steal_pointer (&fixture->router));
   else
     g_clear_object (&fixture->router);
@@ -519,6 +554,293 @@ test_block_router_dropped (Fixture       *fixture,
   g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
   record_assert_range (record, 0, 0);
   assert_warnings_of_end ();
+}
+
+static void
+assert_full_code (GMsgSender *sender,
+                  gint64      timeout,
+                  int         code)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (gmsg_sender_send_full (sender, g_variant_new_int32 (-1), timeout, NULL, &error));
+  assert_failed (&error, code);
+}
+
+static void
+assert_full_cancelled (GMsgSender   *sender,
+                       gint64        timeout,
+                       GCancellable *cancellable)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (gmsg_sender_send_full (sender, g_variant_new_int32 (-1), timeout, cancellable,
+                                         &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+}
+
+static gpointer
+limits_thread (gpointer data)
+{
+  GMsgSender *sender = data;
+  gint64 start = g_get_monotonic_time ();
+
+  assert_full_code (sender, 0, GMSG_ERROR_FULL);
+  assert_full_code (sender, 1, GMSG_ERROR_TIMED_OUT);
+  assert_full_code (sender, 20000, GMSG_ERROR_TIMED_OUT);
+  g_assert_cmpint (g_get_monotonic_time () - start, >=, 20001);
+  return NULL;
+}
+
+static void
+test_full_limits (Fixture       *fixture,
+                  gconstpointer  data)
+{
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_bounded (fixture, 2, GMSG_OVERFLOW_BLOCK, &record);
+
+  /* With room a limit is of no account. */
+  g_assert_true (gmsg_sender_send_full (sender, g_variant_new_int32 (0), 0, NULL, NULL));
+  g_assert_true (gmsg_sender_send_full (sender, g_variant_new_int32 (1), -1, NULL, NULL));
+  g_thread_join (g_thread_new ("limits", limits_thread, sender));
+
+  /* The router's own thread never waits. */
+  assert_full_code (sender, -1, GMSG_ERROR_FULL);
+  assert_full_code (sender, 0, GMSG_ERROR_FULL);
+  assert_full_code (sender, G_TIME_SPAN_HOUR, GMSG_ERROR_FULL);
+
+  iterate_all (fixture->context);
+  record_assert_range (record, 0, 2);
+  close_pipe (fixture, record);
+}
+
+static gpointer
+policies_thread (gpointer data)
+{
+  GMsgSender **senders = data;
+
+  assert_full_code (senders[0], -1, GMSG_ERROR_FULL);
+  assert_full_code (senders[0], G_TIME_SPAN_HOUR, GMSG_ERROR_FULL);
+  assert_full_code (senders[0], 0, GMSG_ERROR_FULL);
+  for (guint i = 1; i < 3; i++)
+    {
+      g_assert_true (gmsg_sender_send_full (senders[i], g_variant_new_int32 (1), -1, NULL, NULL));
+      g_assert_true (gmsg_sender_send_full (senders[i], g_variant_new_int32 (2), 0, NULL, NULL));
+      g_assert_true (gmsg_sender_send_full (senders[i], g_variant_new_int32 (3), 1, NULL, NULL));
+    }
+
+  return NULL;
+}
+
+/* No other policy waits, whatever the limit, nor does a pipe without bounds. */
+static void
+test_full_policies (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autoptr (Record) fail_record = NULL;
+  g_autoptr (GMsgSender) fail = start_bounded (fixture, 1, GMSG_OVERFLOW_FAIL, &fail_record);
+  g_autoptr (Record) drop_record = NULL;
+  g_autoptr (GMsgSender) drop = start_bounded (fixture, 1, GMSG_OVERFLOW_DROP_OLDEST, &drop_record);
+  g_autoptr (Record) free_record = NULL;
+  g_autoptr (GMsgSender) unbounded = start_pipe (fixture, &free_record);
+  GMsgSender *senders[] = { fail, drop, unbounded };
+
+  send_value (fail, 0);
+  send_value (drop, 0);
+  send_value (unbounded, 0);
+  g_thread_join (g_thread_new ("policies", policies_thread, senders));
+
+  iterate_all (fixture->context);
+  record_assert_range (fail_record, 0, 1);
+  record_assert_range (drop_record, 3, 1);
+  record_assert_range (free_record, 0, 4);
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (drop_record->receiver), ==, 3);
+  close_pipe (fixture, fail_record);
+  close_pipe (fixture, drop_record);
+  close_pipe (fixture, free_record);
+}
+
+/* What is wrong with the sender or the run comes before a cancellation, and that before the
+ * room. */
+static void
+test_full_order (Fixture       *fixture,
+                 gconstpointer  data)
+{
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = open_bounded (fixture, 1, GMSG_OVERFLOW_BLOCK, &record);
+  g_autoptr (Record) other_record = NULL;
+  g_autoptr (GMsgSender) other = start_bounded (fixture, 1, GMSG_OVERFLOW_BLOCK, &other_record);
+
+  g_cancellable_cancel (cancellable);
+  g_assert_false (gmsg_sender_send_full (sender, g_variant_new_int32 (0), 0, cancellable, &error));
+  assert_failed (&error, GMSG_ERROR_NOT_STARTED);
+  gmsg_sender_start (sender, NULL);
+  assert_full_cancelled (sender, 0, cancellable);
+  assert_full_cancelled (sender, -1, cancellable);
+  send_value (sender, 0);
+  assert_full_cancelled (sender, 0, cancellable);
+  gmsg_sender_stop (sender, NULL);
+  g_assert_false (gmsg_sender_send_full (sender, g_variant_new_int32 (0), 0, cancellable, &error));
+  assert_failed (&error, GMSG_ERROR_STOPPED);
+
+  iterate_until (fixture->context, record->n_finished == 1);
+  record_assert_range (record, 0, 1);
+  close_pipe (fixture, record);
+  close_pipe (fixture, other_record);
+  gmsg_router_stop (fixture->router, NULL);
+  g_assert_false (gmsg_sender_send_full (other, g_variant_new_int32 (0), 0, cancellable, &error));
+  assert_failed (&error, GMSG_ERROR_CLOSED);
+}
+
+/* Each call sees its own cancellable alone; those that wait on get the room. */
+static void
+test_full_cancelled (Fixture       *fixture,
+                     gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Worker workers[N_WORKERS] = { { 0, }, };
+
+  start_blocked (fixture, GINT_TO_POINTER (LIMITED), workers, &sender, &record);
+  for (guint i = 0; i < N_WORKERS; i += 2)
+    {
+      g_cancellable_cancel (workers[i].cancellable);
+      wait_until (g_atomic_int_get (&workers[i].ended));
+      g_assert_error (workers[i].error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+      g_clear_error (&workers[i].error);
+      worker_join (&workers[i]);
+    }
+  for (guint i = 1; i < N_WORKERS; i += 2)
+    worker_wait_blocked (&workers[i], 0);
+
+  iterate_until (fixture->context, record->values->len == 2 + N_WORKERS / 2);
+  for (guint i = 1; i < N_WORKERS; i += 2)
+    {
+      worker_join (&workers[i]);
+      g_assert_no_error (workers[i].error);
+      g_assert_cmpint (workers[i].n_sent, ==, 1);
+    }
+  close_pipe (fixture, record);
+}
+
+/* A sender is cancelled as it is given room, and another waits. Were the room lost with the
+ * cancelled one, this would not end. */
+static void
+test_full_cancel_race (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  for (guint round = 0; round < 200; round++)
+    {
+      g_autoptr (Record) record = NULL;
+      g_autoptr (GMsgSender) sender = start_bounded (fixture, 1, GMSG_OVERFLOW_BLOCK, &record);
+      Worker cancelled = { .timeout = -1, .cancellable = g_cancellable_new () };
+      Worker other = { 0, };
+      guint n_sent;
+
+      worker_start (&cancelled, sender, 0, 1000);
+      worker_start (&other, sender, 1000, 10);
+      iterate_until (fixture->context, record->values->len >= round % 8);
+      g_cancellable_cancel (cancelled.cancellable);
+      iterate_until (fixture->context, g_atomic_int_get (&cancelled.ended) &&
+                                       g_atomic_int_get (&other.ended));
+      g_assert_error (cancelled.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+      g_clear_error (&cancelled.error);
+      g_assert_no_error (other.error);
+      n_sent = worker_get_n_sent (&cancelled) + worker_get_n_sent (&other);
+      worker_join (&cancelled);
+      worker_join (&other);
+
+      /* Who was told so has not sent. */
+      iterate_all (fixture->context);
+      g_assert_cmpuint (record->values->len, ==, n_sent);
+      g_assert_cmpint (other.n_sent, ==, 10);
+      close_pipe (fixture, record);
+    }
+}
+
+/* A handler of the cancellable that waits for the sending thread: that does not wait for it. */
+static void
+join_cb (GCancellable *cancellable,
+         Worker       *worker)
+{
+  wait_until (g_atomic_int_get (&worker->ended));
+}
+
+static void
+test_full_cancelled_by_joiner (Fixture       *fixture,
+                               gconstpointer  data)
+{
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_bounded (fixture, 1, GMSG_OVERFLOW_BLOCK, &record);
+  g_autoptr (GCancellable) cancellable = g_object_ref (gmsg_sender_get_cancellable (sender));
+  Worker worker = { .timeout = -1, .cancellable = g_object_ref (cancellable) };
+  gulong handler;
+
+  worker_start (&worker, sender, 0, 2);
+  worker_wait_blocked (&worker, 1);
+  handler = g_signal_connect (cancellable, "cancelled", G_CALLBACK (join_cb), &worker);
+  gmsg_receiver_cancel (record->receiver);
+  g_assert_error (worker.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_clear_error (&worker.error);
+  worker_join (&worker);
+  g_signal_handler_disconnect (cancellable, handler);
+
+  iterate_all (fixture->context);
+  record_assert_range (record, 0, 1);
+  close_pipe (fixture, record);
+}
+
+/* Several threads with a short limit, and a slow reader: what was late never arrives, and all
+ * else does. */
+static void
+test_full_accounting (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (Record) record = NULL;
+  Worker workers[N_WORKERS] = { { 0, }, };
+  guint next = 0;
+
+  gmsg_router_set_budget (fixture->router, 0);
+  sender = start_bounded (fixture, 2, GMSG_OVERFLOW_BLOCK, &record);
+  for (guint i = 0; i < N_WORKERS; i++)
+    {
+      workers[i].timeout = 500;
+      workers[i].goes_on = TRUE;
+      worker_start (&workers[i], sender, (gint32) (64 * i), 64);
+    }
+
+  /* One message in a while: a thread is to be late. */
+  for (guint i = 0; i < N_WORKERS; i++)
+    {
+      while (!g_atomic_int_get (&workers[i].ended))
+        {
+          gint64 until = g_get_monotonic_time () + 2000;
+
+          wait_until (g_get_monotonic_time () >= until);
+          g_main_context_iteration (fixture->context, FALSE);
+        }
+      worker_join (&workers[i]);
+      g_assert_no_error (workers[i].error);
+    }
+  iterate_all (fixture->context);
+
+  for (guint i = 0; i < N_WORKERS; i++)
+    {
+      for (guint value = 0; value < 64; value++)
+        {
+          gboolean arrived = FALSE;
+
+          for (guint j = 0; j < record->values->len && !arrived; j++)
+            arrived = g_array_index (record->values, gint32, j) == (gint32) (64 * i + value);
+          g_assert_cmpint (arrived, ==, (workers[i].late >> value & 1) == 0);
+          next += arrived ? 1 : 0;
+        }
+    }
+  g_assert_cmpuint (next, ==, record->values->len);
+  close_pipe (fixture, record);
 }
 
 typedef struct
@@ -996,12 +1318,26 @@ main (int    argc,
   fixture_test ("/bounded/p18/block-manual", test_block_manual);
   fixture_test ("/bounded/p18/block-several", test_block_several);
   fixture_test ("/bounded/p18/block-closed", test_block_closed);
+  fixture_test_with ("/bounded/p18/full-closed", GINT_TO_POINTER (LIMITED), test_block_closed);
   fixture_test ("/bounded/p18/block-close-race", test_block_close_race);
   fixture_test ("/bounded/p18/block-sender-stopped", test_block_sender_stopped);
   fixture_test ("/bounded/p18/block-router-stopped", test_block_router_stopped);
   fixture_test ("/bounded/p18/block-router-dropped", test_block_router_dropped);
-  fixture_test_with ("/bounded/p18/block-router-dropped-elsewhere", GINT_TO_POINTER (TRUE),
+  fixture_test_with ("/bounded/p18/block-router-dropped-elsewhere", GINT_TO_POINTER (ELSEWHERE),
                      test_block_router_dropped);
+  fixture_test_with ("/bounded/p18/full-sender-stopped", GINT_TO_POINTER (LIMITED),
+                     test_block_sender_stopped);
+  fixture_test_with ("/bounded/p18/full-router-stopped", GINT_TO_POINTER (LIMITED),
+                     test_block_router_stopped);
+  fixture_test_with ("/bounded/p18/full-router-dropped", GINT_TO_POINTER (LIMITED | ELSEWHERE),
+                     test_block_router_dropped);
+  fixture_test ("/bounded/p18/full-limits", test_full_limits);
+  fixture_test ("/bounded/p18/full-policies", test_full_policies);
+  fixture_test ("/bounded/p18/full-order", test_full_order);
+  fixture_test ("/bounded/p18/full-cancelled", test_full_cancelled);
+  fixture_test ("/bounded/p18/full-cancel-race", test_full_cancel_race);
+  fixture_test ("/bounded/p18/full-cancelled-by-joiner", test_full_cancelled_by_joiner);
+  fixture_test ("/bounded/p18/full-accounting", test_full_accounting);
   fixture_test ("/bounded/p18/drop-places", test_drop_places);
   fixture_test ("/bounded/p18/drop-new-place", test_drop_new_place);
   fixture_test ("/bounded/p18/drop-notify", test_drop_notify);

@@ -282,6 +282,58 @@ test_fail_blocked (Fixture       *fixture,
   sink_close (fixture, sink);
 }
 
+static void
+test_limits (Fixture       *fixture,
+             gconstpointer  data)
+{
+  for (guint capacity = 1; capacity <= 100; capacity *= 10)
+    {
+      g_autoptr (Sink) sink = NULL;
+      GMsgSender *sender = new_pipe (fixture, capacity, GMSG_OVERFLOW_BLOCK, &sink);
+      Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "limits", 0);
+
+      /* The router does not deliver meanwhile. */
+      g_assert_cmpint (worker_join (worker), ==, capacity);
+      sink_wait_clean_end (fixture, sink);
+      sink_assert_range (sink, capacity);
+      sink_close (fixture, sink);
+    }
+}
+
+/* Promises 18 and 22: a sender that waits in a full pipe sees that it is cancelled, without
+ * that room is made, and without a main loop. */
+static void
+test_cancel_full (Fixture       *fixture,
+                  gconstpointer  data)
+{
+  static const char *names[] = { "cancel-full", "cancel-blocked" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    {
+      g_autoptr (Sink) sink = NULL;
+      GMsgSender *sender = new_pipe (fixture, 5, GMSG_OVERFLOW_BLOCK, &sink);
+      g_autoptr (GError) error = NULL;
+      GVariant **messages;
+      Worker *worker;
+      gsize n_messages;
+
+      gmsg_receiver_set_pull_mode (sink->receiver, TRUE);
+      worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, names[i], 0);
+      iterate_until (fixture->context, gmsg_receiver_get_n_waiting (sink->receiver) == 5);
+      gmsg_receiver_cancel (sink->receiver);
+      g_assert_cmpint (worker_join (worker), ==, 5);
+
+      messages = gmsg_receiver_take (sink->receiver, 0, &n_messages, &error);
+      g_assert_no_error (error);
+      g_assert_cmpuint (n_messages, ==, 5);
+      for (gsize j = 0; j < n_messages; j++)
+        g_variant_unref (messages[j]);
+      g_free (messages);
+      sink_wait_clean_end (fixture, sink);
+      sink_close (fixture, sink);
+    }
+}
+
 /* Promise 22, and 13: cancelling loses nothing. */
 static void
 test_cancel (Fixture       *fixture,
@@ -719,6 +771,8 @@ static const struct
   { "p18/drop-oldest", test_drop_oldest, WAY_THREAD },
   { "p18/stop-blocked", test_stop_blocked, WAY_THREAD },
   { "p18/fail-blocked", test_fail_blocked, WAY_THREAD },
+  { "p18/limits", test_limits, WAY_THREAD },
+  { "p18/cancel-full", test_cancel_full, WAY_THREAD },
   { "p22/cancel", test_cancel, WAY_THREAD },
   { "p22/cancel-early", test_cancel_early, WAY_THREAD },
   { "p22/close", test_close, WAY_THREAD },

@@ -317,6 +317,83 @@ work_fail_blocked (GMsgSender *sender,
   return end_blocked (sender, n, make_reason ("blocked", 1, "blocked"));
 }
 
+static int
+fill (GMsgSender   *sender,
+      gint64        timeout,
+      GCancellable *cancellable,
+      GError      **error)
+{
+  int n_sent = 0;
+
+  while (gmsg_sender_send_full (sender, g_variant_new_int32 (n_sent), timeout, cancellable, error))
+    n_sent++;
+  return n_sent;
+}
+
+/* Promise 18, with limits; returns how many a pipe that blocks took before it was full. */
+static int
+work_limits (GMsgSender *sender,
+             int         n)
+{
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GError) error = NULL;
+  gint64 start_time;
+  int n_sent;
+
+  start (sender);
+  n_sent = fill (sender, 0, cancellable, &error);
+  expect_error (&error, GMSG_ERROR_FULL);
+  start_time = g_get_monotonic_time ();
+  expect (fill (sender, 20000, cancellable, &error) == 0);
+  expect_error (&error, GMSG_ERROR_TIMED_OUT);
+  expect (g_get_monotonic_time () - start_time >= 20000);
+  g_cancellable_cancel (cancellable);
+  expect (fill (sender, -1, cancellable, &error) == 0);
+  expect (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED));
+  stop (sender);
+  return n_sent;
+}
+
+/* Waits in a full pipe for its cancellation, without a main loop. */
+static int
+work_cancel_full (GMsgSender *sender,
+                  int         n)
+{
+  g_autoptr (GError) error = NULL;
+  int n_sent;
+
+  start (sender);
+  n_sent = fill (sender, G_TIME_SPAN_HOUR, gmsg_sender_get_cancellable (sender), &error);
+  expect (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED));
+  stop (sender);
+  return n_sent;
+}
+
+static void
+stop_cb (GCancellable *cancellable,
+         GMsgSender   *sender)
+{
+  stop (sender);
+}
+
+/* The same, without a limit: what the cancellation runs ends it. */
+static int
+work_cancel_blocked (GMsgSender *sender,
+                     int         n)
+{
+  GCancellable *cancellable = gmsg_sender_get_cancellable (sender);
+  gulong handler = g_signal_connect (cancellable, "cancelled", G_CALLBACK (stop_cb), sender);
+  g_autoptr (GError) error = NULL;
+  int n_sent = 0;
+
+  start (sender);
+  while (gmsg_sender_send (sender, g_variant_new_int32 (n_sent), &error))
+    n_sent++;
+  expect_error (&error, GMSG_ERROR_STOPPED);
+  g_signal_handler_disconnect (cancellable, handler);
+  return n_sent;
+}
+
 typedef struct
 {
   GMsgSender *sender;
@@ -734,6 +811,9 @@ static const struct
   { "states", work_states },
   { "until-full", work_until_full },
   { "stop-blocked", work_stop_blocked },
+  { "limits", work_limits },
+  { "cancel-full", work_cancel_full },
+  { "cancel-blocked", work_cancel_blocked },
   { "threads", work_threads },
   { "poll-send", work_poll_send },
   { "poll", work_poll },

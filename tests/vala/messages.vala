@@ -134,6 +134,11 @@ test_properties () throws GLib.Error
     assert_true (sender.state == GMsg.SenderState.OPEN);
     sender.stop ();
     assert_true (sender.state == GMsg.SenderState.STOPPED);
+    try {
+        sender.send_full (1, 0, sender.get_cancellable ());
+        assert_not_reached ();
+    } catch (GMsg.Error.STOPPED error) {
+    }
 
     assert_false (receiver.pull_mode);
     receiver.pull_mode = true;
