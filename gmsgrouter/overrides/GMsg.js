@@ -608,13 +608,17 @@ function makeReason(GMsg, reason) {
 
 function overrideSender(GMsg) {
     const prototype = GMsg.Sender.prototype;
-    const {send, fail} = prototype;
+    const {send, send_full: sendFull, fail} = prototype;
 
     prototype.send = function (...values) {
         if (values.length !== 1)
             throw new TypeError(`Expected one value to send, found ${values.length}`);
 
         return send.call(this, packMessage(values[0]));
+    };
+
+    prototype.send_full = function (value, timeout, cancellable) {
+        return sendFull.call(this, packMessage(value), timeout, cancellable);
     };
 
     prototype.fail = function (reason) {

@@ -89,6 +89,7 @@ test('/overrides/pipe/policies', () => {
         sender.send(1);
         sender.send(2);
         assertError(GMsg.Error.FULL, () => sender.send(3));
+        assertError(GMsg.Error.FULL, () => sender.send_full({three: 3}, -1, null));
     }
 
     const [sender, receiver] = openPipe(fixture, {overflow: DROP_OLDEST, capacity: 2});
