@@ -29,9 +29,10 @@
 /* Dispatches of one thread inside each other. A thread's stack ends somewhere: deeper,
  * messages wait until a handler has returned. */
 #define MAX_DEPTH 64
-/* In µs: how long the sources of G_PRIORITY_DEFAULT_IDLE are kept waiting, so that they run
- * every 100 ms though a redraw comes first. */
-#define IDLE_INTERVAL (90 * G_TIME_SPAN_MILLISECOND)
+/* In µs: how long the sources of G_PRIORITY_DEFAULT_IDLE are kept waiting. They must run every
+ * 100 ms, and a redraw may come first: it takes up to a frame, 16.7 ms. The pause itself costs
+ * one look, since its iteration delivers, too. */
+#define IDLE_INTERVAL (80 * G_TIME_SPAN_MILLISECOND)
 /* How many looks are left to them then. One may find a source in between, or end without a
  * dispatch, as g_main_context_pending() does. */
 #define MAX_DECLINED 3
