@@ -6,6 +6,8 @@
 
 #include "testutil.h"
 
+#include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 /* GTK's: GDK_PRIORITY_REDRAW. */
@@ -14,7 +16,7 @@
 
 /* Machines are shared: what is measured in time may be disturbed, and is tried again. A
  * defect disturbs every attempt. */
-#define N_ATTEMPTS 40
+#define N_ATTEMPTS 20
 
 static void
 work (gint64 usec)
@@ -23,6 +25,30 @@ work (gint64 usec)
 
   while (g_get_monotonic_time () < end)
     continue;
+}
+
+/* In µs: what this thread has had of a processor. A loop that always has something to do is
+ * disturbed less, in this time, by others that take the processor. */
+static gint64
+get_processor_time (void)
+{
+  struct timespec now;
+
+  clock_gettime (CLOCK_THREAD_CPUTIME_ID, &now);
+  return now.tv_sec * G_USEC_PER_SEC + now.tv_nsec / 1000;
+}
+
+/* In µs: how long this thread has waited for a processor; 0 if the kernel does not say. */
+static gint64
+get_processor_wait (void)
+{
+  g_autofree char *text = NULL;
+  guint64 ns = 0;
+
+  if (g_file_get_contents ("/proc/thread-self/schedstat", &text, NULL, NULL))
+    sscanf (text, "%*u %" G_GINT64_MODIFIER "u", &ns);
+
+  return (gint64) (ns / 1000);
 }
 
 /* As GTK's frame clock: a frame each FRAME_USEC, or at once if one is late. */
@@ -146,10 +172,11 @@ typedef struct
   gint64 longest_wait;
 } Outcome;
 
-/* A redraw and a feed, for a time. The pipe is bounded, so that an overload ends. */
+/* A redraw and a feed, for half a second by the clock @get_time. The pipe is bounded, so that
+ * an overload ends. */
 static Outcome
 run_load (Fixture *fixture,
-          gint64   duration_usec,
+          gint64 (*get_time) (void),
           gint64   frame_usec,
           gint64   handler_usec,
           guint    burst,
@@ -168,8 +195,8 @@ run_load (Fixture *fixture,
   redraw = redraw_attach (fixture->context, frame_usec);
   feed_start (&feed, sender, burst, pause_usec);
 
-  end = g_get_monotonic_time () + duration_usec;
-  while (g_get_monotonic_time () < end)
+  end = get_time () + G_USEC_PER_SEC / 2;
+  while (get_time () < end)
     g_main_context_iteration (fixture->context, TRUE);
   outcome = (Outcome) { redraw->n_frames, sink.n_messages, sink.longest_wait };
 
@@ -201,7 +228,7 @@ test_p16_overload (Fixture       *fixture,
 
   for (guint i = 0; i < N_ATTEMPTS && outcome.n_frames < 24; i++)
     {
-      outcome = run_load (fixture, G_USEC_PER_SEC / 2, 3000, 25, 100, 0);
+      outcome = run_load (fixture, get_processor_time, 3000, 25, 100, 0);
       g_assert_cmpuint (outcome.n_messages, >, 0);
       g_test_message ("%u frames of 30, %u messages", outcome.n_frames, outcome.n_messages);
     }
@@ -209,26 +236,34 @@ test_p16_overload (Fixture       *fixture,
   g_assert_cmpuint (outcome.n_frames, >=, 24);
 }
 
-/* Messages for half of the time that redraws leave. */
+/* Messages for half of the time that redraws leave. A thread that must wait for its processor
+ * can't be on time: such an attempt says nothing. */
 static void
 test_p16_half_load (Fixture       *fixture,
                     gconstpointer  data)
 {
   const gint64 limit = gmsg_router_get_max_latency (fixture->router) + FRAME_USEC;
-  Outcome outcome = { .longest_wait = G_MAXINT64 };
+  guint n_undisturbed = 0;
 
-  for (guint i = 0;
-       i < N_ATTEMPTS && (outcome.longest_wait > limit || outcome.n_frames < 28);
-       i++)
+  for (guint i = 0; i < N_ATTEMPTS && n_undisturbed < 3; i++)
     {
-      outcome = run_load (fixture, G_USEC_PER_SEC / 2, 3000, 25, 16, 1000);
+      gint64 wait = get_processor_wait ();
+      Outcome outcome = run_load (fixture, g_get_monotonic_time, 3000, 25, 16, 1000);
+
+      wait = get_processor_wait () - wait;
       g_assert_cmpuint (outcome.n_messages, >, 0);
-      g_test_message ("%u frames of 30, %u messages, longest wait %d µs",
-                      outcome.n_frames, outcome.n_messages, (int) outcome.longest_wait);
+      g_test_message ("%u frames of 30, %u messages, longest wait %d µs, %d µs for a processor",
+                      outcome.n_frames, outcome.n_messages, (int) outcome.longest_wait, (int) wait);
+      if (outcome.longest_wait <= limit && outcome.n_frames >= 28)
+        return;
+
+      n_undisturbed += wait < 5000;
     }
 
-  g_assert_cmpint (outcome.longest_wait, <=, limit);
-  g_assert_cmpuint (outcome.n_frames, >=, 28);
+  if (n_undisturbed > 0)
+    g_test_fail_printf ("%u attempts failed that nothing has disturbed", n_undisturbed);
+  else
+    g_test_skip ("the machine is too busy");
 }
 
 /* Sent with the number of the frame; the wait in frames is exact on any machine. */
@@ -309,7 +344,7 @@ test_p16_saturated_overload (Fixture       *fixture,
 
   for (guint i = 0; i < N_ATTEMPTS && outcome.n_frames < 12; i++)
     {
-      outcome = run_load (fixture, G_USEC_PER_SEC / 2, 20000, 25, 100, 0);
+      outcome = run_load (fixture, get_processor_time, 20000, 25, 100, 0);
       g_assert_cmpuint (outcome.n_messages, >, 0);
       g_test_message ("%u frames of 25, %u messages", outcome.n_frames, outcome.n_messages);
     }
