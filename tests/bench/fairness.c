@@ -5,8 +5,11 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-#include <gmsg.h>
+#ifdef HAVE_GTK
+#include "window.h"
+#endif
 
+#include <gmsg.h>
 #include <stdlib.h>
 
 /* GTK's: GDK_PRIORITY_REDRAW. */
@@ -26,6 +29,7 @@ static gboolean second_context;
 static char *single;
 static int busy_priority = G_MAXINT;
 static int n_queued = 40000;
+static int window_frame_usec = -1;
 
 static const GOptionEntry entries[] =
 {
@@ -39,6 +43,9 @@ static const GOptionEntry entries[] =
   { "single", 0, 0, G_OPTION_ARG_STRING, &single, "latest, latest-beside, finished or cancelled instead", "CASE" },
   { "busy", 0, 0, G_OPTION_ARG_INT, &busy_priority, "The priority of a source that is always ready", "N" },
   { "queued", 0, 0, G_OPTION_ARG_INT, &n_queued, "Messages that are queued before the latest", "N" },
+#ifdef HAVE_GTK
+  { "window", 0, 0, G_OPTION_ARG_INT, &window_frame_usec, "A window of GTK's instead of a redraw source; each of its frames takes N µs", "N" },
+#endif
   G_OPTION_ENTRY_NULL
 };
 
@@ -94,6 +101,15 @@ redraw_dispatch (GSource     *source,
 }
 
 static GSourceFuncs redraw_funcs = { .dispatch = redraw_dispatch };
+
+#ifdef HAVE_GTK
+static void
+frame_cb (gpointer user_data)
+{
+  pulse (&frames);
+  spend (window_frame_usec);
+}
+#endif
 
 static gboolean
 idle_cb (gpointer data)
@@ -242,7 +258,7 @@ measure_flood (void)
 
   start = g_get_monotonic_time ();
   end = start + (gint64) (seconds * G_USEC_PER_SEC);
-  frames.last = idles.last = start;
+  frames = idles = (Pulse) { .last = start };
   while (g_get_monotonic_time () < end)
     g_main_context_iteration (context, TRUE);
   pulse (&frames);
@@ -404,6 +420,32 @@ measure_cancelled (void)
   exit (0);
 }
 
+static void
+attach_redraw (void)
+{
+  GSource *redraw;
+
+  if (busy_priority != G_MAXINT)
+    {
+      attach (g_idle_source_new (), busy_priority, busy_cb);
+      return;
+    }
+
+#ifdef HAVE_GTK
+  if (window_frame_usec >= 0)
+    {
+      gtk_init ();
+      bench_window_new (NULL, frame_cb, NULL);
+      bench_window_wait_regular ();
+      return;
+    }
+#endif
+
+  redraw = g_source_new (&redraw_funcs, sizeof (GSource));
+  g_source_set_ready_time (redraw, 0);
+  attach (redraw, REDRAW_PRIORITY, NULL);
+}
+
 int
 main (int    argc,
       char **argv)
@@ -420,17 +462,7 @@ main (int    argc,
 
   g_log_set_writer_func (ignore_log, NULL, NULL);
   context = g_main_context_default ();
-  if (busy_priority != G_MAXINT)
-    {
-      attach (g_idle_source_new (), busy_priority, busy_cb);
-    }
-  else
-    {
-      GSource *redraw = g_source_new (&redraw_funcs, sizeof (GSource));
-
-      g_source_set_ready_time (redraw, 0);
-      attach (redraw, REDRAW_PRIORITY, NULL);
-    }
+  attach_redraw ();
   if (idle)
     attach (g_idle_source_new (), G_PRIORITY_DEFAULT_IDLE, idle_cb);
 

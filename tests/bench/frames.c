@@ -5,8 +5,8 @@
  */
 
 #include "bench.h"
+#include "window.h"
 
-#include <gtk/gtk.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -191,37 +191,21 @@ sender_thread (gpointer data)
 }
 
 static void
-draw_cb (GtkDrawingArea *area,
-         cairo_t        *cr,
-         int             width,
-         int             height,
-         gpointer        user_data)
+frame_cb (gpointer user_data)
 {
   gint64 now = bench_clock_ns ();
 
-  cairo_set_source_rgb (cr, (n_frames % 60) / 60.0, 0.5, 0.5);
-  cairo_paint (cr);
-  if (load != NULL)
-    spend (load->frame_ns);
+  spend (load->frame_ns);
+  if (started == 0)
+    return;
 
-  if (started > 0 && now < deadline)
-    longest_gap = MAX (longest_gap, now - last_frame);
-  if (now < deadline || started == 0)
+  if (now < deadline)
     {
+      longest_gap = MAX (longest_gap, now - last_frame);
       n_frames++;
       last_frame = now;
     }
   end_if_due (now);
-}
-
-static gboolean
-tick_cb (GtkWidget     *widget,
-         GdkFrameClock *clock,
-         gpointer       user_data)
-{
-  gtk_widget_queue_draw (widget);
-
-  return G_SOURCE_CONTINUE;
 }
 
 int
@@ -231,7 +215,6 @@ main (int    argc,
   g_autoptr (GOptionContext) context = g_option_context_new (NULL);
   g_autoptr (GError) error = NULL;
   const BenchTransport *transport = NULL;
-  GtkWidget *window, *area;
   Bench *bench;
 
   g_option_context_add_main_entries (context, entries, NULL);
@@ -257,22 +240,13 @@ main (int    argc,
     }
 
   gtk_init ();
-  window = gtk_window_new ();
-  gtk_window_set_default_size (GTK_WINDOW (window), 320, 240);
-  area = gtk_drawing_area_new ();
-  gtk_drawing_area_set_draw_func (GTK_DRAWING_AREA (area), draw_cb, NULL, NULL);
-  gtk_widget_add_tick_callback (area, tick_cb, NULL, NULL);
-  gtk_window_set_child (GTK_WINDOW (window), area);
-  gtk_window_present (GTK_WINDOW (window));
+  bench_window_new (NULL, frame_cb, NULL);
 
   bench = bench_new (transport, message_cb, NULL, (guint) capacity);
   if (transport != NULL)
     bench->user_data = transport->open_sender (bench->opened);
 
-  /* A window takes a while until it is drawn regularly. */
-  while (n_frames < 20)
-    g_main_context_iteration (bench->context, TRUE);
-  n_frames = 0;
+  bench_window_wait_regular ();
   heap = bench_heap_bytes ();
 
   last_frame = bench_clock_ns ();

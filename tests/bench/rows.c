@@ -5,17 +5,18 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
+#include "window.h"
+
 #include <gmsg.h>
-#include <gtk/gtk.h>
 
 #define N_ROWS 100000
 /* One by one they take ever longer, so the whole would take minutes. */
 #define N_ONE_BY_ONE 10000
-
-static guint n_rows = N_ROWS;
-
+#define BATCH_SIZE 1000
 /* There before the clock starts: GTK makes the widgets of a list with its first rows. */
 #define N_BEFORE 1000
+
+static guint n_rows = N_ROWS;
 
 /* GTK takes strings as they are. */
 static GtkStringObject *
@@ -42,7 +43,7 @@ ready_cb (GMsgReceiver *receiver,
   g_autofree GVariant **messages = NULL;
   gsize n_messages;
 
-  messages = gmsg_receiver_take (receiver, 1000, &n_messages, NULL);
+  messages = gmsg_receiver_take (receiver, BATCH_SIZE, &n_messages, NULL);
   for (gsize i = 0; i < n_messages; i++)
     {
       g_ptr_array_add (rows, make_row (messages[i]));
@@ -83,38 +84,35 @@ bind_cb (GtkSignalListItemFactory *factory,
                        gtk_string_object_get_string (row));
 }
 
-static void
-draw_cb (GtkDrawingArea *area,
-         cairo_t        *cr,
-         int             width,
-         int             height,
-         gpointer        user_data)
+/* From the last frame before the rows to the first one after them: they take the time of a few
+ * frames only, so the parts of frames count. */
+typedef struct
 {
-  guint *n_frames = user_data;
-
-  cairo_set_source_rgb (cr, (*n_frames % 60) / 60.0, 0.5, 0.5);
-  cairo_paint (cr);
-  (*n_frames)++;
-}
-
-static gboolean
-tick_cb (GtkWidget     *widget,
-         GdkFrameClock *clock,
-         gpointer       user_data)
-{
-  gtk_widget_queue_draw (widget);
-  return G_SOURCE_CONTINUE;
-}
+  gint64 start; /* monotonic µs; 0: not yet */
+  gint64 last;
+  gint64 longest_gap;
+  guint  n;     /* after @start */
+} Frames;
 
 static void
-show_window (GListStore *store,
-             guint      *n_frames)
+frame_cb (gpointer user_data)
+{
+  Frames *frames = user_data;
+  gint64 now = g_get_monotonic_time ();
+
+  if (frames->start > 0)
+    {
+      frames->longest_gap = MAX (frames->longest_gap, now - frames->last);
+      frames->n++;
+    }
+  frames->last = now;
+}
+
+static GtkWidget *
+make_view (GListStore *store)
 {
   GtkListItemFactory *factory = gtk_signal_list_item_factory_new ();
-  GtkWidget *window = gtk_window_new ();
-  GtkWidget *box = gtk_box_new (GTK_ORIENTATION_VERTICAL, 0);
   GtkWidget *scrolled = gtk_scrolled_window_new ();
-  GtkWidget *area = gtk_drawing_area_new ();
   GtkWidget *view;
 
   g_signal_connect (factory, "setup", G_CALLBACK (setup_cb), NULL);
@@ -122,33 +120,38 @@ show_window (GListStore *store,
   view = gtk_column_view_new (GTK_SELECTION_MODEL (gtk_no_selection_new (g_object_ref (G_LIST_MODEL (store)))));
   gtk_column_view_append_column (GTK_COLUMN_VIEW (view), gtk_column_view_column_new ("row", factory));
   gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scrolled), view);
-  gtk_widget_set_vexpand (scrolled, TRUE);
 
-  gtk_widget_set_size_request (area, -1, 50);
-  gtk_drawing_area_set_draw_func (GTK_DRAWING_AREA (area), draw_cb, n_frames, NULL);
-  gtk_widget_add_tick_callback (area, tick_cb, NULL, NULL);
-
-  gtk_box_append (GTK_BOX (box), scrolled);
-  gtk_box_append (GTK_BOX (box), area);
-  gtk_window_set_default_size (GTK_WINDOW (window), 320, 240);
-  gtk_window_set_child (GTK_WINDOW (window), box);
-  gtk_window_present (GTK_WINDOW (window));
+  return scrolled;
 }
 
 int
 main (int    argc,
       char **argv)
 {
-  gboolean one_by_one = argc > 1 && g_str_equal (argv[1], "--one-by-one");
+  gboolean one_by_one = FALSE, unbounded = FALSE;
+  const GOptionEntry entries[] =
+  {
+    { "one-by-one", 0, 0, G_OPTION_ARG_NONE, &one_by_one, "One insertion a message", NULL },
+    { "unbounded", 0, 0, G_OPTION_ARG_NONE, &unbounded, "The sender never waits", NULL },
+    G_OPTION_ENTRY_NULL
+  };
+  g_autoptr (GOptionContext) options = g_option_context_new (NULL);
+  g_autoptr (GError) error = NULL;
   g_autoptr (GMsgRouter) router = gmsg_router_new (NULL);
   g_autoptr (GListStore) store = g_list_store_new (GTK_TYPE_STRING_OBJECT);
   g_autoptr (GMsgReceiver) receiver = NULL;
-  guint n_frames = 0;
+  Frames frames = { .start = 0 };
   GMsgSender *sender;
   GThread *thread;
   gint64 start;
-  double seconds;
+  double row_usec;
 
+  g_option_context_add_main_entries (options, entries, NULL);
+  if (!g_option_context_parse (options, &argc, &argv, &error))
+    {
+      g_printerr ("%s\n", error->message);
+      return 2;
+    }
   if (one_by_one)
     n_rows = N_ONE_BY_ONE;
 
@@ -159,24 +162,30 @@ main (int    argc,
 
       g_list_store_append (store, row);
     }
-  show_window (store, &n_frames);
-  while (n_frames < 60)
-    g_main_context_iteration (NULL, TRUE);
+  bench_window_new (make_view (store), frame_cb, &frames);
+  bench_window_wait_regular ();
 
   gmsg_router_start (router, NULL);
-  sender = gmsg_router_pipe (router, &receiver, NULL);
+  sender = unbounded ? gmsg_router_pipe (router, &receiver, NULL)
+                     : gmsg_router_pipe_bounded (router, BATCH_SIZE, GMSG_OVERFLOW_BLOCK, &receiver, NULL);
   gmsg_receiver_set_pull_mode (receiver, !one_by_one);
   g_signal_connect (receiver, "message", G_CALLBACK (message_cb), store);
   g_signal_connect (receiver, "ready", G_CALLBACK (ready_cb), store);
 
   start = g_get_monotonic_time ();
-  n_frames = 0;
+  frames.start = frames.last;
   thread = g_thread_new ("sender", send_all, sender);
   while (gmsg_receiver_get_state (receiver) == GMSG_RECEIVER_STATE_OPEN)
     g_main_context_iteration (NULL, TRUE);
-  seconds = (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC;
+  row_usec = (double) (g_get_monotonic_time () - start) / n_rows;
   g_assert_cmpuint (g_list_model_get_n_items (G_LIST_MODEL (store)), ==, N_BEFORE + n_rows);
-  g_print ("{\"row_us\": %.3f, \"frames_per_s\": %.1f}\n", 1e6 * seconds / n_rows, n_frames / seconds);
+
+  for (guint n = frames.n; frames.n == n; )
+    g_main_context_iteration (NULL, TRUE);
+  g_print ("{\"row_us\": %.3f, \"frames_per_s\": %.1f, \"longest_gap_ms\": %.1f}\n",
+           row_usec,
+           frames.n * (double) G_USEC_PER_SEC / (double) (frames.last - frames.start),
+           (double) frames.longest_gap / 1000);
 
   g_thread_join (thread);
   gmsg_router_close_pipe (router, receiver, NULL);

@@ -5,8 +5,8 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
+import argparse
 import json
-import sys
 import threading
 import time
 
@@ -16,12 +16,19 @@ gi.require_version("GMsg", "1")
 gi.require_version("Gtk", "4.0")
 from gi.repository import Gio, GLib, GMsg, Gtk  # noqa: E402
 
+parser = argparse.ArgumentParser()
+parser.add_argument("--one-by-one", action="store_true", help="one insertion a message")
+parser.add_argument("--unbounded", action="store_true", help="the sender never waits")
+options = parser.parse_args()
+
 # One by one they take ever longer, so the whole would take minutes.
-N_ROWS = 10000 if "--one-by-one" in sys.argv else 100000
+N_ROWS = 10000 if options.one_by_one else 100000
 # There before the clock starts: GTK makes the widgets of a list with its first rows.
 N_BEFORE = 1000
 # A batch takes less than a quarter of a frame.
 BATCH_SIZE = 200
+# Messages that may wait: some batches.
+CAPACITY = 1000
 
 
 def make_row(message):
@@ -48,14 +55,26 @@ def bind_cb(_factory, item):
     item.get_child().set_label(item.get_item().get_string())
 
 
-n_frames = 0
+class Frames:
+    """From the last frame before the rows to the first one after them: they take the time of a
+    few dozen frames only, so the parts of frames count."""
 
+    def __init__(self):
+        self.times = []
 
-def tick_cb(area, _clock):
-    global n_frames
-    n_frames += 1
-    area.queue_draw()
-    return GLib.SOURCE_CONTINUE
+    def tick_cb(self, area, _clock):
+        self.times.append(time.perf_counter())
+        area.queue_draw()
+        return GLib.SOURCE_CONTINUE
+
+    def wait(self, n_frames):
+        n_frames += len(self.times)
+        while len(self.times) < n_frames:
+            context.iteration(True)
+
+    def result(self):
+        gaps = [end - start for start, end in zip(self.times, self.times[1:])]
+        return {"frames_per_s": len(gaps) / sum(gaps), "longest_gap_ms": 1e3 * max(gaps)}
 
 
 def show_window():
@@ -65,7 +84,7 @@ def show_window():
     view = Gtk.ColumnView(model=Gtk.NoSelection(model=store))
     view.append_column(Gtk.ColumnViewColumn(title="row", factory=factory))
     area = Gtk.DrawingArea(height_request=50)
-    area.add_tick_callback(tick_cb)
+    area.add_tick_callback(frames.tick_cb)
     box = Gtk.Box(orientation=Gtk.Orientation.VERTICAL)
     box.append(Gtk.ScrolledWindow(child=view, vexpand=True))
     box.append(area)
@@ -74,23 +93,26 @@ def show_window():
     return window
 
 
+context = GLib.MainContext.default()
+frames = Frames()
 store = Gio.ListStore(item_type=Gtk.StringObject)
 store.splice(0, 0, [Gtk.StringObject.new("before") for _ in range(N_BEFORE)])
-window = show_window()
-context = GLib.MainContext.default()
-while n_frames < 60:
-    context.iteration(True)
-
-router = GMsg.Router.new(None)
-router.start()
-sender, receiver = router.pipe()
-receiver.set_pull_mode("--one-by-one" not in sys.argv)
-receiver.connect("message", message_cb)
-receiver.connect("ready", ready_cb)
 # A thread of Python's that makes the messages would take the time of the rows.
 messages = [GLib.Variant("s", f"row {i}") for i in range(N_ROWS)]
 
-n_frames = 0
+router = GMsg.Router.new(None)
+router.start()
+if options.unbounded:
+    sender, receiver = router.pipe()
+else:
+    sender, receiver = router.pipe_bounded(CAPACITY, GMsg.Overflow.BLOCK)
+receiver.set_pull_mode(not options.one_by_one)
+receiver.connect("message", message_cb)
+receiver.connect("ready", ready_cb)
+
+window = show_window()
+frames.wait(60)
+del frames.times[:-1]
 start = time.perf_counter()
 thread = threading.Thread(target=work, args=[sender, messages])
 thread.start()
@@ -98,7 +120,8 @@ while receiver.get_state() == GMsg.ReceiverState.OPEN:
     context.iteration(True)
 seconds = time.perf_counter() - start
 assert store.get_n_items() == N_BEFORE + N_ROWS
-print(json.dumps({"row_us": 1e6 * seconds / N_ROWS, "frames_per_s": n_frames / seconds}))
+frames.wait(1)
+print(json.dumps({"row_us": 1e6 * seconds / N_ROWS, **frames.result()}))
 thread.join()
 router.close_pipe(receiver)
 router.stop()
