@@ -407,7 +407,7 @@ gmsg_sender_send (GMsgSender  *self,
  * Sends a message to the receiver, and waits for room no longer than the caller likes.
  *
  * It does what [method@Sender.send] does. The limits are for a pipe with
- * [GMSG_OVERFLOW_BLOCK][enum@Overflow.BLOCK]; the other two policies never wait.
+ * [GMSG_OVERFLOW_BLOCK][enum@Overflow]; the other two policies never wait.
  *
  * A cancellable that is cancelled already fails the call, though there may be room. With the
  * sender's own, [method@Sender.get_cancellable], a task that waits in a full pipe is told at

@@ -376,15 +376,24 @@ stop_cb (GCancellable *cancellable,
   stop (sender);
 }
 
+static void
+unref_cb (gpointer  data,
+          GClosure *closure)
+{
+  g_object_unref (data);
+}
+
 /* The same, without a limit: what the cancellation runs ends it. */
 static int
 work_cancel_blocked (GMsgSender *sender,
                      int         n)
 {
   GCancellable *cancellable = gmsg_sender_get_cancellable (sender);
-  gulong handler = g_signal_connect (cancellable, "cancelled", G_CALLBACK (stop_cb), sender);
   g_autoptr (GError) error = NULL;
   int n_sent = 0;
+  /* The handler may still be running when this worker has ended. */
+  gulong handler = g_signal_connect_data (cancellable, "cancelled", G_CALLBACK (stop_cb),
+                                          g_object_ref (sender), unref_cb, 0);
 
   start (sender);
   while (gmsg_sender_send (sender, g_variant_new_int32 (n_sent), &error))
