@@ -13,5 +13,6 @@
 #include <gmsgsender.h>
 #include <gmsgreceiver.h>
 #include <gmsgrouter.h>
+#include <gmsginterrupt.h>
 
 #undef GMSG_INSIDE

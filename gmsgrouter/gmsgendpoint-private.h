@@ -38,8 +38,10 @@ GSubprocess  *gmsg_endpoint_spawn         (GMsgEndpoint         *self,
                                            const char * const   *argv,
                                            GError              **error);
 
-/* The addresses that nobody has opened by now are void, and there are no new ones */
-void          gmsg_endpoint_begin_draining (GMsgEndpoint        *self);
+/* The addresses that nobody has opened by now are void, and there are no new ones; until the
+ * shutdown is given up */
+void          gmsg_endpoint_begin_draining   (GMsgEndpoint      *self);
+void          gmsg_endpoint_give_up_draining (GMsgEndpoint      *self);
 
 /* Tells the I/O thread, if there is one, to end, and does not wait; the thread that ends the
  * run, once */

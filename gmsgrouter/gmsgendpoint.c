@@ -554,6 +554,14 @@ gmsg_endpoint_begin_draining (GMsgEndpoint *self)
     gmsg_link_void (item->data);
 }
 
+void
+gmsg_endpoint_give_up_draining (GMsgEndpoint *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
+
+  self->draining = FALSE;
+}
+
 /* The run has ended: what other processes see of it is taken away, and they are told, when this
  * returns. It waits for nobody: the I/O thread may be checking messages, or wait for a processor,
  * and ends by itself. What it still puts into the channel is counted with what is queued there,

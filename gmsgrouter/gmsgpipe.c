@@ -7,6 +7,7 @@
 #include "gmsgpipe-private.h"
 
 #include "gmsgflow-private.h"
+#include "gmsginterrupt-private.h"
 #include "gmsgmessage-private.h"
 #include "gmsgreason-private.h"
 #include "gmsgreport-private.h"
@@ -405,13 +406,55 @@ check_run_locked (GMsgPipe  *self,
   return FALSE;
 }
 
-/* A call of send() that waits for room. */
+/* A call that waits: for room, or for everything to be written. */
 typedef struct
 {
   gint64        deadline;    /* monotonic µs; G_MAXINT64: none */
+  gint64        ask_at;      /* monotonic µs: when to ask whether to go on; G_MAXINT64: never */
+  gboolean      interrupted; /* it was asked, and is to end */
   GCancellable *cancellable; /* (unowned) (nullable) */
   gulong        handler;     /* of the cancellable; 0: none */
 } Wait;
+
+/* Asks whether to go on, if anybody is asked in this thread. The lock is released meanwhile. */
+static void
+ask_locked (GMsgPipe *self,
+            Wait     *wait)
+{
+  if (wait->ask_at == G_MAXINT64 || wait->interrupted)
+    return;
+
+  g_mutex_unlock (self->lock);
+  wait->interrupted = gmsg_interrupt_ask ();
+  wait->ask_at = gmsg_interrupt_get_next_time ();
+  g_mutex_lock (self->lock);
+}
+
+/* Waits until something may have changed, or until the deadline, which FALSE tells. The lock is
+ * released meanwhile. */
+static gboolean
+wait_locked (GMsgPipe *self,
+             Wait     *wait)
+{
+  gboolean in_time = gmsg_flow_wait_until_locked (&self->flow, self->lock,
+                                                  MIN (wait->deadline, wait->ask_at));
+
+  if (wait->ask_at == G_MAXINT64 || g_get_monotonic_time () < wait->ask_at)
+    return in_time;
+
+  ask_locked (self, wait);
+  return g_get_monotonic_time () < wait->deadline;
+}
+
+static gboolean
+set_interrupted_error (GMsgPipe    *self,
+                       const char  *how,
+                       GError     **error)
+{
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED,
+               "The call was interrupted while it waited: %s pipe %s", how, self->label);
+  return FALSE;
+}
 
 /* Runs in the thread that cancels. */
 static void
@@ -510,7 +553,8 @@ block_locked (GMsgPipe *self,
       g_mutex_lock (self->lock);
     }
 
-  while (is_blocked_locked (self) && !g_cancellable_is_cancelled (wait->cancellable))
+  while (is_blocked_locked (self) && !wait->interrupted &&
+         !g_cancellable_is_cancelled (wait->cancellable))
     {
       if (self->cancel_wanted)
         {
@@ -521,9 +565,15 @@ block_locked (GMsgPipe *self,
           continue;
         }
 
-      if (!gmsg_flow_wait_until_locked (&self->flow, self->lock, wait->deadline))
+      if (!wait_locked (self, wait))
         break;
     }
+
+  /* A binding that is about to make an exception of an error must have run its handlers of
+   * signals before: they could not raise one of their own then. */
+  if (gmsg_flow_is_full_locked (&self->flow) || is_closed_locked (self) ||
+      self->sender_state != GMSG_SENDER_STATE_OPEN)
+    ask_locked (self, wait);
 
   if (gmsg_flow_end_waiting_locked (&self->flow))
     gmsg_channel_remove_blocked_locked (self->channel, &self->blocked_link);
@@ -548,12 +598,14 @@ wait_for_room_locked (GMsgPipe  *self,
     return FALSE;
 
   wait->deadline = get_deadline (timeout_usec);
+  wait->ask_at = gmsg_interrupt_get_next_time ();
   block_locked (self, wait);
 
   if (!check_open_locked (self, error) || !check_run_locked (self, error))
     return FALSE;
 
-  if (!check_cancelled_locked (self, wait->cancellable, error))
+  if ((wait->interrupted && !set_interrupted_error (self, "nothing was sent through", error)) ||
+      !check_cancelled_locked (self, wait->cancellable, error))
     {
       /* The wake-up may have been for room, which is another's now. */
       gmsg_flow_wake_all_locked (&self->flow);
@@ -1546,13 +1598,13 @@ gboolean
 gmsg_pipe_wait_flushed (GMsgPipe  *self,
                         GError   **error)
 {
+  Wait wait = { .ask_at = gmsg_interrupt_get_next_time () };
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
-  while (!self->flushed && self->broken == NULL)
+  while (!self->flushed && self->broken == NULL && !wait.interrupted)
     {
-      gint64 deadline = self->progress_at + FLUSH_TIMEOUT;
-
-      if (g_get_monotonic_time () >= deadline)
+      wait.deadline = self->progress_at + FLUSH_TIMEOUT;
+      if (g_get_monotonic_time () >= wait.deadline)
         {
           self->broken = g_error_new (GMSG_ERROR, GMSG_ERROR_TIMED_OUT,
                        "The router has read nothing of what was sent through pipe "
@@ -1563,8 +1615,13 @@ gmsg_pipe_wait_flushed (GMsgPipe  *self,
           break;
         }
 
-      gmsg_flow_wait_until_locked (&self->flow, self->lock, deadline);
+      wait_locked (self, &wait);
     }
+
+  if (!self->flushed)
+    ask_locked (self, &wait);
+  if (wait.interrupted)
+    return set_interrupted_error (self, "the rest is written to", error);
 
   return self->flushed || check_connected_locked (self, error);
 }

@@ -70,6 +70,7 @@ void        gmsg_run_end           (GMsgRun                *self);
 /* For a shutdown: the router's thread. Handlers run in begin_draining() and drain_pipe(). */
 void        gmsg_run_begin_draining (GMsgRun               *self,
                                      GSource               *watch);
+void        gmsg_run_give_up_draining (GMsgRun             *self);
 void        gmsg_run_drain_pipe    (GMsgRun                *self,
                                     GMsgReceiver           *receiver);
 GPtrArray  *gmsg_run_dup_unfinished (GMsgRun               *self);

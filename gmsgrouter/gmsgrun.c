@@ -683,6 +683,15 @@ gmsg_run_begin_draining (GMsgRun *self,
     gmsg_pipe_cancel (gmsg_receiver_get_pipe (g_ptr_array_index (unfinished, i)));
 }
 
+/* The shutdown that has begun draining, and watches nothing, gives up: the run goes on. What it
+ * has asked for stays so. */
+void
+gmsg_run_give_up_draining (GMsgRun *self)
+{
+  self->draining = FALSE;
+  gmsg_endpoint_give_up_draining (self->endpoint);
+}
+
 /* Takes out what waits in @receiver's pipe to be pulled. It is counted when the run ends. */
 void
 gmsg_run_drain_pipe (GMsgRun      *self,

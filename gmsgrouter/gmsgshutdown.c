@@ -7,6 +7,7 @@
 #include "gmsgrouter-private.h"
 
 #include "gmsgfork-private.h"
+#include "gmsginterrupt-private.h"
 #include "gmsgreceiver-private.h"
 
 #include <string.h>
@@ -31,17 +32,18 @@
 
 typedef struct
 {
-  GMsgRun    *run;        /* (owned) */
-  gint64      timeout;    /* µs; negative: none */
-  gint64      deadline;   /* monotonic µs */
-  gint64      idle;       /* µs: how long a puller may rest */
-  gint64      looked_at;  /* monotonic µs: at the pipes in pull mode */
-  GHashTable *pullers;    /* (owned) (element-type guint64 Puller): by pipe */
-  GSource    *source;     /* (owned) (nullable): of the asynchronous form */
-  gulong      handler;    /* of the cancellable; 0: none */
-  gboolean    expired;    /* the deadline was seen */
-  gboolean    looks;      /* look_cb() is at work */
-  gboolean    succeeded;  /* the run has ended; only the transport's goodbye is waited for */
+  GMsgRun    *run;         /* (owned) */
+  gint64      timeout;     /* µs; negative: none */
+  gint64      deadline;    /* monotonic µs */
+  gint64      idle;        /* µs: how long a puller may rest */
+  gint64      looked_at;   /* monotonic µs: at the pipes in pull mode */
+  GHashTable *pullers;     /* (owned) (element-type guint64 Puller): by pipe */
+  GSource    *source;      /* (owned) (nullable): of the asynchronous form */
+  gulong      handler;     /* of the cancellable; 0: none */
+  gboolean    expired;     /* the deadline was seen */
+  gboolean    interrupted; /* the synchronous form was asked, and is to end */
+  gboolean    looks;       /* look_cb() is at work */
+  gboolean    succeeded;   /* the run has ended; only the transport's goodbye is waited for */
 } Shutdown;
 
 /* A pipe in pull mode, from which somebody may go on taking. */
@@ -198,6 +200,23 @@ end (GMsgRouter  *router,
   return FALSE;
 }
 
+/* The run goes on, unless a handler has ended it. */
+static void
+set_interrupted_error (Shutdown  *self,
+                       GError   **error)
+{
+  if (gmsg_run_has_ended (self->run))
+    {
+      set_stopped_error (error);
+      return;
+    }
+
+  gmsg_run_give_up_draining (self->run);
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED,
+                       "shutdown() was interrupted, and the router runs on; call it again, or "
+                       "stop()");
+}
+
 /* Checks whether a shutdown can begin. */
 static gboolean
 check_shutdown (GMsgRouter  *router,
@@ -228,8 +247,11 @@ routed_cb (gpointer data)
   /* This is called after each message, and there may be many pipes. */
   now = g_get_monotonic_time ();
   if (now - self->looked_at >= INTERVAL)
-    drain_idle (self, now);
-  return gmsg_run_has_finished (self->run);
+    {
+      drain_idle (self, now);
+      self->interrupted = gmsg_interrupt_ask ();
+    }
+  return self->interrupted || gmsg_run_has_finished (self->run);
 }
 
 /**
@@ -288,6 +310,17 @@ gmsg_router_shutdown (GMsgRouter  *self,
   if (!gmsg_run_has_ended (shutdown->run))
     gmsg_run_route_until (shutdown->run, timeout_usec < 0 ? -1 : MAX (left, 0), routed_cb, shutdown,
                           NULL);
+
+  /* As in routed_cb(), for what has come since. */
+  if (!gmsg_run_has_ended (shutdown->run) && !gmsg_run_has_finished (shutdown->run) &&
+      !shutdown->interrupted)
+    shutdown->interrupted = gmsg_interrupt_ask ();
+
+  if (shutdown->interrupted)
+    {
+      set_interrupted_error (shutdown, error);
+      return FALSE;
+    }
 
   if (!end (self, shutdown, error))
     return FALSE;

@@ -62,6 +62,9 @@ declare module 'gi://GMsg?version=1' {
 
         function error_quark(): GLib.Quark;
 
+        /** Asked every 50 ms while a call waits; true ends the call. */
+        function set_interrupt_func(func: (() => boolean) | null): void;
+
         /** An error of the library, and the codes that it may have. */
         class Error extends GLib.Error {
             static readonly ALREADY_STARTED: number;

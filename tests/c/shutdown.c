@@ -641,6 +641,96 @@ test_address (Fixture       *fixture,
   assert_failed (&error, GMSG_ERROR_CONNECTION);
 }
 
+static gboolean
+interrupt_cb (gpointer data)
+{
+  guint *n_asked = data;
+
+  return ++*n_asked == 3;
+}
+
+static void
+assert_interrupted (Fixture *fixture)
+{
+  g_autoptr (GError) error = NULL;
+  guint n_asked = 0;
+
+  gmsg_set_interrupt_func (interrupt_cb, &n_asked, NULL);
+  g_assert_false (gmsg_router_shutdown (fixture->router, -1, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_assert_cmpuint (n_asked, ==, 3);
+  gmsg_set_interrupt_func (NULL, NULL, NULL);
+}
+
+/* The router runs on, and can be shut down, or stopped, as before. */
+static void
+test_interrupted (Fixture       *fixture,
+                  gconstpointer  data)
+{
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  g_autoptr (Record) late_record = NULL;
+  g_autoptr (GMsgSender) late = NULL;
+  g_autoptr (GMsgSender) exported = NULL;
+  g_autoptr (GMsgReceiver) receiver = NULL;
+  g_autofree char *address = NULL;
+  g_autoptr (GError) error = NULL;
+
+  send_value (sender, 0);
+  assert_interrupted (fixture);
+  assert_interrupted (fixture);
+  g_assert_true (gmsg_router_get_running (fixture->router));
+  g_assert_true (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (sender)));
+  record_assert_range (record, 0, 1);
+
+  late = start_pipe (fixture, &late_record);
+  exported = gmsg_router_pipe (fixture->router, &receiver, &error);
+  g_assert_no_error (error);
+  address = gmsg_sender_dup_address (exported, &error);
+  g_assert_no_error (error);
+  g_assert_true (gmsg_router_close_pipe (fixture->router, receiver, &error));
+  send_range (sender, 1, 2);
+  gmsg_sender_stop (sender, NULL);
+  gmsg_sender_stop (late, NULL);
+  if (GPOINTER_TO_INT (data))
+    {
+      g_assert_true (gmsg_router_stop (fixture->router, &error));
+      assert_warning ("*2 unclosed pipes");
+      assert_warning ("dropping 2 undelivered messages");
+    }
+  else
+    {
+      g_assert_true (gmsg_router_shutdown (fixture->router, -1, &error));
+      record_assert_range (record, 0, 3);
+      g_assert_cmpuint (record->n_finished, ==, 1);
+    }
+  g_assert_no_error (error);
+  assert_stopped (fixture);
+}
+
+static gboolean
+stop_router_cb (gpointer data)
+{
+  g_assert_true (gmsg_router_stop (data, NULL));
+  return TRUE;
+}
+
+static void
+test_stopped_by_interrupt (Fixture       *fixture,
+                           gconstpointer  data)
+{
+  g_autoptr (Record) record = NULL;
+  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = start_pipe (fixture, &record);
+  g_autoptr (GError) error = NULL;
+
+  gmsg_set_interrupt_func (stop_router_cb, fixture->router, NULL);
+  g_assert_false (gmsg_router_shutdown (fixture->router, -1, &error));
+  assert_failed (&error, GMSG_ERROR_NOT_RUNNING);
+  gmsg_set_interrupt_func (NULL, NULL, NULL);
+  assert_warning ("*1 unclosed pipe");
+  assert_stopped (fixture);
+}
+
 /* Both forms. */
 static void
 add_both (const char    *name,
@@ -678,6 +768,11 @@ main (int    argc,
   fixture_test ("/shutdown/p27/in-handler", test_in_handler);
   fixture_test_with ("/shutdown/p27/cancelled/meanwhile", GINT_TO_POINTER (FALSE), test_cancelled);
   fixture_test_with ("/shutdown/p27/cancelled/before", GINT_TO_POINTER (TRUE), test_cancelled);
+  fixture_test_with ("/shutdown/p27/interrupted/shut-down", GINT_TO_POINTER (FALSE),
+                     test_interrupted);
+  fixture_test_with ("/shutdown/p27/interrupted/stopped", GINT_TO_POINTER (TRUE),
+                     test_interrupted);
+  fixture_test ("/shutdown/p27/interrupted/by-stop", test_stopped_by_interrupt);
   fixture_test ("/shutdown/p27/manual", test_manual);
   fixture_test ("/shutdown/p27/refused", test_refused);
 

@@ -282,20 +282,60 @@ test_fail_blocked (Fixture       *fixture,
   sink_close (fixture, sink);
 }
 
+/* Has a worker fill a pipe, which returns how many it took; the router does not deliver
+ * meanwhile. */
+static void
+check_full (Fixture    *fixture,
+            Way         way,
+            guint       capacity,
+            const char *name)
+{
+  g_autoptr (Sink) sink = NULL;
+  GMsgSender *sender = new_pipe (fixture, capacity, GMSG_OVERFLOW_BLOCK, &sink);
+  Worker *worker = worker_new (fixture, way, sender, name, 0);
+
+  g_assert_cmpint (worker_join (worker), ==, capacity);
+  sink_wait_clean_end (fixture, sink);
+  sink_assert_range (sink, capacity);
+  sink_close (fixture, sink);
+}
+
 static void
 test_limits (Fixture       *fixture,
              gconstpointer  data)
 {
   for (guint capacity = 1; capacity <= 100; capacity *= 10)
+    check_full (fixture, GPOINTER_TO_INT (data), capacity, "limits");
+}
+
+static void
+test_interrupt (Fixture       *fixture,
+                gconstpointer  data)
+{
+  check_full (fixture, GPOINTER_TO_INT (data), 5, "interrupt");
+}
+
+/* The call ends, and what was sent is written all the same, up to the end. */
+static void
+test_interrupt_end (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  static const char *names[] = { "interrupt-stop", "interrupt-fail" };
+
+  gmsg_router_set_max_message_size (fixture->router, 100000);
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     {
       g_autoptr (Sink) sink = NULL;
-      GMsgSender *sender = new_pipe (fixture, capacity, GMSG_OVERFLOW_BLOCK, &sink);
-      Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "limits", 0);
+      GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
+      Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, names[i], 200);
 
-      /* The router does not deliver meanwhile. */
-      g_assert_cmpint (worker_join (worker), ==, capacity);
-      sink_wait_clean_end (fixture, sink);
-      sink_assert_range (sink, capacity);
+      g_assert_cmpint (worker_join (worker), ==, 0);
+      sink_wait_finished (fixture, sink);
+      g_assert_cmpuint (sink->n_bytes, ==, 200 * 65536);
+      if (i == 0)
+        g_assert_no_error (sink->error);
+      else
+        g_assert_error (sink->error, g_quark_from_string ("interrupted"), 1);
       sink_close (fixture, sink);
     }
 }
@@ -773,6 +813,7 @@ static const struct
   { "p18/fail-blocked", test_fail_blocked, WAY_THREAD },
   { "p18/limits", test_limits, WAY_THREAD },
   { "p18/cancel-full", test_cancel_full, WAY_THREAD },
+  { "p18/interrupt", test_interrupt, WAY_THREAD },
   { "p22/cancel", test_cancel, WAY_THREAD },
   { "p22/cancel-early", test_cancel_early, WAY_THREAD },
   { "p22/close", test_close, WAY_THREAD },
@@ -810,6 +851,7 @@ main (int    argc,
   fixture_test ("/ways/p27/goodbye-times-out/by-hand", test_goodbye_times_out);
   fixture_test_with ("/ways/p27/goodbye-times-out/in-context", GINT_TO_POINTER (TRUE), test_goodbye_times_out);
   fixture_test_with ("/ways/p27/goodbye-cancelled", GINT_TO_POINTER (TRUE), test_goodbye_cancelled);
+  fixture_test_with ("/ways/p18/interrupt-end", GINT_TO_POINTER (WAY_LOCAL), test_interrupt_end);
 
   return g_test_run ();
 }

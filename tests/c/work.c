@@ -403,6 +403,86 @@ work_cancel_blocked (GMsgSender *sender,
   return n_sent;
 }
 
+/* Says that the call is to end when it has been asked for the third time. A call that waits
+ * inside asks nobody. */
+static gboolean
+interrupt_cb (gpointer data)
+{
+  guint *n_asked = data;
+
+  return ++*n_asked == 3;
+}
+
+/* Waits in a full pipe until it is interrupted. */
+static int
+work_interrupt (GMsgSender *sender,
+                int         n)
+{
+  g_autoptr (GError) error = NULL;
+  guint n_asked = 0;
+  int n_sent;
+
+  start (sender);
+  gmsg_set_interrupt_func (interrupt_cb, &n_asked, NULL);
+  n_sent = fill (sender, -1, NULL, &error);
+  expect (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED));
+  expect (n_asked == 3);
+  g_clear_error (&error);
+
+  /* A limit that comes first is kept. */
+  n_asked = 100;
+  expect (fill (sender, 1000, NULL, &error) == 0);
+  expect_error (&error, GMSG_ERROR_TIMED_OUT);
+  expect (n_asked <= 101);
+  gmsg_set_interrupt_func (NULL, NULL, NULL);
+  stop (sender);
+  return n_sent;
+}
+
+/* More than the router reads while it delivers nothing, and an end that waits for it. */
+static int
+interrupt_end (GMsgSender *sender,
+               int         n,
+               GError     *reason)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *data = g_malloc0 (65536);
+  guint n_asked = 0;
+
+  for (int i = 0; i < 65536; i++)
+    data[i] = (char) (i % 251);
+  start (sender);
+  for (int i = 0; i < n; i++)
+    expect (gmsg_sender_send (sender,
+                              g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, data, 65536, 1),
+                              NULL));
+
+  gmsg_set_interrupt_func (interrupt_cb, &n_asked, NULL);
+  if (reason != NULL)
+    expect (!gmsg_sender_fail (sender, reason, &error));
+  else
+    expect (!gmsg_sender_stop (sender, &error));
+  expect (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED));
+  expect (gmsg_sender_get_state (sender) == GMSG_SENDER_STATE_STOPPED);
+  gmsg_set_interrupt_func (NULL, NULL, NULL);
+  g_clear_error (&reason);
+  return 0;
+}
+
+static int
+work_interrupt_stop (GMsgSender *sender,
+                     int         n)
+{
+  return interrupt_end (sender, n, NULL);
+}
+
+static int
+work_interrupt_fail (GMsgSender *sender,
+                     int         n)
+{
+  return interrupt_end (sender, n, make_reason ("interrupted", 1, "interrupted"));
+}
+
 typedef struct
 {
   GMsgSender *sender;
@@ -823,6 +903,9 @@ static const struct
   { "limits", work_limits },
   { "cancel-full", work_cancel_full },
   { "cancel-blocked", work_cancel_blocked },
+  { "interrupt", work_interrupt },
+  { "interrupt-stop", work_interrupt_stop },
+  { "interrupt-fail", work_interrupt_fail },
   { "threads", work_threads },
   { "poll-send", work_poll_send },
   { "poll", work_poll },

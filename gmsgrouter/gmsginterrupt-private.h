@@ -1,0 +1,17 @@
+/* gmsginterrupt-private.h: ends calls that wait, for language bindings
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include "gmsginterrupt.h"
+
+G_BEGIN_DECLS
+
+/* Both are about the calling thread. gmsg_interrupt_ask() runs user code: no lock may be held. */
+gint64   gmsg_interrupt_get_next_time (void);
+gboolean gmsg_interrupt_ask           (void);
+
+G_END_DECLS
