@@ -3,12 +3,14 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
+import atexit
 import builtins
 import contextlib
 import functools
 import math
 import os
 import reprlib
+import signal
 import struct
 import sys
 import threading
@@ -21,8 +23,11 @@ from gi.overrides import override
 from gi.repository import Gio, GLib
 
 try:
+    from gi import _ossighelper
     from gi._ossighelper import register_sigint_fallback
 except ImportError:
+    _ossighelper = None
+
     def register_sigint_fallback(callback):
         return contextlib.nullcontext()
 
@@ -406,7 +411,7 @@ __all__.append('unpack')
 # The classes
 
 class TimeoutError(GLib.Error, builtins.TimeoutError):
-    """What Router.route_until() and shutdown() raise when their time is up.
+    """What is raised when the time of a call is up.
 
     It is the GLib.Error TIMED_OUT of the library, and a TimeoutError of
     Python's.
@@ -432,10 +437,9 @@ def get_microseconds(timeout):
 
 
 def raise_timeout(error):
-    """Raises an error of the library as Python's, if that is what it means."""
+    """Raises an error of the library as TimeoutError, if that is what it means."""
     if error.matches(GMsg.Error.quark(), GMsg.Error.TIMED_OUT):
         raise TimeoutError(error.message) from None
-    raise error
 
 
 class Catchers(threading.local):
@@ -498,6 +502,84 @@ class Catcher:
             # If a handler has put another there, that goes on with this one.
             if not all_catchers and isinstance(sys.excepthook, Hook):
                 sys.excepthook = sys.excepthook.previous
+
+
+# What the handler of a signal has raised while a call of C waited. Python runs handlers
+# in the main thread alone, so only that touches this.
+raised = []
+
+
+def is_interrupt_kept():
+    """Whether PyGObject keeps a Ctrl-C until a main loop of this thread has ended."""
+    handler = signal.getsignal(signal.SIGINT)
+    return (getattr(handler, '__module__', None) == 'gi._ossighelper' and
+            getattr(_ossighelper, '_sigint_called', False))
+
+
+# C resumes this while it waits, and so lets the handlers of signals run. They may raise
+# as soon as any Python runs, so nearly all of it is inside of the try.
+def look():
+    while True:
+        try:
+            while True:
+                yield bool(raised)
+                if not raised and is_interrupt_kept():
+                    raised.append(KeyboardInterrupt())
+        except GeneratorExit:
+            return
+        except BaseException as error:
+            # Whoever clears the frames of a traceback, as unittest does, must not find this.
+            raised.append(error.with_traceback(error.__traceback__.tb_next))
+
+
+# What C resumes; None until the main thread has called what may wait.
+looking = None
+
+
+def is_in_main_thread():
+    return threading.get_ident() == threading.main_thread().ident
+
+
+def look_while_waiting():
+    """Has the calls of C that wait in the main thread look for signals."""
+    global looking
+    if looking is None and is_in_main_thread():
+        generator = look()
+        next(generator)
+        # Once it has ended, this is true.
+        GMsg.set_interrupt_func(functools.partial(next, generator, True))
+        looking = generator
+
+
+# C may wait on when there is no interpreter any more.
+atexit.register(GMsg.set_interrupt_func, None)
+
+
+def take_raised():
+    """What the handler of a signal has raised while a call of C waited; or None."""
+    global looking
+    if not is_in_main_thread():
+        return None
+    error = raised[0] if raised else None
+    raised.clear()
+    # It may have come outside of the try. PyGObject has printed it.
+    if looking is not None and looking.gi_frame is None:
+        looking = None
+        error = error or getattr(sys, 'last_value', None)
+    return error
+
+
+def raise_cause(failure):
+    """Raises what has made a call of C fail that may wait, if that has another name here."""
+    error = take_raised()
+    if error is not None:
+        raise error from None
+    if isinstance(failure, GLib.Error):
+        raise_timeout(failure)
+    # To make a GLib.Error runs Python, too. What the handler of a signal raises there,
+    # PyGObject prints, and raises this in its place.
+    elif str(failure) == 'Converting the GError failed':
+        raise sys.last_value from None
 
 
 class Router(GMsg.Router):
@@ -573,6 +655,7 @@ class Router(GMsg.Router):
         except GLib.Error as error:
             if catcher.error is None:
                 raise_timeout(error)
+                raise
         try:
             if catcher.error is not None:
                 raise catcher.error
@@ -590,14 +673,24 @@ class Router(GMsg.Router):
         timeout is in seconds; None means no limit. Past it the router is stopped all
         the same, and TimeoutError is raised, which names the pipes that had not
         finished. What a handler raises meanwhile is raised in the end.
+
+        What the handler of a signal raises, as Ctrl-C does, is raised at once. Then the
+        router runs on: call stop(), or shutdown() again.
         """
         catcher = Catcher()
+        look_while_waiting()
         try:
-            with catcher:
+            # In a handler PyGObject would print a KeyboardInterrupt, and go on.
+            with register_sigint_fallback(lambda: raised.append(KeyboardInterrupt())), catcher:
                 shutdown(self, get_microseconds(timeout))
-        except GLib.Error as error:
-            if catcher.error is None:
-                raise_timeout(error)
+        except RuntimeError as error:
+            if catcher.error is None or is_in_main_thread() and raised:
+                raise_cause(error)
+                raise
+        finally:
+            # Ctrl-C may have come when C had ended.
+            if is_in_main_thread():
+                raised.clear()
         try:
             if catcher.error is not None:
                 raise catcher.error
@@ -643,6 +736,7 @@ class Router(GMsg.Router):
             raise
         except GLib.Error as error:
             raise_timeout(error)
+            raise
 
     def __reduce__(self):
         raise TypeError('a router stays in its process: only a sender can be '
@@ -718,21 +812,40 @@ class Sender(GMsg.Sender):
         The receiver finishes with a GLib.Error: the reason itself, if it is one;
         else FAILED, with the type and the text of an exception, or with a str.
         """
-        return fail_with(self, get_reason(reason))
+        look_while_waiting()
+        try:
+            return fail_with(self, get_reason(reason))
+        except RuntimeError as error:
+            raise_cause(error)
+            raise
 
-    def send(self, value):
+    def stop(self):
+        """Ends the sender's side: the work is done."""
+        look_while_waiting()
+        try:
+            return stop(self)
+        except RuntimeError as error:
+            raise_cause(error)
+            raise
+
+    def send(self, value, timeout=None):
         """Sends a message: a GLib.Variant, or a plain value that becomes one.
 
         A value that can't raises TypeError, and nothing is sent.
+
+        If the pipe is full and blocks, this waits for room, for timeout seconds at most;
+        None means no limit. Past it TimeoutError is raised, and with 0 FULL. What the
+        handler of a signal raises meanwhile, as Ctrl-C does, is raised; then nothing was
+        sent, too.
         """
+        limit = -1 if timeout is None else get_microseconds(timeout)
         variant = value if type(value) is Variant else pack(value)
+        if looking is None:
+            look_while_waiting()
         try:
-            return send_variant(self, variant)
+            return send_full(self, variant, limit, None)
         except RuntimeError as error:
-            # To make a GLib.Error runs Python, too. What the handler of a signal
-            # raises there, PyGObject prints, and raises this in its place.
-            if str(error) == 'Converting the GError failed':
-                raise sys.last_value from None
+            raise_cause(error)
             raise
 
     def spawn(self, argv, *, launcher=None):
@@ -755,7 +868,8 @@ class Sender(GMsg.Sender):
             raise
 
 
-send_variant = GMsg.Sender.send
+send_full = GMsg.Sender.send_full
+stop = GMsg.Sender.stop
 fail_with = GMsg.Sender.fail
 Sender = override(Sender)
 __all__.append('Sender')

@@ -1,0 +1,421 @@
+#!/usr/bin/python3
+# test_overrides_signals.py: handlers of signals run while a call waits, and time limits (promises 18 and 27)
+#
+# Copyright 2026 The gmsgrouter authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+import builtins
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+from pathlib import Path
+
+import tap
+from gmsgtest import (DEADLINE, SHORT, GLib, GMsg, TestCase, Thread, drain,
+                      in_thread, iterate_until)
+from gi.repository import Gio
+
+HERE = Path(__file__).resolve().parent
+
+
+class Interrupt(Exception):
+    pass
+
+
+class Elsewhere:
+    """A router in another thread, which delivers when it is told to."""
+
+    def __init__(self, capacity=1, pause=None):
+        self.capacity = capacity
+        self.pause = pause
+        self.values = []
+        self.opened = threading.Event()
+        self.delivers = threading.Event()
+        self.ends = threading.Event()
+
+    def __enter__(self):
+        self.thread = Thread(self.run)
+        self.opened.wait(DEADLINE)
+        return self
+
+    def __exit__(self, *exc_info):
+        self.delivers.set()
+        self.ends.set()
+        self.thread.result()
+
+    def message_cb(self, receiver, message):
+        self.values.append(GMsg.unpack(message))
+        if self.pause:
+            time.sleep(self.pause)
+
+    def run(self):
+        context = GLib.MainContext.new()
+        context.push_thread_default()
+        with GMsg.Router(context=context) as router:
+            self.sender, receiver = router.pipe(capacity=self.capacity)
+            receiver.connect('message', self.message_cb)
+            self.sender.start()
+            self.opened.set()
+            self.delivers.wait(DEADLINE)
+            iterate_until(self.ends.is_set, context)
+            drain(context)
+            router.close_pipe(receiver)
+        context.pop_thread_default()
+
+
+class TimeoutTest(TestCase):
+
+    def test_timeout(self):
+        with Elsewhere() as there:
+            there.sender.send('first', timeout=0)
+            start = time.monotonic()
+            with self.assertRaises(GMsg.TimeoutError) as caught:
+                there.sender.send('late', timeout=0.02)
+            self.assertGreaterEqual(time.monotonic() - start, 0.02)
+            self.assertIsInstance(caught.exception, builtins.TimeoutError)
+            self.check_error(caught.exception, GMsg.Error.TIMED_OUT)
+            with self.assert_error(GMsg.Error.FULL):
+                there.sender.send('late', timeout=0)
+            with self.assert_error(GMsg.Error.FULL):
+                there.sender.send('late', -1)
+            there.delivers.set()
+            there.sender.send('second', timeout=DEADLINE)
+            there.sender.send('third', 1e30)
+        self.assertEqual(there.values, ['first', 'second', 'third'])
+
+    def test_on_any_thread(self):
+        with Elsewhere() as there:
+            there.sender.send('first')
+            with self.assertRaises(TimeoutError):
+                in_thread(lambda: there.sender.send('late', timeout=0.01))
+
+    def test_no_number(self):
+        with Elsewhere() as there:
+            with self.assertRaises(ValueError):
+                there.sender.send(1, timeout=float('nan'))
+            with self.assertRaises(TypeError):
+                there.sender.send(1, timeout='soon')
+        self.assertEqual(there.values, [])
+
+
+class SendTest(TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.caught = []
+
+        def handler(*args):
+            self.caught.append(threading.get_ident())
+            raise Interrupt
+
+        self.handle(handler)
+
+    def handle(self, handler):
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, handler))
+
+    def test_raises(self):
+        """While there is no room, and none comes."""
+        for timeout in (None, DEADLINE):
+            with self.subTest(timeout=timeout), Elsewhere() as there:
+                there.sender.send('first')
+                for value in ('lost', {'lost': 1}, GLib.Variant('s', 'lost')):
+                    signal.setitimer(signal.ITIMER_REAL, SHORT)
+                    with self.assertRaises(Interrupt):
+                        there.sender.send(value, timeout)
+                there.delivers.set()
+                there.sender.send('second')
+            self.assertEqual(there.values, ['first', 'second'])
+        self.assertEqual(set(self.caught), {threading.get_ident()})
+
+    def test_goes_on(self):
+        """A handler that does not raise does not end it."""
+        with Elsewhere() as there:
+            self.handle(lambda *args: there.delivers.set())
+            there.sender.send('first')
+            signal.setitimer(signal.ITIMER_REAL, SHORT)
+            there.sender.send('second')
+            self.assertTrue(there.delivers.is_set())
+        self.assertEqual(there.values, ['first', 'second'])
+
+    def test_uses_the_sender(self):
+        """A handler may stop it, or wait for room itself."""
+        def handler(*args):
+            with self.assertRaises(TimeoutError):
+                there.sender.send('handler', timeout=SHORT)
+            there.sender.stop()
+
+        with Elsewhere() as there:
+            self.handle(handler)
+            there.sender.send('first')
+            signal.setitimer(signal.ITIMER_REAL, SHORT)
+            with self.assert_error(GMsg.Error.STOPPED):
+                there.sender.send('second')
+        self.assertEqual(there.values, ['first'])
+
+    def test_other_threads_wait_on(self):
+        with Elsewhere() as there:
+            there.sender.send('first')
+            thread = Thread(there.sender.send, 'second')
+            signal.setitimer(signal.ITIMER_REAL, SHORT)
+            with self.assertRaises(Interrupt):
+                there.sender.send('lost')
+            self.assertTrue(thread.is_alive())
+            there.delivers.set()
+            self.assertTrue(thread.result())
+        self.assertEqual(there.values, ['first', 'second'])
+
+    def test_none_is_lost(self):
+        """At any moment of a producer that waits for most of its time."""
+        source = random.Random(18)
+        sent = []
+        numbers = iter(range(10**9))
+
+        def produce(sender):
+            for number in numbers:
+                sender.send(number)
+                sent.append(number)
+
+        with Elsewhere(capacity=2, pause=0.001) as there:
+            there.delivers.set()
+            for _ in range(100):
+                signal.setitimer(signal.ITIMER_REAL, source.uniform(1e-4, 1e-2))
+                with self.assertRaises(Interrupt):
+                    produce(there.sender)
+        # Of a number that was interrupted nobody knows whether it was sent, but none
+        # was sent twice, and each that was is there.
+        self.assertEqual(there.values, sorted(set(there.values)))
+        self.assertEqual(set(sent) - set(there.values), set())
+        self.assertEqual(len(self.caught), 100)
+
+    def test_in_a_main_loop(self):
+        """There PyGObject keeps Ctrl-C until the loop has ended."""
+        process = subprocess.run([sys.executable, '-c', '''
+import os, signal, threading
+from gmsgtest import GLib, GMsg
+from test_overrides_signals import Elsewhere
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with Elsewhere() as there:
+    there.sender.send('first')
+    loop = GLib.MainLoop()
+
+    def idle_cb():
+        threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        try:
+            there.sender.send('lost')
+        except KeyboardInterrupt:
+            print('inner')
+
+    GLib.idle_add(idle_cb)
+    try:
+        loop.run()
+    except KeyboardInterrupt:
+        print('outer')
+print(there.values)
+'''], cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=DEADLINE)
+        self.assertEqual(process.stderr, '')
+        self.assertEqual(process.stdout, "inner\nouter\n['first']\n")
+
+
+WORKER = '''
+import os, signal, sys, threading, time
+from gmsgtest import GLib, GMsg
+
+class Interrupt(Exception):
+    pass
+
+def handler(*args):
+    raise Interrupt('a signal')
+
+signal.signal(signal.SIGALRM, handler)
+signal.signal(signal.SIGTERM, lambda *args: sys.exit(0))
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sender = GMsg.Sender.new_from_environment()
+'''
+FULL = '''
+with sender:
+    for number in range(100):
+        sender.send(number)
+'''
+# More than the router reads while it delivers nothing.
+END = '''
+sender.start()
+for number in range(200):
+    sender.send(bytes(65536))
+
+def work():
+    while sender.get_state() == GMsg.SenderState.OPEN:
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGALRM)
+
+threading.Thread(target=work, daemon=True).start()
+try:
+    {end}
+except Interrupt as error:
+    print(sender.get_state().value_nick, error, flush=True)
+    os._exit(0)
+'''
+
+
+class WorkerTest(TestCase):
+
+    def spawn(self, script, **bounds):
+        """A worker, and what its receiver will have finished with."""
+        router = self.start_router(max_message_size=100000)
+        sender, receiver = router.pipe(**bounds)
+        self._receivers.append(receiver)
+        launcher = Gio.SubprocessLauncher.new(Gio.SubprocessFlags.STDOUT_PIPE)
+        launcher.set_cwd(str(HERE))
+        process = sender.spawn([sys.executable, '-c', WORKER + script], launcher=launcher)
+        self.addCleanup(process.wait, None)
+        self.addCleanup(process.force_exit)
+        return process, receiver, Gio.DataInputStream.new(process.get_stdout_pipe())
+
+    def end_of(self, receiver):
+        ends = []
+        receiver.connect('finished', lambda _, error: ends.append(error))
+        iterate_until(lambda: ends, self.context)
+        return ends[0]
+
+    def fill(self):
+        """A worker that waits for room, or will in a moment."""
+        process, receiver, _ = self.spawn(FULL, capacity=4)
+        receiver.set_pull_mode(True)
+        iterate_until(lambda: receiver.get_n_waiting() == 4, self.context)
+        return process, receiver
+
+    def check_full(self, number):
+        process, receiver = self.fill()
+        process.send_signal(number)
+        process.wait()
+        self.assertEqual([GMsg.unpack(message) for message in receiver.take()], [*range(4)])
+        return process, self.end_of(receiver)
+
+    def test_interrupt(self):
+        process, error = self.check_full(signal.SIGINT)
+        self.check_error(error, GMsg.Error.FAILED)
+        self.assertIn('KeyboardInterrupt', error.message)
+        self.assertTrue(process.get_if_signaled() or process.get_exit_status() != 0)
+
+    def test_exception(self):
+        process, error = self.check_full(signal.SIGALRM)
+        self.check_error(error, GMsg.Error.FAILED)
+        self.assertIn('Interrupt: a signal', error.message)
+
+    def test_exit(self):
+        """The handler that ends a program is a clean end."""
+        process, error = self.check_full(signal.SIGTERM)
+        self.assertIsNone(error)
+        self.assertEqual(process.get_exit_status(), 0)
+
+    def test_end_that_waits(self):
+        for end in ('sender.stop()', 'sender.fail("no")'):
+            with self.subTest(end=end):
+                process, receiver, output = self.spawn(END.format(end=end))
+                receiver.connect('message', lambda *args: None)
+                self.assertEqual(output.read_line_utf8()[0], 'stopped a signal')
+                process.wait()
+                # Its process has ended before all was written.
+                self.check_error(self.end_of(receiver), GMsg.Error.PEER_LOST)
+
+
+class ShutdownTest(TestCase):
+
+    def setUp(self):
+        super().setUp()
+
+        def handler(*args):
+            raise Interrupt
+
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, handler))
+        self.router = self.start_router()
+
+    def interrupt(self):
+        signal.setitimer(signal.ITIMER_REAL, SHORT)
+        with self.assertRaises(Interrupt):
+            self.router.shutdown()
+        self.assertTrue(self.router.get_running())
+
+    def test_then_stop(self):
+        sender, receiver = self.open_pipe(self.router)
+        self.interrupt()
+        self.router.stop()
+        self.expect_warnings('1 unclosed pipe')
+        self.assertFalse(self.router.get_running())
+
+    def test_then_shutdown(self):
+        sender, receiver = self.open_pipe(self.router)
+        events = self.record(receiver)
+        sender.send(1)
+        self.interrupt()
+        self.interrupt()
+        sender.send(2)
+        with self.assertRaises(TimeoutError):
+            self.router.shutdown(0)
+        self.assertFalse(self.router.get_running())
+        self.expect_warnings('1 unclosed pipe')
+        self.assertEqual(events, [1, 2])
+
+    def test_then_clean_shutdown(self):
+        sender, receiver = self.open_pipe(self.router)
+        events = self.record(receiver)
+        self.interrupt()
+        sender.stop()
+        self.router.shutdown()
+        self.assertEqual(events, ['finished'])
+
+    def test_leaves_with(self):
+        context = GLib.MainContext.new()
+        signal.setitimer(signal.ITIMER_REAL, SHORT)
+        with self.assertRaises(Interrupt), GMsg.Router(context=context) as router:
+            sender, receiver = router.pipe()
+            router.shutdown()
+        self.assertFalse(router.get_running())
+        self.expect_warnings('1 unclosed pipe')
+
+    def test_ctrl_c(self):
+        """In a handler too, which it does not break."""
+        for body in ('', '''
+def message_cb(receiver, message):
+    os.kill(os.getpid(), signal.SIGINT)
+    print('goes on')
+
+receiver.connect('message', message_cb)
+sender.start()
+sender.send(1)
+'''):
+            with self.subTest(body=body):
+                process = subprocess.run([sys.executable, '-c', '''
+import os, signal, threading
+from gmsgtest import GLib, GMsg
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+router = GMsg.Router()
+router.start()
+sender, receiver = router.pipe()
+''' + body + '''
+timer = threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT))
+timer.daemon = True
+timer.start()
+try:
+    router.shutdown()
+except KeyboardInterrupt:
+    print('interrupted', router.get_running())
+timer.cancel()
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+sender.fail('late')
+router.shutdown()
+print('ended')
+'''], cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=DEADLINE)
+                self.assertEqual(process.stderr, '')
+                self.assertEqual(process.stdout,
+                                 ('goes on\n' if body else '') + 'interrupted True\nended\n')
+
+
+if __name__ == '__main__':
+    tap.main()
