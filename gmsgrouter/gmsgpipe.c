@@ -303,8 +303,8 @@ set_exported_error (GMsgPipe  *self,
                     GError   **error)
 {
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_EXPORTED,
-               "The sender of pipe %s was handed over to another process; "
-               "use it there, with sender.new_for_address() or new_from_environment()",
+               "The sender of pipe %s was handed over to another process; use it there, with "
+               "sender.new_for_address() or new_from_environment(), and make a pipe for each job",
                self->label);
   return FALSE;
 }

@@ -860,12 +860,7 @@ class Sender(GMsg.Sender):
         return super().spawn(launcher, [os.fspath(item) for item in argv])
 
     def __reduce__(self):
-        try:
-            return _open_sender, (self.dup_address(),)
-        except GLib.Error as error:
-            if error.matches(GMsg.Error.quark(), GMsg.Error.EXPORTED):
-                error.message += ': make a pipe for each job'
-            raise
+        return _open_sender, (self.dup_address(),)
 
 
 send_full = GMsg.Sender.send_full

@@ -464,6 +464,7 @@ test_exported (Fixture       *fixture,
   g_assert_null (gmsg_sender_dup_address (sender, &error));
   assert_failed (&error, GMSG_ERROR_EXPORTED);
   g_assert_null (gmsg_sender_spawn (sender, NULL, argv, &error));
+  g_assert_true (g_str_has_suffix (error->message, "make a pipe for each job"));
   assert_failed (&error, GMSG_ERROR_EXPORTED);
   g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_EXPORTED);
 
