@@ -775,6 +775,17 @@ gmsg_pipe_send (GMsgPipe      *self,
   return success;
 }
 
+/* When the run has ended, what its I/O thread would still read is thrown away; and whatever it
+ * allocates meanwhile is in the way of the router's thread, which frees what was queued. */
+static gboolean
+may_read_locked (GMsgPipe *self,
+                 guint64   max_bytes,
+                 guint64   max_backlog)
+{
+  return !gmsg_channel_is_closed_locked (self->channel) &&
+         gmsg_flow_may_read_locked (&self->flow, max_bytes, max_backlog);
+}
+
 /* Takes @message (transfer full), which came from a worker, and takes @cost bytes of memory;
  * FALSE: there is no place for it, and the worker was not told of one. When the run has ended
  * it is lost, and nobody is told. Sets @may_read to what gmsg_pipe_may_read() would return. */
@@ -800,7 +811,7 @@ gmsg_pipe_receive (GMsgPipe *self,
     }
   else
     after.unused = message;
-  *may_read = gmsg_flow_may_read_locked (&self->flow, max_bytes, max_backlog);
+  *may_read = may_read_locked (self, max_bytes, max_backlog);
   g_mutex_unlock (self->lock);
 
   do_after (self, &after);
@@ -906,7 +917,8 @@ gmsg_pipe_get_news (GMsgPipe *self,
 }
 
 /* Tells whether more may be read from the worker, of which @max_bytes may wait, and of all
- * workers together @max_backlog; if not, the link is touched when less waits. */
+ * workers together @max_backlog; if not, the link is touched when less waits, or never if the
+ * run has ended. */
 gboolean
 gmsg_pipe_may_read (GMsgPipe *self,
                     guint64   max_bytes,
@@ -914,7 +926,7 @@ gmsg_pipe_may_read (GMsgPipe *self,
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
-  return gmsg_flow_may_read_locked (&self->flow, max_bytes, max_backlog);
+  return may_read_locked (self, max_bytes, max_backlog);
 }
 
 /* Counts @n_bytes of a message that the worker has not sent to its end; returns what
@@ -928,7 +940,7 @@ gmsg_pipe_set_partial (GMsgPipe *self,
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
 
   gmsg_flow_set_partial_locked (&self->flow, n_bytes);
-  return gmsg_flow_may_read_locked (&self->flow, max_bytes, max_backlog);
+  return may_read_locked (self, max_bytes, max_backlog);
 }
 
 /* Puts END, with a reference (transfer full) to the pipe; returns whether gmsg_channel_wake()
