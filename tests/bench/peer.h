@@ -1,0 +1,35 @@
+/* peer.h: plays workers without the library's own client, many in a process
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* Tells the parent, on the standard output. */
+void peer_say_ready   (void);
+
+/* Opens each pipe, and keeps the connections. */
+void peer_open_all    (GPtrArray  *addresses);
+
+/* ... and sends half of @message through each. */
+void peer_send_halves (GPtrArray  *addresses,
+                       GVariant   *message);
+
+/* Waits until the first connection ends. */
+void peer_wait        (void);
+
+/* Sends @message through the first connection until it ends. */
+void peer_flood       (GVariant   *message);
+
+/* Connects to the socket of @address as a stranger, until nobody listens there: keeps
+ * @n_connections that say nothing; or sends nonsense, and hangs up. */
+void peer_knock       (const char *address,
+                       guint       n_connections,
+                       gboolean    nonsense);
+
+G_END_DECLS

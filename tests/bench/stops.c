@@ -1,0 +1,555 @@
+/* stops.c: measures how long stop() takes under loads that could hold it up
+ *
+ * stops [--rounds=N] [LOAD…]
+ *
+ * Prints a table with the longest of N stops under each load. The bar of promise 3 is 50 ms
+ * beside the application's own handlers, which are its log's here, and the freeing of what is
+ * queued. For the latter, as many messages of the kind are freed after each stop.
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "bench.h"
+#include "kinds.h"
+#include "peer.h"
+
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <glib-unix.h>
+#include <gmsg.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define BAR_NS G_GINT64_CONSTANT (50000000)
+
+static const char *program;
+
+/* What the log has told since the last stop began, and how long it took to. */
+static guint n_dropped;
+static gint64 log_ns;
+static guint log_pause_ms;
+
+static gboolean slow;
+
+/* A run that is to be stopped. */
+typedef struct
+{
+  GMsgRouter *router;    /* (owned) */
+  GPtrArray  *receivers; /* (owned) (element-type GMsgReceiver) */
+  GPtrArray  *processes; /* (owned) (element-type GSubprocess) */
+  GPtrArray  *threads;   /* (owned) (element-type GThread) */
+  guint       n_workers; /* that have the first of @receivers */
+  int         n_running; /* atomic: of @threads, those that have begun */
+} Round;
+
+typedef struct
+{
+  const char *name;
+  void      (*begin) (Round *round);
+  const char *kind;  /* (nullable): of the messages that are queued, as in kinds.c */
+} Load;
+
+static GLogWriterOutput
+log_writer (GLogLevelFlags   level,
+            const GLogField *fields,
+            gsize            n_fields,
+            gpointer         data)
+{
+  gint64 since = bench_clock_ns ();
+
+  for (gsize i = 0; i < n_fields; i++)
+    if (g_str_equal (fields[i].key, "MESSAGE"))
+      sscanf (fields[i].value, "dropping %u undelivered", &n_dropped);
+
+  if (log_pause_ms > 0 && level != G_LOG_LEVEL_DEBUG)
+    bench_sleep_ns (log_pause_ms * G_GINT64_CONSTANT (1000000));
+  log_ns += bench_clock_ns () - since;
+  return G_LOG_WRITER_HANDLED;
+}
+
+/* Slow once all workers send, so that messages are queued. */
+static void
+message_cb (GMsgReceiver *receiver,
+            GVariant     *message,
+            gpointer      data)
+{
+  if (slow)
+    bench_sleep_ns (1000000);
+}
+
+static GMsgSender *
+open_pipe (Round *round,
+           guint  capacity)
+{
+  GMsgReceiver *receiver = NULL;
+  GMsgSender *sender = capacity == 0
+    ? gmsg_router_pipe (round->router, &receiver, NULL)
+    : gmsg_router_pipe_bounded (round->router, capacity, GMSG_OVERFLOW_BLOCK, &receiver, NULL);
+
+  g_signal_connect (receiver, "message", G_CALLBACK (message_cb), NULL);
+  g_ptr_array_add (round->receivers, receiver);
+  return sender;
+}
+
+/* Where a worker waits until all have been spawned. */
+#define GATE_FD 3
+
+/* Starts workers that send messages of a kind until they are refused. */
+static void
+spawn_workers (Round      *round,
+               guint       n_workers,
+               const char *kind)
+{
+  g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_NONE);
+  const char *argv[] = { program, "--worker", kind, NULL };
+  g_autoptr (GError) error = NULL;
+  int gate[2];
+
+  g_unix_open_pipe (gate, FD_CLOEXEC, &error);
+  g_assert_no_error (error);
+  g_subprocess_launcher_take_fd (launcher, gate[0], GATE_FD);
+  for (guint i = 0; i < n_workers; i++)
+    {
+      g_autoptr (GMsgSender) sender = open_pipe (round, 0);
+      GSubprocess *process = gmsg_sender_spawn (sender, launcher, argv, &error);
+
+      g_assert_no_error (error);
+      g_ptr_array_add (round->processes, process);
+      round->n_workers++;
+    }
+  close (gate[1]);
+}
+
+/* Starts a process that plays peers of @n_pipes, and waits until it has opened them. */
+static void
+start_peer (Round      *round,
+            guint       n_pipes,
+            const char *role)
+{
+  g_autoptr (GError) error = NULL;
+  GSubprocess *process = g_subprocess_new (G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE,
+                                           &error, program, "--peer", role, NULL);
+  GOutputStream *input = g_subprocess_get_stdin_pipe (process);
+  char ready;
+
+  g_assert_no_error (error);
+  for (guint i = 0; i < n_pipes; i++)
+    {
+      g_autoptr (GMsgSender) sender = open_pipe (round, 0);
+      g_autofree char *address = gmsg_sender_dup_address (sender, &error);
+
+      g_assert_no_error (error);
+      g_output_stream_write_all (input, address, strlen (address), NULL, NULL, NULL);
+      g_output_stream_write_all (input, "\n", 1, NULL, NULL, NULL);
+    }
+  g_output_stream_close (input, NULL, NULL);
+  g_input_stream_read (g_subprocess_get_stdout_pipe (process), &ready, 1, NULL, NULL);
+  g_ptr_array_add (round->processes, process);
+}
+
+static void
+begin_idle (Round *round)
+{
+  start_peer (round, 10, "idle");
+}
+
+static void
+begin_small_floods (Round *round)
+{
+  spawn_workers (round, 40, "i");
+}
+
+static void
+begin_big_floods (Round *round)
+{
+  spawn_workers (round, 20, "as, of 3 characters");
+}
+
+static void
+begin_bombs (Round *round)
+{
+  start_peer (round, 1, "a((((y)))), 126 deep");
+  start_peer (round, 1, "aa(ayayay...), 8000 wide, empty");
+  start_peer (round, 1, "av, 120 deep");
+  start_peer (round, 1, "g");
+}
+
+static void
+begin_halves (Round *round)
+{
+  for (guint i = 0; i < 10; i++)
+    start_peer (round, 10, "half");
+}
+
+static void
+begin_strangers (Round *round)
+{
+  start_peer (round, 1, "strangers");
+  start_peer (round, 1, "strangers");
+}
+
+static void
+begin_many (Round *round)
+{
+  start_peer (round, 500, "idle");
+}
+
+static void
+begin_slow_log (Round *round)
+{
+  log_pause_ms = 20;
+  spawn_workers (round, 10, "i");
+  start_peer (round, 1, "nonsense");
+}
+
+typedef struct
+{
+  Round      *round;
+  GMsgSender *sender; /* (owned) */
+} Job;
+
+/* Sends 100,000 messages, or as many as are taken. */
+static gpointer
+send_thread (gpointer data)
+{
+  g_autofree Job *job = data;
+  g_autoptr (GMsgSender) sender = job->sender;
+
+  gmsg_sender_start (sender, NULL);
+  g_atomic_int_inc (&job->round->n_running);
+  for (int i = 0; i < 100000; i++)
+    if (!gmsg_sender_send (sender, g_variant_new_int32 (i), NULL))
+      break;
+  gmsg_sender_stop (sender, NULL);
+  return NULL;
+}
+
+/* The application's own queue; and threads of its own that wait for room. */
+static void
+begin_queue (Round *round)
+{
+  for (guint i = 0; i < 12; i++)
+    {
+      Job *job = g_new (Job, 1);
+
+      job->round = round;
+      job->sender = open_pipe (round, i < 4 ? 0 : 1);
+      g_ptr_array_add (round->threads, g_thread_new ("sender", send_thread, job));
+    }
+
+  while (g_atomic_int_get (&round->n_running) < 12)
+    bench_sleep_ns (1000000);
+  bench_sleep_ns (50000000);
+}
+
+static const Load loads[] =
+{
+  { "idle", begin_idle, NULL },
+  { "40 flooders, small", begin_small_floods, "i" },
+  { "20 flooders, big", begin_big_floods, "as, of 3 characters" },
+  { "bombs of types", begin_bombs, NULL },
+  { "100 stopped in mid-frame", begin_halves, NULL },
+  { "1,000 strangers", begin_strangers, NULL },
+  { "500 open, idle", begin_many, NULL },
+  { "a slow log, nonsense", begin_slow_log, "i" },
+  { "a queue of its own", begin_queue, "i" },
+};
+
+static gboolean
+quit_cb (gpointer data)
+{
+  *(gboolean *) data = TRUE;
+  return G_SOURCE_REMOVE;
+}
+
+/* Runs the main loop for some time. */
+static void
+run_loop (guint msec)
+{
+  gboolean over = FALSE;
+
+  g_timeout_add (msec, quit_cb, &over);
+  while (!over)
+    g_main_context_iteration (NULL, TRUE);
+}
+
+/* Whether a message has come from each worker, or none will. */
+static gboolean
+all_have_sent (Round *round)
+{
+  for (guint i = 0; i < round->n_workers; i++)
+    if (gmsg_receiver_get_state (round->receivers->pdata[i]) == GMSG_RECEIVER_STATE_OPEN &&
+        gmsg_receiver_get_n_received (round->receivers->pdata[i]) == 0)
+      return FALSE;
+
+  return TRUE;
+}
+
+static GVariant *
+make_kind (const char *name)
+{
+  for (guint i = 0; i < n_large_kinds; i++)
+    if (g_str_equal (large_kinds[i].name, name))
+      return g_variant_ref_sink (large_kinds[i].make (1024 * 1024));
+
+  for (guint i = 0; i < n_flood_kinds; i++)
+    if (g_str_equal (flood_kinds[i].name, name))
+      return g_variant_ref_sink (flood_kinds[i].make (0));
+
+  g_error ("there is no such kind: %s", name);
+}
+
+/* How long it takes to free @n messages of a kind, as they come from a peer. */
+static gint64
+measure_freeing (const char *kind,
+                 guint       n)
+{
+  g_autoptr (GVariant) message = NULL;
+  g_autoptr (GPtrArray) messages = g_ptr_array_new ();
+  g_autoptr (GMsgMessageCheck) check = gmsg_message_check_new ();
+  gint64 since;
+  guint64 cost;
+
+  if (kind == NULL || n == 0)
+    return 0;
+
+  message = make_kind (kind);
+  for (guint i = 0; i < n; i++)
+    g_ptr_array_add (messages, receive_copy (check, message, &cost));
+
+  since = bench_clock_ns ();
+  g_ptr_array_foreach (messages, (GFunc) (void (*) (void)) g_variant_unref, NULL);
+  return bench_clock_ns () - since;
+}
+
+static void
+end_round (Round *round)
+{
+  for (guint i = 0; i < round->processes->len; i++)
+    g_subprocess_force_exit (round->processes->pdata[i]);
+  for (guint i = 0; i < round->processes->len; i++)
+    g_subprocess_wait (round->processes->pdata[i], NULL, NULL);
+  for (guint i = 0; i < round->threads->len; i++)
+    g_thread_join (round->threads->pdata[i]);
+
+  g_ptr_array_unref (round->threads);
+  g_ptr_array_unref (round->processes);
+  g_ptr_array_unref (round->receivers);
+  g_object_unref (round->router);
+}
+
+typedef struct
+{
+  gint64 stop;    /* all of stop(), in ns */
+  gint64 log;     /* of it, the application's log */
+  gint64 freeing; /* of as many messages as were queued */
+  guint  n_dropped;
+} Measure;
+
+static gint64
+get_own (const Measure *measure)
+{
+  return measure->stop - measure->log - MIN (measure->freeing, measure->stop - measure->log);
+}
+
+static void
+measure_once (const Load *load,
+              Measure    *measure)
+{
+  Round round = { .router = gmsg_router_new (NULL) };
+  gint64 since;
+
+  round.receivers = g_ptr_array_new_with_free_func (g_object_unref);
+  round.processes = g_ptr_array_new_with_free_func (g_object_unref);
+  round.threads = g_ptr_array_new ();
+  gmsg_router_start (round.router, NULL);
+  load->begin (&round);
+  while (!all_have_sent (&round))
+    run_loop (10);
+  slow = TRUE;
+  if (round.threads->len == 0)
+    run_loop ((guint) g_random_int_range (50, 200));
+
+  n_dropped = 0;
+  log_ns = 0;
+  since = bench_clock_ns ();
+  gmsg_router_stop (round.router, NULL);
+  measure->stop = bench_clock_ns () - since;
+  measure->log = log_ns;
+  measure->n_dropped = n_dropped;
+
+  log_pause_ms = 0;
+  slow = FALSE;
+  end_round (&round);
+  measure->freeing = measure_freeing (load->kind, measure->n_dropped);
+}
+
+static double
+to_ms (gint64 ns)
+{
+  return (double) ns / 1e6;
+}
+
+/* Returns whether the bar holds. */
+static gboolean
+measure_load (const Load *load,
+              guint       n_rounds)
+{
+  Measure worst = { 0, 0, 0, 0 };
+  gint64 longest = 0;
+
+  for (guint i = 0; i < n_rounds; i++)
+    {
+      Measure measure;
+
+      measure_once (load, &measure);
+      longest = MAX (longest, measure.stop);
+      if (i == 0 || get_own (&measure) > get_own (&worst))
+        worst = measure;
+    }
+
+  g_print ("| %s | %.1f | %.1f | %.1f | %.1f | %.1f | %u |\n", load->name, to_ms (longest),
+           to_ms (get_own (&worst)), to_ms (worst.stop), to_ms (worst.log), to_ms (worst.freeing),
+           worst.n_dropped);
+  return get_own (&worst) <= BAR_NS;
+}
+
+/* Two sockets a pipe, in this process and its peers. */
+static void
+raise_limit (void)
+{
+  struct rlimit limit;
+
+  getrlimit (RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit (RLIMIT_NOFILE, &limit);
+}
+
+/* Whatever priority the program was given is not the workers'. */
+static void
+reset_scheduling (void)
+{
+  struct sched_param none = { 0 };
+
+  sched_setscheduler (0, SCHED_OTHER, &none);
+}
+
+static int
+run_worker (const char *kind)
+{
+  g_autoptr (GVariant) message = make_kind (kind);
+  g_autoptr (GMsgSender) sender = NULL;
+  char end;
+
+  while (read (GATE_FD, &end, 1) > 0)
+    continue;
+
+  sender = gmsg_sender_new_from_environment (NULL);
+  if (sender == NULL)
+    return 1;
+
+  gmsg_sender_start (sender, NULL);
+  while (gmsg_sender_send (sender, message, NULL))
+    continue;
+  return 0;
+}
+
+static int
+run_peer (const char *role)
+{
+  g_autoptr (GPtrArray) addresses = g_ptr_array_new_with_free_func (g_free);
+  char line[1024];
+
+  while (fgets (line, sizeof line, stdin) != NULL)
+    g_ptr_array_add (addresses, g_strdup (g_strchomp (line)));
+
+  if (g_str_equal (role, "strangers") || g_str_equal (role, "nonsense"))
+    {
+      peer_say_ready ();
+      peer_knock (addresses->pdata[0], 500, g_str_equal (role, "nonsense"));
+    }
+  else if (g_str_equal (role, "idle"))
+    {
+      peer_open_all (addresses);
+      peer_say_ready ();
+      peer_wait ();
+    }
+  else if (g_str_equal (role, "half"))
+    {
+      g_autoptr (GVariant) message = make_kind ("as, of 3 characters");
+
+      peer_send_halves (addresses, message);
+      peer_say_ready ();
+      raise (SIGSTOP);
+    }
+  else
+    {
+      g_autoptr (GVariant) message = make_kind (role);
+
+      peer_open_all (addresses);
+      peer_say_ready ();
+      peer_flood (message);
+    }
+  return 0;
+}
+
+static gboolean
+is_chosen (const Load  *load,
+           char       **names)
+{
+  return names == NULL || g_strv_contains ((const char * const *) names, load->name);
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  g_auto (GStrv) names = NULL;
+  g_autofree char *worker = NULL;
+  g_autofree char *peer = NULL;
+  g_autoptr (GError) error = NULL;
+  int n_rounds = 100;
+  gboolean good = TRUE;
+  const GOptionEntry entries[] =
+  {
+    { "rounds", 'n', 0, G_OPTION_ARG_INT, &n_rounds, "How often to stop under each load", "N" },
+    { "worker", 0, 0, G_OPTION_ARG_STRING, &worker, "Is a worker of this program", "KIND" },
+    { "peer", 0, 0, G_OPTION_ARG_STRING, &peer, "Plays workers for this program", "ROLE" },
+    { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &names, NULL, "LOAD…" },
+    { NULL, 0, 0, 0, NULL, NULL, NULL }
+  };
+  g_autoptr (GOptionContext) options = g_option_context_new (NULL);
+
+  g_option_context_add_main_entries (options, entries, NULL);
+  if (!g_option_context_parse (options, &argc, &argv, &error))
+    {
+      g_printerr ("%s\n", error->message);
+      return 2;
+    }
+
+  signal (SIGPIPE, SIG_IGN);
+  raise_limit ();
+  if (worker != NULL || peer != NULL)
+    reset_scheduling ();
+  if (worker != NULL)
+    return run_worker (worker);
+  if (peer != NULL)
+    return run_peer (peer);
+
+  program = argv[0];
+  g_log_set_writer_func (log_writer, NULL, NULL);
+  g_print ("| load | longest stop(), ms | longest without log and freeing | of which stop() | log | freeing | messages |\n"
+           "| --- | --- | --- | --- | --- | --- | --- |\n");
+  for (guint i = 0; i < G_N_ELEMENTS (loads); i++)
+    if (is_chosen (&loads[i], names) && !measure_load (&loads[i], (guint) n_rounds))
+      good = FALSE;
+
+  g_print ("%s\n", good ? "within the bar of 50 ms" : "beyond the bar of 50 ms");
+  return good ? 0 : 1;
+}
