@@ -586,7 +586,7 @@ gmsg_receiver_get_name (GMsgReceiver *self)
 {
   g_return_val_if_fail (GMSG_IS_RECEIVER (self), NULL);
 
-  return self->pipe != NULL ? gmsg_pipe_get_name (self->pipe) : NULL;
+  return has_pipe (self) ? gmsg_pipe_get_name (self->pipe) : NULL;
 }
 
 /**
@@ -673,7 +673,7 @@ gmsg_receiver_dup_error (GMsgReceiver *self)
 {
   g_return_val_if_fail (GMSG_IS_RECEIVER (self), NULL);
 
-  return self->pipe != NULL ? gmsg_pipe_dup_finish_error (self->pipe) : NULL;
+  return has_pipe (self) ? gmsg_pipe_dup_finish_error (self->pipe) : NULL;
 }
 
 /**
@@ -760,11 +760,11 @@ gmsg_receiver_set_name (GMsgReceiver *self,
 {
   g_return_if_fail (GMSG_IS_RECEIVER (self));
 
-  if (self->pipe == NULL || warn_of_wrong_thread (self, G_STRFUNC))
+  if (!has_pipe (self) || warn_of_wrong_thread (self, G_STRFUNC))
     return;
 
   if (gmsg_pipe_set_name (self->pipe, name))
-    g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_NAME]);
+    notify (self, PROP_NAME);
 }
 
 /**

@@ -353,6 +353,20 @@ child_asked_cb (GObject      *object,
 }
 
 static void
+child_asked_many_cb (GObject      *object,
+                     GAsyncResult *result,
+                     gpointer      user_data)
+{
+  GError *error = NULL;
+  guint *n_answers = user_data;
+  gsize n_messages;
+
+  g_assert_null (gmsg_receiver_next_many_finish (GMSG_RECEIVER (object), result, &n_messages, &error));
+  assert_failed (&error, GMSG_ERROR_NOT_SUPPORTED);
+  (*n_answers)++;
+}
+
+static void
 child_shut_down_cb (GObject      *object,
                     GAsyncResult *result,
                     gpointer      user_data)
@@ -371,6 +385,8 @@ child_calls (GMsgRouter   *router,
              GMsgReceiver *receiver)
 {
   const char *argv[] = { "true", NULL };
+  const char *address = "unix:path=/nowhere/socket,pipe=1,secret=0123456789abcdef0123456789abcdef";
+  GError *reason = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_FAILED, "child");
   GError *error = NULL;
   guint n_answers = 0;
   gsize n_messages;
@@ -388,6 +404,12 @@ child_calls (GMsgRouter   *router,
   g_assert_cmpuint (n_answers, ==, 1);
   g_assert_cmpuint (gmsg_receiver_get_n_waiting (receiver), ==, 0);
   assert_not_supported (gmsg_receiver_take (receiver, 0, &n_messages, &error) != NULL, &error);
+  gmsg_receiver_next_many_async (receiver, 0, NULL, child_asked_many_cb, &n_answers);
+  g_assert_cmpuint (n_answers, ==, 2);
+  gmsg_receiver_set_name (receiver, "child");
+  g_assert_null (gmsg_receiver_get_name (receiver));
+  g_assert_null (gmsg_receiver_dup_error (receiver));
+  g_assert_null (gmsg_receiver_dup_process (receiver));
 
   g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_STOPPED);
   g_assert_cmpuint (gmsg_sender_get_id (sender), ==, 0);
@@ -395,6 +417,8 @@ child_calls (GMsgRouter   *router,
   assert_not_supported (gmsg_sender_start (sender, &error), &error);
   assert_send_fails (sender, GMSG_ERROR_NOT_SUPPORTED);
   assert_not_supported (gmsg_sender_stop (sender, &error), &error);
+  assert_not_supported (gmsg_sender_fail (sender, reason, &error), &error);
+  assert_not_supported (gmsg_sender_new_for_address (address, &error) != NULL, &error);
   assert_not_supported (gmsg_sender_dup_address (sender, &error) != NULL, &error);
   assert_not_supported (gmsg_sender_spawn (sender, NULL, argv, &error) != NULL, &error);
 
@@ -405,11 +429,13 @@ child_calls (GMsgRouter   *router,
   gmsg_router_set_max_latency (router, 0);
   gmsg_router_set_max_message_size (router, 1000);
   gmsg_router_set_max_backlog_size (router, 1000);
+  gmsg_router_set_open_timeout (router, 1000);
+  gmsg_router_set_auto_close (router, TRUE);
   assert_not_supported (gmsg_router_start (router, &error), &error);
   assert_not_supported (gmsg_router_stop (router, &error), &error);
   assert_not_supported (gmsg_router_shutdown (router, -1, &error), &error);
   gmsg_router_shutdown_async (router, -1, NULL, child_shut_down_cb, &n_answers);
-  g_assert_cmpuint (n_answers, ==, 2);
+  g_assert_cmpuint (n_answers, ==, 3);
   assert_not_supported (gmsg_router_pipe (router, &other, &error) != NULL, &error);
   assert_not_supported (gmsg_router_pipe_bounded (router, 1, GMSG_OVERFLOW_BLOCK, &other, &error) != NULL,
                         &error);
