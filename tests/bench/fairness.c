@@ -24,6 +24,7 @@ static int n_pulling;
 static int handler_usec = 1000;
 static int budget = -1;
 static double seconds = 2;
+static int n_turns;
 static gboolean idle;
 static gboolean second_context;
 static char *single;
@@ -38,6 +39,7 @@ static const GOptionEntry entries[] =
   { "handler", 0, 0, G_OPTION_ARG_INT, &handler_usec, "What a handler takes, in µs", "N" },
   { "budget", 0, 0, G_OPTION_ARG_INT, &budget, "The routers' budget, in µs", "N" },
   { "seconds", 0, 0, G_OPTION_ARG_DOUBLE, &seconds, "How long", "N" },
+  { "turns", 0, 0, G_OPTION_ARG_INT, &n_turns, "Or until there were so many emissions for each", "N" },
   { "idle", 0, 0, G_OPTION_ARG_NONE, &idle, "Beside a source as g_idle_add() adds them", NULL },
   { "second-context", 0, 0, G_OPTION_ARG_NONE, &second_context, "Beside a flooded router in another thread", NULL },
   { "single", 0, 0, G_OPTION_ARG_STRING, &single, "latest, latest-beside, finished or cancelled instead", "CASE" },
@@ -232,6 +234,17 @@ second_thread (gpointer data)
   return NULL;
 }
 
+static guint
+count_emissions (Client *clients,
+                 int     n_clients)
+{
+  guint n = 0;
+
+  for (int i = 0; i < n_clients; i++)
+    n += clients[i].n_emissions;
+  return n;
+}
+
 static void
 measure_flood (void)
 {
@@ -241,7 +254,7 @@ measure_flood (void)
   int second_ending = FALSE;
   GThread *thread = NULL;
   guint least = G_MAXUINT;
-  guint n_emissions = 0;
+  guint n_emissions;
   gint64 start, end;
   double elapsed;
 
@@ -259,17 +272,16 @@ measure_flood (void)
   start = g_get_monotonic_time ();
   end = start + (gint64) (seconds * G_USEC_PER_SEC);
   frames = idles = (Pulse) { .last = start };
-  while (g_get_monotonic_time () < end)
+  while (n_turns > 0 ? count_emissions (clients, n_clients) < (guint) (n_turns * n_clients)
+                     : g_get_monotonic_time () < end)
     g_main_context_iteration (context, TRUE);
   pulse (&frames);
   pulse (&idles);
   elapsed = (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC;
 
+  n_emissions = count_emissions (clients, n_clients);
   for (int i = 0; i < n_clients; i++)
-    {
-      n_emissions += clients[i].n_emissions;
-      least = MIN (least, clients[i].n_emissions);
-    }
+    least = MIN (least, clients[i].n_emissions);
   g_print ("{\"frames_per_s\": %.2f, \"longest_gap_ms\": %.1f, \"emissions_per_s\": %.1f, "
            "\"least_share\": %.3f, \"idles_per_s\": %.2f, \"idle_gap_ms\": %.1f}\n",
            (frames.n - 1) / elapsed,

@@ -3,13 +3,18 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Each function takes the build directory and whether to be quick, and returns cases: variant, point, command
-and what to add to the environment."""
+"""Each function takes the build directory and whether to be quick, and returns cases: variant, point, command,
+what to add to the environment, and, for a case that counts turns and no time, TURNS."""
 
 import subprocess
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+
+TURNS = "turns"
+
+# How long a flood lasts that is measured.
+flood_seconds = 2
 
 SENDERS = (1, 2, 4, 8)
 OPEN_PIPES = (1, 1000, 100000)
@@ -148,6 +153,10 @@ def javascript(build_dir, quick):
             for label, variant, environment in variants]
 
 
+# The renderer of GTK that needs nothing but a processor.
+WINDOW = {"GSK_RENDERER": "cairo", "GDK_BACKEND": "x11", "GTK_A11Y": "none", "G_ENABLE_DIAGNOSTIC": "0"}
+
+
 def frames(build_dir, quick):
     program = build_dir / "tests" / "bench" / "bench-frames"
     seconds = 1 if quick else 3
@@ -159,8 +168,7 @@ def frames(build_dir, quick):
              for load in ("overload", "half", "saturating") for label, transport, capacity in variants]
     cases.append(("gmsgrouter, bounded", "overload",
                   [program, "--transport=gmsgrouter", "--load=overload", "--capacity=1024", f"--seconds={seconds}"]))
-    environment = {"GSK_RENDERER": "cairo", "GDK_BACKEND": "x11", "GTK_A11Y": "none", "G_ENABLE_DIAGNOSTIC": "0"}
-    return [(*case, environment) for case in cases]
+    return [(*case, WINDOW) for case in cases]
 
 
 def batches(build_dir, quick):
@@ -177,10 +185,10 @@ def batches(build_dir, quick):
     cases += [(label, "Python, from a thread", [*script, variant, "--thread"], raw)
               for label, variant in (("GLib.idle_add", "GLib.idle_add"), ("message", "gmsgrouter"), ("take()", "take"))]
     if (directory / "bench-rows").exists():
-        environment = {"GSK_RENDERER": "cairo", "GDK_BACKEND": "x11", "GTK_A11Y": "none", "G_ENABLE_DIAGNOSTIC": "0"}
-        cases += [(label, f"rows, {language}", [*command, *arguments], {**raw, **environment})
+        cases += [(label, f"rows, {language}", [*command, *arguments], {**raw, **WINDOW})
                   for language, command in (("C", [directory / "bench-rows"]), ("Python", ["/usr/bin/python3", HERE / "rows.py"]))
-                  for label, arguments in (("one by one", ["--one-by-one"]), ("in batches", []))]
+                  for label, arguments in (("one by one", ["--one-by-one"]), ("in batches", []),
+                                           ("in batches, unbounded", ["--unbounded"]))]
     return cases
 
 
@@ -192,19 +200,31 @@ FAIR_LOADS = {
     "2 routers, another thread": {"push": 2, "second-context": None},
 }
 FAIR_HANDLERS = (20, 500, 1000, 20000)
+# How often each has had its turn when shares are compared.
+FAIR_TURNS = 3
+# In a window, whose frames take as long as those of "frames", in µs
+WINDOW_LOADS = ("1 router", "4 routers", "8 routers", "10 pulling", "100 pulling")
+WINDOW_FRAME = 3000
+
+
+def fair_case(build_dir, variant, point, **arguments):
+    """Also for a library that was built elsewhere: LD_LIBRARY_PATH decides."""
+    words = [f"--{name}" if value is None else f"--{name}={value}" for name, value in arguments.items()]
+    return variant, point, [build_dir / "tests" / "bench" / "bench-fairness", *words], WINDOW
 
 
 def fairness(build_dir, quick):
-    """Also for a library that was built elsewhere: LD_LIBRARY_PATH decides."""
-    program = build_dir / "tests" / "bench" / "bench-fairness"
+    def case(*words, **arguments):
+        return fair_case(build_dir, *words, **arguments)
 
-    def case(variant, point, **arguments):
-        words = [f"--{name}" if value is None else f"--{name}={value}" for name, value in arguments.items()]
-        return (variant, point, [program, *words], {})
-
-    seconds = 0.5 if quick else 2
+    seconds = 0.5 if quick else flood_seconds
     cases = [case(load, str(handler), handler=handler, seconds=seconds, **arguments)
              for load, arguments in FAIR_LOADS.items() for handler in FAIR_HANDLERS]
+    for load, arguments in FAIR_LOADS.items():
+        for handler in FAIR_HANDLERS:
+            n_clients = arguments.get("push", 0) + arguments.get("pull", 0)
+            if not quick and n_clients * handler * FAIR_TURNS > seconds * 1e6:
+                cases.append((*case(load, f"{handler}, {TURNS}", handler=handler, turns=FAIR_TURNS, **arguments), TURNS))
     for idle in ({}, {"idle": None}):
         cases.append(case("idle" if idle else "no idle", "", push=2, handler=20, seconds=seconds, **idle))
     cases += [case("budget 0", kind, budget=0, handler=5000, seconds=seconds, **arguments)
@@ -215,6 +235,16 @@ def fairness(build_dir, quick):
               for name, single in (("latest, same router", "latest"), ("latest, own router", "latest-beside"))]
     cases += [case("cancelled", str(priority), single="cancelled", busy=priority) for priority in (0, 120)]
     return cases
+
+
+def windows(build_dir, quick):
+    return [fair_case(build_dir, load, str(handler), handler=handler, window=WINDOW_FRAME,
+                      seconds=0.5 if quick else flood_seconds, **FAIR_LOADS[load])
+            for load in WINDOW_LOADS for handler in FAIR_HANDLERS]
+
+
+def tool(build_dir, quick):
+    return [("gmsgrouter", "", ["/usr/bin/python3", HERE / "tool.py", build_dir / "gmsgrouter" / "tool" / "gmsgrouter"], {})]
 
 
 GROUPS = {
@@ -232,6 +262,8 @@ GROUPS = {
     "frames": frames,
     "batches": batches,
     "fairness": fairness,
+    "windows": windows,
+    "tool": tool,
 }
 
 # Where fewer rounds do: what is counted hardly varies, and frames take long.
@@ -241,4 +273,6 @@ ROUNDS = {
     "memory": lambda n: max(n // 3, 1),
     "frames": lambda n: max(n // 3, 1),
     "fairness": lambda n: max(n // 5, 1),
+    "windows": lambda n: max(n // 5, 1),
+    "tool": lambda n: max(n // 5, 1),
 }

@@ -3,6 +3,7 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
+import re
 import statistics
 from dataclasses import dataclass
 
@@ -49,7 +50,11 @@ class Group:
         return list(seen)
 
     def note(self):
-        text = f"{len(self.rounds)} round{'s' if len(self.rounds) != 1 else ''}, {self.results['n_discarded']} discarded"
+        machine = self.results["machine"]
+        text = (f"{machine['date']}, {machine['processors']} processor{'s' if machine['processors'] != 1 else ''}"
+                f" ({machine['model']}){', at a real-time priority' if machine['realtime'] else ''},"
+                f" Linux {machine['kernel']}, GLib {machine['glib']};"
+                f" {len(self.rounds)} round{'s' if len(self.rounds) != 1 else ''}, {self.results['n_discarded']} discarded")
         if self.results["n_disturbed"] > 0:
             text += (f"; something else took the processors in {self.results['n_disturbed']} of these,"
                      f" up to {max(self.results['others']):.0%} of one processor")
@@ -160,9 +165,10 @@ def pipes_table(group):
 
 def batches_table(group):
     rows = [[variant, point, *(show_quartiles(group.values(variant, point, metric)) if metric in result else ""
-                               for metric in ("ns", "us", "deliver_us", "row_us", "frames_per_s"))]
+                               for metric in ("ns", "us", "deliver_us", "row_us", "frames_per_s", "longest_gap_ms"))]
             for (variant, point), result in sorted(group.rounds[0].items(), key=lambda item: item[0][1])]
-    return table(["", "", "ns a message", "µs a message", "µs to deliver", "µs a row", "frames a second"], rows)
+    return table(["", "", "ns a message", "µs a message", "µs to deliver", "µs a row", "frames a second",
+                  "longest gap, ms"], rows)
 
 
 FAIR_ONE = "1 router"
@@ -172,14 +178,27 @@ def fair_loads(group):
     return [variant for variant in groups.FAIR_LOADS if (variant, str(groups.FAIR_HANDLERS[0])) in group.rounds[0]]
 
 
-def fairness_table(group):
+def least_shares(group, load, handler):
+    """Of a longer run, if in the usual one not all have had their turns."""
+    longer = (load, f"{handler}, {groups.TURNS}")
+    return group.values(*(longer if longer in group.rounds[0] else (load, handler)), "least_share")
+
+
+def fair_tables(group, *metrics):
     handlers = [str(handler) for handler in groups.FAIR_HANDLERS]
     headings = [f"{int(handler) / 1000:g} ms a handler" for handler in handlers]
+    return [table([title, *headings], [[load, *(show_quartiles(values(group, load, handler)) for handler in handlers)]
+                                       for load in fair_loads(group)])
+            for title, values in metrics]
 
-    def rows(metric):
-        return [[load, *(show_quartiles(group.values(load, handler, metric)) for handler in handlers)]
-                for load in fair_loads(group)]
 
+FRAMES = ("frames a second", lambda group, load, handler: group.values(load, handler, "frames_per_s"))
+GAPS = ("longest gap of frames, ms", lambda group, load, handler: group.values(load, handler, "longest_gap_ms"))
+EMISSIONS = ("emissions a second", lambda group, load, handler: group.values(load, handler, "emissions_per_s"))
+SHARES = ("share of the least served, of an equal one", least_shares)
+
+
+def fairness_table(group):
     singles = [["callbacks of g_idle_add(), longest gap", "ms", group.values("idle", "", "idle_gap_ms")],
                *([f"budget 0, {kind} of 5 ms, longest gap of frames", "ms",
                   group.values("budget 0", kind, "longest_gap_ms")] for kind in ("message", "pulls", "finished")),
@@ -189,12 +208,13 @@ def fairness_table(group):
                 group.values("latest, own router", "", "longest_ms")],
                *([f"cancelled call beside a source at {priority} that is always ready", "ms",
                   group.values("cancelled", priority, "longest_ms")] for priority in ("0", "120"))]
-    return "\n\n".join([table(["frames a second", *headings], rows("frames_per_s")),
-                        table(["longest gap of frames, ms", *headings], rows("longest_gap_ms")),
-                        table(["emissions a second", *headings], rows("emissions_per_s")),
-                        table(["share of the least served, of an equal one", *headings], rows("least_share")),
+    return "\n\n".join([*fair_tables(group, FRAMES, GAPS, EMISSIONS, SHARES),
                         table(["", "unit", ""], [[what, unit, show_quartiles(values)]
                                                  for what, unit, values in singles])])
+
+
+def windows_table(group):
+    return "\n\n".join(fair_tables(group, FRAMES, GAPS, EMISSIONS))
 
 
 TABLES = {
@@ -221,6 +241,9 @@ TABLES = {
     "frames": ("Frames", frames_table),
     "batches": ("Batches", batches_table),
     "fairness": ("Fair dispatch", fairness_table),
+    "windows": ("Fair dispatch in a window of GTK's", windows_table),
+    "tool": ("From a shell, through gmsgrouter send into gmsgrouter run",
+             list_table([("lines_per_s", "lines a second"), ("memory_mib", "largest process beside a slow reader, MiB")])),
 }
 
 
@@ -234,12 +257,12 @@ class Bar:
 
 def at_most(what, values, limit, unit):
     median = quartiles(values)[1]
-    return Bar(what, f"≤ {limit:g} {unit}", f"{show_quartiles(values)} {unit}", median <= limit)
+    return Bar(what, f"≤ {limit:,g} {unit}", f"{show_quartiles(values)} {unit}", median <= limit)
 
 
 def at_least(what, values, limit, unit):
     median = quartiles(values)[1]
-    return Bar(what, f"≥ {limit:g} {unit}", f"{show_quartiles(values)} {unit}", median >= limit)
+    return Bar(what, f"≥ {limit:,g} {unit}", f"{show_quartiles(values)} {unit}", median >= limit)
 
 
 def throughput_bars(group):
@@ -335,21 +358,26 @@ def batches_bars(group):
     return bars
 
 
+def worst_frames_bar(group, name, handler):
+    others = [load for load in fair_loads(group) if load != FAIR_ONE]
+    ratios = {load: group.ratios((load, handler), (FAIR_ONE, handler), "frames_per_s") for load in others}
+    worst = min(others, key=lambda load: quartiles(ratios[load])[1])
+    return at_least(f"{name}, handlers of {int(handler) / 1000:g} ms, worst load: {worst}", ratios[worst], 0.9,
+                    "× one router")
+
+
+def windows_bars(group):
+    return [worst_frames_bar(group, "frames of a window", str(handler)) for handler in groups.FAIR_HANDLERS]
+
+
 def fairness_bars(group):
     bars = []
     for handler in map(str, groups.FAIR_HANDLERS):
-        name = f"handlers of {int(handler) / 1000:g} ms"
-        others = [load for load in fair_loads(group) if load != FAIR_ONE]
-        worst = min(others, key=lambda load: quartiles(group.ratios((load, handler), (FAIR_ONE, handler),
-                                                                    "frames_per_s"))[1])
-        bars.append(at_least(f"frames, {name}, worst load: {worst}",
-                             group.ratios((worst, handler), (FAIR_ONE, handler), "frames_per_s"), 0.9, "× one router"))
-        # In the time of a measurement some don't have their turn often enough to compare them.
-        many = [load for load in others
-                if sum(groups.FAIR_LOADS[load].get(kind, 0) for kind in ("push", "pull")) * int(handler) <= 200000]
-        worst = min(many, key=lambda load: quartiles(group.values(load, handler, "least_share"))[1])
-        bars.append(at_least(f"least served, {name}, worst load: {worst}",
-                             group.values(worst, handler, "least_share"), 0.5, "of an equal share"))
+        bars.append(worst_frames_bar(group, "frames", handler))
+        shares = {load: least_shares(group, load, handler) for load in fair_loads(group)}
+        worst = min(shares, key=lambda load: quartiles(shares[load])[1])
+        bars.append(at_least(f"least served, handlers of {int(handler) / 1000:g} ms, worst load: {worst}",
+                             shares[worst], 0.5, "of an equal share"))
     bars += [at_most("g_idle_add() beside an endless flood", group.values("idle", "", "idle_gap_ms"), 100, "ms"),
              at_least("throughput beside g_idle_add()",
                       group.ratios(("idle", ""), ("no idle", ""), "emissions_per_s"), 0.98, "× without")]
@@ -362,11 +390,19 @@ def fairness_bars(group):
     return bars
 
 
+def tool_bars(group):
+    case = "gmsgrouter", ""
+    return [at_least("find through send into run", group.values(*case, "lines_per_s"), 300000, "lines a second"),
+            at_most("memory of each process, slow reader", group.values(*case, "memory_mib"), 32, "MiB")]
+
+
 BARS = {
+    "tool": tool_bars,
     "python": python_bars,
     "frames": frames_bars,
     "batches": batches_bars,
     "fairness": fairness_bars,
+    "windows": windows_bars,
     "throughput": throughput_bars,
     "bounded": bounded_bars,
     "latency": latency_bars,
@@ -383,26 +419,39 @@ def all_pass(results):
     return all(bar.passed for bar in all_bars(results))
 
 
-def tables(results):
-    machine = results["machine"]
-    parts = [f"{machine['processors']} processors ({machine['model']}), Linux {machine['kernel']}, "
-             f"GLib {machine['glib']}, {machine['date']}. Medians, with quartiles in parentheses."]
+def sections(results):
+    """What each benchmark has to say, by its name."""
+    texts = {}
     for name, result in results["groups"].items():
         title, make = TABLES[name]
         group = Group(result)
-        parts += [f"### {title}", make(group), group.note()]
-    rows = [[bar.what, bar.bar, bar.measured, "pass" if bar.passed else "FAIL"] for bar in all_bars(results)]
-    parts += ["### What must hold", table(["what", "bar", "measured", ""], rows)]
-    return "\n\n".join(parts) + "\n"
+        parts = [f"### {title}", make(group), group.note()]
+        if name in BARS:
+            rows = [[bar.what, bar.bar, bar.measured, "pass" if bar.passed else "FAIL"] for bar in BARS[name](group)]
+            parts.append(table(["what must hold", "bar", "measured", ""], rows))
+        texts[name] = "\n\n".join(parts) + "\n"
+    return texts
 
 
 # Told apart in print and by all eyes (Okabe and Ito).
 COLOURS = ["#D55E00", "#0072B2", "#009E73", "#56B4E9", "#CC79A7", "#E69F00", "#999999", "#000000"]
 
 
+# What is black on white follows the style of the desktop.
+DARK_STYLE = """svg {color: black; fill: currentColor} .page {fill: white}
+   @media (prefers-color-scheme: dark) {svg {color: #deddda} .page {fill: #111111}}
+  """
+
+
+def follow_style(svg):
+    svg = svg.replace("<style type=\"text/css\">", f"<style type=\"text/css\">\n   {DARK_STYLE}", 1)
+    svg = re.sub(r'style="fill: #ffffff(?:; )?([^"]*)"', r'class="page" style="\1"', svg)
+    return svg.replace(' style=""', "").replace("#000000", "currentColor")
+
+
 def write_plot(figure, path):
     figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
-    lines = [line.rstrip() for line in path.read_text().rstrip().split("\n")]
+    lines = [line.rstrip() for line in follow_style(path.read_text()).rstrip().split("\n")]
     lines.insert(1, "<!-- SPDX-License-Identifier: LGPL-2.1-or-later -->")
     path.write_text("\n".join(lines) + "\n")
 
@@ -481,13 +530,39 @@ def plots(results, directory):
             plot(Group(results["groups"][name]), directory / f"{name}.svg", pyplot)
 
 
-BEGIN, END = "<!-- printed by tests/bench/run -->", "<!-- end of what was printed -->"
+SUMMARY = [
+    ("ns a message", "throughput", lambda group, variant: group.values(variant, "1", "ns")),
+    ("bytes a message", "memory", lambda group, variant: group.values(variant, "", "bytes")),
+    ("µs while idle", "latency", lambda group, variant: group.values(variant, "", "p50_us")),
+    ("frames a second, in a flood", "frames", lambda group, variant: group.values(variant, "overload", "frames_per_s")),
+]
 
 
-def write_docs(results, text, docs):
+def summary(results):
+    """What users compare: medians of what each variant costs."""
+    all_groups = {name: Group(results["groups"][name]) for _, name, _ in SUMMARY}
+    rows = []
+    for variant in all_groups["throughput"].variants("2"):
+        cells = []
+        for _, name, values in SUMMARY:
+            try:
+                cells.append(show(quartiles(values(all_groups[name], variant))[1]))
+            except KeyError:
+                cells.append("")
+        rows.append([label(variant), *cells])
+    return table(["", *(heading for heading, _, _ in SUMMARY)], rows) + "\n"
+
+
+def replace_section(page, name, text):
     """The text goes between the marks, as it is."""
-    (docs / "images").mkdir(exist_ok=True)
+    begin, end = f"<!-- printed by tests/bench/run: {name} -->", f"<!-- end of {name} -->"
+    head, rest = page.read_text().split(begin)
+    page.write_text(f"{head}{begin}\n\n{text}\n{end}{rest.split(end)[1]}")
+
+
+def write_docs(results, docs):
     plots(results, docs / "images")
-    page = docs / "guides" / "performance.md"
-    head, rest = page.read_text().split(BEGIN)
-    page.write_text(f"{head}{BEGIN}\n\n{text}\n{END}{rest.split(END)[1]}")
+    for name, text in sections(results).items():
+        replace_section(docs / "guides" / "performance-laboratory.md", name, text)
+    if all(name in results["groups"] for _, name, _ in SUMMARY):
+        replace_section(docs / "guides" / "performance.md", "summary", summary(results))

@@ -4,13 +4,15 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Prints how many lines a second go through, and, where they are read slowly, how much
-memory each process takes at most. The lines are those of find, which is run before: it may
-be slower than what is measured."""
+"""Prints how many lines a second go through, and how much memory each process takes at most
+while they are read slowly; the last line has the medians as JSON. The lines are those of
+find, which is run before: it may be slower than what is measured."""
 
 import argparse
+import json
 import os
 import shlex
+import statistics
 import subprocess
 import tempfile
 import time
@@ -75,15 +77,19 @@ def main():
         subprocess.run(shlex.split(arguments.find), stdout=lines, check=True)
         print(f"{arguments.find}: {os.path.getsize(lines.name):,} bytes in {time.monotonic() - started:.2f} s")
 
+        rates = []
         for _ in range(3):
             n_lines, seconds = measure_rate(tool, lines.name)
             rate = n_lines / seconds
+            rates.append(rate)
             verdict = "good" if rate >= MIN_LINES_PER_SECOND else "too slow"
             print(f"{n_lines:,} lines in {seconds:.2f} s: {rate:,.0f} a second, at least {MIN_LINES_PER_SECOND:,}: {verdict}")
 
-        for (name, pid), mebibytes in measure_memory(tool, lines.name, arguments.seconds).items():
+        peaks = measure_memory(tool, lines.name, arguments.seconds)
+        for (name, pid), mebibytes in peaks.items():
             verdict = "good" if mebibytes <= MAX_MEMORY_MIB else "too much"
             print(f"{name} ({pid}): {mebibytes:.1f} MiB, at most {MAX_MEMORY_MIB}: {verdict}")
+        print(json.dumps({"lines_per_s": statistics.median(rates), "memory_mib": max(peaks.values())}))
 
 
 if __name__ == "__main__":
