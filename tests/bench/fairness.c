@@ -222,7 +222,7 @@ second_thread (gpointer data)
 {
   g_autoptr (GMainContext) own = g_main_context_new ();
   g_autoptr (GMsgRouter) router = NULL;
-  Client client = { NULL };
+  Client client = { .router = NULL };
 
   g_main_context_push_thread_default (own);
   router = open_router ();
@@ -320,7 +320,7 @@ latest_cb (GMsgReceiver *receiver,
 static void
 measure_latest (gboolean beside)
 {
-  Client clients[2] = { { NULL }, { NULL } };
+  Client clients[2] = { { .router = NULL }, { .router = NULL } };
   gint64 longest = 0;
   gint64 sent_at, end;
   int n_values = 0;
@@ -407,7 +407,7 @@ static void
 measure_cancelled (void)
 {
   g_autoptr (GMsgRouter) router = open_router ();
-  Client client = { NULL };
+  Client client = { .router = NULL };
   gint64 longest = 0;
 
   client.router = g_object_ref (router);
