@@ -57,7 +57,8 @@ def read_steps(document):
         if block.language in SUFFIXES:
             programs.setdefault(f"hello.{SUFFIXES[block.language]}", block.text)
         elif block.language == "text" and len(outputs) < len(programs):
-            outputs.append(block.text)
+            # What the programs before it print that have no output of their own, too.
+            outputs += [block.text] * (len(programs) - len(outputs))
         elif block.language == "sh" and block.section in SECTIONS:
             commands.append(block.text)
 
