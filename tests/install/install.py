@@ -54,7 +54,8 @@ def expected_files(options, built):
                   datadir / "zsh" / "site-functions" / "_gmsgrouter"]
     if "docs" in built:
         reference = datadir / "doc" / "gmsgrouter-1"
-        files += [reference / page for page in ("index.html", "class.Router.html", "method.Sender.send.html")]
+        files += [reference / page for page in ("index.html", "class.Router.html", "method.Sender.send.html",
+                                             "concepts.html", "flood.png", "gmsgrouter-1.devhelp2", "search-index.js")]
     return files
 
 
