@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
+from bindings import fill_in
+
 THEME = "gmsgrouter"
 HERE = Path(__file__).resolve().parent
 
@@ -28,10 +30,12 @@ class Guide:
     summary: str
 
 
-def read_guide(directories, name):
-    """A guide by the name of its file; its title and summary are in the lines at its top."""
+def prepare_guide(directories, name, output):
+    """Copies a guide, and reads its title and summary, which are in the lines at its top."""
     path = next(directory / name for directory in directories if (directory / name).exists())
-    top = path.read_text(encoding="utf-8").split("---\n")[1]
+    text = fill_in(path.read_text(encoding="utf-8"))
+    (output / name).write_text(text, encoding="utf-8")
+    top = text.split("---\n")[1]
     entries = dict(re.findall(r"^(\w+): (.*)$", top, re.MULTILINE))
     return Guide(path.with_suffix(".html").name, entries["Title"], entries.get("Summary", ""))
 
@@ -124,11 +128,13 @@ def main():
     # What follows goes to gi-docgen as it is.
     arguments, rest = parser.parse_known_args()
 
-    groups = [(title, [read_guide(arguments.content_dir, name) for name in names])
+    guides = arguments.private_dir / "guides"
+    guides.mkdir(parents=True, exist_ok=True)
+    groups = [(title, [prepare_guide(arguments.content_dir, name, guides) for name in names])
               for title, *names in arguments.group]
     make_theme(arguments.private_dir / THEME, find_gi_docgen_templates(arguments.gi_docgen), groups)
     subprocess.run([arguments.gi_docgen, "generate", *rest, f"--templates-dir={arguments.private_dir}",
-                    *(f"--content-dir={directory}" for directory in arguments.content_dir),
+                    *(f"--content-dir={directory}" for directory in (guides, *arguments.content_dir)),
                     f"--output-dir={arguments.output_dir}"], check=True)
     add_guides_to_search(arguments.output_dir, groups)
 

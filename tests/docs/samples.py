@@ -36,8 +36,11 @@ SHOWN = ("sh", "meson", "ini", "json")
 # how it shows. They have leaks of their own.
 EXTRAS = {
     "gtk4": re.compile(r"\bGtk|gtk/gtk\.h"),
+    "libadwaita-1": re.compile(r"\bAdw\b|adwaita\.h"),
     "gstreamer-1.0": re.compile(r"gst/gst\.h"),
 }
+# What a sample shows a window with
+TOOLKITS = ("gtk4", "libadwaita-1")
 # How a sample shows that it runs the program gmsgrouter.
 TOOL = re.compile(r"\bgmsgrouter (?:run|send|listen)\b")
 # What samples of old code import, which no distribution has.
@@ -77,7 +80,7 @@ class Sample:
 
     @property
     def uses_gtk(self):
-        return "gtk4" in self.extras
+        return any(EXTRAS[package].search(self.text) for package in TOOLKITS)
 
 
 def find_samples(document):
@@ -183,6 +186,16 @@ def build_vala(sample, options, directory):
     return [program]
 
 
+def check_typelibs(sample):
+    """The packages of the typelibs have other names than those of the headers."""
+    for name, package in (("Gtk", "gtk4"), ("Adw", "libadwaita-1")):
+        code = "import sys, gi; gi.require_version(*sys.argv[1:])"
+        version = "4.0" if name == "Gtk" else "1"
+        if EXTRAS[package].search(sample.text) and subprocess.run(
+                [sys.executable, "-c", code, name, version], stderr=subprocess.DEVNULL).returncode != 0:
+            raise Skipped(f"there is no typelib {name}")
+
+
 def prepare_python(sample, options, directory):
     if not options.python:
         raise Skipped("there is no typelib")
@@ -191,6 +204,7 @@ def prepare_python(sample, options, directory):
     if subprocess.run([sys.executable, "-c", "import gi"],
                       stderr=subprocess.DEVNULL).returncode != 0:
         raise Skipped("there is no PyGObject")
+    check_typelibs(sample)
     for module in RARE_MODULES:
         if re.search(rf"^(?:import|from) {module}\b", sample.text, re.MULTILINE) and find_spec(module) is None:
             raise Skipped(f"Debian has no {module}, which pip installs")
@@ -215,6 +229,7 @@ def prepare_javascript(sample, options, directory):
         raise Skipped("there is no GJS, or no typelib")
     if options.sanitize != "none":
         raise Skipped("the interpreter is not built with the sanitizer")
+    check_typelibs(sample)
 
     source = os.path.join(directory, "sample.js")
     with open(source, "w", encoding="utf-8") as stream:
@@ -223,23 +238,29 @@ def prepare_javascript(sample, options, directory):
     return [options.gjs, "-m", source]
 
 
-def run(command, directory, gtk, tool):
+def show_on_a_screen(command, directory, picture):
+    """A display of its own, so that no window opens on the desktop of whoever runs the
+    tests; a window that stays open is closed."""
+    if shutil.which("xvfb-run") is None:
+        raise Skipped("there is no xvfb-run")
+    picture_args = ["--picture", picture] if picture is not None else []
+    return ["xvfb-run", "-a", "-s", f"-screen 0 800x800x24 -fbdir {directory}", sys.executable,
+            Path(__file__).with_name("window.py"), "--screen", directory, *picture_args, *command]
+
+
+def run(command, directory, sample, options):
     env = dict(os.environ)
-    if tool is not None:
-        env["PATH"] = os.pathsep.join([os.path.dirname(tool), env["PATH"]])
+    if options.tool is not None:
+        env["PATH"] = os.pathsep.join([os.path.dirname(options.tool), env["PATH"]])
 
     # Debug lines go to standard output, among what the sample prints.
     env.pop("G_MESSAGES_DEBUG", None)
 
-    if gtk:
-        # A display of its own, so that no window opens on the desktop of
-        # whoever runs the tests.
-        if shutil.which("xvfb-run") is None:
-            raise Skipped("there is no xvfb-run")
-        command = ["xvfb-run", "-a", *command]
-        env.pop("WAYLAND_DISPLAY", None)
-        env.update(GDK_BACKEND="x11", GSK_RENDERER="cairo", GTK_A11Y="none",
-                   GSETTINGS_BACKEND="memory", XDG_RUNTIME_DIR=directory)
+    if sample.uses_gtk:
+        picture = options.pictures and options.pictures.resolve() / f"{sample.name.replace(' ', '-').replace(':', '-')}.png"
+        command = show_on_a_screen(command, directory, picture)
+        env.update(ADW_DISABLE_PORTAL="1", DBUS_SESSION_BUS_ADDRESS="disabled:", GDK_BACKEND="x11",
+                   GSK_RENDERER="cairo", GTK_A11Y="none", GSETTINGS_BACKEND="memory", XDG_RUNTIME_DIR=directory)
 
     process = subprocess.Popen(command, env=env, cwd=directory, text=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -265,7 +286,7 @@ def check(sample, options):
         command = prepare(sample, options, directory)
         if not sample.whole:
             return
-        status, output, errors = run(command, directory, sample.uses_gtk, options.tool)
+        status, output, errors = run(command, directory, sample, options)
 
     if status != 0:
         raise Failed(f"it ended with {status}; it printed:\n{output}{errors}")
@@ -305,6 +326,7 @@ def main():
     parser.add_argument("--vapi-dir")
     parser.add_argument("--gjs", help="the JavaScript interpreter: there is a typelib")
     parser.add_argument("--tool", help="the program gmsgrouter")
+    parser.add_argument("--pictures", type=Path, metavar="DIRECTORY", help="where pictures of the windows go")
     parser.add_argument("documents", type=Path, nargs="+")
     options = parser.parse_args()
 

@@ -26,11 +26,13 @@ sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
 from documents import DocumentError, read_blocks  # noqa: E402
 from tap import Tap  # noqa: E402
 
-# Where a document tells how to get to its first program.
-SECTIONS = ("How to depend on it", "Install", "The first program")
+# Where a document tells how to get to its first program, and to its first window.
+SECTIONS = ("How to depend on it", "Install", "The first message")
+WINDOW_SECTION = "The first window"
 SUFFIXES = {"c": "c", "js": "js", "python": "py", "vala": "vala"}
 
 # Nothing that finds a library, and the locale of a machine that has none.
+WINDOW_TEST = Path(__file__).resolve().parent.parent / "docs" / "window.py"
 ENVIRONMENT = {"HOME": os.environ.get("HOME", "/"), "PATH": os.environ["PATH"], "TERM": "dumb"}
 
 # Between what the installation prints and what the program prints.
@@ -44,6 +46,7 @@ class Steps:
     install: str
     run: str
     output: str
+    window: str  # the commands that install what it needs, build it and run it; or empty
 
     def save(self, directory):
         for name, text in self.programs.items():
@@ -51,10 +54,15 @@ class Steps:
 
 
 def read_steps(document):
-    programs, commands, outputs = {}, [], []
+    programs, commands, outputs, window_programs, window_commands = {}, [], [], {}, []
 
     for block in read_blocks(document):
-        if block.language in SUFFIXES:
+        if block.section == WINDOW_SECTION:
+            if block.language in SUFFIXES:
+                window_programs[f"window.{SUFFIXES[block.language]}"] = block.text
+            elif block.language == "sh":
+                window_commands.append(block.text)
+        elif block.language in SUFFIXES:
             programs.setdefault(f"hello.{SUFFIXES[block.language]}", block.text)
         elif block.language == "text" and len(outputs) < len(programs):
             # What the programs before it print that have no output of their own, too.
@@ -67,7 +75,8 @@ def read_steps(document):
     if len(install) != 1 or not run or len(outputs) != len(programs):
         raise DocumentError(f"{document} does not lead to a program and what it prints")
 
-    return Steps(document.stem, programs, install[0], "".join(run), "".join(outputs))
+    return Steps(document.stem, {**programs, **window_programs}, install[0], "".join(run), "".join(outputs),
+                 "".join(window_commands))
 
 
 def type_commands(commands, directory):
@@ -106,8 +115,22 @@ def check_installing(tap, steps, source, directory):
     tap.point(status == 0 and printed == steps.output, f"{steps.name}: the first program",
               f"{get_end(output)}\nexit status {status}\nexpected: {steps.output!r}")
 
+    if steps.window:
+        check_window(tap, steps, tree)
+
     # The next document starts without it.
     tap.run(f"{steps.name}: uninstall", ["sh", "-ec", "ninja -C build uninstall && ldconfig"], cwd=tree, env=ENVIRONMENT)
+
+
+def check_window(tap, steps, tree):
+    """In the shell in which it was installed, on a screen of its own, where it is closed at the end."""
+    exports = "".join(f"{line}\n" for line in steps.install.splitlines() if line.startswith("export "))
+    # Nothing draws faster on a machine without a graphics card.
+    exports += "export DBUS_SESSION_BUS_ADDRESS=disabled: GDK_BACKEND=x11 GSK_RENDERER=cairo\n"
+    with tempfile.TemporaryDirectory(prefix="gmsgrouter-screen-") as screen:
+        tap.run(f"{steps.name}: the first window",
+                ["xvfb-run", "-a", "-s", f"-screen 0 800x600x24 -fbdir {screen}", sys.executable, WINDOW_TEST,
+                 "--screen", screen, "bash", "-ec", exports + steps.window], cwd=tree, env=ENVIRONMENT)
 
 
 def check_installed(tap, steps, directory):
@@ -129,7 +152,7 @@ def is_throwaway():
 def prepare_machine(tap):
     """A user of Debian has sudo and lists of packages, and says yes to apt."""
     Path("/etc/apt/apt.conf.d/90assume-yes").write_text('APT::Get::Assume-Yes "true";\n', encoding="ascii")
-    tap.run("the machine has sudo", ["sh", "-ec", "apt-get update && apt-get install sudo"],
+    tap.run("the machine has sudo and a screen", ["sh", "-ec", "apt-get update && apt-get install sudo xauth xvfb"],
             env={**ENVIRONMENT, "DEBIAN_FRONTEND": "noninteractive"})
 
 

@@ -262,7 +262,7 @@ class GuidesTest(unittest.TestCase):
     """The programs of the guides that use an executor, ended while jobs wait for room."""
 
     DOCS = Path(__file__).resolve().parents[2] / 'docs' / 'guides'
-    GUIDES = ('getting-started-python.md', 'coming-from-traits-futures.md')
+    GUIDES = ('python.md', 'coming-from-traits-futures.md')
     # More than they would ever get done.
     MORE = (('"apple", "pear"', '*["apple"] * 10**7'), ('"plum", "quince"', '*["plum"] * 10**7'),
             ('start + 5000)', '10**9)'), ('work, sender, 3)', 'work, sender, 10**9)'))
