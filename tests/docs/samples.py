@@ -294,7 +294,7 @@ def check(sample, options):
     # GTK complains about the bare display; that is no fault of the sample.
     if sample.uses_gtk:
         errors = "".join(line for line in errors.splitlines(keepends=True)
-                         if re.search(r"GMsgRouter|GLib|CRITICAL|Sanitizer", line))
+                         if re.search(r"GMsgRouter|GLib|CRITICAL|Sanitizer|Traceback|JS ERROR", line))
     if errors:
         raise Failed(f"it complained:\n{errors}")
 
