@@ -15,6 +15,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "digest.h"
+
 typedef DIR Directory;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Directory, closedir)
 
@@ -117,7 +119,7 @@ files_compute_sum (const char     *path,
                    GCancellable   *cancellable,
                    GError        **error)
 {
-  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
+  g_autoptr (Digest) digest = digest_new ();
   g_autoptr (GInputStream) stream = files_open (path, error);
 
   if (stream == NULL)
@@ -130,9 +132,9 @@ files_compute_sum (const char     *path,
       if (count < 0)
         return NULL;
       if (count == 0)
-        return g_strdup (g_checksum_get_string (checksum));
+        return digest_finish (digest);
 
-      g_checksum_update (checksum, buffer, count);
+      digest_update (digest, buffer, count);
       if (!func (count, user_data, error))
         return NULL;
     }

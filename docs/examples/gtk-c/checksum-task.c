@@ -6,6 +6,7 @@
 
 #include "checksum-task.h"
 
+#include "digest.h"
 #include "files.h"
 
 /* A worker looks whether it was cancelled, and tells how far it is, once a block. */
@@ -115,7 +116,8 @@ compute_sum (ChecksumTask  *self,
              GError       **error)
 {
   GCancellable *cancellable = gmsg_sender_get_cancellable (self->results);
-  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
+  g_autoptr (Digest) digest = digest_new ();
+  g_autofree char *checksum = NULL;
   g_autoptr (GInputStream) stream = files_open (path, error);
   guint64 done = 0;
 
@@ -138,12 +140,13 @@ compute_sum (ChecksumTask  *self,
       if (count == 0)
         break;
 
-      g_checksum_update (checksum, buffer, count);
+      digest_update (digest, buffer, count);
       done += count;
       *n_bytes += count;
     }
 
-  return send_result (self, path, done, TRUE, g_checksum_get_string (checksum), error);
+  checksum = digest_finish (digest);
+  return send_result (self, path, done, TRUE, checksum, error);
 }
 
 gpointer
