@@ -699,48 +699,56 @@ class Router(GMsg.Router):
             catcher.error = None
         return True
 
-    async def shutdown_async(self, timeout=None):
+    def shutdown_async(self, timeout=None, callback=None):
         """Does what shutdown() does, while the main loop goes on.
 
-        Cancelling the task stops the router at once.
+        In an asyncio loop it is to be awaited; cancelling the task stops the router at
+        once. Elsewhere give it a callback: what that gets, the router and a result, is
+        for shutdown_finish().
         """
-        # Who awaits has it loaded; the others need not wait for that.
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        context = get_context(loop, 'router.shutdown_async()')
-        waiter = loop.create_future()
-        cancellable = Gio.Cancellable()
-
-        def ready_cb(router, result):
-            try:
-                router.shutdown_finish(result)
-            except GLib.Error as error:
-                if not waiter.done():
-                    waiter.set_exception(error)
-            else:
-                if not waiter.done():
-                    waiter.set_result(True)
-
-        if context is not None:
-            context.push_thread_default()
-        try:
-            shutdown_async(self, get_microseconds(timeout), cancellable, ready_cb)
-        finally:
-            if context is not None:
-                context.pop_thread_default()
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            cancellable.cancel()
-            raise
-        except GLib.Error as error:
-            raise_timeout(error)
-            raise
+        if callback is not None:
+            return shutdown_async(self, get_microseconds(timeout), None, callback)
+        return await_shutdown(self, timeout)
 
     def __reduce__(self):
         raise TypeError('a router stays in its process: only a sender can be '
                         'pickled')
+
+
+async def await_shutdown(router, timeout):
+    # Who awaits has it loaded; the others need not wait for that.
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    context = get_context(loop, 'router.shutdown_async()')
+    waiter = loop.create_future()
+    cancellable = Gio.Cancellable()
+
+    def ready_cb(router, result):
+        try:
+            router.shutdown_finish(result)
+        except GLib.Error as error:
+            if not waiter.done():
+                waiter.set_exception(error)
+        else:
+            if not waiter.done():
+                waiter.set_result(True)
+
+    if context is not None:
+        context.push_thread_default()
+    try:
+        shutdown_async(router, get_microseconds(timeout), cancellable, ready_cb)
+    finally:
+        if context is not None:
+            context.pop_thread_default()
+    try:
+        return await waiter
+    except asyncio.CancelledError:
+        cancellable.cancel()
+        raise
+    except GLib.Error as error:
+        raise_timeout(error)
+        raise
 
 
 route_until = GMsg.Router.route_until

@@ -308,6 +308,27 @@ class PipeTest(TestCase):
         self.assertTrue(thread.result())
         self.assertEqual(receiver.get_n_received(), len(values))
 
+    def test_p27_shutdown_with_a_callback(self):
+        results = []
+        router = self.start_router()
+        sender, receiver = router.pipe()
+        sender.start()
+        self.context.push_thread_default()
+        try:
+            self.assertIsNone(router.shutdown_async(timeout=DEADLINE, callback=lambda *result: results.append(result)))
+            self.assertIsNone(router.shutdown_async(callback=lambda *result: results.append(result)))
+        finally:
+            self.context.pop_thread_default()
+        # The second has nothing to wait for.
+        iterate_until(lambda: results, self.context)
+        with self.assert_error(GMsg.Error.PENDING):
+            router.shutdown_finish(results.pop()[1])
+        sender.stop()
+        iterate_until(lambda: results, self.context)
+        self.assertIs(results[0][0], router)
+        self.assertTrue(router.shutdown_finish(results[0][1]))
+        self.assertFalse(router.get_running())
+
     def test_p27_shutdown_that_times_out(self):
         router = self.start_router()
         sender, receiver = router.pipe()

@@ -147,6 +147,10 @@ with GMsg.Router(budget=0) as router:
         router.route_until(lambda: receiver.get_state() == GMsg.ReceiverState.FINISHED, timeout=1.5)
     except GMsg.TimeoutError as error:
         print(error.message, error.errno, error.matches(GMsg.Error.quark(), GMsg.Error.TIMED_OUT))
+    router.shutdown_async(5, lambda router, result: print(router.shutdown_finish(result)))
+
+async def shut_down(router: GMsg.Router) -> bool:
+    return await router.shutdown_async(timeout=5)
 '''
 
 # Each line must be an error.
@@ -166,6 +170,7 @@ sender.spawn([1])
 sender.spawn(b"true")
 for message in receiver: pass
 number: int = sender.get_state
+router.shutdown_async(5, lambda: None)
 '''
 
 
