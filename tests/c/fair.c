@@ -251,10 +251,9 @@ test_p16_half_load (Fixture       *fixture,
       Outcome outcome = run_load (fixture, g_get_monotonic_time, 3000, 25, 16, 1000);
 
       wait = get_processor_wait () - wait;
-      g_assert_cmpuint (outcome.n_messages, >, 0);
       g_test_message ("%u frames of 30, %u messages, longest wait %d µs, %d µs for a processor",
                       outcome.n_frames, outcome.n_messages, (int) outcome.longest_wait, (int) wait);
-      if (outcome.longest_wait <= limit && outcome.n_frames >= 28)
+      if (outcome.n_messages > 0 && outcome.longest_wait <= limit && outcome.n_frames >= 28)
         return;
 
       n_undisturbed += wait < 5000;
