@@ -87,6 +87,19 @@ make_row (int i)
   return g_variant_new ("(is)", i, text);
 }
 
+GVariant *
+make_torrent (int i)
+{
+  gsize size = i % 50 == 49 ? 300000 : (gsize) i * 7919 % 5000;
+  g_autofree guint8 *bytes = g_malloc (size + 1);
+  GVariant *array;
+
+  for (gsize j = 0; j < size; j++)
+    bytes[j] = (guint8) ((gsize) i + j);
+  array = g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, bytes, size, 1);
+  return g_variant_new ("(i@ay)", i, array);
+}
+
 static int
 work_send (GMsgSender *sender,
            int         n)
@@ -755,6 +768,17 @@ work_flood (GMsgSender *sender,
 }
 
 /* Promise 21: an exit in the middle of the work. */
+/* Goes on until it is killed. */
+static int
+work_torrent (GMsgSender *sender,
+              int         n)
+{
+  start (sender);
+  for (int i = 0; gmsg_sender_send (sender, make_torrent (i), NULL); i++)
+    continue;
+  return 0;
+}
+
 static int
 work_exit (GMsgSender *sender,
            int         n)
@@ -917,6 +941,7 @@ static const struct
   { "say-sent", work_say_sent },
   { "hold", work_hold },
   { "flood", work_flood },
+  { "torrent", work_torrent },
   { "exit", work_exit },
   { "abort", work_abort },
   { "open-and-exit", work_open_and_exit },

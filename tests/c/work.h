@@ -21,13 +21,17 @@ typedef enum
 } Way;
 
 /* Does the work called @name, and owns @sender; returns what the work is to find out, or 0.
- * Messages are int32, but for those of “send-rows”. */
+ * Messages are int32, but for those of “send-rows” and “torrent”. */
 int       work_run           (GMsgSender *sender,
                               const char *name,
                               int         n);
 
 /* (transfer floating): the message of “send-rows” with this number. */
 GVariant *make_row           (int         i);
+
+/* (transfer floating): the message of “torrent” with this number; some are too large for the
+ * buffers of a connection. */
+GVariant *make_torrent       (int         i);
 
 /* Waits until the standard input ends. */
 void      wait_for_input_end (void);
