@@ -38,13 +38,14 @@ EXTRAS = {
     "gtk4": re.compile(r"\bGtk|gtk/gtk\.h"),
     "libadwaita-1": re.compile(r"\bAdw\b|adwaita\.h"),
     "gstreamer-1.0": re.compile(r"gst/gst\.h"),
+    "libdex-1": re.compile(r"libdex\.h"),
 }
 # What a sample shows a window with
 TOOLKITS = ("gtk4", "libadwaita-1")
 # How a sample shows that it runs the program gmsgrouter.
 TOOL = re.compile(r"\bgmsgrouter (?:run|send|listen)\b")
-# What samples of old code import, which no distribution has.
-RARE_MODULES = ("traits_futures",)
+# What samples of other libraries import, and few machines have
+RARE_MODULES = ("PyQt5", "traits_futures")
 PRELUDE = "#include <gmsg.h>\n"
 GTK_PRELUDE = "#include <gtk/gtk.h>\n"
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]
@@ -207,7 +208,7 @@ def prepare_python(sample, options, directory):
     check_typelibs(sample)
     for module in RARE_MODULES:
         if re.search(rf"^(?:import|from) {module}\b", sample.text, re.MULTILINE) and find_spec(module) is None:
-            raise Skipped(f"Debian has no {module}, which pip installs")
+            raise Skipped(f"there is no {module}")
 
     source = os.path.join(directory, "sample.py")
     with open(source, "w", encoding="utf-8") as stream:
