@@ -81,6 +81,7 @@ finished_cb (GMsgReceiver *receiver,
 {
   Victim *victim = data;
   Kills *kills = victim->kills;
+  gint64 now;
 
   g_assert_error (error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
   g_assert_cmpint (victim->killed_at, >, 0);
@@ -89,9 +90,10 @@ finished_cb (GMsgReceiver *receiver,
     kills->n_unnamed++;
   if (victim->n_received > 0)
     kills->n_cut++;
-  kills->longest = MAX (kills->longest, g_get_monotonic_time () - victim->killed_at);
+  now = g_get_monotonic_time ();
+  kills->longest = MAX (kills->longest, now - victim->killed_at);
   if (victim->exited_at > 0)
-    kills->longest_exited = MAX (kills->longest_exited, g_get_monotonic_time () - victim->exited_at);
+    kills->longest_exited = MAX (kills->longest_exited, now - victim->exited_at);
   kills->n_finished++;
 
   close_receiver (kills->fixture, receiver);
@@ -204,7 +206,6 @@ test_beside_floods (Fixture       *fixture,
                   kills.n_finished, N_FLOODERS, kills.n_cut, kills.n_messages, kills.n_unnamed,
                   (int) (kills.longest / 1000), (int) (kills.longest_exited / 1000));
   g_assert_cmpuint (kills.n_messages, >, 0);
-  g_assert_cmpuint (kills.n_unnamed, <=, kills.n_finished / 10);
 
   for (guint i = 0; i < N_FLOODERS; i++)
     {
