@@ -263,10 +263,11 @@ gmsg_sender_new_for_address (const char  *address,
   g_return_val_if_fail (address != NULL, NULL);
   g_return_val_if_fail (error == NULL || *error == NULL, NULL);
 
-  self = g_object_new (GMSG_TYPE_SENDER, NULL);
+  /* First: in a forked child, dropping a new object could hang in a lock of GLib's. */
   if (!gmsg_fork_check (error))
     return NULL;
   gmsg_fork_watch ();
+  self = g_object_new (GMSG_TYPE_SENDER, NULL);
 
   transport = gmsg_transport_find (address, error);
   if (transport == NULL)
