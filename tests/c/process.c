@@ -15,12 +15,15 @@
 #include <glib/gstdio.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Promise 18 across processes: the worker's send() waits for the router's handler. */
@@ -1157,6 +1160,265 @@ test_router_killed (Fixture       *fixture,
     }
 }
 
+/* Listens at @path without the library, and accepts nobody. */
+static int
+listen_at (const char *path,
+           int         backlog)
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  g_strlcpy (address.sun_path, path, sizeof address.sun_path);
+  if (fd < 0 || bind (fd, (struct sockaddr *) &address, sizeof address) < 0 ||
+      listen (fd, backlog) < 0)
+    return -1;
+
+  return fd;
+}
+
+#define NOBODY 65534
+
+/* Runs in a forked process: is a router of another user. Returns how many bytes a worker has
+ * said to it, or more than any has to say, if something fails here. */
+static int
+be_other_user (const char *path,
+               int         ready)
+{
+  char buffer[100];
+  int fd;
+  gssize n_read = 100;
+
+  if (setgid (NOBODY) < 0 || setuid (NOBODY) < 0)
+    return 100;
+  fd = listen_at (path, 1);
+  if (fd < 0 || chmod (path, 0777) < 0 || write (ready, "", 1) != 1)
+    return 100;
+
+  fd = accept (fd, NULL, NULL);
+  if (fd >= 0)
+    n_read = read (fd, buffer, sizeof buffer);
+  /* It may be reset. */
+  return (int) MAX (n_read, 0);
+}
+
+/* Promise 20: a worker says nothing to a router of another user. */
+static void
+test_other_user (void)
+{
+  g_autofree char *directory = g_dir_make_tmp ("gmsgrouter-test-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (directory, "socket", NULL);
+  g_autofree char *address = g_strdup_printf ("unix:path=%s,pipe=1,secret=%032d", path, 0);
+  g_autoptr (GError) error = NULL;
+  char ready;
+  int fds[2];
+  pid_t child;
+
+  if (geteuid () != 0)
+    {
+      g_test_skip ("only root can become another user");
+      g_rmdir (directory);
+      return;
+    }
+
+  g_assert_cmpint (chmod (directory, 0777), ==, 0);
+  g_assert_cmpint (pipe (fds), ==, 0);
+  child = fork ();
+  if (child == 0)
+    _exit (be_other_user (path, fds[1]));
+
+  close (fds[1]);
+  g_assert_cmpint (read (fds[0], &ready, 1), ==, 1);
+  close (fds[0]);
+  g_assert_null (gmsg_sender_new_for_address (address, &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
+  g_assert_nonnull (strstr (error->message, "user 65534"));
+  g_assert_cmpint (wait_for_child (child), ==, 0);
+
+  g_assert_cmpint (g_unlink (path), ==, 0);
+  g_assert_cmpint (g_rmdir (directory), ==, 0);
+}
+
+static void
+alarm_cb (int number)
+{
+}
+
+/* Signals that come all the time, as those of a profiler do, do not put off a deadline. */
+static void
+test_deadline_beside_signals (void)
+{
+  g_autofree char *directory = g_dir_make_tmp ("gmsgrouter-test-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (directory, "socket", NULL);
+  g_autofree char *address = g_strdup_printf ("unix:path=%s,pipe=1,secret=%032d", path, 0);
+  struct sockaddr_un native = { .sun_family = AF_UNIX };
+  struct sigaction action = { .sa_handler = alarm_cb, .sa_flags = SA_RESTART };
+  struct itimerval often = { { 0, 100000 }, { 0, 100000 } };
+  struct itimerval never_again = { { 0, 0 }, { 0, 0 } };
+  g_autoptr (GError) error = NULL;
+  gint64 since = g_get_monotonic_time ();
+  int listening, first;
+
+  if (!g_test_slow ())
+    {
+      g_test_skip ("takes the ten seconds of a deadline");
+      g_rmdir (directory);
+      return;
+    }
+
+  /* Nobody accepts, and there is room for one. */
+  listening = listen_at (path, 0);
+  g_assert_cmpint (listening, >=, 0);
+  first = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  g_strlcpy (native.sun_path, path, sizeof native.sun_path);
+  g_assert_cmpint (connect (first, (struct sockaddr *) &native, sizeof native), ==, 0);
+
+  sigaction (SIGALRM, &action, NULL);
+  setitimer (ITIMER_REAL, &often, NULL);
+  g_assert_null (gmsg_sender_new_for_address (address, &error));
+  setitimer (ITIMER_REAL, &never_again, NULL);
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
+  g_assert_cmpint (g_get_monotonic_time () - since, <, TEST_DEADLINE);
+
+  close (first);
+  close (listening);
+  g_assert_cmpint (g_unlink (path), ==, 0);
+  g_assert_cmpint (g_rmdir (directory), ==, 0);
+}
+
+/* Starts programs the plain way, until it is told to stop; returns how many have inherited a
+ * socket. */
+typedef struct
+{
+  int stop;       /* atomic */
+  int n_programs; /* atomic */
+} Spawning;
+
+static gpointer
+spawn_thread (gpointer data)
+{
+  Spawning *spawning = data;
+  const char *argv[] = { worker_path, "sockets", "0", NULL };
+  guint n_inherited = 0;
+
+  while (!g_atomic_int_get (&spawning->stop))
+    {
+      int status;
+      pid_t pid;
+
+      g_assert_cmpint (posix_spawn (&pid, argv[0], NULL, NULL, (char **) argv, environ), ==, 0);
+      g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+      n_inherited += !WIFEXITED (status) || WEXITSTATUS (status) != 0;
+      g_atomic_int_inc (&spawning->n_programs);
+    }
+
+  return GUINT_TO_POINTER (n_inherited);
+}
+
+/* A program that another thread starts while workers connect inherits no socket. */
+static void
+test_nothing_inherited (Fixture       *fixture,
+                        gconstpointer  data)
+{
+  Spawning spawning = { FALSE, 0 };
+  GThread *thread = g_thread_new ("spawning", spawn_thread, &spawning);
+
+  for (guint i = 0; i < 100 || g_atomic_int_get (&spawning.n_programs) < 30; i++)
+    {
+      g_autoptr (Sink) sink = NULL;
+      Worker *worker = worker_new (fixture, WAY_LOCAL, new_pipe (fixture, 0, 0, &sink), "send", 1);
+
+      sink_wait_clean_end (fixture, sink);
+      g_assert_cmpint (worker_join (worker), ==, 0);
+      sink_close (fixture, sink);
+    }
+
+  g_atomic_int_set (&spawning.stop, TRUE);
+  g_assert_cmpuint (GPOINTER_TO_UINT (g_thread_join (thread)), ==, 0);
+}
+
+/* A child that the application has forked holds copies of all descriptors; workers learn of the
+ * end all the same. */
+static void
+test_application_forks (Fixture       *fixture,
+                        gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  g_autoptr (GSubprocess) process = spawn (sender, G_SUBPROCESS_FLAGS_NONE, "until-gone", 1);
+  g_autoptr (GError) error = NULL;
+  char end;
+  int fds[2];
+  pid_t child;
+
+  iterate_until (fixture->context, sink->values->len > 10);
+  g_assert_cmpint (pipe (fds), ==, 0);
+  child = fork ();
+  if (child == 0)
+    {
+      close (fds[1]);
+      _exit (read (fds[0], &end, 1) == 0 ? 0 : 1);
+    }
+
+  gmsg_router_stop (fixture->router, &error);
+  g_assert_no_error (error);
+  wait_for_exit (process);
+  g_assert_true (g_subprocess_get_successful (process));
+
+  /* The child is still there. */
+  g_assert_cmpint (waitpid (child, NULL, WNOHANG), ==, 0);
+  close (fds[0]);
+  close (fds[1]);
+  g_assert_cmpint (wait_for_child (child), ==, 0);
+  forget_warnings ();
+}
+
+/* The router's process is killed, and its child holds the listening socket and the connections:
+ * nobody waits for that. */
+static void
+test_dead_router (void)
+{
+  g_autoptr (GSubprocess) router = NULL;
+  g_autoptr (GDataInputStream) output = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = NULL;
+  g_autofree char *directory = NULL;
+  char *addresses[2];
+  gint64 since;
+
+  router = g_subprocess_new (G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE, &error,
+                             worker_path, "router-forks", "0", NULL);
+  g_assert_no_error (error);
+  output = g_data_input_stream_new (g_subprocess_get_stdout_pipe (router));
+  for (guint i = 0; i < 2; i++)
+    {
+      addresses[i] = g_data_input_stream_read_line (output, NULL, NULL, &error);
+      g_assert_no_error (error);
+    }
+  path = path_of_address (addresses[0]);
+  directory = g_path_get_dirname (path);
+
+  sender = gmsg_sender_new_for_address (addresses[0], &error);
+  g_assert_no_error (error);
+  g_assert_true (gmsg_sender_start (sender, &error));
+  g_subprocess_force_exit (router);
+  since = g_get_monotonic_time ();
+  wait_until (!gmsg_sender_send (sender, g_variant_new_int32 (1), NULL));
+  g_assert_false (gmsg_sender_stop (sender, &error));
+  assert_failed (&error, GMSG_ERROR_CONNECTION);
+  g_assert_null (gmsg_sender_new_for_address (addresses[1], &error));
+  assert_failed (&error, GMSG_ERROR_CONNECTION);
+  g_test_message ("seen after %d ms", (int) ((g_get_monotonic_time () - since) / 1000));
+
+  /* The child has lived meanwhile: its standard input has not ended. */
+  g_assert_true (g_file_test (path, G_FILE_TEST_EXISTS));
+  close_input (router);
+  g_assert_cmpint (g_unlink (path), ==, 0);
+  g_assert_cmpint (g_rmdir (directory), ==, 0);
+  g_free (addresses[0]);
+  g_free (addresses[1]);
+}
+
 /* Workers that stop, exit, are killed, cancelled and closed, at random; what arrives is a
  * prefix, the end is the right one, and nothing stays. */
 typedef struct
@@ -1601,6 +1863,11 @@ main (int    argc,
   fixture_test ("/process/p19/fork", test_fork);
   fixture_test ("/process/p19/fork-in-worker", test_fork_in_worker);
   fixture_test ("/process/p19/router-killed", test_router_killed);
+  g_test_add_func ("/process/p19/dead-router", test_dead_router);
+  g_test_add_func ("/process/p19/deadline-beside-signals", test_deadline_beside_signals);
+  g_test_add_func ("/process/p20/other-user", test_other_user);
+  fixture_test ("/process/p19/application-forks", test_application_forks);
+  fixture_test ("/process/p19/nothing-inherited", test_nothing_inherited);
   fixture_test ("/process/p21/chaos", test_chaos);
   fixture_test ("/process/p06/stop-at-once", test_stop_at_once);
   fixture_test ("/process/p19/hand-over-racing", test_hand_over_racing);

@@ -4,12 +4,16 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
+/* For the types of files. */
+#define _GNU_SOURCE
+
 #include "work.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* worker [wait | ready | scarce] NAME N [ADDRESS]: does a work of work.c, with the address in
@@ -21,7 +25,11 @@
  * worker closed NAME N: does a work without standard streams.
  *
  * worker router CAPACITY: runs a router with one pipe, prints its address and what it
- * receives, until it is killed; worker router-exits 0: returns from main() instead. */
+ * receives, until it is killed; worker router-exits 0: returns from main() instead; worker
+ * router-forks 0: prints the addresses of two pipes, and has a child that lives until the
+ * standard input ends.
+ *
+ * worker sockets 0: exits with 7 if it has inherited a socket. */
 
 static void
 message_cb (GMsgReceiver *receiver,
@@ -50,6 +58,44 @@ run_router (guint capacity)
   fflush (stdout);
   while (TRUE)
     g_main_context_iteration (NULL, TRUE);
+}
+
+static void
+run_forking_router (void)
+{
+  g_autoptr (GMsgRouter) router = gmsg_router_new (NULL);
+
+  gmsg_router_start (router, NULL);
+  for (guint i = 0; i < 2; i++)
+    {
+      g_autoptr (GMsgReceiver) receiver = NULL;
+      g_autoptr (GMsgSender) sender = gmsg_router_pipe (router, &receiver, NULL);
+      g_autofree char *address = gmsg_sender_dup_address (sender, NULL);
+
+      printf ("%s\n", address);
+    }
+
+  if (fork () == 0)
+    {
+      wait_for_input_end ();
+      _exit (0);
+    }
+
+  fflush (stdout);
+  while (TRUE)
+    g_main_context_iteration (NULL, TRUE);
+}
+
+static int
+look_for_sockets (void)
+{
+  struct stat found;
+
+  for (int fd = STDERR_FILENO + 1; fd < 1024; fd++)
+    if (fstat (fd, &found) == 0 && S_ISSOCK (found.st_mode))
+      return 7;
+
+  return 0;
 }
 
 /* Leaves a router that runs to exit(). */
@@ -151,6 +197,12 @@ main (int    argc,
 
   if (argc == 3 && g_str_equal (argv[1], "router"))
     run_router ((guint) atoi (argv[2]));
+
+  if (argc == 3 && g_str_equal (argv[1], "router-forks"))
+    run_forking_router ();
+
+  if (argc == 3 && g_str_equal (argv[1], "sockets"))
+    return look_for_sockets ();
 
   if (argc == 3 && g_str_equal (argv[1], "router-exits"))
     {
