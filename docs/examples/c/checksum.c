@@ -52,6 +52,7 @@ typedef struct
   int          n_workers;
   guint        n_unfinished;  /* receivers that are not finished yet */
   gboolean     interrupted;
+  GError      *error;         /* (owned) (nullable): of the shutdown */
   gboolean     failed;        /* a thread has: what is shown is not complete */
   Progress     progress;
 } App;
@@ -66,6 +67,7 @@ app_clear (App *app)
   g_clear_pointer (&app->sums, g_ptr_array_unref);
   g_clear_pointer (&app->files, g_async_queue_unref);
   g_clear_pointer (&app->roots, g_strfreev);
+  g_clear_error (&app->error);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (App, app_clear)
@@ -236,7 +238,7 @@ finished_cb (GMsgReceiver *receiver,
       progress_failure (&app->progress, error->message);
     }
 
-  if (--app->n_unfinished == 0)
+  if (--app->n_unfinished == 0 && !app->interrupted)
     g_main_loop_quit (app->loop);
 }
 
@@ -252,14 +254,6 @@ walk_finished_cb (GMsgReceiver *receiver,
 
   for (int i = 0; i < app->n_workers; i++)
     g_async_queue_push (app->files, g_strdup (""));
-}
-
-static gboolean
-all_finished_cb (gpointer user_data)
-{
-  App *app = user_data;
-
-  return app->n_unfinished == 0;
 }
 
 static gboolean
@@ -325,32 +319,50 @@ start_threads (App     *app,
   return TRUE;
 }
 
-/* Ends the threads before their work is done. It goes on routing until they
- * have finished, so that none is left waiting for room in its pipe, and nothing
- * that they sent is lost. */
+/* A thread can't be killed, so its work is waited for. */
 static gboolean
-cancel_threads (App     *app,
-                GError **error)
+waiting_cb (gpointer user_data)
 {
-  g_autoptr (GError) local_error = NULL;
+  g_printerr ("Waiting for a read to return; Ctrl-C ends at once\n");
+  return G_SOURCE_REMOVE;
+}
 
-  for (guint i = 0; i < app->receivers->len; i++)
-    gmsg_receiver_cancel (g_ptr_array_index (app->receivers, i));
+static void
+shut_down_cb (GObject      *object,
+              GAsyncResult *result,
+              gpointer      user_data)
+{
+  App *app = user_data;
 
+  gmsg_router_shutdown_finish (GMSG_ROUTER (object), result, &app->error);
+  g_main_loop_quit (app->loop);
+}
+
+/* Ends the threads, perhaps before their work is done, and the run with them. Nothing that they
+ * sent is lost, and none is left waiting for room in its pipe. */
+static gboolean
+end_threads (App     *app,
+             GError **error)
+{
+  g_autoptr (GSource) timer = g_timeout_source_new_seconds (1);
+
+  g_source_set_callback (timer, waiting_cb, NULL, NULL);
+  g_source_attach (timer, NULL);
   for (int i = 0; i < app->n_workers; i++)
     g_async_queue_push_front (app->files, g_strdup (""));
 
-  if (gmsg_router_route_until (app->router, G_USEC_PER_SEC, all_finished_cb, app, &local_error))
+  gmsg_router_shutdown_async (app->router, -1, NULL, shut_down_cb, app);
+  g_main_loop_run (app->loop);
+  g_source_destroy (timer);
+
+  for (guint i = 0; i < app->threads->len; i++)
+    g_thread_join (g_ptr_array_index (app->threads, i));
+
+  if (app->error == NULL)
     return TRUE;
 
-  if (!g_error_matches (local_error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT))
-    {
-      g_propagate_error (error, g_steal_pointer (&local_error));
-      return FALSE;
-    }
-
-  g_printerr ("Waiting for a read to return; Ctrl-C ends at once\n");
-  return gmsg_router_route_until (app->router, -1, all_finished_cb, app, error);
+  g_propagate_error (error, g_steal_pointer (&app->error));
+  return FALSE;
 }
 
 static guint64
@@ -384,19 +396,7 @@ run (App     *app,
   g_source_remove (sigterm_id);
   progress_stop (&app->progress);
 
-  if (app->interrupted && !cancel_threads (app, error))
-    return FALSE;
-
-  for (guint i = 0; i < app->receivers->len; i++)
-    {
-      if (!gmsg_router_close_pipe (app->router, g_ptr_array_index (app->receivers, i), error))
-        return FALSE;
-    }
-
-  for (guint i = 0; i < app->threads->len; i++)
-    g_thread_join (g_ptr_array_index (app->threads, i));
-
-  return gmsg_router_stop (app->router, error);
+  return end_threads (app, error);
 }
 
 int
