@@ -74,7 +74,7 @@ struct _GMsgProcesses
 /* GSubprocess tells the exit, with the status; but an application that takes the status away
  * may have it wait for ever. So the kernel is asked, too: what it tells is that the process has
  * exited, and GSubprocess has some time to follow. */
-#define STATUS_TIMEOUT_MSEC 1000
+#define STATUS_TIMEOUT_MSEC 500
 
 typedef struct
 {
