@@ -88,7 +88,8 @@ def find_samples(document):
     samples = []
     previous = None
 
-    for block in read_blocks(document):
+    blocks = read_blocks(document)
+    for block in blocks:
         if block.language == "text":
             if previous is None:
                 raise DocumentError(f"{block.name}: this output follows no sample")
@@ -103,7 +104,7 @@ def find_samples(document):
         elif block.language != "sh":  # which tells how the sample is run
             previous = None
 
-    if not samples and not is_c(document):
+    if blocks and not samples and not is_c(document):
         raise DocumentError(f"{document}: there is no sample")
 
     return samples
