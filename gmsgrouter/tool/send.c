@@ -40,6 +40,7 @@ typedef struct
   GSubprocess *command;      /* (owned) (nullable) */
   gboolean     exited;       /* the command */
   gboolean     has_group;    /* the command and its children are a process group */
+  gboolean     terminated;   /* SIGTERM has come, and was passed on to the command */
   GError      *error;        /* (owned) (nullable): why not everything was sent */
 } Send;
 
@@ -94,15 +95,48 @@ stop_reading (Send *self)
   quit_if_done (self);
 }
 
+/* Runs while a call of the sender waits: has the main loop pass on a signal. A command that was
+ * told to end is not kept by a router that has no room for its lines. */
+static gboolean
+interrupt_cb (gpointer user_data)
+{
+  Send *self = user_data;
+
+  while (g_main_context_iteration (NULL, FALSE))
+    continue;
+
+  return self->terminated;
+}
+
+/* Returns TRUE, too, if the router has cancelled: then nothing needs to be sent. */
 static gboolean
 send_text (Send        *self,
            const char  *text,
            gsize        length,
            GError     **error)
 {
+  g_autoptr (GError) failure = NULL;
   GVariant *message = format_read (self->format, text, length, error);
 
-  return message != NULL && gmsg_sender_send (self->sender, message, error);
+  if (message == NULL)
+    return FALSE;
+
+  if (gmsg_sender_send_full (self->sender, message, -1, gmsg_sender_get_cancellable (self->sender),
+                             &failure))
+    return TRUE;
+
+  if (g_error_matches (failure, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    {
+      if (is_cancelled (self))
+        return TRUE;
+
+      g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED,
+                           "Terminated while the router had no room for it");
+      return FALSE;
+    }
+
+  g_propagate_error (error, g_steal_pointer (&failure));
+  return FALSE;
 }
 
 /* Sends the lines that have been read. */
@@ -171,6 +205,7 @@ terminate_cb (gpointer user_data)
 {
   Send *self = user_data;
 
+  self->terminated = TRUE;
   tool_kill (self->command, SIGTERM, self->has_group);
   return G_SOURCE_CONTINUE;
 }
@@ -236,7 +271,12 @@ send_input (Send    *self,
   self->cancelled = g_cancellable_source_new (gmsg_sender_get_cancellable (self->sender));
   g_source_set_callback (self->cancelled, G_SOURCE_FUNC (cancelled_cb), self, NULL);
   g_source_attach (self->cancelled, NULL);
+  /* Without a command all signals have their usual effects. */
+  if (command != NULL)
+    gmsg_set_interrupt_func (interrupt_cb, self, NULL);
   g_main_loop_run (self->loop);
+  /* The end is to reach the router, whatever signals have come. */
+  gmsg_set_interrupt_func (NULL, NULL, NULL);
 
   if (self->error != NULL)
     {
@@ -322,6 +362,16 @@ take_command (char **arguments)
   return command;
 }
 
+static int
+failure_status (Send         *self,
+                const GError *error)
+{
+  if (error->domain == G_SPAWN_ERROR)
+    return tool_spawn_status (error);
+
+  return self->terminated ? TOOL_STATUS_SIGNAL + SIGTERM : TOOL_STATUS_INCOMPLETE;
+}
+
 int
 tool_send (char **arguments)
 {
@@ -359,5 +409,5 @@ tool_send (char **arguments)
   if (values != NULL ? send_values (&self, values, &error) : send_input (&self, command, &error))
     return finish (&self, command);
 
-  return fail (&self, error, error->domain == G_SPAWN_ERROR ? tool_spawn_status (error) : TOOL_STATUS_INCOMPLETE);
+  return fail (&self, error, failure_status (&self, error));
 }

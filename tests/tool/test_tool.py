@@ -307,6 +307,40 @@ class InterruptTest(ToolTest):
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(DEADLINE_S), 130)
 
+    def start_full(self, command):
+        """A send that waits for room, and where its exit status will be."""
+        status = self.path('status')
+        process = self.start('run', '--', 'sh', '-c', f'{command}; echo $? >{shlex.quote(status)}',
+                             env=WARNING_ENVIRONMENT)
+        self.wait_until(lambda: is_full(process.stdout))
+        return process, status
+
+    def wait_for_status(self, path, status):
+        self.wait_until(lambda: os.path.exists(path) and os.path.getsize(path))
+        with open(path, encoding='ascii') as stream:
+            self.assertEqual(stream.read(), f'{status}\n')
+
+    def test_cancelled_while_nobody_reads(self):
+        for command in ('yes | gmsgrouter send', 'gmsgrouter send -- yes',
+                        'gmsgrouter send $(seq 20000)'):
+            with self.subTest(command=command):
+                process, status = self.start_full(command)
+                process.send_signal(signal.SIGINT)
+                self.wait_for_status(status, 130)
+                process.kill()
+                os.unlink(status)
+
+    def test_terminated_while_nobody_reads(self):
+        pid = self.path('pid')
+        process, status = self.start_full(
+            f'(echo $BASHPID >{shlex.quote(pid)}; exec gmsgrouter send -- yes)'.replace(
+                '$BASHPID', '$(exec sh -c \'echo $PPID\')'))
+        with open(pid, encoding='ascii') as stream:
+            os.kill(int(stream.read()), signal.SIGTERM)
+        self.wait_for_status(status, 143)
+        _, errors = self.assert_ends(process, 1)
+        self.assertRegex(errors.decode(), r'\Agmsgrouter run: Line \d+: Terminated [^\n]*\n\Z')
+
     def test_in_a_terminal(self):
         # Ctrl-C goes to all that are in the foreground, and must cancel all the same.
         pid, terminal = pty.fork()
