@@ -21,6 +21,7 @@
 
 static int n_pushing;
 static int n_pulling;
+static int n_taking;
 static int handler_usec = 1000;
 static int budget = -1;
 static double seconds = 2;
@@ -36,6 +37,7 @@ static const GOptionEntry entries[] =
 {
   { "push", 0, 0, G_OPTION_ARG_INT, &n_pushing, "Routers of a pipe each, flooded", "N" },
   { "pull", 0, 0, G_OPTION_ARG_INT, &n_pulling, "Receivers in pull mode, of one router, flooded", "N" },
+  { "take", 0, 0, G_OPTION_ARG_INT, &n_taking, "Receivers of one router that take a message at each ready, flooded", "N" },
   { "handler", 0, 0, G_OPTION_ARG_INT, &handler_usec, "What a handler takes, in µs", "N" },
   { "budget", 0, 0, G_OPTION_ARG_INT, &budget, "The routers' budget, in µs", "N" },
   { "seconds", 0, 0, G_OPTION_ARG_DOUBLE, &seconds, "How long", "N" },
@@ -171,6 +173,29 @@ next_cb (GObject      *source,
   gmsg_receiver_next_async (self->receiver, NULL, next_cb, self);
 }
 
+static void
+ready_cb (GMsgReceiver *receiver,
+          Client       *self)
+{
+  g_autofree GVariant **messages = NULL;
+  gsize n_messages;
+
+  messages = gmsg_receiver_take (receiver, 1, &n_messages, NULL);
+  for (gsize i = 0; i < n_messages; i++)
+    {
+      message_cb (receiver, messages[i], self);
+      g_variant_unref (messages[i]);
+    }
+}
+
+/* How a client gets its messages. */
+typedef enum
+{
+  PUSH,
+  PULL,
+  TAKE,
+} Way;
+
 static GMsgRouter *
 open_router (void)
 {
@@ -185,15 +210,17 @@ open_router (void)
 static void
 client_open (Client     *self,
              GMsgRouter *router,
-             gboolean    pulling)
+             Way         way)
 {
   self->router = g_object_ref (router);
   self->sender = gmsg_router_pipe (router, &self->receiver, NULL);
   gmsg_sender_start (self->sender, NULL);
-  if (pulling)
+  gmsg_receiver_set_pull_mode (self->receiver, way != PUSH);
+  g_signal_connect (self->receiver, "message", G_CALLBACK (message_cb), self);
+  if (way == TAKE)
+    g_signal_connect (self->receiver, "ready", G_CALLBACK (ready_cb), self);
+  if (way == PULL)
     gmsg_receiver_next_async (self->receiver, NULL, next_cb, self);
-  else
-    g_signal_connect (self->receiver, "message", G_CALLBACK (message_cb), self);
   for (int i = 0; i < N_AHEAD; i++)
     send_one (self);
 }
@@ -226,7 +253,7 @@ second_thread (gpointer data)
 
   g_main_context_push_thread_default (own);
   router = open_router ();
-  client_open (&client, router, FALSE);
+  client_open (&client, router, PUSH);
   while (!g_atomic_int_get ((int *) data))
     g_main_context_iteration (own, TRUE);
   client_close (&client);
@@ -248,7 +275,7 @@ count_emissions (Client *clients,
 static void
 measure_flood (void)
 {
-  int n_clients = n_pushing + n_pulling;
+  int n_clients = n_pushing + n_pulling + n_taking;
   Client *clients = g_new0 (Client, n_clients);
   g_autoptr (GMsgRouter) pulled = open_router ();
   int second_ending = FALSE;
@@ -262,10 +289,10 @@ measure_flood (void)
     {
       g_autoptr (GMsgRouter) router = open_router ();
 
-      client_open (&clients[i], router, FALSE);
+      client_open (&clients[i], router, PUSH);
     }
   for (int i = n_pushing; i < n_clients; i++)
-    client_open (&clients[i], pulled, TRUE);
+    client_open (&clients[i], pulled, i < n_pushing + n_pulling ? PULL : TAKE);
   if (second_context)
     thread = g_thread_new ("second", second_thread, &second_ending);
 

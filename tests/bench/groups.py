@@ -228,7 +228,7 @@ def fairness(build_dir, quick):
     for idle in ({}, {"idle": None}):
         cases.append(case("idle" if idle else "no idle", "", push=2, handler=20, seconds=seconds, **idle))
     cases += [case("budget 0", kind, budget=0, handler=5000, seconds=seconds, **arguments)
-              for kind, arguments in (("message", {"push": 8}), ("pulls", {"pull": 32}),
+              for kind, arguments in (("message", {"push": 8}), ("ready", {"take": 32}), ("pulls", {"pull": 32}),
                                       ("finished", {"single": "finished"}))]
     queued = 4000 if quick else 40000
     cases += [case(name, "", single=single, handler=50, queued=queued)

@@ -201,7 +201,7 @@ SHARES = ("share of the least served, of an equal one", least_shares)
 def fairness_table(group):
     singles = [["callbacks of g_idle_add(), longest gap", "ms", group.values("idle", "", "idle_gap_ms")],
                *([f"budget 0, {kind} of 5 ms, longest gap of frames", "ms",
-                  group.values("budget 0", kind, "longest_gap_ms")] for kind in ("message", "pulls", "finished")),
+                  group.values("budget 0", kind, "longest_gap_ms")] for kind in ("message", "ready", "pulls", "finished")),
                ["latest value behind 40,000 messages of 50 µs, same router", "ms",
                 group.values("latest, same router", "", "longest_ms")],
                ["latest value behind 40,000 messages of 50 µs, own router", "ms",
@@ -383,7 +383,7 @@ def fairness_bars(group):
                       group.ratios(("idle", ""), ("no idle", ""), "emissions_per_s"), 0.98, "× without")]
     bars += [at_most(f"budget 0, {kind} of 5 ms, longest gap of frames",
                      group.values("budget 0", kind, "longest_gap_ms"), 40, "ms")
-             for kind in ("message", "pulls", "finished")]
+             for kind in ("message", "ready", "pulls", "finished")]
     bars.append(at_most("latest value, own router", group.values("latest, own router", "", "longest_ms"), 12, "ms"))
     bars += [at_most(f"cancelled call beside a source at {priority}",
                      group.values("cancelled", priority, "longest_ms"), 36, "ms") for priority in ("0", "120")]
