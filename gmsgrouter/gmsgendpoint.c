@@ -198,11 +198,22 @@ link_get_limits (gpointer    owner,
   gmsg_endpoint_get_limits (owner, limits);
 }
 
+static void
+link_remarked (GMsgLink *link,
+               char     *text,
+               gpointer  owner)
+{
+  GMsgEndpoint *self = owner;
+
+  gmsg_report_post_debug (self->report, text);
+}
+
 static const GMsgLinkFuncs link_funcs =
 {
   .touched = link_touched,
   .ended = link_ended,
   .get_limits = link_get_limits,
+  .remarked = link_remarked,
 };
 
 /* Opens the link that a peer has named, once. @opener is the process that has connected, or 0.

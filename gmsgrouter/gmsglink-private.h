@@ -24,6 +24,10 @@ typedef struct
                       gpointer    owner);
   void (*get_limits) (gpointer    owner,
                       GMsgLimits *limits);
+  /* There is something for the debug log, @text (transfer full). I/O thread. */
+  void (*remarked)   (GMsgLink   *self,
+                      char       *text,
+                      gpointer    owner);
 } GMsgLinkFuncs;
 
 /* Any thread */

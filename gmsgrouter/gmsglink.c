@@ -59,6 +59,8 @@ struct _GMsgLink
   gboolean             may_read;
   gboolean             opened;
   gboolean             ended;
+  gboolean             stopped;   /* ended, cleanly, by the worker */
+  gboolean             failed;    /* the process has exited, with a status other than 0 */
 };
 
 GMsgLink *
@@ -221,6 +223,18 @@ gmsg_link_void (GMsgLink *self)
   touch_cb (self);
 }
 
+/* A worker that has stopped has done its work, whatever follows; but whoever looks for a fault
+ * may want to know of a status other than 0. */
+static void
+remark_failure (GMsgLink *self)
+{
+  if (self->stopped && self->failed)
+    self->funcs->remarked (self,
+                           g_strdup_printf ("the worker of pipe %s stopped its sender, and %s",
+                                            gmsg_pipe_get_label (self->pipe), self->exit),
+                           self->owner);
+}
+
 /* The worker's side ends here, cleanly or with an error; what came before is in the channel
  * already. The second time this does nothing. The caller has a reference. */
 void
@@ -232,6 +246,8 @@ gmsg_link_end (GMsgLink     *self,
     return;
 
   self->ended = TRUE;
+  self->stopped = error == NULL && self->opened;
+  remark_failure (self);
   gmsg_thread_clear_source (&self->timer);
   gmsg_thread_clear_source (&self->open_timer);
   gmsg_pipe_receive_end (self->pipe, error);
@@ -340,6 +356,7 @@ gmsg_link_disconnect (GMsgLink *self)
 
 static void
 exited_cb (const char *how,
+           gboolean    failed,
            gpointer    data)
 {
   g_autoptr (GMsgLink) self = data;
@@ -348,6 +365,8 @@ exited_cb (const char *how,
     return;
 
   self->exit = g_strdup (how);
+  self->failed = failed;
+  remark_failure (self);
 
   if (self->ended)
     return;

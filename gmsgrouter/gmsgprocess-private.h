@@ -17,8 +17,10 @@ GSource       *gmsg_process_source_new (GPid  pid,
  * is its thread-default one. */
 typedef struct _GMsgProcesses GMsgProcesses;
 
-/* @how says how the process ended; NULL: it is not watched any more. */
+/* @how says how the process ended; NULL: it is not watched any more. @failed: its status is known,
+ * and is not 0. */
 typedef void (*GMsgExitFunc) (const char *how,
+                              gboolean    failed,
                               gpointer    data);
 
 GMsgProcesses *gmsg_processes_new   (void);

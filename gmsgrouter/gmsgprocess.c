@@ -144,13 +144,14 @@ describe_exit (GSubprocess *process,
 /* Tells the exit, once. */
 static void
 watch_tell (Watch      *watch,
-            const char *how)
+            const char *how,
+            gboolean    failed)
 {
   GMsgExitFunc func = g_steal_pointer (&watch->func);
 
   gmsg_thread_clear_source (&watch->source);
   if (func != NULL)
-    func (how, watch->data);
+    func (how, failed, watch->data);
 }
 
 static void
@@ -161,12 +162,16 @@ exited_cb (GObject      *object,
   GSubprocess *process = G_SUBPROCESS (object);
   Watch *watch = data;
   g_autofree char *how = NULL;
+  gboolean failed = FALSE;
 
   if (g_subprocess_wait_finish (process, result, NULL))
-    how = describe_exit (process, watch->name);
+    {
+      how = describe_exit (process, watch->name);
+      failed = g_subprocess_get_status (process) > 0;
+    }
 
   watch->processes->n_watches--;
-  watch_tell (watch, how);
+  watch_tell (watch, how, failed);
   g_free (watch->name);
   g_free (watch);
 }
@@ -177,7 +182,7 @@ status_missing_cb (gpointer data)
   Watch *watch = data;
   g_autofree char *how = describe_unknown (watch->name);
 
-  watch_tell (watch, how);
+  watch_tell (watch, how, FALSE);
   return G_SOURCE_REMOVE;
 }
 

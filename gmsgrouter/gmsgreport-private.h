@@ -26,6 +26,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgReport, gmsg_report_unref)
 /* Any thread; the text is told later, in the router's thread */
 void        gmsg_report_post          (GMsgReport         *self,
                                        char               *text);
+void        gmsg_report_post_debug    (GMsgReport         *self,
+                                       char               *text);
 
 /* The router's thread. A log handler, which is user code, runs in gmsg_report_tell() and
  * gmsg_report_end(). */

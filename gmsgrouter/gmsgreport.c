@@ -36,6 +36,8 @@ struct _GMsgReport
   GMutex              lock;
   GQueue              letters;   /* lock (element-type utf8) */
   guint               n_more;    /* lock: texts that found no place in @letters */
+  GQueue              debugs;    /* lock (element-type utf8): for the debug log, which has no
+                                  * limit: each process causes one at most */
 
   /* Router's thread only */
   GThread            *thread;    /* (unowned) (nullable): the router's, once attached */
@@ -93,6 +95,7 @@ gmsg_report_new (GMsgReportWakeFunc wake,
   self->free_data = free_data;
   g_mutex_init (&self->lock);
   g_queue_init (&self->letters);
+  g_queue_init (&self->debugs);
   self->discards = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, discard_free);
   self->due_at = G_MAXINT64;
 
@@ -116,6 +119,7 @@ gmsg_report_unref (GMsgReport *self)
 
   g_hash_table_unref (self->discards);
   g_queue_clear_full (&self->letters, g_free);
+  g_queue_clear_full (&self->debugs, g_free);
   g_mutex_clear (&self->lock);
   self->free_data (self->data);
   g_free (self);
@@ -137,12 +141,24 @@ gmsg_report_post (GMsgReport *self,
   self->wake (self->data);
 }
 
+/* The same, for the debug log. */
+void
+gmsg_report_post_debug (GMsgReport *self,
+                        char       *text)
+{
+  g_mutex_lock (&self->lock);
+  g_queue_push_tail (&self->debugs, text);
+  g_mutex_unlock (&self->lock);
+
+  self->wake (self->data);
+}
+
 static gboolean
 has_letters (GMsgReport *self)
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
 
-  return self->letters.length > 0;
+  return self->letters.length > 0 || self->debugs.length > 0;
 }
 
 /* Returns the lines that may still be told in this second. */
@@ -459,6 +475,24 @@ tell_letters (GQueue *letters,
 }
 
 static void
+tell_debugs (GMsgReport *self)
+{
+  GQueue debugs;
+  char *text;
+
+  g_mutex_lock (&self->lock);
+  debugs = self->debugs;
+  g_queue_init (&self->debugs);
+  g_mutex_unlock (&self->lock);
+
+  while ((text = g_queue_pop_head (&debugs)) != NULL)
+    {
+      g_debug ("%s", text);
+      g_free (text);
+    }
+}
+
+static void
 tell (GMsgReport *self,
       gboolean    all)
 {
@@ -481,6 +515,7 @@ tell (GMsgReport *self,
   telling++;
   tell_discards (due, n_lines);
   tell_letters (&letters, n_more);
+  tell_debugs (self);
   telling--;
 }
 

@@ -446,6 +446,61 @@ test_launcher_settings (Fixture       *fixture,
   sink_close (fixture, sink);
 }
 
+static void
+remark_cb (const char     *domain,
+           GLogLevelFlags  level,
+           const char     *message,
+           gpointer        data)
+{
+  g_assert_true (g_main_context_is_owner (g_main_context_get_thread_default ()));
+  if (g_str_has_prefix (message, "the worker"))
+    g_ptr_array_add (data, g_strdup (message));
+}
+
+/* A worker that stops, and then says by its exit status that something was wrong, is told of in
+ * the debug log, once. In the first round the process exits before all of its messages are
+ * delivered, in the second after its clean end; in the third its status is 0. */
+static void
+test_stops_and_fails (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  g_autoptr (GPtrArray) remarks = g_ptr_array_new_with_free_func (g_free);
+  guint handler = g_log_set_handler ("GMsgRouter", G_LOG_LEVEL_DEBUG, remark_cb, remarks);
+
+  for (int i = 0; i < 3; i++)
+    {
+      int n = i < 2 ? 3 : 0;
+      g_autoptr (Sink) sink = NULL;
+      g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+      g_autoptr (GSubprocess) process = NULL;
+      g_autofree char *expected = NULL;
+
+      gmsg_receiver_set_name (sink->receiver, "sums");
+      process = spawn (sender, G_SUBPROCESS_FLAGS_STDIN_PIPE, "until-full", n);
+      if (i == 1)
+        sink_wait_clean_end (fixture, sink);
+      close_input (process);
+      wait_for_exit (process);
+      sink_wait_clean_end (fixture, sink);
+      sink_assert_range (sink, (guint) n);
+
+      if (n > 0)
+        {
+          iterate_until (fixture->context, remarks->len > 0);
+          expected = g_strdup_printf ("the worker of pipe #%d (sums) stopped its sender, and “%s” "
+                                      "exited with status 3",
+                                      i + 1, worker_path);
+          g_assert_cmpstr (g_ptr_array_index (remarks, 0), ==, expected);
+          g_ptr_array_remove_index (remarks, 0);
+        }
+      sink_close (fixture, sink);
+    }
+
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
+  g_assert_cmpuint (remarks->len, ==, 0);
+  g_log_remove_handler ("GMsgRouter", handler);
+}
+
 /* Promise 19: it is used there, and no longer here. */
 static void
 test_exported (Fixture       *fixture,
@@ -1832,6 +1887,7 @@ main (int    argc,
   fixture_test ("/process/p21/killed", test_killed);
   fixture_test ("/process/p21/killed-flooding", test_killed_flooding);
   fixture_test ("/process/p21/exits", test_exits);
+  fixture_test ("/process/p21/stops-and-fails", test_stops_and_fails);
   fixture_test ("/process/p21/foreign-program", test_foreign_program);
   fixture_test ("/process/p21/grandchild-holds", test_grandchild_holds);
   fixture_test ("/process/p21/child-holds", test_child_holds);
