@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Ready when its process has exited. */
@@ -71,15 +72,17 @@ struct _GMsgProcesses
   guint         n_watches;
 };
 
-/* GSubprocess tells the exit, with the status; but an application that takes the status away
- * may have it wait for ever. So the kernel is asked, too: what it tells is that the process has
- * exited, and GSubprocess has some time to follow. */
+/* GSubprocess tells the exit, with the status; but on a busy machine late, and never if an
+ * application takes the status away. So the kernel is asked, too: it tells that the process has
+ * exited, and the status, if nobody has taken it. If GSubprocess has, it is told by that, which
+ * has some time to follow. */
 #define STATUS_TIMEOUT_MSEC 500
 
 typedef struct
 {
   GMsgProcesses *processes; /* (unowned): outlives its watches */
   char          *name;      /* (owned) */
+  GPid           pid;       /* 0: it had exited already */
   GMsgExitFunc   func;      /* (nullable): NULL once it was called, with @data */
   gpointer       data;
   GSource       *source;    /* (owned) (nullable): the kernel's word, and then the time */
@@ -114,6 +117,34 @@ describe_unknown (const char *name)
                           name);
 }
 
+static char *
+describe_status (const char *name,
+                 int         status)
+{
+  return g_strdup_printf ("“%s” exited with status %d", name, status);
+}
+
+static char *
+describe_signal (const char *name,
+                 int         number)
+{
+  return g_strdup_printf ("“%s” was killed by signal %d (%s)", name, number, g_strsignal (number));
+}
+
+/* Returns (nullable) how a process has exited, and leaves the status to whoever waits for it. */
+static char *
+describe_zombie (GPid        pid,
+                 const char *name)
+{
+  siginfo_t info = { .si_pid = 0 };
+
+  if (waitid (P_PID, (id_t) pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid != pid)
+    return NULL;
+
+  return info.si_code == CLD_EXITED ? describe_status (name, info.si_status)
+                                    : describe_signal (name, info.si_status);
+}
+
 /* An application that ignores SIGCHLD, or waits for all its children, takes the status from
  * GLib, which then says -1; before 2.78 it said 0. */
 static char *
@@ -133,12 +164,9 @@ describe_exit (GSubprocess *process,
                             name);
 
   if (g_subprocess_get_if_exited (process))
-    return g_strdup_printf ("“%s” exited with status %d",
-                            name, g_subprocess_get_exit_status (process));
+    return describe_status (name, g_subprocess_get_exit_status (process));
 
-  return g_strdup_printf ("“%s” was killed by signal %d (%s)",
-                          name, g_subprocess_get_term_sig (process),
-                          g_strsignal (g_subprocess_get_term_sig (process)));
+  return describe_signal (name, g_subprocess_get_term_sig (process));
 }
 
 /* Tells the exit, once. */
@@ -198,18 +226,23 @@ watch_wait_for_status (Watch *watch)
 static gboolean
 gone_cb (gpointer data)
 {
-  watch_wait_for_status (data);
+  Watch *watch = data;
+  g_autofree char *how = describe_zombie (watch->pid, watch->name);
+
+  if (how != NULL)
+    watch_tell (watch, how);
+  else
+    watch_wait_for_status (watch);
   return G_SOURCE_REMOVE;
 }
 
 /* An old kernel has no descriptors of processes; then GSubprocess must do. */
 static void
-watch_process (Watch *watch,
-               GPid   pid)
+watch_process (Watch *watch)
 {
   int error_number;
 
-  watch->source = gmsg_process_source_new (pid, &error_number);
+  watch->source = gmsg_process_source_new (watch->pid, &error_number);
   if (watch->source != NULL)
     gmsg_thread_attach_source (g_main_context_get_thread_default (), watch->source, gone_cb, watch,
                                "[gmsgrouter] exit");
@@ -228,15 +261,15 @@ gmsg_processes_watch (GMsgProcesses *self,
 {
   Watch *watch = g_new0 (Watch, 1);
   const char *identifier = g_subprocess_get_identifier (process);
-  GPid pid = identifier != NULL ? (GPid) g_ascii_strtoll (identifier, NULL, 10) : 0;
 
   watch->processes = self;
   watch->name = g_strdup (name);
+  watch->pid = identifier != NULL ? (GPid) g_ascii_strtoll (identifier, NULL, 10) : 0;
   watch->func = func;
   watch->data = data;
   self->n_watches++;
   g_subprocess_wait_async (process, self->cancellable, exited_cb, watch);
-  if (pid > 0)
-    watch_process (watch, pid);
-  return pid;
+  if (watch->pid > 0)
+    watch_process (watch);
+  return watch->pid;
 }
