@@ -54,6 +54,8 @@ test('/overrides/p27/shutdown', async () => {
 
     assert(fixture.router.running);
     await assertRejects(GMsg.Error.PENDING, fixture.router.shutdown_async());
+    assertError(GMsg.Error.NOT_RUNNING, () => fixture.router.pipe());
+    assertError(GMsg.Error.NOT_RUNNING, () => fixture.router.listen('unix:path=/nowhere/at-all'));
     assert(await shutdown);
     assert(!fixture.router.running);
     assertEqual(values, [0, 1, 2, 3]);

@@ -332,11 +332,34 @@ class PipeTest(TestCase):
     def test_p27_shutdown_that_times_out(self):
         router = self.start_router()
         sender, receiver = router.pipe()
-        with self.assertRaisesRegex(TimeoutError, r'\bPipe #1 '):
+        receiver.props.name = 'thumbnails'
+        with self.assertRaisesRegex(TimeoutError, r'\bPipe #1 \(thumbnails\) had not finished'):
             router.shutdown(timeout=0.01)
         self.expect_warnings(r'\b1 unclosed pipe\b')
         with self.assert_error(GMsg.Error.NOT_RUNNING):
             router.shutdown()
+
+    def test_p27_nothing_begins_during_a_shutdown(self):
+        router = self.start_router()
+        sender, receiver = router.pipe()
+        unstarted, other = router.pipe()
+        n_refused = 0
+
+        def begin_cb(receiver, message):
+            nonlocal n_refused
+            for begin in (router.pipe, unstarted.dup_address, lambda: unstarted.spawn(['true']),
+                          lambda: router.listen('unix:path=/nowhere/at-all')):
+                with self.assert_error(GMsg.Error.NOT_RUNNING):
+                    begin()
+                n_refused += 1
+            unstarted.fail('not wanted')
+
+        receiver.connect('message', begin_cb)
+        with sender:
+            sender.send(1)
+        self.assertTrue(router.shutdown(timeout=DEADLINE))
+        self.assertEqual(n_refused, 4)
+        self.assertEqual(other.dup_error().message, 'not wanted')
 
     def test_p27_shutdown_raises_what_a_handler_raises(self):
         router = self.start_router()
