@@ -65,7 +65,9 @@ typedef struct
 typedef struct _History
 {
   Fixture      *fixture;
-  GRand        *random; /* router's thread */
+  GRand        *random;  /* router's thread */
+  GMainContext *context; /* the router's */
+  GMsgRouter   *home;    /* (owned) (nullable): the fixture's router, while another stands for it */
   guint         n_pipes, n_workers;
   GMsgSender   *senders[MAX_PIPES];
   GMsgReceiver *receivers[MAX_PIPES];
@@ -224,7 +226,7 @@ message_cb (GMsgReceiver *receiver,
     case 2:
     case 3:
       if (history->depth++ < 3)
-        g_main_context_iteration (history->fixture->context, FALSE);
+        g_main_context_iteration (history->context, FALSE);
       history->depth--;
       break;
 
@@ -495,6 +497,7 @@ typedef enum
   ENDING_OBEYED,          /* as much as it takes: the workers end when they are asked to */
   ENDING_OBEYED_ASYNC,
   ENDING_DROPPED,
+  ENDING_ORPHANED,        /* dropped, and its context finalized before it is iterated again */
   N_ENDINGS,
 } Ending;
 
@@ -524,6 +527,46 @@ obeyed_cb (GObject      *object,
   *done = TRUE;
 }
 
+/* Gives the history a router in a context of its own. */
+static void
+history_leave_home (History *history)
+{
+  Fixture *fixture = history->fixture;
+
+  history->home = g_steal_pointer (&fixture->router);
+  history->context = g_main_context_new ();
+  fixture->router = gmsg_router_new (history->context);
+}
+
+static gpointer
+unref_context (gpointer context)
+{
+  g_main_context_unref (context);
+  return NULL;
+}
+
+/* Nobody iterates its context any more, so nothing is emitted. */
+static void
+history_orphan (History *history)
+{
+  Fixture *fixture = history->fixture;
+  GMainContext *context = history->context;
+
+  history->context = fixture->context;
+  drop_in_thread (g_steal_pointer (&fixture->router));
+  fixture->router = g_steal_pointer (&history->home);
+  for (guint i = 0; i < history->n_pipes; i++)
+    history->closed[i] = TRUE;
+
+  if (g_rand_boolean (history->random))
+    g_thread_join (g_thread_new ("unrefs", unref_context, context));
+  else
+    g_main_context_unref (context);
+
+  for (guint i = 0; i < history->n_pipes; i++)
+    g_assert_cmpint (gmsg_receiver_get_state (history->receivers[i]), ==, GMSG_RECEIVER_STATE_CLOSED);
+}
+
 /* Ends the run while the workers are busy. If they don't look at their cancellables, a shutdown
  * may well be too short. */
 static void
@@ -535,7 +578,7 @@ end_early (History *history,
   gboolean done = FALSE;
 
   for (guint i = g_rand_int_range (history->random, 0, 200); i > 0; i--)
-    g_main_context_iteration (fixture->context, FALSE);
+    g_main_context_iteration (history->context, FALSE);
 
   switch (ending)
     {
@@ -569,6 +612,10 @@ end_early (History *history,
       fixture->router = gmsg_router_new (fixture->context);
       break;
 
+    case ENDING_ORPHANED:
+      history_orphan (history);
+      break;
+
     case ENDING_FINISHED:
     case ENDING_ROUTED:
     case N_ENDINGS:
@@ -589,6 +636,9 @@ run_history (Fixture *fixture,
 
   history->fixture = fixture;
   history->random = random;
+  history->context = fixture->context;
+  if (ending == ENDING_ORPHANED)
+    history_leave_home (history);
   history->obeys = ending == ENDING_OBEYED || ending == ENDING_OBEYED_ASYNC;
   if (!gmsg_router_get_running (fixture->router))
     gmsg_router_start (fixture->router, NULL);
@@ -686,10 +736,10 @@ test_p08_random_histories (Fixture       *fixture,
     }
   signal (SIGABRT, SIG_DFL);
 
-  g_test_message ("%u histories from %u: %u finished, %u stopped, %u routed, %u dropped, "
+  g_test_message ("%u histories from %u: %u finished, %u stopped, %u routed, %u dropped, %u orphaned, "
                   "shut down %u with little time, %u asynchronously, %u with enough, %u asynchronously",
                   n_histories, first, n_endings[ENDING_FINISHED], n_endings[ENDING_STOPPED], n_endings[ENDING_ROUTED],
-                  n_endings[ENDING_DROPPED], n_endings[ENDING_SHUT_DOWN], n_endings[ENDING_SHUT_DOWN_ASYNC],
+                  n_endings[ENDING_DROPPED], n_endings[ENDING_ORPHANED], n_endings[ENDING_SHUT_DOWN], n_endings[ENDING_SHUT_DOWN_ASYNC],
                   n_endings[ENDING_OBEYED], n_endings[ENDING_OBEYED_ASYNC]);
   g_test_message ("%" G_GUINT64_FORMAT " messages sent = %" G_GUINT64_FORMAT " delivered + %" G_GUINT64_FORMAT
                   " dropped + %" G_GUINT64_FORMAT " told of",
