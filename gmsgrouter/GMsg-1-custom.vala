@@ -26,6 +26,8 @@ namespace GMsg {
         [Version (since = "1.0")]
         public uint n_pipes { get; }
         [Version (since = "1.0")]
+        public uint peer_timeout { get; set; }
+        [Version (since = "1.0")]
         public int priority { get; set; }
         [Version (since = "1.0")]
         public bool running { get; }

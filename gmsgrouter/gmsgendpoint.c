@@ -29,6 +29,7 @@ struct _GMsgEndpoint
                                           * the I/O thread to update */
   _Atomic guint64      max_message_size; /* atomic: bytes */
   _Atomic guint64      max_backlog_size; /* atomic: bytes */
+  _Atomic guint        peer_timeout;     /* atomic: ms */
   _Atomic guint        open_timeout;     /* atomic: ms, for addresses to come; 0: never */
   gboolean             ending;           /* atomic: the I/O thread is to end */
 
@@ -109,6 +110,7 @@ gmsg_endpoint_set_limits (GMsgEndpoint     *self,
   self->open_timeout = open_timeout;
   self->max_message_size = limits->max_message_size;
   self->max_backlog_size = limits->max_backlog_size;
+  self->peer_timeout = limits->peer_timeout;
 }
 
 void
@@ -117,6 +119,7 @@ gmsg_endpoint_get_limits (GMsgEndpoint *self,
 {
   limits->max_message_size = self->max_message_size;
   limits->max_backlog_size = self->max_backlog_size;
+  limits->peer_timeout = self->peer_timeout;
 }
 
 static gboolean

@@ -13,6 +13,9 @@
 /* Bytes. */
 #define DEFAULT_MAX_MESSAGE_SIZE (G_GUINT64_CONSTANT (64) * 1024 * 1024)
 #define DEFAULT_MAX_BACKLOG_SIZE (G_GUINT64_CONSTANT (256) * 1024 * 1024)
+/* Milliseconds. */
+#define DEFAULT_PEER_TIMEOUT 5000
+#define MIN_PEER_TIMEOUT 1000
 
 /**
  * GMsgRouter:
@@ -112,6 +115,7 @@ struct _GMsgRouter
   _Atomic guint64 max_message_size; /* bytes */
   _Atomic guint64 max_backlog_size; /* bytes */
   _Atomic guint   open_timeout;     /* ms; 0: never */
+  _Atomic guint   peer_timeout;     /* ms */
 
   /* Router's thread only, or under the last reference */
   GMsgRun      *run;     /* (owned) (nullable): while the router runs */
@@ -130,6 +134,7 @@ typedef enum
   PROP_MAX_MESSAGE_SIZE,
   PROP_MAX_BACKLOG_SIZE,
   PROP_OPEN_TIMEOUT,
+  PROP_PEER_TIMEOUT,
   N_PROPERTIES,
 } GMsgRouterProperty;
 
@@ -267,6 +272,10 @@ gmsg_router_get_property (GObject    *object,
       g_value_set_uint (value, gmsg_router_get_open_timeout (self));
       break;
 
+    case PROP_PEER_TIMEOUT:
+      g_value_set_uint (value, gmsg_router_get_peer_timeout (self));
+      break;
+
     case N_PROPERTIES:
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
@@ -313,6 +322,10 @@ gmsg_router_set_property (GObject      *object,
 
     case PROP_OPEN_TIMEOUT:
       gmsg_router_set_open_timeout (self, g_value_get_uint (value));
+      break;
+
+    case PROP_PEER_TIMEOUT:
+      gmsg_router_set_peer_timeout (self, g_value_get_uint (value));
       break;
 
     case PROP_RUNNING:
@@ -516,6 +529,27 @@ gmsg_router_class_init (GMsgRouterClass *klass)
                        0, G_MAXUINT, 0,
                        G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
 
+  /**
+   * GMsgRouter:peer-timeout: (getter get_peer_timeout) (setter set_peer_timeout)
+   *
+   * How long a worker on another machine may be silent before it is lost, in milliseconds; at
+   * least 1000.
+   *
+   * Such a worker says several times in this span that it is there, and hears the same from its
+   * router. It is lost when nothing has come from it for so long while the network between was
+   * there. This does not concern workers on the same machine that are reached through a Unix
+   * socket, whose end the kernel tells at once.
+   *
+   * May be read from any thread; to be set in the router's thread. A new value takes effect at
+   * once.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_PEER_TIMEOUT] =
+    g_param_spec_uint ("peer-timeout", NULL, NULL,
+                       MIN_PEER_TIMEOUT, G_MAXUINT, DEFAULT_PEER_TIMEOUT,
+                       G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
+
   g_object_class_install_properties (object_class, N_PROPERTIES, properties);
 }
 
@@ -527,6 +561,7 @@ gmsg_router_init (GMsgRouter *self)
   self->max_latency = GMSG_PACER_MAX_LATENCY;
   self->max_message_size = DEFAULT_MAX_MESSAGE_SIZE;
   self->max_backlog_size = DEFAULT_MAX_BACKLOG_SIZE;
+  self->peer_timeout = DEFAULT_PEER_TIMEOUT;
 }
 
 /**
@@ -620,6 +655,7 @@ get_settings (GMsgRouter *self)
     .max_message_size = gmsg_router_get_max_message_size (self),
     .max_backlog_size = gmsg_router_get_max_backlog_size (self),
     .open_timeout = gmsg_router_get_open_timeout (self),
+    .peer_timeout = gmsg_router_get_peer_timeout (self),
   };
 }
 
@@ -983,6 +1019,52 @@ gmsg_router_set_open_timeout (GMsgRouter *self,
   self->open_timeout = open_timeout;
   configure_run (self);
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_OPEN_TIMEOUT]);
+}
+
+/**
+ * gmsg_router_get_peer_timeout:
+ * @self: a router
+ *
+ * Gets how long a worker on another machine may be silent before it is lost.
+ *
+ * May be called from any thread.
+ *
+ * Returns: the time, in milliseconds
+ *
+ * Since: 1.0
+ */
+guint
+gmsg_router_get_peer_timeout (GMsgRouter *self)
+{
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), DEFAULT_PEER_TIMEOUT);
+
+  return self->peer_timeout;
+}
+
+/**
+ * gmsg_router_set_peer_timeout:
+ * @self: a router
+ * @peer_timeout: the time, in milliseconds; less than 1000 counts as 1000
+ *
+ * Sets how long a worker on another machine may be silent before it is lost.
+ *
+ * To be called in the router's thread; in another it logs a warning and does nothing.
+ *
+ * Since: 1.0
+ */
+void
+gmsg_router_set_peer_timeout (GMsgRouter *self,
+                              guint       peer_timeout)
+{
+  g_return_if_fail (GMSG_IS_ROUTER (self));
+
+  peer_timeout = MAX (peer_timeout, MIN_PEER_TIMEOUT);
+  if (!check_settable (self, G_STRFUNC) || self->peer_timeout == peer_timeout)
+    return;
+
+  self->peer_timeout = peer_timeout;
+  configure_run (self);
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_PEER_TIMEOUT]);
 }
 
 /* Every call on a running router checks this first. The thread alone decides: if it is this

@@ -102,6 +102,11 @@ guint         gmsg_router_get_open_timeout     (GMsgRouter    *self);
 GMSG_AVAILABLE_IN_1_0
 void          gmsg_router_set_open_timeout     (GMsgRouter    *self,
                                                 guint          open_timeout);
+GMSG_AVAILABLE_IN_1_0
+guint         gmsg_router_get_peer_timeout     (GMsgRouter    *self);
+GMSG_AVAILABLE_IN_1_0
+void          gmsg_router_set_peer_timeout     (GMsgRouter    *self,
+                                                guint          peer_timeout);
 
 GMSG_AVAILABLE_IN_1_0
 gboolean      gmsg_router_start           (GMsgRouter         *self,

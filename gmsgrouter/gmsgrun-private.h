@@ -21,6 +21,7 @@ typedef struct
   guint64 max_message_size; /* bytes */
   guint64 max_backlog_size; /* bytes */
   guint   open_timeout;     /* ms; 0: never */
+  guint   peer_timeout;     /* ms */
 } GMsgRunSettings;
 
 /* @receiver has emitted finished, and may be closed by now. The router's thread. */

@@ -110,6 +110,7 @@ get_limits (const GMsgRunSettings *settings)
   return (GMsgLimits) {
     .max_message_size = settings->max_message_size,
     .max_backlog_size = settings->max_backlog_size,
+    .peer_timeout = settings->peer_timeout,
   };
 }
 

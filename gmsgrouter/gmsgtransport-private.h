@@ -37,6 +37,7 @@ typedef struct
 {
   guint64 max_message_size; /* bytes */
   guint64 max_backlog_size; /* bytes, from all workers together; 0: no limit */
+  guint   peer_timeout;     /* ms: how long a worker across a network may be silent */
 } GMsgLimits;
 
 #define GMSG_TRANSPORT_VERSION 1

@@ -133,6 +133,8 @@ declare module 'gi://GMsg?version=1' {
             maxBacklogSize?: number;
             open_timeout?: number;
             openTimeout?: number;
+            peer_timeout?: number;
+            peerTimeout?: number;
         }
 
         /** Owns the pipes, and delivers their messages in its main context. */
@@ -156,6 +158,8 @@ declare module 'gi://GMsg?version=1' {
             maxBacklogSize: number;
             open_timeout: number;
             openTimeout: number;
+            peer_timeout: number;
+            peerTimeout: number;
 
             get_context(): GLib.MainContext;
             get_running(): boolean;
@@ -174,6 +178,8 @@ declare module 'gi://GMsg?version=1' {
             set_max_backlog_size(max_backlog_size: number): void;
             get_open_timeout(): number;
             set_open_timeout(open_timeout: number): void;
+            get_peer_timeout(): number;
+            set_peer_timeout(peer_timeout: number): void;
 
             start(): boolean;
             stop(): boolean;

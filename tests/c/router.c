@@ -1106,6 +1106,28 @@ test_max_message_size (Fixture       *fixture,
 }
 
 static void
+test_peer_timeout (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  guint n_notified = 0;
+
+  g_assert_cmpuint (gmsg_router_get_peer_timeout (fixture->router), ==, 5000);
+  g_signal_connect (fixture->router, "notify::peer-timeout", G_CALLBACK (count_notify_cb),
+                    &n_notified);
+
+  gmsg_router_set_peer_timeout (fixture->router, 5000);
+  g_assert_cmpuint (n_notified, ==, 0);
+  gmsg_router_set_peer_timeout (fixture->router, 1);
+  g_assert_cmpuint (gmsg_router_get_peer_timeout (fixture->router), ==, 1000);
+  g_assert_cmpuint (n_notified, ==, 1);
+  gmsg_router_set_peer_timeout (fixture->router, 999);
+  g_assert_cmpuint (n_notified, ==, 1);
+
+  gmsg_router_set_peer_timeout (fixture->router, G_MAXUINT);
+  g_assert_cmpuint (gmsg_router_get_peer_timeout (fixture->router), ==, G_MAXUINT);
+}
+
+static void
 test_max_backlog_size (Fixture       *fixture,
                        gconstpointer  data)
 {
@@ -1390,6 +1412,7 @@ main (int    argc,
   fixture_test ("/router/properties/notify-values", test_notify_values);
   fixture_test ("/router/properties/notify-disposed", test_notify_disposed);
   fixture_test ("/router/properties/max-message-size", test_max_message_size);
+  fixture_test ("/router/properties/peer-timeout", test_peer_timeout);
   fixture_test ("/router/properties/max-backlog-size", test_max_backlog_size);
   fixture_test ("/router/properties/priority", test_priority_applies);
   fixture_test ("/router/properties/budget", test_budget_applies);
