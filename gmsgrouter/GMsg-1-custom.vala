@@ -14,6 +14,8 @@ namespace GMsg {
         [Version (since = "1.0")]
         public uint budget { get; set; }
         [Version (since = "1.0")]
+        public GMsg.ConnectionState connection_state { get; }
+        [Version (since = "1.0")]
         public GLib.MainContext context { get; construct; }
         [Version (since = "1.0")]
         public uint64 max_backlog_size { get; set; }

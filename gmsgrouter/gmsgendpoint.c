@@ -167,6 +167,23 @@ gmsg_endpoint_report (GMsgEndpoint *self,
                                                   report_cb, self, "[gmsgrouter] reports");
 }
 
+/* The state of the connection has changed; @reason (nullable) says why. Told in the router's
+ * thread. */
+void
+gmsg_endpoint_set_state (GMsgEndpoint        *self,
+                         GMsgConnectionState  state,
+                         const char          *reason)
+{
+  static const char * const texts[] = { "not listening at", "connecting to", "connected to",
+                                        "not connected to" };
+  g_autofree char *name = self->transport->dup_name (self->server);
+
+  gmsg_report_post_state (self->report, (int) state,
+                          g_strdup_printf ("%s “%s”%s%s", texts[state], name,
+                                           reason != NULL ? ": " : "",
+                                           reason != NULL ? reason : ""));
+}
+
 static void
 link_touched (GMsgLink *link,
               gpointer  owner)

@@ -13,6 +13,10 @@ G_BEGIN_DECLS
 /* Wakes the main context that gmsg_report_attach() was given; any thread. */
 typedef void (*GMsgReportWakeFunc) (gpointer data);
 
+/* What gmsg_report_post_state() was given, in the router's thread; until gmsg_report_detach(). */
+typedef void (*GMsgReportStateFunc) (int      state,
+                                     gpointer data);
+
 typedef struct _GMsgReport GMsgReport;
 
 GMsgReport *gmsg_report_new           (GMsgReportWakeFunc  wake,
@@ -28,11 +32,16 @@ void        gmsg_report_post          (GMsgReport         *self,
                                        char               *text);
 void        gmsg_report_post_debug    (GMsgReport         *self,
                                        char               *text);
+void        gmsg_report_post_state    (GMsgReport         *self,
+                                       int                 state,
+                                       char               *text);
 
 /* The router's thread. A log handler, which is user code, runs in gmsg_report_tell() and
  * gmsg_report_end(). */
 void        gmsg_report_attach        (GMsgReport         *self,
-                                       GMainContext       *context);
+                                       GMainContext       *context,
+                                       GMsgReportStateFunc changed,
+                                       gpointer            data);
 void        gmsg_report_detach        (GMsgReport         *self);
 void        gmsg_report_discard       (GMsgReport         *self,
                                        guint64             pipe_id,

@@ -38,10 +38,13 @@ struct _GMsgReport
   guint               n_more;    /* lock: texts that found no place in @letters */
   GQueue              debugs;    /* lock (element-type utf8): for the debug log, which has no
                                   * limit: each process causes one at most */
+  GQueue              changes;   /* lock (element-type Change): of the connection's state */
 
   /* Router's thread only */
   GThread            *thread;    /* (unowned) (nullable): the router's, once attached */
   GSource            *source;    /* (owned) (nullable): ready when something is due */
+  GMsgReportStateFunc changed;   /* (nullable): while attached, with @changed_data */
+  gpointer            changed_data; /* (unowned) */
   GHashTable         *discards;  /* (owned) (element-type guint64 Discard): by pipe */
   gint64              due_at;    /* monotonic µs: no discard is due before */
   gint64              second_at; /* monotonic µs: when the second began that @n_lines counts */
@@ -58,6 +61,14 @@ typedef struct
   gint64  due_at;     /* monotonic µs: when they may be told of */
 } Discard;
 
+/* The connection's state has changed. There is no limit to how many are told: they follow the
+ * attempts to connect, which have intervals. */
+typedef struct
+{
+  int   state;
+  char *text;  /* (owned) */
+} Change;
+
 /* Lives in the router's context, and looks at the report before each sleep. */
 typedef struct
 {
@@ -72,6 +83,15 @@ discard_free (gpointer data)
 
   g_free (discard->label);
   g_free (discard);
+}
+
+static void
+change_free (gpointer data)
+{
+  Change *change = data;
+
+  g_free (change->text);
+  g_free (change);
 }
 
 static void
@@ -96,6 +116,7 @@ gmsg_report_new (GMsgReportWakeFunc wake,
   g_mutex_init (&self->lock);
   g_queue_init (&self->letters);
   g_queue_init (&self->debugs);
+  g_queue_init (&self->changes);
   self->discards = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, discard_free);
   self->due_at = G_MAXINT64;
 
@@ -120,6 +141,7 @@ gmsg_report_unref (GMsgReport *self)
   g_hash_table_unref (self->discards);
   g_queue_clear_full (&self->letters, g_free);
   g_queue_clear_full (&self->debugs, g_free);
+  g_queue_clear_full (&self->changes, change_free);
   g_mutex_clear (&self->lock);
   self->free_data (self->data);
   g_free (self);
@@ -153,6 +175,31 @@ gmsg_report_post_debug (GMsgReport *self,
   self->wake (self->data);
 }
 
+/* Takes @text (transfer full): a line that tells of the state. */
+void
+gmsg_report_post_state (GMsgReport *self,
+                        int         state,
+                        char       *text)
+{
+  Change *change = g_new0 (Change, 1);
+
+  change->state = state;
+  change->text = text;
+  g_mutex_lock (&self->lock);
+  g_queue_push_tail (&self->changes, change);
+  g_mutex_unlock (&self->lock);
+
+  self->wake (self->data);
+}
+
+static gboolean
+has_changes (GMsgReport *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
+
+  return self->changes.length > 0;
+}
+
 static gboolean
 has_letters (GMsgReport *self)
 {
@@ -180,6 +227,9 @@ static gint64
 get_due_time (GMsgReport *self)
 {
   gint64 due_at = has_letters (self) ? 0 : self->due_at;
+
+  if (has_changes (self))
+    return 0;
 
   if (due_at < G_MAXINT64 && self->n_lines == MAX_LINES)
     due_at = MAX (due_at, self->second_at + INTERVAL);
@@ -253,10 +303,14 @@ static GSourceFuncs source_funcs =
 
 /* Has @context, which the calling thread iterates, tell what becomes due. */
 void
-gmsg_report_attach (GMsgReport   *self,
-                    GMainContext *context)
+gmsg_report_attach (GMsgReport          *self,
+                    GMainContext        *context,
+                    GMsgReportStateFunc  changed,
+                    gpointer             data)
 {
   self->thread = g_thread_self ();
+  self->changed = changed;
+  self->changed_data = data;
   self->source = g_source_new (&source_funcs, sizeof (ReportSource));
   ((ReportSource *) self->source)->report = gmsg_report_ref (self);
   g_source_set_static_name (self->source, "[gmsgrouter] report");
@@ -474,6 +528,32 @@ tell_letters (GQueue *letters,
     g_message ("%u more messages of this kind were left out", n_more);
 }
 
+static Change *
+take_change (GMsgReport *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
+
+  return g_queue_pop_head (&self->changes);
+}
+
+/* Both the log handler and whoever is told of the state may end the run. */
+static void
+tell_changes (GMsgReport *self)
+{
+  Change *change;
+
+  while ((change = take_change (self)) != NULL)
+    {
+      telling++;
+      g_message ("%s", change->text);
+      telling--;
+
+      if (self->changed != NULL)
+        self->changed (change->state, self->changed_data);
+      change_free (change);
+    }
+}
+
 static void
 tell_debugs (GMsgReport *self)
 {
@@ -523,6 +603,7 @@ tell (GMsgReport *self,
 void
 gmsg_report_tell (GMsgReport *self)
 {
+  tell_changes (self);
   if (get_due_time (self) < G_MAXINT64)
     tell (self, FALSE);
 }
@@ -531,6 +612,7 @@ gmsg_report_tell (GMsgReport *self)
 void
 gmsg_report_detach (GMsgReport *self)
 {
+  self->changed = NULL;
   if (self->source != NULL)
     g_source_destroy (self->source);
   g_clear_pointer (&self->source, g_source_unref);
@@ -557,5 +639,6 @@ gmsg_report_end (GMsgReport *self,
                                   : "dropping %u undelivered messages",
                n_undelivered);
   telling--;
+  tell_changes (self);
   tell (self, TRUE);
 }

@@ -108,6 +108,7 @@ struct _GMsgRouter
                           * it: whoever finds another thread here keeps off */
   int           running;
   guint         n_pipes;
+  int           connection_state; /* a GMsgConnectionState */
   int           priority;
   guint         budget;      /* µs */
   guint         max_latency; /* µs */
@@ -135,6 +136,7 @@ typedef enum
   PROP_MAX_BACKLOG_SIZE,
   PROP_OPEN_TIMEOUT,
   PROP_PEER_TIMEOUT,
+  PROP_CONNECTION_STATE,
   N_PROPERTIES,
 } GMsgRouterProperty;
 
@@ -146,6 +148,12 @@ G_DEFINE_ENUM_TYPE (GMsgOverflow, gmsg_overflow,
                     G_DEFINE_ENUM_VALUE (GMSG_OVERFLOW_BLOCK, "block"),
                     G_DEFINE_ENUM_VALUE (GMSG_OVERFLOW_FAIL, "fail"),
                     G_DEFINE_ENUM_VALUE (GMSG_OVERFLOW_DROP_OLDEST, "drop-oldest"))
+
+G_DEFINE_ENUM_TYPE (GMsgConnectionState, gmsg_connection_state,
+                    G_DEFINE_ENUM_VALUE (GMSG_CONNECTION_STATE_NONE, "none"),
+                    G_DEFINE_ENUM_VALUE (GMSG_CONNECTION_STATE_CONNECTING, "connecting"),
+                    G_DEFINE_ENUM_VALUE (GMSG_CONNECTION_STATE_CONNECTED, "connected"),
+                    G_DEFINE_ENUM_VALUE (GMSG_CONNECTION_STATE_DISCONNECTED, "disconnected"))
 
 static void
 gmsg_router_constructed (GObject *object)
@@ -173,6 +181,18 @@ steal_run (GMsgRouter *self)
   return g_steal_pointer (&self->run);
 }
 
+/* In the router's thread. */
+static void
+set_connection_state (GMsgRouter          *self,
+                      GMsgConnectionState  state)
+{
+  if (gmsg_router_get_connection_state (self) == state)
+    return;
+
+  g_atomic_int_set (&self->connection_state, (int) state);
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_CONNECTION_STATE]);
+}
+
 void
 gmsg_router_end_run (GMsgRouter *self)
 {
@@ -180,6 +200,9 @@ gmsg_router_end_run (GMsgRouter *self)
   g_autoptr (GMsgRun) run = steal_run (self);
 
   gmsg_run_end (run);
+  /* A handler may have started the router again, which is another run. */
+  if (self->run == NULL)
+    set_connection_state (self, GMSG_CONNECTION_STATE_NONE);
 
   if (had_pipes)
     g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_N_PIPES]);
@@ -276,6 +299,10 @@ gmsg_router_get_property (GObject    *object,
       g_value_set_uint (value, gmsg_router_get_peer_timeout (self));
       break;
 
+    case PROP_CONNECTION_STATE:
+      g_value_set_enum (value, (int) gmsg_router_get_connection_state (self));
+      break;
+
     case N_PROPERTIES:
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
@@ -330,6 +357,7 @@ gmsg_router_set_property (GObject      *object,
 
     case PROP_RUNNING:
     case PROP_N_PIPES:
+    case PROP_CONNECTION_STATE:
     case N_PROPERTIES:
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
@@ -549,6 +577,24 @@ gmsg_router_class_init (GMsgRouterClass *klass)
     g_param_spec_uint ("peer-timeout", NULL, NULL,
                        MIN_PEER_TIMEOUT, G_MAXUINT, DEFAULT_PEER_TIMEOUT,
                        G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
+
+  /**
+   * GMsgRouter:connection-state: (getter get_connection_state)
+   *
+   * How the router is connected to the server that carries messages from other machines.
+   *
+   * While it is not, workers go on, within their windows, and nothing that they have sent is
+   * lost. Each change is logged, with its reason. A router that listens at a Unix socket needs
+   * no server: there the state is [GMSG_CONNECTION_STATE_NONE][enum@ConnectionState].
+   *
+   * May be read from any thread; `notify` is emitted in the router's thread.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_CONNECTION_STATE] =
+    g_param_spec_enum ("connection-state", NULL, NULL,
+                       GMSG_TYPE_CONNECTION_STATE, GMSG_CONNECTION_STATE_NONE,
+                       G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
 
   g_object_class_install_properties (object_class, N_PROPERTIES, properties);
 }
@@ -1067,6 +1113,27 @@ gmsg_router_set_peer_timeout (GMsgRouter *self,
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_PEER_TIMEOUT]);
 }
 
+/**
+ * gmsg_router_get_connection_state:
+ * @self: a router
+ *
+ * Gets how the router is connected to the server that carries messages from other machines.
+ *
+ * May be called from any thread.
+ *
+ * Returns: the state
+ *
+ * Since: 1.0
+ */
+GMsgConnectionState
+gmsg_router_get_connection_state (GMsgRouter *self)
+{
+  g_return_val_if_fail (GMSG_IS_ROUTER (self), GMSG_CONNECTION_STATE_NONE);
+
+  return gmsg_fork_happened () ? GMSG_CONNECTION_STATE_NONE
+                               : (GMsgConnectionState) g_atomic_int_get (&self->connection_state);
+}
+
 /* Every call on a running router checks this first. The thread alone decides: if it is this
  * one, no other touches the run. */
 gboolean
@@ -1171,6 +1238,22 @@ finished_cb (GMsgReceiver *receiver,
     close_pipe (self, receiver, gmsg_run_auto_close);
 }
 
+static void
+state_changed_cb (GMsgConnectionState state,
+                  gpointer            data)
+{
+  g_autoptr (GMsgRouter) self = g_weak_ref_get (data);
+
+  if (self != NULL && in_own_thread (self))
+    set_connection_state (self, state);
+}
+
+static const GMsgRunFuncs run_funcs =
+{
+  .finished = finished_cb,
+  .state_changed = state_changed_cb,
+};
+
 /* Runs in the thread that has acquired the context. */
 static gboolean
 start_run (GMsgRouter  *self,
@@ -1194,7 +1277,7 @@ start_run (GMsgRouter  *self,
       return FALSE;
     }
 
-  self->run = gmsg_run_start (self->context, &settings, finished_cb, weak_ref_new (self),
+  self->run = gmsg_run_start (self->context, &settings, &run_funcs, weak_ref_new (self),
                               weak_ref_free);
   g_atomic_int_set (&self->running, TRUE);
   g_atomic_pointer_set (&self->thread, g_thread_ref (g_thread_self ()));

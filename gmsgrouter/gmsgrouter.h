@@ -39,6 +39,31 @@ GMSG_AVAILABLE_IN_1_0
 GType gmsg_overflow_get_type (void) G_GNUC_CONST;
 
 /**
+ * GMsgConnectionState:
+ * @GMSG_CONNECTION_STATE_NONE: The router listens at no address that needs a connection.
+ * @GMSG_CONNECTION_STATE_CONNECTING: The first connection is being made.
+ * @GMSG_CONNECTION_STATE_CONNECTED: Workers can be heard.
+ * @GMSG_CONNECTION_STATE_DISCONNECTED: The connection was lost or refused. Unless it was
+ *   refused, the router tries again by itself.
+ *
+ * How a router is connected to the server that carries messages from other machines.
+ *
+ * Since: 1.0
+ */
+typedef enum
+{
+  GMSG_CONNECTION_STATE_NONE,
+  GMSG_CONNECTION_STATE_CONNECTING,
+  GMSG_CONNECTION_STATE_CONNECTED,
+  GMSG_CONNECTION_STATE_DISCONNECTED,
+} GMsgConnectionState;
+
+#define GMSG_TYPE_CONNECTION_STATE (gmsg_connection_state_get_type ())
+
+GMSG_AVAILABLE_IN_1_0
+GType gmsg_connection_state_get_type (void) G_GNUC_CONST;
+
+/**
  * GMsgConditionFunc:
  * @user_data: the data given to [method@Router.route_until]
  *
@@ -107,6 +132,8 @@ guint         gmsg_router_get_peer_timeout     (GMsgRouter    *self);
 GMSG_AVAILABLE_IN_1_0
 void          gmsg_router_set_peer_timeout     (GMsgRouter    *self,
                                                 guint          peer_timeout);
+GMSG_AVAILABLE_IN_1_0
+GMsgConnectionState gmsg_router_get_connection_state (GMsgRouter *self);
 
 GMSG_AVAILABLE_IN_1_0
 gboolean      gmsg_router_start           (GMsgRouter         *self,

@@ -24,9 +24,15 @@ typedef struct
   guint   peer_timeout;     /* ms */
 } GMsgRunSettings;
 
-/* @receiver has emitted finished, and may be closed by now. The router's thread. */
-typedef void (*GMsgRunFinishedFunc) (GMsgReceiver *receiver,
-                                     gpointer      data);
+/* A run calls these of its router, in the router's thread. */
+typedef struct
+{
+  /* @receiver has emitted finished, and may be closed by now. */
+  void (*finished)      (GMsgReceiver        *receiver,
+                         gpointer             data);
+  void (*state_changed) (GMsgConnectionState  state,
+                         gpointer             data);
+} GMsgRunFuncs;
 
 /* Any thread */
 GMsgRun    *gmsg_run_ref           (GMsgRun                *self);
@@ -42,7 +48,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgRun, gmsg_run_unref)
  * end(), close_pipe() and route_until(). */
 GMsgRun    *gmsg_run_start         (GMainContext           *context,
                                     const GMsgRunSettings  *settings,
-                                    GMsgRunFinishedFunc     finished,
+                                    const GMsgRunFuncs     *funcs,
                                     gpointer                data,
                                     GDestroyNotify          free_data);
 void        gmsg_run_configure     (GMsgRun                *self,

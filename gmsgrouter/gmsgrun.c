@@ -66,7 +66,7 @@ struct _GMsgRun
   GMsgChannel     *channel;       /* (owned); immutable */
   GMsgEndpoint    *endpoint;      /* (owned); immutable */
   GMsgReport      *report;        /* (owned); immutable */
-  GMsgRunFinishedFunc finished;   /* immutable, with @data and @free_data */
+  const GMsgRunFuncs *funcs;      /* immutable, with @data and @free_data */
   gpointer         data;
   GDestroyNotify   free_data;
 
@@ -382,7 +382,7 @@ finish (GMsgRun  *self,
 
   receiver = g_object_ref (gmsg_pipe_get_receiver (pipe));
   gmsg_receiver_finish (receiver);
-  self->finished (receiver, self->data);
+  self->funcs->finished (receiver, self->data);
   set_finished (self, receiver);
   return ROUTED_EMITTED;
 }
@@ -637,11 +637,21 @@ static const GMsgTurnFuncs run_turn_funcs =
   .unref = (GDestroyNotify) gmsg_run_unref,
 };
 
+/* The report calls this until the run has ended. */
+static void
+state_changed_cb (int      state,
+                  gpointer data)
+{
+  g_autoptr (GMsgRun) self = gmsg_run_ref (data);
+
+  self->funcs->state_changed ((GMsgConnectionState) state, self->data);
+}
+
 /* The calling thread has acquired @context. */
 GMsgRun *
 gmsg_run_start (GMainContext          *context,
                 const GMsgRunSettings *settings,
-                GMsgRunFinishedFunc    finished,
+                const GMsgRunFuncs    *funcs,
                 gpointer               data,
                 GDestroyNotify         free_data)
 {
@@ -650,12 +660,12 @@ gmsg_run_start (GMainContext          *context,
 
   gmsg_channel_set_figures (channel, settings->priority, settings->budget, settings->max_latency);
   self = run_new (channel, settings);
-  self->finished = finished;
+  self->funcs = funcs;
   self->data = data;
   self->free_data = free_data;
   self->turn = gmsg_pacer_join (context, &run_turn_funcs, gmsg_run_ref (self),
                                 settings->priority, settings->budget, settings->max_latency);
-  gmsg_report_attach (self->report, context);
+  gmsg_report_attach (self->report, context, state_changed_cb, self);
 
   return self;
 }

@@ -95,6 +95,9 @@ void          gmsg_endpoint_get_limits   (GMsgEndpoint      *self,        /* any
                                           GMsgLimits        *limits);
 void          gmsg_endpoint_report       (GMsgEndpoint      *self,        /* told in the router's */
                                           char              *text);       /* thread, once a second */
+void          gmsg_endpoint_set_state    (GMsgEndpoint      *self,        /* of a transport that */
+                                          GMsgConnectionState state,      /* needs a server */
+                                          const char        *reason);
 GMsgLink     *gmsg_endpoint_open_link    (GMsgEndpoint      *self,
                                           guint64            pipe_id,
                                           const char        *secret,

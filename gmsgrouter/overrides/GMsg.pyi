@@ -68,6 +68,12 @@ class Overflow(GObject.GEnum):
     FAIL: ClassVar[Overflow]
     DROP_OLDEST: ClassVar[Overflow]
 
+class ConnectionState(GObject.GEnum):
+    NONE: ClassVar[ConnectionState]
+    CONNECTING: ClassVar[ConnectionState]
+    CONNECTED: ClassVar[ConnectionState]
+    DISCONNECTED: ClassVar[ConnectionState]
+
 class ReceiverState(GObject.GEnum):
     OPEN: ClassVar[ReceiverState]
     FINISHED: ClassVar[ReceiverState]
@@ -83,6 +89,8 @@ class Router(GObject.Object):
     class Props(GObject.Object.Props):
         auto_close: bool
         budget: int
+        @property
+        def connection_state(self) -> ConnectionState: ...
         @property
         def context(self) -> GLib.MainContext: ...
         max_backlog_size: int
@@ -126,6 +134,7 @@ class Router(GObject.Object):
     def set_open_timeout(self, open_timeout: int) -> None: ...
     def get_peer_timeout(self) -> int: ...
     def set_peer_timeout(self, peer_timeout: int) -> None: ...
+    def get_connection_state(self) -> ConnectionState: ...
     def start(self) -> bool: ...
     def stop(self) -> bool: ...
     def shutdown(self, timeout: Optional[float] = ...) -> bool: ...

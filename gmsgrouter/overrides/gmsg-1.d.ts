@@ -97,6 +97,14 @@ declare module 'gi://GMsg?version=1' {
             DROP_OLDEST,
         }
 
+        /** How a router is connected to the server that carries messages from other machines. */
+        enum ConnectionState {
+            NONE,
+            CONNECTING,
+            CONNECTED,
+            DISCONNECTED,
+        }
+
         /** Where a sender is in its life. */
         enum SenderState {
             INITIAL,
@@ -146,6 +154,8 @@ declare module 'gi://GMsg?version=1' {
             readonly running: boolean;
             readonly n_pipes: number;
             readonly nPipes: number;
+            readonly connection_state: ConnectionState;
+            readonly connectionState: ConnectionState;
             priority: number;
             budget: number;
             max_latency: number;
@@ -180,6 +190,7 @@ declare module 'gi://GMsg?version=1' {
             set_open_timeout(open_timeout: number): void;
             get_peer_timeout(): number;
             set_peer_timeout(peer_timeout: number): void;
+            get_connection_state(): ConnectionState;
 
             start(): boolean;
             stop(): boolean;

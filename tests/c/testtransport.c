@@ -56,6 +56,14 @@ letter_free (gpointer data)
 extern GMutex gmsg_test_transport_gate;
 GMutex gmsg_test_transport_gate;
 
+/* The server that has begun to listen last. */
+extern GMsgServer *gmsg_test_transport_server;
+GMsgServer *gmsg_test_transport_server;
+
+/* Any thread: as if the server had news of its connection. */
+void gmsg_test_transport_set_state (GMsgConnectionState  state,
+                                    const char          *reason);
+
 /* About what a small message takes, in bytes. */
 #define MESSAGE_COST 200
 
@@ -403,6 +411,7 @@ server_listen (const char    *address,
   if (servers == NULL)
     servers = g_hash_table_new (g_str_hash, g_str_equal);
   g_hash_table_insert (servers, self->name, self);
+  gmsg_test_transport_server = self;
   return self;
 }
 
@@ -422,6 +431,34 @@ server_dup_address (GMsgServer *self,
   gmsg_address_append_option (address, "name", self->name);
   gmsg_address_append_pipe (address, pipe_id, secret);
   return g_string_free (address, FALSE);
+}
+
+typedef struct
+{
+  GMsgConnectionState  state;
+  const char          *reason;
+} StateNews;
+
+static gboolean
+state_cb (gpointer data)
+{
+  StateNews *news = data;
+
+  gmsg_endpoint_set_state (gmsg_test_transport_server->endpoint, news->state, news->reason);
+  return G_SOURCE_REMOVE;
+}
+
+void
+gmsg_test_transport_set_state (GMsgConnectionState  state,
+                               const char          *reason)
+{
+  g_autoptr (GSource) source = g_idle_source_new ();
+  StateNews *news = g_new0 (StateNews, 1);
+
+  news->state = state;
+  news->reason = reason;
+  g_source_set_callback (source, state_cb, news, g_free);
+  g_source_attach (source, gmsg_endpoint_get_context (gmsg_test_transport_server->endpoint));
 }
 
 /* From now on nothing arrives. */

@@ -181,6 +181,15 @@ assert_no_refusal (void)
 }
 
 void
+forget_refusals (void)
+{
+  char *message;
+
+  while ((message = capture_take (&refusals)) != NULL)
+    g_free (message);
+}
+
+void
 assert_failed (GError    **error,
                GMsgError   code)
 {

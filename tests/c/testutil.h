@@ -60,6 +60,7 @@ void      assert_failed           (GError      **error,
 void      capture_refusals        (void);
 void      assert_refusal          (const char   *pattern);
 void      assert_no_refusal       (void);
+void      forget_refusals         (void);
 
 /* What a receiver has emitted. */
 typedef struct

@@ -642,6 +642,8 @@ test_dropped_elsewhere (Fixture       *fixture,
 }
 
 extern GMutex gmsg_test_transport_gate;
+void          gmsg_test_transport_set_state (GMsgConnectionState  state,
+                                             const char          *reason);
 
 /* stop() waits for no thread of the library: here that one waits for the test. */
 static void
@@ -790,6 +792,79 @@ test_goodbye_cancelled (Fixture       *fixture,
   g_mutex_unlock (&gmsg_test_transport_gate);
 }
 
+static void
+state_notify_cb (GObject    *object,
+                 GParamSpec *pspec,
+                 gpointer    user_data)
+{
+  GString *seen = user_data;
+
+  g_string_append_printf (seen, "%d", (int) gmsg_router_get_connection_state (GMSG_ROUTER (object)));
+}
+
+/* The state is told in the router's thread, each change, and logged before. */
+static void
+test_connection_state (Fixture       *fixture,
+                       gconstpointer  data)
+{
+  g_autoptr (GString) seen = g_string_new (NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_signal_connect (fixture->router, "notify::connection-state", G_CALLBACK (state_notify_cb), seen);
+  g_assert_true (gmsg_router_listen (fixture->router, "test:name=states", &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (gmsg_router_get_connection_state (fixture->router), ==,
+                   GMSG_CONNECTION_STATE_NONE);
+
+  gmsg_test_transport_set_state (GMSG_CONNECTION_STATE_CONNECTING, NULL);
+  gmsg_test_transport_set_state (GMSG_CONNECTION_STATE_CONNECTED, NULL);
+  gmsg_test_transport_set_state (GMSG_CONNECTION_STATE_DISCONNECTED, "it hung up");
+  gmsg_test_transport_set_state (GMSG_CONNECTION_STATE_CONNECTED, NULL);
+  assert_refusal ("connecting to “states”");
+  assert_refusal ("connected to “states”");
+  assert_refusal ("not connected to “states”: it hung up");
+  assert_refusal ("connected to “states”");
+  g_assert_cmpstr (seen->str, ==, "1232");
+
+  /* What has come when the run ends is logged, but the run is over. */
+  gmsg_router_stop (fixture->router, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (gmsg_router_get_connection_state (fixture->router), ==,
+                   GMSG_CONNECTION_STATE_NONE);
+  g_assert_cmpstr (seen->str, ==, "12320");
+}
+
+/* Whoever is told of the state may stop the router. */
+static void
+stop_cb (GMsgRouter *router)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (gmsg_router_get_running (router))
+    gmsg_router_stop (router, &error);
+  g_assert_no_error (error);
+}
+
+static void
+test_connection_state_stops (Fixture       *fixture,
+                             gconstpointer  data)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_signal_connect (fixture->router, "notify::connection-state", G_CALLBACK (stop_cb), NULL);
+  g_assert_true (gmsg_router_listen (fixture->router, "test:name=stopping", &error));
+  g_assert_no_error (error);
+  gmsg_test_transport_set_state (GMSG_CONNECTION_STATE_CONNECTING, NULL);
+  gmsg_test_transport_set_state (GMSG_CONNECTION_STATE_CONNECTED, NULL);
+  iterate_until (fixture->context, !gmsg_router_get_running (fixture->router));
+  assert_refusal ("connecting to “stopping”");
+  g_assert_cmpint (gmsg_router_get_connection_state (fixture->router), ==,
+                   GMSG_CONNECTION_STATE_NONE);
+  g_assert_true (gmsg_router_start (fixture->router, &error));
+  g_assert_no_error (error);
+  forget_refusals ();
+}
+
 /* The first way in which a case makes sense: a worker in a thread has no transport. */
 static const struct
 {
@@ -852,6 +927,8 @@ main (int    argc,
   fixture_test_with ("/ways/p27/goodbye-times-out/in-context", GINT_TO_POINTER (TRUE), test_goodbye_times_out);
   fixture_test_with ("/ways/p27/goodbye-cancelled", GINT_TO_POINTER (TRUE), test_goodbye_cancelled);
   fixture_test_with ("/ways/p18/interrupt-end", GINT_TO_POINTER (WAY_LOCAL), test_interrupt_end);
+  fixture_test ("/ways/properties/connection-state", test_connection_state);
+  fixture_test ("/ways/properties/connection-state-stops", test_connection_state_stops);
 
   return g_test_run ();
 }
