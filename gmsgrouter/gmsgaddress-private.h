@@ -12,6 +12,8 @@ G_BEGIN_DECLS
 
 /* The environment variable in which a spawned worker finds its address. */
 #define GMSG_ADDRESS_VARIABLE "GMSG_ADDRESS"
+/* What a worker's machine adds to that, such as how it logs in at a server. */
+#define GMSG_ADDRESS_OPTIONS_VARIABLE "GMSG_ADDRESS_OPTIONS"
 /* The hexadecimal digits of a secret of 128 bits. */
 #define GMSG_SECRET_LENGTH 32
 

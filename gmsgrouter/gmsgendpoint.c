@@ -497,24 +497,44 @@ gmsg_endpoint_export (GMsgEndpoint  *self,
   return address;
 }
 
+/* Sets the variable @name in the launcher, or unsets it; returns (transfer full) (nullable) the
+ * value that it had. */
+static char *
+swap_variable (GSubprocessLauncher *launcher,
+               const char          *name,
+               const char          *value)
+{
+  char *old = g_strdup (g_subprocess_launcher_getenv (launcher, name));
+
+  if (value != NULL)
+    g_subprocess_launcher_setenv (launcher, name, value, TRUE);
+  else
+    g_subprocess_launcher_unsetenv (launcher, name);
+
+  return old;
+}
+
 /* Spawns with the address in the environment of the child, and not in the launcher's any
- * more. */
+ * more. Options that are there for the address of this process itself, which may be a worker of
+ * another router, are kept from a child whose address takes none. */
 static GSubprocess *
-spawn_with_address (GSubprocessLauncher  *launcher,
+spawn_with_address (GMsgEndpoint         *self,
+                    GSubprocessLauncher  *launcher,
                     const char           *address,
                     const char * const   *argv,
                     GError              **error)
 {
-  g_autofree char *old = g_strdup (g_subprocess_launcher_getenv (launcher, GMSG_ADDRESS_VARIABLE));
+  g_autofree char *old = swap_variable (launcher, GMSG_ADDRESS_VARIABLE, address);
+  g_autofree char *options = g_strdup (g_subprocess_launcher_getenv (launcher,
+                                                                     GMSG_ADDRESS_OPTIONS_VARIABLE));
   GSubprocess *process;
 
-  g_subprocess_launcher_setenv (launcher, GMSG_ADDRESS_VARIABLE, address, TRUE);
-  process = g_subprocess_launcher_spawnv (launcher, argv, error);
+  if (!self->transport->takes_options)
+    g_free (swap_variable (launcher, GMSG_ADDRESS_OPTIONS_VARIABLE, NULL));
 
-  if (old != NULL)
-    g_subprocess_launcher_setenv (launcher, GMSG_ADDRESS_VARIABLE, old, TRUE);
-  else
-    g_subprocess_launcher_unsetenv (launcher, GMSG_ADDRESS_VARIABLE);
+  process = g_subprocess_launcher_spawnv (launcher, argv, error);
+  g_free (swap_variable (launcher, GMSG_ADDRESS_VARIABLE, old));
+  g_free (swap_variable (launcher, GMSG_ADDRESS_OPTIONS_VARIABLE, options));
 
   return process;
 }
@@ -556,7 +576,7 @@ gmsg_endpoint_spawn (GMsgEndpoint         *self,
 
   owned = launcher != NULL ? g_object_ref (launcher)
                            : g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_NONE);
-  process = spawn_with_address (owned, address, argv, error);
+  process = spawn_with_address (self, owned, address, argv, error);
   if (process == NULL)
     {
       gmsg_link_withdraw (link);

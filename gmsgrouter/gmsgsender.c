@@ -287,7 +287,9 @@ gmsg_sender_new_for_address (const char  *address,
  * Makes the sender of a worker that [method@Sender.spawn] started.
  *
  * It takes the address from the environment variable `GMSG_ADDRESS`, and is otherwise as
- * [ctor@Sender.new_for_address].
+ * [ctor@Sender.new_for_address]. If `GMSG_ADDRESS_OPTIONS` is set, too, its options are
+ * appended to the address, after a comma: there a machine says what its workers need to reach
+ * their router, such as `user=…,password=…`, with percent escapes in the values.
  *
  * May be called from any thread.
  *
@@ -303,6 +305,8 @@ GMsgSender *
 gmsg_sender_new_from_environment (GError **error)
 {
   const char *address = g_getenv (GMSG_ADDRESS_VARIABLE);
+  const char *options = g_getenv (GMSG_ADDRESS_OPTIONS_VARIABLE);
+  g_autofree char *joined = NULL;
 
   g_return_val_if_fail (error == NULL || *error == NULL, NULL);
 
@@ -314,7 +318,10 @@ gmsg_sender_new_from_environment (GError **error)
       return NULL;
     }
 
-  return gmsg_sender_new_for_address (address, error);
+  if (options != NULL && options[0] != '\0')
+    joined = g_strconcat (address, ",", options, NULL);
+
+  return gmsg_sender_new_for_address (joined != NULL ? joined : address, error);
 }
 
 /**

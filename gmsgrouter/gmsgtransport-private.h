@@ -49,6 +49,9 @@ typedef struct
 
   const char  *scheme;  /* of its addresses, without the colon */
 
+  /* A worker may append options to an address, which say how it reaches the router. */
+  gboolean     takes_options;
+
   /* Checks an address to listen at. Any thread; has no effect. */
   gboolean    (*check)       (const char    *address,
                               GError       **error);

@@ -1054,6 +1054,62 @@ test_addresses (Fixture       *fixture,
   g_assert_nonnull (strstr (error->message, "GMSG_ADDRESS"));
 }
 
+/* What GMSG_ADDRESS_OPTIONS holds is a part of the address. */
+static void
+test_address_options (Fixture       *fixture,
+                      gconstpointer  data)
+{
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  g_autofree char *address = dup_address (sender);
+  char *comma = strchr (address, ',');
+  g_autoptr (GMsgSender) there = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_setenv ("GMSG_ADDRESS", address, TRUE);
+  g_setenv ("GMSG_ADDRESS_OPTIONS", "colour=red", TRUE);
+  g_assert_null (gmsg_sender_new_from_environment (&error));
+  assert_failed (&error, GMSG_ERROR_INVALID_ADDRESS);
+
+  *comma = '\0';
+  g_setenv ("GMSG_ADDRESS", address, TRUE);
+  g_setenv ("GMSG_ADDRESS_OPTIONS", comma + 1, TRUE);
+  there = gmsg_sender_new_from_environment (&error);
+  g_assert_no_error (error);
+  gmsg_sender_start (there, NULL);
+  gmsg_sender_stop (there, NULL);
+  g_unsetenv ("GMSG_ADDRESS");
+  g_unsetenv ("GMSG_ADDRESS_OPTIONS");
+  sink_wait_clean_end (fixture, sink);
+  sink_close (fixture, sink);
+}
+
+/* The options that a worker has for its own address are not those of its workers' sockets; nothing
+ * of that stays in the launcher. */
+static void
+test_address_options_spawn (Fixture       *fixture,
+                            gconstpointer  data)
+{
+  g_autoptr (GSubprocessLauncher) launcher = NULL;
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  const char *argv[] = { worker_path, "send", "3", NULL };
+  g_autoptr (GSubprocess) process = NULL;
+  g_autoptr (GError) error = NULL;
+
+  launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDIN_PIPE);
+  g_subprocess_launcher_setenv (launcher, "GMSG_ADDRESS_OPTIONS", "user=me", TRUE);
+  g_subprocess_launcher_unsetenv (launcher, "GMSG_ADDRESS");
+  process = gmsg_sender_spawn (sender, launcher, argv, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (g_subprocess_launcher_getenv (launcher, "GMSG_ADDRESS_OPTIONS"), ==, "user=me");
+  g_assert_null (g_subprocess_launcher_getenv (launcher, "GMSG_ADDRESS"));
+  close_input (process);
+  sink_wait_clean_end (fixture, sink);
+  sink_assert_range (sink, 3);
+  sink_close (fixture, sink);
+}
+
 /* A worker that is still to open a closed pipe is told so, and ends. */
 static void
 test_closed_before_opened (Fixture       *fixture,
@@ -1947,6 +2003,8 @@ main (int    argc,
   fixture_test ("/process/p19/listen-fails", test_listen_fails);
   fixture_test ("/process/p04/listen-thread", test_listen_thread);
   fixture_test ("/process/p19/addresses", test_addresses);
+  fixture_test ("/process/p19/address-options", test_address_options);
+  fixture_test ("/process/p19/address-options-spawn", test_address_options_spawn);
   fixture_test ("/process/p20/used-twice", test_used_twice);
   fixture_test ("/process/p20/secrets", test_secrets);
   fixture_test ("/process/p19/scarce-worker", test_scarce_worker);
