@@ -1619,7 +1619,8 @@ gmsg_router_route_until (GMsgRouter         *self,
  *
  * Returns: true if the router listens now; otherwise @error is set, to
  *   [GMSG_ERROR_INVALID_ADDRESS][error@Error] if the address can't be understood, to
- *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] if its scheme is not `unix`, to
+ *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] if there is no transport for its scheme, or it is
+ *   not installed, to
  *   [GMSG_ERROR_WRONG_THREAD][error@Error] in another thread than the router's, to
  *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run, or shuts down, to
  *   [GMSG_ERROR_ALREADY_STARTED][error@Error] if it listens already, or to

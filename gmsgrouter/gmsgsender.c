@@ -248,8 +248,9 @@ check_pipe (GMsgSender  *self,
  * Returns: (transfer full): a sender; or `NULL`, with @error set to
  *   [GMSG_ERROR_INVALID_ADDRESS][error@Error] if the address can't be understood, to
  *   [GMSG_ERROR_CONNECTION][error@Error] if there is no router there, or it refuses the
- *   address, or to [GMSG_ERROR_NOT_SUPPORTED][error@Error] if the scheme of the address is
- *   not `unix`, or in a forked process that did not call `exec()`
+ *   address, or to [GMSG_ERROR_NOT_SUPPORTED][error@Error] if there is no transport for the
+ *   scheme of the address, or it is not installed, or in a forked process that did not call
+ *   `exec()`
  *
  * Since: 1.0
  */
@@ -296,8 +297,9 @@ gmsg_sender_new_for_address (const char  *address,
  * Returns: (transfer full): a sender; or `NULL`, with @error set to
  *   [GMSG_ERROR_INVALID_ADDRESS][error@Error] if there is no address, or it can't be
  *   understood, to [GMSG_ERROR_CONNECTION][error@Error] if there is no router there, or it
- *   refuses the address, or to [GMSG_ERROR_NOT_SUPPORTED][error@Error] if the scheme of the
- *   address is not `unix`, or in a forked process that did not call `exec()`
+ *   refuses the address, or to [GMSG_ERROR_NOT_SUPPORTED][error@Error] if there is no transport
+ *   for the scheme of the address, or it is not installed, or in a forked process that did not
+ *   call `exec()`
  *
  * Since: 1.0
  */

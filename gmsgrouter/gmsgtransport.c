@@ -6,6 +6,7 @@
 
 #include "gmsgtransport-private.h"
 
+#include "gmsgmodule-private.h"
 #include "gmsgunixtransport-private.h"
 
 #include <string.h>
@@ -21,6 +22,17 @@ static const GMsgTransport * const transports[] =
 #ifdef GMSG_TEST_TRANSPORT
   &GMSG_TEST_TRANSPORT,
 #endif
+};
+
+/* The schemes of those that are modules, and the names of these. */
+static const struct
+{
+  const char *scheme;
+  const char *module;
+} module_schemes[] =
+{
+  { "nats", "nats" },
+  { "tls", "nats" },
 };
 
 /* Returns the transport of an address. A scheme is all that the address must have. */
@@ -50,8 +62,15 @@ gmsg_transport_find (const char  *address,
         return transports[i];
     }
 
+  for (guint i = 0; i < G_N_ELEMENTS (module_schemes); i++)
+    {
+      if (strcmp (scheme, module_schemes[i].scheme) == 0)
+        return gmsg_module_load (module_schemes[i].module, error);
+    }
+
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
-               "No transport has the scheme “%s” of the address; use “%s”",
+               "No transport has the scheme “%s” of the address; use “%s”, or “nats” for workers "
+               "on other machines",
                scheme, transports[0]->scheme);
   return NULL;
 }

@@ -1034,7 +1034,7 @@ test_addresses (Fixture       *fixture,
     { "unix:path=/a,pipe=1,secret=00112233445566778899AABBCCDDEEFF", GMSG_ERROR_INVALID_ADDRESS },
     { "unix:path=/a,pipe=1,pipe=2,secret=00112233445566778899aabbccddeeff", GMSG_ERROR_INVALID_ADDRESS },
     { "unix:pipe=1,secret=00112233445566778899aabbccddeeff", GMSG_ERROR_INVALID_ADDRESS },
-    { "nats:path=/a,pipe=1,secret=00112233445566778899aabbccddeeff", GMSG_ERROR_NOT_SUPPORTED },
+    { "carrier:path=/a,pipe=1,secret=00112233445566778899aabbccddeeff", GMSG_ERROR_NOT_SUPPORTED },
     { "unix:path=/nonexistent,pipe=1,secret=00112233445566778899aabbccddeeff", GMSG_ERROR_CONNECTION },
   };
   g_autoptr (GError) error = NULL;
