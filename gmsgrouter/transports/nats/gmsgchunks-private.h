@@ -6,7 +6,7 @@
 
 #pragma once
 
-#include "gmsgrouter.h"
+#include "gmsg.h"
 
 #include <gio/gio.h>
 
@@ -113,8 +113,7 @@ gint64            gmsg_chunk_run_get_deadline     (GMsgChunkRun            *self
 /* Takes a chunk of pipe 0 that was read from the stream. TRUE: the marker has come back, and
  * gmsg_chunk_reader_check() is to be called for each reader. */
 gboolean          gmsg_chunk_run_receive          (GMsgChunkRun            *self,
-                                                   GBytes                  *chunk,
-                                                   gint64                   now);
+                                                   GBytes                  *chunk);
 guint64           gmsg_chunk_run_get_n_refused    (GMsgChunkRun            *self);
 
 /* The router's end of a pipe */
@@ -144,14 +143,14 @@ void              gmsg_chunk_reader_check         (GMsgChunkReader         *self
                                                    gint64                   now);
 
 /* Reads the next bytes of the stream, as from a socket; 0: none now. What is read makes room
- * for more, so who has no room for messages does not read. The first chunk says in which byte
- * order the worker's messages are. */
+ * for more, so who has no room for messages does not read. */
 gsize             gmsg_chunk_reader_read          (GMsgChunkReader         *self,
                                                    guint8                  *buffer,
                                                    gsize                    size);
 gsize             gmsg_chunk_reader_get_n_waiting (GMsgChunkReader         *self); /* bytes to read */
 gboolean          gmsg_chunk_reader_is_open       (GMsgChunkReader         *self);
-gboolean          gmsg_chunk_reader_get_swapped   (GMsgChunkReader         *self); /* once it is open */
+/* Once it is open: the worker's messages are in the other byte order. */
+gboolean          gmsg_chunk_reader_get_swapped   (GMsgChunkReader         *self);
 /* TRUE: everything was accepted, up to the worker's end; it may be silent from now on. */
 gboolean          gmsg_chunk_reader_is_complete   (GMsgChunkReader         *self);
 /* TRUE: no more will come. Bytes that wait may still be read first. */
