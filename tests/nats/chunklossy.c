@@ -1,4 +1,4 @@
-/* lossy.c: chunks over a way that loses, doubles, reorders, delays, goes back and vanishes
+/* chunklossy.c: chunks over a way that loses, doubles, reorders, delays, goes back and vanishes
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
