@@ -236,6 +236,17 @@ static const GMsgLinkFuncs link_funcs =
   .remarked = link_remarked,
 };
 
+/* Returns (transfer full) (nullable) the link of a pipe whose worker's side has not ended. */
+GMsgLink *
+gmsg_endpoint_find_link (GMsgEndpoint *self,
+                         guint64       pipe_id)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
+  GMsgLink *link = g_hash_table_lookup (self->links, &pipe_id);
+
+  return link != NULL ? gmsg_link_ref (link) : NULL;
+}
+
 /* Opens the link that a peer has named, once. @opener is the process that has connected, or 0.
  * Returns (transfer full) (nullable) the link; @peer is updated until the link ends or is disconnected. */
 GMsgLink *
@@ -246,13 +257,7 @@ gmsg_endpoint_open_link (GMsgEndpoint  *self,
                          gpointer       peer,
                          GError       **error)
 {
-  g_autoptr (GMsgLink) link = NULL;
-
-  g_mutex_lock (&self->lock);
-  link = g_hash_table_lookup (self->links, &pipe_id);
-  if (link != NULL)
-    gmsg_link_ref (link);
-  g_mutex_unlock (&self->lock);
+  g_autoptr (GMsgLink) link = gmsg_endpoint_find_link (self, pipe_id);
 
   if (link != NULL && gmsg_link_open (link, secret, opener, peer))
     return g_steal_pointer (&link);

@@ -39,7 +39,6 @@ GMsgLink   *gmsg_link_new         (GMsgPipe            *pipe,
                                    gpointer             owner,
                                    GError             **error);
 GMsgLink   *gmsg_link_ref         (GMsgLink            *self);
-const char *gmsg_link_get_secret  (GMsgLink            *self);
 void        gmsg_link_attach      (GMsgLink            *self);
 void        gmsg_link_set_process (GMsgLink            *self,
                                    GSubprocess         *process);

@@ -22,9 +22,11 @@ G_BEGIN_DECLS
   F (endpoint_get_limits)                                                      \
   F (endpoint_report)                                                          \
   F (endpoint_set_state)                                                       \
+  F (endpoint_find_link)                                                       \
   F (endpoint_open_link)                                                       \
   F (link_unref)                                                               \
   F (link_get_id)                                                              \
+  F (link_get_secret)                                                          \
   F (link_get_capacity)                                                        \
   F (link_get_overflow)                                                        \
   F (link_get_news)                                                            \

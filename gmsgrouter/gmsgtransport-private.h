@@ -101,6 +101,8 @@ void          gmsg_endpoint_report       (GMsgEndpoint      *self,        /* tol
 void          gmsg_endpoint_set_state    (GMsgEndpoint      *self,        /* of a transport that */
                                           GMsgConnectionState state,      /* needs a server */
                                           const char        *reason);
+GMsgLink     *gmsg_endpoint_find_link    (GMsgEndpoint      *self,        /* (transfer full) */
+                                          guint64            pipe_id);    /* (nullable) */
 GMsgLink     *gmsg_endpoint_open_link    (GMsgEndpoint      *self,
                                           guint64            pipe_id,
                                           const char        *secret,
@@ -119,9 +121,11 @@ typedef struct
   gboolean peer_gone;  /* its process has exited: what it has written by now is all */
 } GMsgNews;
 
-/* A link, from the call that opened it until gmsg_link_unref(): I/O thread */
+/* A link, from the call that found or opened it until gmsg_link_unref(): I/O thread */
 void          gmsg_link_unref            (GMsgLink          *self);
 guint64       gmsg_link_get_id           (GMsgLink          *self);
+const char   *gmsg_link_get_secret       (GMsgLink          *self);       /* for a transport that */
+                                                                          /* does not send it */
 guint         gmsg_link_get_capacity     (GMsgLink          *self);       /* 0: unbounded */
 GMsgOverflow  gmsg_link_get_overflow     (GMsgLink          *self);
 void          gmsg_link_get_news         (GMsgLink          *self,
