@@ -6,11 +6,45 @@
 
 #include "gmsgaddress-private.h"
 #include "gmsgerror.h"
+#include "gmsgnatsaddress-private.h"
 
 #include <string.h>
 
 int LLVMFuzzerTestOneInput (const guint8 *data,
                             gsize         size);
+
+/* What a NATS address means is the same when it is written again. */
+static void
+parse_nats (const char *string,
+            gboolean    names_pipe)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GMsgNatsAddress) address = gmsg_nats_address_new (string, names_pipe, &error);
+  g_autoptr (GMsgNatsAddress) again = NULL;
+  g_autofree char *name = NULL, *name_again = NULL, *written = NULL, *key = NULL;
+
+  if (address == NULL)
+    {
+      g_assert_true (g_error_matches (error, GMSG_ERROR, GMSG_ERROR_INVALID_ADDRESS));
+      g_assert_true (g_utf8_validate (error->message, -1, NULL));
+      return;
+    }
+
+  g_assert_no_error (error);
+  name = gmsg_nats_address_dup_name (address);
+  key = gmsg_nats_address_dup_key (address);
+  g_assert_true (g_str_is_ascii (name));
+  g_assert_true (g_str_is_ascii (key));
+  g_assert_cmpuint (g_strv_length (address->servers), ==, g_strv_length (address->hosts));
+  written = gmsg_nats_address_dup_for_pipe (address, "0123456789012345678901", 7,
+                                            "00112233445566778899aabbccddeeff");
+  again = gmsg_nats_address_new (written, TRUE, &error);
+  g_assert_no_error (error);
+  name_again = gmsg_nats_address_dup_name (again);
+  g_assert_cmpstr (name, ==, name_again);
+  g_assert_true (address->tls == again->tls);
+  g_assert_null (again->user);
+}
 
 int
 LLVMFuzzerTestOneInput (const guint8 *data,
@@ -24,6 +58,9 @@ LLVMFuzzerTestOneInput (const guint8 *data,
   g_autoptr (GError) error = NULL;
   const char *path, *secret;
   guint64 id;
+
+  parse_nats (string, FALSE);
+  parse_nats (string, TRUE);
 
   address = gmsg_address_new (string, &error);
   if (address == NULL || !gmsg_address_check_options (address, names, &error))
