@@ -59,7 +59,7 @@ void      assert_failed           (GError      **error,
  * captures them; assert_refusal() iterates the context until the next has come. */
 void      capture_refusals        (void);
 void      assert_refusal          (const char   *pattern);
-void      assert_no_refusal       (void);
+void      assert_no_refusal       (void); /* that it is connected to a NATS server is none */
 void      forget_refusals         (void);
 
 /* What a receiver has emitted. */

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
+#include "natsserver.h"
 #include "workers.h"
 
 /* Each case is tested in every way; the data of a test is the way. */
@@ -901,18 +902,31 @@ static const struct
   { "p05/dropped-elsewhere", test_dropped_elsewhere, WAY_SPAWN },
 };
 
-static const char * const way_names[] = { "thread", "spawn", "address", "local", "test" };
+static const char * const way_names[] = { "thread", "spawn", "address", "local", "test", "nats",
+                                          "nats-spawn" };
 
 int
 main (int    argc,
       char **argv)
 {
+  g_autoptr (NatsServer) server = NULL;
+  guint first = WAY_THREAD, end = WAY_NATS;
+
   test_init (&argc, &argv);
   workers_init ();
 
+  /* With a NATS server, it is the only way. */
+  if (g_getenv ("GMSG_TEST_NATS_SERVER") != NULL)
+    {
+      server = nats_server_new (NULL);
+      nats_url = server->url;
+      first = WAY_NATS;
+      end = G_N_ELEMENTS (way_names);
+    }
+
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
     {
-      for (guint way = cases[i].first; way < G_N_ELEMENTS (way_names); way++)
+      for (guint way = MAX (cases[i].first, first); way < end; way++)
         {
           g_autofree char *path = g_strdup_printf ("/ways/%s/%s", cases[i].name, way_names[way]);
 
@@ -920,15 +934,18 @@ main (int    argc,
         }
     }
 
-  fixture_test ("/ways/p03/stop-waits-for-nobody", test_stop_waits_for_nobody);
-  fixture_test ("/ways/p27/goodbye/by-hand", test_goodbye);
-  fixture_test_with ("/ways/p27/goodbye/in-context", GINT_TO_POINTER (TRUE), test_goodbye);
-  fixture_test ("/ways/p27/goodbye-times-out/by-hand", test_goodbye_times_out);
-  fixture_test_with ("/ways/p27/goodbye-times-out/in-context", GINT_TO_POINTER (TRUE), test_goodbye_times_out);
-  fixture_test_with ("/ways/p27/goodbye-cancelled", GINT_TO_POINTER (TRUE), test_goodbye_cancelled);
-  fixture_test_with ("/ways/p18/interrupt-end", GINT_TO_POINTER (WAY_LOCAL), test_interrupt_end);
-  fixture_test ("/ways/properties/connection-state", test_connection_state);
-  fixture_test ("/ways/properties/connection-state-stops", test_connection_state_stops);
+  if (server == NULL)
+    {
+      fixture_test ("/ways/p03/stop-waits-for-nobody", test_stop_waits_for_nobody);
+      fixture_test ("/ways/p27/goodbye/by-hand", test_goodbye);
+      fixture_test_with ("/ways/p27/goodbye/in-context", GINT_TO_POINTER (TRUE), test_goodbye);
+      fixture_test ("/ways/p27/goodbye-times-out/by-hand", test_goodbye_times_out);
+      fixture_test_with ("/ways/p27/goodbye-times-out/in-context", GINT_TO_POINTER (TRUE), test_goodbye_times_out);
+      fixture_test_with ("/ways/p27/goodbye-cancelled", GINT_TO_POINTER (TRUE), test_goodbye_cancelled);
+      fixture_test_with ("/ways/p18/interrupt-end", GINT_TO_POINTER (WAY_LOCAL), test_interrupt_end);
+      fixture_test ("/ways/properties/connection-state", test_connection_state);
+      fixture_test ("/ways/properties/connection-state-stops", test_connection_state_stops);
+    }
 
   return g_test_run ();
 }

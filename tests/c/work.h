@@ -18,6 +18,8 @@ typedef enum
   WAY_ADDRESS, /* a process that is given an address */
   WAY_LOCAL,   /* a thread of this process that opens an address */
   WAY_TEST,    /* the same, with an address of the test transport */
+  WAY_NATS,    /* the same, over a NATS server */
+  WAY_NATS_SPAWN, /* as WAY_SPAWN, over a NATS server */
 } Way;
 
 /* Does the work called @name, and owns @sender; returns what the work is to find out, or 0.

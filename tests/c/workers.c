@@ -11,6 +11,7 @@
 #include <string.h>
 
 const char *worker_path;
+const char *nats_url;
 guint n_lost, n_without_status;
 
 void
@@ -248,6 +249,20 @@ worker_new (Fixture    *fixture,
         g_assert_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED);
       worker->address = dup_address (sender);
       g_assert_true (g_str_has_prefix (worker->address, "test:"));
+      worker->thread = g_thread_new ("worker", worker_thread, worker);
+      break;
+
+    case WAY_NATS:
+    case WAY_NATS_SPAWN:
+      if (!gmsg_router_listen (fixture->router, nats_url, &error))
+        g_assert_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED);
+      if (way == WAY_NATS_SPAWN)
+        {
+          worker->process = spawn (sender, G_SUBPROCESS_FLAGS_STDIN_PIPE, name, n);
+          break;
+        }
+      worker->address = dup_address (sender);
+      g_assert_true (g_str_has_prefix (worker->address, "nats:"));
       worker->thread = g_thread_new ("worker", worker_thread, worker);
       break;
 

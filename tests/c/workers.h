@@ -14,6 +14,9 @@ G_BEGIN_DECLS
 /* The program that is such a worker in a process of its own. */
 extern const char *worker_path;
 
+/* The address of the NATS server, for WAY_NATS. */
+extern const char *nats_url;
+
 /* Sets that, and captures what the router refuses. */
 void         workers_init            (void);
 

@@ -1,0 +1,16 @@
+/* gmsgnatscore-private.h: what the library has given to this module
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include "gmsgmodule-private.h"
+
+G_BEGIN_DECLS
+
+/* Set once, before anything of the module is called. */
+extern const GMsgCore *gmsg_core;
+
+G_END_DECLS

@@ -1,0 +1,41 @@
+/* gmsgnatstransport.c: NATS as a transport, which is a module
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "gmsgnatscore-private.h"
+#include "gmsgnatspeer-private.h"
+#include "gmsgnatsserver-private.h"
+#include "gmsgnatsworker-private.h"
+
+const GMsgCore *gmsg_core;
+
+static const GMsgTransport transport =
+{
+  .version = GMSG_TRANSPORT_VERSION,
+  .size = sizeof (GMsgTransport),
+  .scheme = "nats",
+  .takes_options = TRUE,
+  .check = gmsg_nats_server_check,
+  .listen = gmsg_nats_server_listen,
+  .dup_name = gmsg_nats_server_dup_name,
+  .dup_address = gmsg_nats_server_dup_address,
+  .update = (void (*) (gpointer)) gmsg_nats_peer_update,
+  .end = gmsg_nats_server_end,
+  .close = gmsg_nats_server_close,
+  .open = gmsg_nats_worker_open,
+};
+
+__attribute__ ((visibility ("default")))
+const GMsgTransport *gmsg_module_get_transport (const GMsgCore *core);
+
+const GMsgTransport *
+gmsg_module_get_transport (const GMsgCore *core)
+{
+  if (core->version != GMSG_CORE_VERSION || core->size != sizeof (GMsgCore))
+    return NULL;
+
+  gmsg_core = core;
+  return &transport;
+}
