@@ -1,0 +1,366 @@
+/* chaos.c: tests that every message arrives, once and in order, whatever happens to the server
+ * and to the network: promises 8, 9, 12, 19 and 21 over NATS
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "natsserver.h"
+#include "proxy.h"
+#include "workers.h"
+
+#include <signal.h>
+#include <string.h>
+
+/* Workers, and messages of each; they are spread over about SPREAD_MSEC, so that something can
+ * happen meanwhile. */
+#define N_WORKERS 8
+#define N_MESSAGES 25000
+#define BURST 250
+#define SPREAD_MSEC 3000
+
+typedef struct
+{
+  char       *address; /* (owned) */
+  GThread    *thread;
+  Sink       *sink;    /* (owned) */
+} Task;
+
+/* What a test does to the server, while the workers send. */
+typedef struct
+{
+  NatsServer *server;
+  Proxy      *proxy;   /* (nullable) */
+  guint       n_times;
+} Trouble;
+
+typedef void (*TroubleFunc) (Trouble *trouble);
+
+static gpointer
+task_run (gpointer data)
+{
+  Task *task = data;
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_main_context_push_thread_default (context);
+  sender = gmsg_sender_new_for_address (task->address, &error);
+  g_assert_no_error (error);
+  gmsg_sender_start (sender, &error);
+  g_assert_no_error (error);
+
+  for (int i = 0; i < N_MESSAGES; i++)
+    {
+      gmsg_sender_send (sender, g_variant_new_int32 (i), &error);
+      g_assert_no_error (error);
+      if (i % BURST == 0)
+        g_usleep (SPREAD_MSEC * 1000 / (N_MESSAGES / BURST));
+    }
+
+  gmsg_sender_stop (sender, &error);
+  g_assert_no_error (error);
+  g_main_context_pop_thread_default (context);
+  return NULL;
+}
+
+/* Rewrites the address so that the worker goes another way than the router. */
+static char *
+reroute (const char *address,
+         guint       from,
+         guint       to)
+{
+  g_autofree char *old = g_strdup_printf ("%u", from);
+  g_autofree char *new = g_strdup_printf ("%u", to);
+  g_auto (GStrv) parts = g_strsplit (address, old, 2);
+
+  return g_strjoinv (new, parts);
+}
+
+static guint
+count_messages (Task *tasks)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < N_WORKERS; i++)
+    n += tasks[i].sink->values->len;
+  return n;
+}
+
+static guint
+count_finished (Task *tasks)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < N_WORKERS; i++)
+    n += tasks[i].sink->n_finished;
+  return n;
+}
+
+typedef struct
+{
+  Trouble     trouble;
+  TroubleFunc func;
+} TroubleThread;
+
+static gpointer
+trouble_run (gpointer data)
+{
+  TroubleThread *self = data;
+
+  /* It comes at a random moment of the time in which they send. */
+  for (guint i = 0; i < self->trouble.n_times; i++)
+    {
+      g_usleep ((gulong) g_test_rand_int_range (0, SPREAD_MSEC * 800 / (gint32) self->trouble.n_times) + 1000);
+      self->func (&self->trouble);
+    }
+  return NULL;
+}
+
+/* Iterates until all have finished, and returns the longest time without a message, in µs. */
+static gint64
+wait_for_all (Fixture *fixture,
+              Task    *tasks)
+{
+  gint64 longest = 0, last = g_get_monotonic_time ();
+  guint n = 0;
+
+  while (count_finished (tasks) < N_WORKERS)
+    {
+      gint64 now;
+
+      iterate_until (fixture->context,
+                     count_messages (tasks) != n || count_finished (tasks) == N_WORKERS);
+      now = g_get_monotonic_time ();
+      n = count_messages (tasks);
+      longest = MAX (longest, now - last);
+      last = now;
+    }
+
+  return longest;
+}
+
+/* The router listens at @url; its workers reach the server at @worker_port, if that is not 0. */
+static void
+run (Fixture     *fixture,
+     const char  *url,
+     guint        port,
+     guint        worker_port,
+     TroubleFunc  func,
+     Trouble      trouble)
+{
+  Task tasks[N_WORKERS] = { 0 };
+  TroubleThread thread_data = { trouble, func };
+  g_autoptr (GError) error = NULL;
+  gint64 begun = g_get_monotonic_time (), longest;
+  GThread *thread;
+
+  g_assert_true (gmsg_router_listen (fixture->router, url, &error));
+  g_assert_no_error (error);
+  for (guint i = 0; i < N_WORKERS; i++)
+    {
+      g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &tasks[i].sink);
+      g_autofree char *address = dup_address (sender);
+
+      tasks[i].address = worker_port != 0 ? reroute (address, port, worker_port) : g_strdup (address);
+      tasks[i].thread = g_thread_new ("task", task_run, &tasks[i]);
+    }
+
+  iterate_until (fixture->context, count_messages (tasks) > 0);
+  thread = g_thread_new ("trouble", trouble_run, &thread_data);
+  longest = wait_for_all (fixture, tasks);
+  g_thread_join (thread);
+
+  for (guint i = 0; i < N_WORKERS; i++)
+    {
+      g_assert_no_error (tasks[i].sink->error);
+      sink_assert_range (tasks[i].sink, N_MESSAGES);
+      g_thread_join (tasks[i].thread);
+      sink_close (fixture, tasks[i].sink);
+      sink_free (tasks[i].sink);
+      g_free (tasks[i].address);
+    }
+
+  g_test_message ("sent %d, delivered %d in order, longest pause %.1f s, in all %.1f s",
+                  N_WORKERS * N_MESSAGES, N_WORKERS * N_MESSAGES,
+                  (double) longest / G_USEC_PER_SEC,
+                  (double) (g_get_monotonic_time () - begun) / G_USEC_PER_SEC);
+  forget_refusals ();
+}
+
+static void
+kill_server (Trouble *trouble)
+{
+  nats_server_kill (trouble->server);
+  nats_server_start (trouble->server);
+}
+
+static void
+delete_store (Trouble *trouble)
+{
+  nats_server_kill (trouble->server);
+  nats_server_forget (trouble->server);
+  nats_server_start (trouble->server);
+}
+
+static void
+freeze_server (Trouble *trouble)
+{
+  nats_server_signal (trouble->server, SIGSTOP);
+  g_usleep (8 * G_USEC_PER_SEC);
+  nats_server_signal (trouble->server, SIGCONT);
+}
+
+static void
+cut_proxy (Trouble *trouble)
+{
+  proxy_cut (trouble->proxy, TRUE);
+  g_usleep (G_USEC_PER_SEC);
+  proxy_cut (trouble->proxy, FALSE);
+}
+
+static void
+stall_proxy (Trouble *trouble)
+{
+  proxy_stall (trouble->proxy, TRUE);
+  g_usleep (3 * G_USEC_PER_SEC);
+  proxy_stall (trouble->proxy, FALSE);
+}
+
+static void
+do_nothing (Trouble *trouble)
+{
+}
+
+typedef struct
+{
+  const char  *path;
+  TroubleFunc  func;
+  guint        n_times;
+  gboolean     has_proxy;
+  gboolean     only_workers; /* go through the proxy */
+  gboolean     is_slow;
+} Case;
+
+static const Case cases[] =
+{
+  { "/chaos/p08/nothing", do_nothing, 0, FALSE, FALSE, TRUE },
+  { "/chaos/p08/killed", kill_server, 1, FALSE, FALSE, FALSE },
+  { "/chaos/p08/killed-again", kill_server, 5, FALSE, FALSE, TRUE },
+  { "/chaos/p08/store-deleted", delete_store, 1, FALSE, FALSE, FALSE },
+  { "/chaos/p08/frozen", freeze_server, 1, FALSE, FALSE, TRUE },
+  { "/chaos/p08/cut", cut_proxy, 2, TRUE, FALSE, FALSE },
+  { "/chaos/p08/cut-workers", cut_proxy, 2, TRUE, TRUE, TRUE },
+  { "/chaos/p08/stalled", stall_proxy, 1, TRUE, FALSE, TRUE },
+  { "/chaos/p08/stalled-workers", stall_proxy, 1, TRUE, TRUE, TRUE },
+};
+
+static void
+test_trouble (Fixture       *fixture,
+              gconstpointer  data)
+{
+  const Case *test = data;
+  g_autoptr (NatsServer) server = nats_server_new (NULL);
+  g_autoptr (Proxy) proxy = test->has_proxy ? proxy_new (server->port) : NULL;
+  g_autofree char *proxy_url = NULL;
+  Trouble trouble = { server, proxy, test->n_times };
+
+  if (proxy == NULL)
+    {
+      run (fixture, server->url, server->port, 0, test->func, trouble);
+      return;
+    }
+
+  proxy_url = g_strdup_printf ("nats://127.0.0.1:%u", proxy_get_port (proxy));
+  if (test->only_workers)
+    run (fixture, server->url, server->port, proxy_get_port (proxy), test->func, trouble);
+  else
+    run (fixture, proxy_url, 0, 0, test->func, trouble);
+}
+
+/* Promise 21: a worker that is killed is lost within the peer-timeout, after a prefix. */
+static void
+test_worker_killed (Fixture       *fixture,
+                    gconstpointer  data)
+{
+  g_autoptr (NatsServer) server = nats_server_new (NULL);
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GSubprocess) process = NULL;
+  g_autoptr (GError) error = NULL;
+  gint64 killed_at, seen_after;
+
+  g_assert_true (gmsg_router_listen (fixture->router, server->url, &error));
+  g_assert_no_error (error);
+  sender = new_pipe (fixture, 0, 0, &sink);
+  process = spawn (sender, G_SUBPROCESS_FLAGS_STDIN_PIPE, "poll", 3000);
+  iterate_until (fixture->context, sink->values->len == 3000);
+
+  killed_at = g_get_monotonic_time ();
+  g_subprocess_force_exit (process);
+  sink_wait_finished (fixture, sink);
+  seen_after = g_get_monotonic_time () - killed_at;
+  g_test_message ("lost after %.1f s: %s", (double) seen_after / G_USEC_PER_SEC, sink->error->message);
+  g_assert_error (sink->error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+  g_assert_nonnull (strstr (sink->error->message, "was killed by signal 9"));
+  sink_assert_range (sink, 3000);
+  close_input (process);
+  sink_close (fixture, sink);
+  forget_refusals ();
+}
+
+/* Promise 9: a worker that has stopped and exited while the router was cut off loses nothing. */
+static void
+test_router_cut_off (Fixture       *fixture,
+                     gconstpointer  data)
+{
+  g_autoptr (NatsServer) server = nats_server_new (NULL);
+  g_autoptr (Proxy) proxy = proxy_new (server->port);
+  g_autofree char *url = g_strdup_printf ("nats://127.0.0.1:%u", proxy_get_port (proxy));
+  g_autofree char *address = NULL, *rerouted = NULL;
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GMsgSender) there = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (gmsg_router_listen (fixture->router, url, &error));
+  g_assert_no_error (error);
+  sender = new_pipe (fixture, 0, 0, &sink);
+  address = dup_address (sender);
+  rerouted = reroute (address, proxy_get_port (proxy), server->port);
+  there = gmsg_sender_new_for_address (rerouted, &error);
+  g_assert_no_error (error);
+  gmsg_sender_start (there, NULL);
+
+  proxy_cut (proxy, TRUE);
+  for (int i = 0; i < 5000; i++)
+    g_assert_true (gmsg_sender_send (there, g_variant_new_int32 (i), NULL));
+  g_assert_true (gmsg_sender_stop (there, &error));
+  g_assert_no_error (error);
+  g_clear_object (&there);
+  g_assert_cmpuint (sink->n_finished, ==, 0);
+
+  proxy_cut (proxy, FALSE);
+  sink_wait_clean_end (fixture, sink);
+  sink_assert_range (sink, 5000);
+  sink_close (fixture, sink);
+  forget_refusals ();
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  test_init (&argc, &argv);
+  workers_init ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      if (!cases[i].is_slow || g_test_slow ())
+        fixture_test_with (cases[i].path, &cases[i], test_trouble);
+    }
+  fixture_test ("/chaos/p21/worker-killed", test_worker_killed);
+  fixture_test ("/chaos/p09/router-cut-off", test_router_cut_off);
+
+  return g_test_run ();
+}
