@@ -51,6 +51,8 @@ package_probe ()
     libgirepository1.0-dev | gobject-introspection) echo "pkg-config gobject-introspection-1.0" ;;
     libgdk-pixbuf2.0-bin) echo "program gdk-pixbuf-thumbnailer" ;;
     libjson-glib-dev) echo "pkg-config json-glib-1.0" ;;
+    libnats-dev) echo "pkg-config libnats" ;;
+    libssl-dev) echo "pkg-config libcrypto" ;;
     libgtk-4-dev) echo "pkg-config gtk4" ;;
     libgstreamer1.0-dev) echo "pkg-config gstreamer-1.0" ;;
     python3-gi) echo "typelib GLib-2.0" ;;

@@ -573,6 +573,9 @@ connect_once (Connection *self)
     }
 
   self->is_final = status == NATS_CONNECTION_AUTH_FAILED;
+  /* libnats takes up TLS by itself if the server wants it, and then knows no certificate. */
+  if (status == NATS_SSL_ERROR && !self->address->tls)
+    status = NATS_SECURE_CONNECTION_REQUIRED;
   reason = part != NULL ? g_strdup_printf ("%s can't be used: see whether the files that the "
                                            "address names are there, and have the right form", part)
                         : g_strdup (explain (status));
