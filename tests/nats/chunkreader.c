@@ -293,6 +293,29 @@ test_beyond_last (Pair          *pair,
   pair_receive (pair, make_chunk (pair, 1, 0, 10, 0), GMSG_CHUNK_BROKEN);
 }
 
+/* The gap between is still open. */
+static void
+test_far_beyond_last (Pair          *pair,
+                      gconstpointer  data)
+{
+  pair_open (pair);
+  pair_receive (pair, make_chunk (pair, 4, 30, 10, 0), GMSG_CHUNK_HEARD);
+  pair_receive (pair, make_chunk (pair, 1, 0, 10, GMSG_CHUNK_LAST), GMSG_CHUNK_BROKEN);
+}
+
+/* The last chunk that fits into the window, and its last byte. */
+static void
+test_edge (Pair          *pair,
+           gconstpointer  data)
+{
+  pair_open (pair);
+  pair_receive (pair, make_chunk (pair, GMSG_CHUNK_MAX_AHEAD, GMSG_CHUNK_WINDOW - 10, 10, 0), GMSG_CHUNK_HEARD);
+  pair_receive (pair, make_chunk (pair, 1, 0, 10, 0), GMSG_CHUNK_NEWS);
+  pair_receive (pair, make_chunk (pair, GMSG_CHUNK_MAX_AHEAD + 1, GMSG_CHUNK_WINDOW, 1, 0), GMSG_CHUNK_BROKEN);
+  pair_read (pair, 10);
+  pair_receive (pair, make_chunk (pair, GMSG_CHUNK_MAX_AHEAD + 1, GMSG_CHUNK_WINDOW, 10, 0), GMSG_CHUNK_HEARD);
+}
+
 static GBytes *
 make_word (Pair    *pair,
            guint64  number,
@@ -428,6 +451,52 @@ is_due (Pair *pair)
   return is_due;
 }
 
+/* Asserts that a state is due 20 ms after the last one, and takes it. */
+static void
+assert_changed (Pair *pair)
+{
+  pair->now += 20 * MSEC - 1;
+  g_assert_false (is_due (pair));
+  pair->now += 1;
+  g_assert_true (is_due (pair));
+  g_assert_cmpint (gmsg_chunk_reader_get_deadline (pair->reader), ==, pair->now + INTERVAL);
+}
+
+/* Whatever changes is told. */
+static void
+test_changes (Pair          *pair,
+              gconstpointer  data)
+{
+  pair_open (pair);
+  pair_receive (pair, make_chunk (pair, 1, 0, 10, 0), GMSG_CHUNK_NEWS);
+  assert_changed (pair);
+  pair_read (pair, 1);
+  assert_changed (pair);
+  gmsg_chunk_reader_set_credit (pair->reader, 3, FALSE);
+  assert_changed (pair);
+  gmsg_chunk_run_raise_epoch (pair->run);
+  assert_changed (pair);
+  gmsg_chunk_run_set_peer_timeout (pair->run, PEER_TIMEOUT / MSEC + 1);
+  pair->now += 20 * MSEC;
+  g_assert_true (is_due (pair));
+  gmsg_chunk_run_set_peer_timeout (pair->run, PEER_TIMEOUT / MSEC);
+  assert_changed (pair);
+
+  /* A held chunk is no change; what is asked for, is. */
+  pair_receive (pair, make_chunk (pair, 3, 20, 10, 0), GMSG_CHUNK_HEARD);
+  g_assert_cmpint (gmsg_chunk_reader_get_deadline (pair->reader), ==, pair->now + INTERVAL);
+  for (guint i = 0; reader_counts (pair).n_asked == 0; i++)
+    {
+      g_autoptr (GBytes) marker = gmsg_chunk_run_pop (pair->run, pair->now);
+
+      g_assert_cmpuint (i, <, 2);
+      g_assert_true (gmsg_chunk_run_receive (pair->run, marker));
+      gmsg_chunk_reader_check (pair->reader, pair->now);
+      gmsg_chunk_run_reset (pair->run);
+    }
+  assert_changed (pair);
+}
+
 /* What somebody may wait for is told at once. */
 static void
 test_urgent (Pair          *pair,
@@ -542,9 +611,12 @@ main (int   argc,
   pair_test ("/chunk-reader/p20/window", NULL, test_window);
   pair_test ("/chunk-reader/p15/last", NULL, test_last);
   pair_test ("/chunk-reader/p20/beyond-last", NULL, test_beyond_last);
+  pair_test ("/chunk-reader/p20/far-beyond-last", NULL, test_far_beyond_last);
+  pair_test ("/chunk-reader/p20/edge", NULL, test_edge);
   pair_test ("/chunk-reader/p20/words", NULL, test_words);
   pair_test ("/chunk-reader/p19/sessions", NULL, test_sessions);
   pair_test ("/chunk-reader/p18/rate", NULL, test_rate);
+  pair_test ("/chunk-reader/p18/changes", NULL, test_changes);
   pair_test ("/chunk-reader/p18/urgent", NULL, test_urgent);
   pair_test ("/chunk-reader/p19/end", NULL, test_end);
   pair_test ("/chunk-reader/p19/end-before-open", NULL, test_end_before_open);
