@@ -249,7 +249,6 @@ test_nkey (Fixture       *fixture,
   g_assert_true (g_file_set_contents (file, NKEY_SEED "\n", -1, NULL));
   listen_at (fixture, url);
   assert_works (fixture, options);
-  assert_worker_refused (fixture, ",nkey-seed=/nonexistent", "how to log in can't be used");
 }
 
 /* TLS */
@@ -314,7 +313,6 @@ test_tls (Fixture       *fixture,
   url = make_url (server, "tls", "", options);
   listen_at (fixture, url);
   assert_works (fixture, options);
-  assert_worker_refused (fixture, "", "TLS has failed");
 }
 
 static void

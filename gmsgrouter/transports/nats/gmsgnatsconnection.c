@@ -30,8 +30,8 @@
 #define PING_INTERVAL 1000
 #define MAX_PINGS 3
 
-/* How long to wait for the next try, in µs: if nobody listens, since a server that is started
- * again is soon there; and if something is wrong. */
+/* How long to wait for the next try, in µs: if nobody listens or the server goes away, since one
+ * that is started again is soon there; and if something is wrong. */
 #define QUICK_RETRY (250 * G_TIME_SPAN_MILLISECOND)
 #define RETRY_JITTER 100000
 #define MIN_RETRY (1 * G_TIME_SPAN_SECOND)
@@ -534,7 +534,7 @@ get_retry (Connection *self,
 {
   gint64 retry;
 
-  if (status == NATS_NO_SERVER)
+  if (status == NATS_NO_SERVER || status == NATS_IO_ERROR || status == NATS_CONNECTION_CLOSED)
     {
       self->retry = MIN_RETRY;
       return QUICK_RETRY + g_random_int_range (0, RETRY_JITTER);
