@@ -1614,6 +1614,11 @@ gmsg_router_route_until (GMsgRouter         *self,
  * addresses are escaped as in URIs. The socket is removed by [method@Router.stop].
  * Only processes of the same user can connect.
  *
+ * For workers on other machines, the address names a NATS server, such as `nats://host:4222` or
+ * `tls://host:4222`. The call returns at once, whether the server is there or not:
+ * [property@Router:connection-state] tells. See [Workers on other
+ * machines](workers-on-other-machines.html).
+ *
  * To be called in the router's thread, after [method@Router.start] and before the first
  * address is made.
  *
