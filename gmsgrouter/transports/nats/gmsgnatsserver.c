@@ -329,6 +329,10 @@ hear (GMsgServer *self,
 {
   GMsgNatsPeer *peer = g_hash_table_lookup (self->peers, &pipe_id);
 
+  /* A worker that is answered sends, and nothing would keep that; it greets again soon. */
+  if (!self->was_made)
+    return;
+
   if (peer == NULL)
     peer = add_peer (self, pipe_id);
   if (peer == NULL || !gmsg_nats_peer_hear (peer, word, now))
