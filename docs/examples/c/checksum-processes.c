@@ -86,6 +86,7 @@ typedef struct
   guint       n_unfinished;  /* receivers, that of the walk included */
   guint64     n_messages;    /* of those that have finished */
   gboolean    kill_one;
+  char       *nats_url; /* (owned) (nullable): where the workers are reached, beyond a NATS server */
   gboolean    interrupted;
   Progress    progress;
 } App;
@@ -497,7 +498,13 @@ run (App     *app,
 {
   guint sigint_id, sigterm_id;
 
-  if (!gmsg_router_start (app->router, error) || !start_processes (app, error))
+  if (!gmsg_router_start (app->router, error))
+    return FALSE;
+
+  if (app->nats_url != NULL && !gmsg_router_listen (app->router, app->nats_url, error))
+    return FALSE;
+
+  if (!start_processes (app, error))
     return FALSE;
 
   sigint_id = g_unix_signal_add (SIGINT, interrupt_cb, app);
@@ -544,6 +551,8 @@ main (int   argc,
       "Work with N processes (default: one per core)", "N" },
     { "kill-one", 0, 0, G_OPTION_ARG_NONE, &app.kill_one,
       "Kill a process in the middle of its work, to see what happens", NULL },
+    { "nats", 0, 0, G_OPTION_ARG_STRING, &app.nats_url,
+      "Reach the processes over a NATS server, such as nats://localhost", "URL" },
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &app.roots, NULL, "PATH…" },
     G_OPTION_ENTRY_NULL
   };
