@@ -1,0 +1,191 @@
+/* ends.c: tests what is left when routers and workers end, and what the other side sees: promises
+ * 3, 6, 19 and 21 over NATS
+ *
+ * Copyright 2026 The gmsgrouter authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "natsserver.h"
+#include "workers.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+
+#define N_ROUTERS 100
+#define N_WARM_UP 20
+/* What is left of a router is seen a hundred times: so some may be under way, or be kept by others
+ * for the first time. */
+#define MEMORY_SLACK (256 * 1024)
+#define FEW 10
+
+static const char *program;
+
+/* A run of a router of its own, with a worker. */
+static void
+run_once (void)
+{
+  Fixture fixture;
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GError) error = NULL;
+  GMsgSender *sender;
+  Worker *worker;
+
+  fixture_set_up (&fixture, NULL);
+  sender = new_pipe (&fixture, 0, 0, &sink);
+  worker = worker_new (&fixture, WAY_NATS, sender, "send", 10);
+  sink_wait_clean_end (&fixture, sink);
+  sink_assert_range (sink, 10);
+  g_assert_cmpint (worker_join (worker), ==, 0);
+  sink_close (&fixture, sink);
+  g_clear_pointer (&sink, sink_free);
+  forget_refusals ();
+  fixture_tear_down (&fixture, NULL);
+}
+
+static gsize
+count_memory (void)
+{
+  return mallinfo2 ().uordblks;
+}
+
+/* Promise 6: threads, descriptors and memory are what they were. */
+static void
+test_leaves_nothing (void)
+{
+  g_autoptr (NatsServer) server = nats_server_new (NULL);
+  guint n_threads, n_descriptors;
+  gsize n_bytes;
+
+  nats_url = server->url;
+  for (guint i = 0; i < N_WARM_UP; i++)
+    run_once ();
+
+  /* libnats's own threads stay, and those of the last run take a moment to end. */
+  g_usleep (G_USEC_PER_SEC);
+  n_threads = count_entries ("/proc/self/task");
+  n_descriptors = count_entries ("/proc/self/fd");
+  n_bytes = count_memory ();
+
+  for (guint i = 0; i < N_ROUTERS; i++)
+    run_once ();
+
+  wait_until (count_entries ("/proc/self/task") < n_threads + FEW);
+  wait_until (count_entries ("/proc/self/fd") < n_descriptors + FEW);
+  g_test_message ("after %d routers: %u threads and %u descriptors before, %u and %u after; %zd bytes more",
+                  N_ROUTERS, n_threads, n_descriptors, count_entries ("/proc/self/task"),
+                  count_entries ("/proc/self/fd"), (gssize) (count_memory () - n_bytes));
+  g_assert_cmpuint (count_memory (), <, n_bytes + MEMORY_SLACK);
+}
+
+/* Promise 3: stop() waits for nobody, whether the server is there or not. */
+static void
+test_stop (gconstpointer data)
+{
+  gboolean is_there = GPOINTER_TO_INT (data);
+  g_autoptr (NatsServer) server = nats_server_new (NULL);
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *address = NULL;
+  Fixture fixture;
+  gint64 begun;
+
+  if (!is_there)
+    nats_server_kill (server);
+  fixture_set_up (&fixture, NULL);
+  g_assert_true (gmsg_router_listen (fixture.router, server->url, &error));
+  g_assert_no_error (error);
+  sender = new_pipe (&fixture, 0, 0, &sink);
+  address = dup_address (sender);
+  iterate_until (fixture.context, gmsg_router_get_connection_state (fixture.router) ==
+                 (is_there ? GMSG_CONNECTION_STATE_CONNECTED : GMSG_CONNECTION_STATE_DISCONNECTED));
+
+  begun = g_get_monotonic_time ();
+  g_assert_true (gmsg_router_stop (fixture.router, &error));
+  g_test_message ("stop() took %d µs", (int) (g_get_monotonic_time () - begun));
+  g_assert_cmpint (g_get_monotonic_time () - begun, <, G_USEC_PER_SEC);
+  g_assert_cmpint (gmsg_router_get_connection_state (fixture.router), ==,
+                   GMSG_CONNECTION_STATE_NONE);
+  forget_warnings ();
+  forget_refusals ();
+  g_assert_true (gmsg_router_start (fixture.router, &error));
+  fixture_tear_down (&fixture, NULL);
+}
+
+/* This program as a router, until it is killed: prints an address. */
+static int
+be_router (const char *url)
+{
+  g_autoptr (GMsgRouter) router = gmsg_router_new (NULL);
+  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
+  g_autoptr (GMsgReceiver) receiver = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autofree char *address = NULL;
+
+  gmsg_router_set_peer_timeout (router, 1000);
+  if (!gmsg_router_start (router, NULL) || !gmsg_router_listen (router, url, NULL))
+    return 1;
+
+  sender = gmsg_router_pipe (router, &receiver, NULL);
+  ignore_messages (receiver);
+  address = gmsg_sender_dup_address (sender, NULL);
+  printf ("%s\n", address);
+  fflush (stdout);
+  g_main_loop_run (loop);
+  return 0;
+}
+
+/* Promise 19: a worker is told, though the router had no time to say so. */
+static void
+test_router_killed (void)
+{
+  g_autoptr (NatsServer) server = nats_server_new (NULL);
+  g_autoptr (GSubprocess) process = NULL;
+  g_autoptr (GDataInputStream) output = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *address = NULL;
+  gint64 killed_at;
+
+  process = g_subprocess_new (G_SUBPROCESS_FLAGS_STDOUT_PIPE, &error, program, "--router",
+                              server->url, NULL);
+  g_assert_no_error (error);
+  output = g_data_input_stream_new (g_subprocess_get_stdout_pipe (process));
+  address = g_data_input_stream_read_line (output, NULL, NULL, &error);
+  g_assert_no_error (error);
+
+  sender = gmsg_sender_new_for_address (address, &error);
+  g_assert_no_error (error);
+  gmsg_sender_start (sender, NULL);
+  send_value (sender, 1);
+  g_subprocess_force_exit (process);
+  killed_at = g_get_monotonic_time ();
+
+  wait_until (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (sender)) ||
+              gmsg_sender_get_state (sender) != GMSG_SENDER_STATE_OPEN);
+  g_test_message ("told %.1f s after the router was killed",
+                  (double) (g_get_monotonic_time () - killed_at) / G_USEC_PER_SEC);
+  g_assert_false (gmsg_sender_send (sender, g_variant_new_int32 (2), &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
+  g_assert_cmpint (g_get_monotonic_time () - killed_at, >=, 4 * G_USEC_PER_SEC);
+}
+
+int
+main (int    argc,
+      char **argv)
+{
+  if (argc == 3 && g_str_equal (argv[1], "--router"))
+    return be_router (argv[2]);
+
+  program = argv[0];
+  test_init (&argc, &argv);
+  workers_init ();
+
+  g_test_add_func ("/ends/p06/leaves-nothing", test_leaves_nothing);
+  g_test_add_data_func ("/ends/p03/stop", GINT_TO_POINTER (TRUE), test_stop);
+  g_test_add_data_func ("/ends/p03/stop-disconnected", GINT_TO_POINTER (FALSE), test_stop);
+  g_test_add_func ("/ends/p19/router-killed", test_router_killed);
+
+  return g_test_run ();
+}
