@@ -290,6 +290,28 @@ test_asked (Pair          *pair,
   g_assert_true (gmsg_chunk_writer_is_flushed (pair->writer));
 }
 
+/* What waits already, since no acknowledgement has come, is then wanted by the router, too. */
+static void
+test_wanted (Pair          *pair,
+             gconstpointer  data)
+{
+  Said said = { .limit = GMSG_CHUNK_WINDOW };
+
+  say (pair, &said, GMSG_CHUNK_OPENED);
+  for (guint i = 0; i < 2; i++)
+    pair_put (pair, 1, FALSE);
+  assert_sent (pair, 1, 2);
+  pair->now += 3 * G_USEC_PER_SEC;
+  assert_next (pair, 1);
+  said.epoch = 1;
+  say (pair, &said, GMSG_CHUNK_HEARD);
+  g_assert_false (gmsg_chunk_writer_acknowledge (pair->writer, 1, pair->now));
+  g_assert_false (gmsg_chunk_writer_acknowledge (pair->writer, 2, pair->now));
+  assert_sent (pair, 1, 2);
+  g_assert_true (gmsg_chunk_writer_acknowledge (pair->writer, 1, pair->now));
+  g_assert_true (gmsg_chunk_writer_acknowledge (pair->writer, 2, pair->now));
+}
+
 /* The first state of all may have any epoch. */
 static void
 test_late_worker (Pair          *pair,
@@ -565,6 +587,7 @@ main (int   argc,
   pair_test ("/chunk-writer/p20/far-ahead", NULL, test_far_ahead);
   pair_test ("/chunk-writer/p18/drop-oldest", &drop_oldest, test_drop_oldest);
   pair_test ("/chunk-writer/p08/asked", NULL, test_asked);
+  pair_test ("/chunk-writer/p08/wanted", NULL, test_wanted);
   pair_test ("/chunk-writer/p08/late-worker", NULL, test_late_worker);
   pair_test ("/chunk-writer/p08/reconnect", NULL, test_reconnect);
   pair_test ("/chunk-writer/p08/patience", NULL, test_patience);

@@ -185,7 +185,7 @@ move_to (GMsgChunkWriter *self,
     }
 }
 
-/* Chunks from @first_place to @last_place are sent again, or for the first time. */
+/* Chunks from @first_place to @last_place wait again. */
 static void
 send_again (GMsgChunkWriter *self,
             Place            first_place,
@@ -196,7 +196,7 @@ send_again (GMsgChunkWriter *self,
     {
       Kept *kept = get_kept (self, i);
 
-      if (kept->sent && kept->place >= first_place && kept->place <= last_place)
+      if (kept->place >= first_place && kept->place <= last_place)
         {
           kept->is_wanted = is_wanted;
           move_to (self, i, WAITING);
@@ -305,8 +305,8 @@ follow (GMsgChunkWriter      *self,
   take_accepted (self, body->accepted);
   self->limit = body->limit;
 
-  if (self->heard && (head->offset > self->epoch || body->n_asked > self->n_asked))
-    send_again (self, UNDER_WAY, STORED, TRUE);
+  if (head->offset > self->epoch || body->n_asked > self->n_asked)
+    send_again (self, WAITING, STORED, TRUE);
   else if (self->resend_cut)
     send_again (self, CUT, CUT, FALSE);
 
