@@ -14,7 +14,7 @@
  * comes to an end. For a time the world is hostile, as the seed has it; then it is at peace, and
  * everything must arrive. */
 
-#define N_RUNS 400
+#define N_RUNS 200
 #define N_RUNS_SLOW 10000
 
 #define MSEC (G_USEC_PER_SEC / 1000)

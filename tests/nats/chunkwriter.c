@@ -308,8 +308,19 @@ test_wanted (Pair          *pair,
   g_assert_false (gmsg_chunk_writer_acknowledge (pair->writer, 1, pair->now));
   g_assert_false (gmsg_chunk_writer_acknowledge (pair->writer, 2, pair->now));
   assert_sent (pair, 1, 2);
+
+  /* From then on its acknowledgements count, also late ones. */
   g_assert_true (gmsg_chunk_writer_acknowledge (pair->writer, 1, pair->now));
+  pair->now += 3 * G_USEC_PER_SEC;
+  pair_put (pair, 1, FALSE);
+  assert_next (pair, 2);
+  said.epoch = 2;
+  say (pair, &said, GMSG_CHUNK_HEARD);
+  assert_sent (pair, 1, 3);
+  pair->now += 6 * G_USEC_PER_SEC;
+  assert_next (pair, 1);
   g_assert_true (gmsg_chunk_writer_acknowledge (pair->writer, 2, pair->now));
+  assert_sent (pair, 3, 3);
 }
 
 /* The first state of all may have any epoch. */

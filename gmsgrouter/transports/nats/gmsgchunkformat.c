@@ -80,7 +80,9 @@ gmsg_chunk_seal (GMsgChunkKey         *key,
   memcpy (message, &header, sizeof header);
   for (guint i = 0; i < n_vectors; i++)
     {
-      memcpy (message + size, vectors[i].buffer, vectors[i].size);
+      /* One without bytes may be nowhere. */
+      if (vectors[i].size > 0)
+        memcpy (message + size, vectors[i].buffer, vectors[i].size);
       size += vectors[i].size;
     }
 
