@@ -93,6 +93,32 @@ test_bits (Pair          *pair,
   pair_hear_word (pair, g_bytes_ref (word), GMSG_CHUNK_HEARD);
 }
 
+/* Whoever has the key can write a header that is not of this protocol; it is dropped all the
+ * same, before anything is taken from it. */
+static void
+test_headers (Pair          *pair,
+              gconstpointer  data)
+{
+  static const struct
+  {
+    gsize  offset;
+    guint8 value;
+  } changes[] = { { 0, 'X' }, { 4, 2 }, { 40, 4 }, { 40, 6 }, { 47, 255 } };
+
+  pair_open (pair);
+  for (guint i = 0; i < G_N_ELEMENTS (changes); i++)
+    {
+      g_autoptr (GBytes) chunk = make_chunk (pair, 1, 0, 5, 0);
+      gsize size = g_bytes_get_size (chunk) - GMSG_CHUNK_CODE_SIZE;
+      guint8 *changed = g_memdup2 (g_bytes_get_data (chunk, NULL), size + GMSG_CHUNK_CODE_SIZE);
+
+      changed[changes[i].offset] = changes[i].value;
+      gmsg_chunk_key_sign (pair->key, GMSG_CHUNK_TO_STREAM, changed, size, changed + size);
+      pair_receive (pair, g_bytes_new_take (changed, size + GMSG_CHUNK_CODE_SIZE), GMSG_CHUNK_REFUSED);
+    }
+  g_assert_cmpuint (gmsg_chunk_reader_get_n_waiting (pair->reader), ==, 0);
+}
+
 static void
 test_cut_short (Pair          *pair,
                 gconstpointer  data)
@@ -597,6 +623,7 @@ main (int   argc,
   pair_test ("/chunk-reader/p12/order", NULL, test_order);
   pair_test ("/chunk-reader/p12/any-order", NULL, test_any_order);
   pair_test ("/chunk-reader/p20/bits", NULL, test_bits);
+  pair_test ("/chunk-reader/p20/headers", NULL, test_headers);
   pair_test ("/chunk-reader/p20/cut-short", NULL, test_cut_short);
   pair_test ("/chunk-reader/p20/elsewhere", NULL, test_elsewhere);
   for (guint i = 0; i < G_N_ELEMENTS (violations); i++)

@@ -527,7 +527,6 @@ send_chunk (GMsgChunkWriter *self,
 
   move_to (self, self->first_waiting, UNDER_WAY);
   kept->sent = TRUE;
-  kept->is_wanted = FALSE;
   self->first_waiting++;
   self->sent = MAX (self->sent, *sequence);
   return g_bytes_ref (kept->chunk);
