@@ -131,16 +131,19 @@ describe_signal (const char *name,
   return g_strdup_printf ("“%s” was killed by signal %d (%s)", name, number, g_strsignal (number));
 }
 
-/* Returns (nullable) how a process has exited, and leaves the status to whoever waits for it. */
+/* Returns (nullable) how a process has exited, and leaves the status to whoever waits for it.
+ * @failed: whether it did not exit with 0. */
 static char *
 describe_zombie (GPid        pid,
-                 const char *name)
+                 const char *name,
+                 gboolean   *failed)
 {
   siginfo_t info = { .si_pid = 0 };
 
   if (waitid (P_PID, (id_t) pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid != pid)
     return NULL;
 
+  *failed = info.si_code != CLD_EXITED || info.si_status != 0;
   return info.si_code == CLD_EXITED ? describe_status (name, info.si_status)
                                     : describe_signal (name, info.si_status);
 }
@@ -227,10 +230,11 @@ static gboolean
 gone_cb (gpointer data)
 {
   Watch *watch = data;
-  g_autofree char *how = describe_zombie (watch->pid, watch->name);
+  gboolean failed;
+  g_autofree char *how = describe_zombie (watch->pid, watch->name, &failed);
 
   if (how != NULL)
-    watch_tell (watch, how);
+    watch_tell (watch, how, failed);
   else
     watch_wait_for_status (watch);
   return G_SOURCE_REMOVE;
