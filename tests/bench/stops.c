@@ -183,8 +183,8 @@ begin_bombs (Round *round)
 static void
 begin_halves (Round *round)
 {
-  for (guint i = 0; i < 10; i++)
-    start_peer (round, 10, "half");
+  for (guint i = 0; i < 4; i++)
+    start_peer (round, 25, "half");
 }
 
 static void

@@ -1214,7 +1214,7 @@ static void
 test_fork_beside_start (Fixture       *fixture,
                         gconstpointer  data)
 {
-  for (guint i = 0; i < 200; i++)
+  for (guint i = 0; i < 60; i++)
     {
       g_autoptr (GMsgReceiver) receiver = NULL;
       g_autoptr (GMsgSender) sender = open_receiver (fixture, 0, 0, &receiver);
@@ -1579,7 +1579,7 @@ static void
 test_chaos (Fixture       *fixture,
             gconstpointer  data)
 {
-  enum { N_AT_ONCE = 6, N_ROUNDS = 40 };
+  enum { N_AT_ONCE = 6, N_ROUNDS = 24 };
   guint32 seed = (guint32) g_test_rand_int_range (0, G_MAXINT32);
   g_autoptr (GRand) rand = g_rand_new_with_seed (seed);
   guint n_threads = 0, n_fds = 0;
@@ -1818,7 +1818,7 @@ test_stop_at_once (Fixture       *fixture,
 {
   guint n_fds = 0;
 
-  for (int i = 0; i < 30; i++)
+  for (int i = 0; i < 15; i++)
     {
       g_autoptr (Sink) sink = NULL;
       g_autoptr (GMsgSender) sender = NULL;
@@ -1875,7 +1875,7 @@ static void
 test_hand_over_racing (Fixture       *fixture,
                        gconstpointer  data)
 {
-  for (int i = 0; i < 200; i++)
+  for (int i = 0; i < 100; i++)
     {
       g_autoptr (Sink) sink = NULL;
       g_autoptr (Sink) other = NULL;

@@ -587,7 +587,7 @@ static void
 test_many (Fixture       *fixture,
            gconstpointer  data)
 {
-  enum { N = 40 };
+  enum { N = 20 };
   Sink *sinks[N];
   Worker *workers[N];
   guint n_threads = count_entries ("/proc/self/task");

@@ -1357,7 +1357,7 @@ test_flood (Fixture       *fixture,
       break;
 
     default: /* types, of which GLib holds more than the sender pays for */
-      for (int i = 0; i < 3000; i++)
+      for (int i = 0; i < 800; i++)
         {
           g_autoptr (GString) type = g_string_new ("a(");
 
@@ -1643,7 +1643,7 @@ test_many (Fixture       *fixture,
   limit = old;
   limit.rlim_cur = MIN (old.rlim_max, 8192);
   g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &limit), ==, 0);
-  n_peers = (guint) MIN (2000, (limit.rlim_cur - 100) / 2);
+  n_peers = (guint) MIN (1000, (limit.rlim_cur - 100) / 2);
   g_test_message ("%u pipes", n_peers);
 
   for (guint i = 0; i < n_peers; i++)
