@@ -48,7 +48,7 @@ void          gmsg_endpoint_give_up_draining (GMsgEndpoint      *self);
 void          gmsg_endpoint_end           (GMsgEndpoint         *self);
 
 /* After that */
-void          gmsg_endpoint_wait_hung_up  (GMsgEndpoint         *self,
+gboolean      gmsg_endpoint_wait_hung_up  (GMsgEndpoint         *self,
                                            gint64                deadline);     /* monotonic µs */
 gboolean      gmsg_endpoint_watch_hung_up (GMsgEndpoint         *self,
                                            GSource              *watch);

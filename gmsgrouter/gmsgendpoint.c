@@ -640,8 +640,8 @@ gmsg_endpoint_end (GMsgEndpoint *self)
 }
 
 /* When the run has ended: waits until the workers know, but not for longer than @deadline
- * (monotonic µs). */
-void
+ * (monotonic µs), which FALSE tells. */
+gboolean
 gmsg_endpoint_wait_hung_up (GMsgEndpoint *self,
                             gint64        deadline)
 {
@@ -649,6 +649,8 @@ gmsg_endpoint_wait_hung_up (GMsgEndpoint *self,
 
   while (self->connected && g_cond_wait_until (&self->hung_up, &self->lock, deadline))
     continue;
+
+  return !self->connected;
 }
 
 /* When the run has ended: makes @watch (nullable) ready when the workers know. Until another call

@@ -57,8 +57,8 @@ interrupt_free (gpointer data)
  * - `send()` and `send_full()` have sent nothing;
  * - `stop()` and `fail()` have ended the sender; what it sent goes on being written as long as
  *   the process lives;
- * - `shutdown()` leaves the router running. The tasks have been asked to end; call it again, or
- *   [method@Router.stop].
+ * - `shutdown()` leaves the router running, unless only the transport is still at work. The
+ *   tasks have been asked to end; call it again, or [method@Router.stop].
  *
  * [method@Router.route_until] asks its own condition. Not to be called in @func.
  *

@@ -87,7 +87,7 @@ gboolean    gmsg_run_is_draining   (GMsgRun                *self);
 gboolean    gmsg_run_is_manual     (GMsgRun                *self);
 
 /* When it has ended: waits for the transport's goodbye, or has @watch told of it. */
-void        gmsg_run_wait_goodbye  (GMsgRun                *self,
+gboolean    gmsg_run_wait_goodbye  (GMsgRun                *self,
                                     gint64                  deadline);  /* monotonic µs */
 gboolean    gmsg_run_watch_goodbye (GMsgRun                *self,
                                     GSource                *watch);

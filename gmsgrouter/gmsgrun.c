@@ -763,11 +763,11 @@ gmsg_run_is_manual (GMsgRun *self)
   return has_flag (self, RUN_MANUAL);
 }
 
-void
+gboolean
 gmsg_run_wait_goodbye (GMsgRun *self,
                        gint64   deadline)
 {
-  gmsg_endpoint_wait_hung_up (self->endpoint, deadline);
+  return gmsg_endpoint_wait_hung_up (self->endpoint, deadline);
 }
 
 gboolean

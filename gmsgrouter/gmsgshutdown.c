@@ -254,6 +254,28 @@ routed_cb (gpointer data)
   return self->interrupted || gmsg_run_has_finished (self->run);
 }
 
+/* The run has ended without losing anything: waits until the workers know, for as long as the
+ * limit allows. */
+static gboolean
+wait_goodbye (Shutdown  *self,
+              GError   **error)
+{
+  gint64 until;
+
+  do
+    {
+      until = MIN (self->deadline, gmsg_interrupt_get_next_time ());
+      if (gmsg_run_wait_goodbye (self->run, until) || until == self->deadline)
+        return TRUE;
+    }
+  while (!gmsg_interrupt_ask ());
+
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED,
+                       "shutdown() was interrupted when the router had stopped, and before all "
+                       "workers knew");
+  return FALSE;
+}
+
 /**
  * gmsg_router_shutdown:
  * @self: a router
@@ -325,8 +347,7 @@ gmsg_router_shutdown (GMsgRouter  *self,
   if (!end (self, shutdown, error))
     return FALSE;
 
-  gmsg_run_wait_goodbye (shutdown->run, shutdown->deadline);
-  return TRUE;
+  return wait_goodbye (shutdown, error);
 }
 
 static void

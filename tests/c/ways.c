@@ -864,6 +864,28 @@ test_connection_state_stops (Fixture       *fixture,
   g_assert_true (gmsg_router_start (fixture->router, &error));
   g_assert_no_error (error);
   forget_refusals ();
+static gboolean
+interrupt_cb (gpointer data)
+{
+  GMsgRouter *router = data;
+
+  return !gmsg_router_get_running (router);
+}
+
+/* ... nor when the thread is interrupted. */
+static void
+test_goodbye_interrupted (Fixture       *fixture,
+                          gconstpointer  data)
+{
+  g_autoptr (GError) error = NULL;
+
+  open_server (fixture);
+  g_mutex_lock (&gmsg_test_transport_gate);
+  gmsg_set_interrupt_func (interrupt_cb, fixture->router, NULL);
+  g_assert_false (gmsg_router_shutdown (fixture->router, -1, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  gmsg_set_interrupt_func (NULL, NULL, NULL);
+  g_mutex_unlock (&gmsg_test_transport_gate);
 }
 
 /* The first way in which a case makes sense: a worker in a thread has no transport. */
@@ -946,6 +968,14 @@ main (int    argc,
       fixture_test ("/ways/properties/connection-state", test_connection_state);
       fixture_test ("/ways/properties/connection-state-stops", test_connection_state_stops);
     }
+  fixture_test ("/ways/p03/stop-waits-for-nobody", test_stop_waits_for_nobody);
+  fixture_test ("/ways/p27/goodbye/by-hand", test_goodbye);
+  fixture_test_with ("/ways/p27/goodbye/in-context", GINT_TO_POINTER (TRUE), test_goodbye);
+  fixture_test ("/ways/p27/goodbye-times-out/by-hand", test_goodbye_times_out);
+  fixture_test_with ("/ways/p27/goodbye-times-out/in-context", GINT_TO_POINTER (TRUE), test_goodbye_times_out);
+  fixture_test_with ("/ways/p27/goodbye-cancelled", GINT_TO_POINTER (TRUE), test_goodbye_cancelled);
+  fixture_test ("/ways/p27/goodbye-interrupted", test_goodbye_interrupted);
+  fixture_test_with ("/ways/p18/interrupt-end", GINT_TO_POINTER (WAY_LOCAL), test_interrupt_end);
 
   return g_test_run ();
 }
