@@ -42,7 +42,7 @@ Variant = GLib.Variant
 
 
 class Temporary(Variant):
-    """A variant that these overrides make and drop themselves.
+    """A variant that these overrides make and drop themselves, or have sent.
 
     Variant.__del__() runs Python, so also the handlers of signals that have come
     meanwhile. What one raises there, as KeyboardInterrupt, is printed and lost.
@@ -847,7 +847,10 @@ class Sender(GMsg.Sender):
         sent, too.
         """
         limit = -1 if timeout is None else get_microseconds(timeout)
-        variant = value if type(value) is Variant else pack(value)
+        variant = value if isinstance(value, Variant) else pack(value)
+        # It may be the caller's temporary, which dies in the same statement.
+        if type(variant) is Variant:
+            variant.__class__ = Temporary
         if looking is None:
             look_while_waiting()
         try:

@@ -608,6 +608,20 @@ class InterruptTest(TestCase):
         self.assertEqual(self.lost, [])
         drain(self.context)
 
+    def test_temporary_variant(self):
+        """It dies in the statement that sends it."""
+        source = random.Random(19)
+        sender = self.open_latest_value()
+
+        def send(number):
+            sender.send(GLib.Variant.new_int32(number))
+
+        for _ in range(200):
+            with self.assertRaises(Interrupt):
+                self.call_until_interrupted(send, 5, source.uniform(1e-5, 3e-3))
+        self.assertEqual(self.lost, [])
+        drain(self.context)
+
     def check_while_it_waits(self, value, wake):
         """The call waits for room while the signal comes, and then returns."""
         pipes = []
