@@ -21,7 +21,7 @@ from pathlib import Path
 
 # How long a window may go on changing, and how long it has to rest
 CHANGING_SECONDS = 20
-REST_SECONDS = 1
+REST_SECONDS = 0.5
 
 # <X11/X.h>
 CLIENT_MESSAGE = 33

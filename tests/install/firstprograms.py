@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,12 +171,13 @@ def main():
     if not arguments.installed:
         prepare_machine(tap)
     for document in arguments.documents:
-        steps = read_steps(document)
+        steps, began = read_steps(document), time.monotonic()
         with tempfile.TemporaryDirectory(prefix="gmsgrouter-first-") as directory:
             if arguments.installed:
                 check_installed(tap, steps, Path(directory))
             else:
                 check_installing(tap, steps, arguments.source, Path(directory))
+        print(f"# {steps.name}: {(time.monotonic() - began) / 60:.1f} minutes", flush=True)
     tap.finish()
 
 
