@@ -103,8 +103,9 @@ is_idle (Shutdown     *self,
       puller->since = now;
       g_hash_table_insert (self->pullers, &puller->id, puller);
     }
-  else if (puller->n_received != n_received)
+  else if (puller->n_received != n_received || gmsg_receiver_get_n_waiting (receiver) == 0)
     {
+      /* A task may be quiet for long before it sends its last messages. */
       puller->n_received = n_received;
       puller->since = now;
     }
