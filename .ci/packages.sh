@@ -54,10 +54,14 @@ package_probe ()
     libnats-dev) echo "pkg-config libnats" ;;
     libssl-dev) echo "pkg-config libcrypto" ;;
     libgtk-4-dev) echo "pkg-config gtk4" ;;
+    libadwaita-1-dev) echo "pkg-config libadwaita-1" ;;
+    libssl-dev) echo "pkg-config libcrypto" ;;
+    librsvg2-common)
+      echo "file $(compgen -G "/usr/lib/*/gdk-pixbuf-2.0/*/loaders/*svg.so" || compgen -G "/usr/lib*/gdk-pixbuf-2.0/*/loaders/*svg.so")" ;;
     libgstreamer1.0-dev) echo "pkg-config gstreamer-1.0" ;;
     python3-gi) echo "typelib GLib-2.0" ;;
     gir1.2-glib-2.0) echo "typelib Gio-2.0" ;;
-    gir1.2-gtk-4.0) echo "typelib Gtk-4.0" ;;
+    gir1.2-adw-1) echo "typelib Adw-1" ;;
     *) echo "program $1" ;;
   esac
 }

@@ -864,6 +864,8 @@ test_connection_state_stops (Fixture       *fixture,
   g_assert_true (gmsg_router_start (fixture->router, &error));
   g_assert_no_error (error);
   forget_refusals ();
+}
+
 static gboolean
 interrupt_cb (gpointer data)
 {
@@ -964,18 +966,11 @@ main (int    argc,
       fixture_test ("/ways/p27/goodbye-times-out/by-hand", test_goodbye_times_out);
       fixture_test_with ("/ways/p27/goodbye-times-out/in-context", GINT_TO_POINTER (TRUE), test_goodbye_times_out);
       fixture_test_with ("/ways/p27/goodbye-cancelled", GINT_TO_POINTER (TRUE), test_goodbye_cancelled);
+      fixture_test ("/ways/p27/goodbye-interrupted", test_goodbye_interrupted);
       fixture_test_with ("/ways/p18/interrupt-end", GINT_TO_POINTER (WAY_LOCAL), test_interrupt_end);
       fixture_test ("/ways/properties/connection-state", test_connection_state);
       fixture_test ("/ways/properties/connection-state-stops", test_connection_state_stops);
     }
-  fixture_test ("/ways/p03/stop-waits-for-nobody", test_stop_waits_for_nobody);
-  fixture_test ("/ways/p27/goodbye/by-hand", test_goodbye);
-  fixture_test_with ("/ways/p27/goodbye/in-context", GINT_TO_POINTER (TRUE), test_goodbye);
-  fixture_test ("/ways/p27/goodbye-times-out/by-hand", test_goodbye_times_out);
-  fixture_test_with ("/ways/p27/goodbye-times-out/in-context", GINT_TO_POINTER (TRUE), test_goodbye_times_out);
-  fixture_test_with ("/ways/p27/goodbye-cancelled", GINT_TO_POINTER (TRUE), test_goodbye_cancelled);
-  fixture_test ("/ways/p27/goodbye-interrupted", test_goodbye_interrupted);
-  fixture_test_with ("/ways/p18/interrupt-end", GINT_TO_POINTER (WAY_LOCAL), test_interrupt_end);
 
   return g_test_run ();
 }

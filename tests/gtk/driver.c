@@ -4,14 +4,18 @@
  * then does what GMSG_DRIVER_SCENARIO says:
  *
  *   finish  lets the work end, and closes the window
- *   cancel  presses Cancel in the middle of the work, and closes the window
+ *   stop    presses Stop in the middle of the work, and closes the window
  *   close   closes the window in the middle of the work
  *   choose  presses Open, chooses GMSG_DRIVER_FOLDER, and goes on as finish
+ *   copy    as finish, but copies before: the first checksum by a click, then all of
+ *           them by Ctrl+C
+ *   empty   closes the window before there is any work
  *
  * The file GMSG_DRIVER_REPORT gets lines of "name value" on what was seen; times
  * are monotonic, in µs. GMSG_DRIVER_RESULTS gets what the list shows, as strings
- * that end with a NUL, path and outcome in turn. GMSG_DRIVER_PICTURES, if set,
- * is a directory that gets pictures of the window.
+ * that end with a NUL: path, name, size, checksum, problem and icon of each.
+ * GMSG_DRIVER_PICTURES, if set, is a directory that gets pictures of the window.
+ * GMSG_DRIVER_WIDTH, if set, is how wide the window becomes.
  *
  * Reading a file named "slow" takes until half a second after the window is
  * gone, in the program and in its children. With GMSG_DRIVER_MARKS, a directory,
@@ -24,7 +28,8 @@
 
 #define _GNU_SOURCE
 
-#include <gtk/gtk.h>
+#include <adwaita.h>
+#include <gdk/x11/gdkx.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,30 +40,38 @@
 #define MIDDLE_USEC (700 * 1000)
 /* and so many frames have been shown. */
 #define MIDDLE_FRAMES 10
+/* For a picture: that much of it has been done. */
+#define MIDDLE_FRACTION 0.3
 
 /* After so many frames it is shown that the work has ended. */
 #define END_FRAMES 5
+
+/* Of a window that is made narrow */
+#define HEIGHT 640
 
 #define SLOW_USEC (500 * 1000)
 #define POLL_MSEC 2
 
 static struct
 {
-  char          *scenario;       /* (owned) (nullable): NULL in a child */
-  FILE          *report;
-  GtkWindow     *window;         /* (unowned) */
-  GtkWidget     *cancel_button;  /* (unowned) */
-  GtkWidget     *open_button;    /* (unowned) */
-  GListModel    *results;        /* (unowned) */
-  GdkPaintable  *paintable;      /* (owned) (nullable): what the window shows */
-  GtkWindow     *dialog;         /* (unowned) (nullable) */
-  gboolean       chosen;
-  gboolean       pressed;
-  gboolean       ended;
-  gint64         started_at;     /* 0: not yet */
-  gint64         frame_at;
-  gint64         longest_frame;
-  guint          n_frames;
+  char           *scenario;       /* (owned) (nullable): NULL in a child */
+  FILE           *report;
+  GtkWindow      *window;         /* (unowned) */
+  GtkWidget      *button;         /* (unowned): Open or Stop */
+  GtkProgressBar *bar;            /* (unowned): of all the work */
+  GListModel     *results;        /* (unowned) */
+  int             width;          /* 0: as it is */
+  GdkPaintable   *paintable;      /* (owned) (nullable): what the window shows */
+  GtkWindow      *dialog;         /* (unowned) (nullable) */
+  gboolean        chosen;
+  gboolean        pressed;
+  gboolean        ended;
+  guint           n_copies;       /* how many were asked for */
+  gboolean        reading;        /* from the clipboard */
+  gint64          started_at;     /* 0: not yet */
+  gint64          frame_at;
+  gint64          longest_frame;
+  guint           n_frames;
 } driver;
 
 /* The window and the receivers that have finished: how many are not freed yet, and
@@ -209,17 +222,23 @@ take_picture (const char *name)
 static void
 save_results (void)
 {
+  static const char *names[] = { "name", "size-text", "checksum", "problem", "icon-name" };
   FILE *stream = fopen (g_getenv ("GMSG_DRIVER_RESULTS"), "w");
 
   for (guint i = 0; i < g_list_model_get_n_items (driver.results); i++)
     {
       g_autoptr (GObject) result = g_list_model_get_item (driver.results, i);
       g_autoptr (GFile) file = NULL;
-      g_autofree char *outcome = NULL;
 
-      g_object_get (result, "file", &file, "outcome", &outcome, NULL);
+      g_object_get (result, "file", &file, NULL);
       fwrite (g_file_peek_path (file), 1, strlen (g_file_peek_path (file)) + 1, stream);
-      fwrite (outcome, 1, strlen (outcome) + 1, stream);
+      for (gsize j = 0; j < G_N_ELEMENTS (names); j++)
+        {
+          g_autofree char *text = NULL;
+
+          g_object_get (result, names[j], &text, NULL);
+          fwrite (text != NULL ? text : "", 1, text != NULL ? strlen (text) + 1 : 1, stream);
+        }
     }
 
   fclose (stream);
@@ -261,10 +280,10 @@ after_paint_cb (GdkFrameClock *clock,
 {
   gint64 now = g_get_monotonic_time ();
 
+  driver.n_frames++;
   if (driver.started_at == 0)
     return;
 
-  driver.n_frames++;
   driver.longest_frame = MAX (driver.longest_frame, now - driver.frame_at);
   driver.frame_at = now;
 }
@@ -293,6 +312,16 @@ find_window (void)
   return NULL;
 }
 
+/* As a window manager does: GTK itself changes the size of no window that is shown. */
+static void
+resize (int width)
+{
+  GdkSurface *surface = gtk_native_get_surface (GTK_NATIVE (driver.window));
+
+  XResizeWindow (gdk_x11_display_get_xdisplay (gdk_surface_get_display (surface)),
+                 gdk_x11_surface_get_xid (surface), width, HEIGHT);
+}
+
 static gboolean
 set_up (void)
 {
@@ -302,11 +331,13 @@ set_up (void)
   if (driver.window == NULL)
     return FALSE;
 
+  if (driver.width > 0)
+    resize (driver.width);
   if (g_getenv ("GMSG_DRIVER_PICTURES") != NULL)
     driver.paintable = gtk_widget_paintable_new (GTK_WIDGET (driver.window));
 
-  driver.cancel_button = find_widget (GTK_WIDGET (driver.window), "cancel_button");
-  driver.open_button = find_widget (GTK_WIDGET (driver.window), "open_button");
+  driver.button = find_widget (GTK_WIDGET (driver.window), "action_button");
+  driver.bar = GTK_PROGRESS_BAR (find_widget (GTK_WIDGET (driver.window), "total_bar"));
   driver.results = G_LIST_MODEL (gtk_column_view_get_model (GTK_COLUMN_VIEW (
     find_widget (GTK_WIDGET (driver.window), "results_view"))));
 
@@ -325,6 +356,9 @@ set_up (void)
 static gboolean
 is_middle (void)
 {
+  if (driver.paintable != NULL)
+    return gtk_progress_bar_get_fraction (driver.bar) >= MIDDLE_FRACTION;
+
   return driver.n_frames >= MIDDLE_FRAMES &&
          g_get_monotonic_time () >= driver.started_at + MIDDLE_USEC &&
          has_slow_begun ();
@@ -347,19 +381,105 @@ close_window (void)
   gtk_window_close (driver.window);
 }
 
+/* Reports the text of every toast that is shown, and how many there are. */
+static guint
+report_toasts (GtkWidget *parent)
+{
+  guint n_toasts = 0;
+
+  for (GtkWidget *child = gtk_widget_get_first_child (parent);
+       child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    {
+      if (GTK_IS_LABEL (child) && gtk_widget_get_mapped (child))
+        {
+          report_text ("toast", gtk_label_get_text (GTK_LABEL (child)));
+          n_toasts++;
+        }
+      else
+        {
+          n_toasts += report_toasts (child);
+        }
+    }
+
+  return n_toasts;
+}
+
+static guint
+find_toasts (GtkWidget *parent)
+{
+  guint n_toasts = 0;
+
+  if (g_str_equal (gtk_widget_get_css_name (parent), "toast"))
+    return report_toasts (parent);
+
+  for (GtkWidget *child = gtk_widget_get_first_child (parent);
+       child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    n_toasts += find_toasts (child);
+
+  return n_toasts;
+}
+
+static const char *
+get_label (const char *id)
+{
+  return gtk_label_get_label (GTK_LABEL (find_widget (GTK_WIDGET (driver.window), id)));
+}
+
 static void
 end (void)
 {
-  GtkWidget *label = find_widget (GTK_WIDGET (driver.window), "total_label");
-
-  report_text ("total", gtk_label_get_label (GTK_LABEL (label)));
-  label = find_widget (GTK_WIDGET (driver.window), "problem_label");
-  if (gtk_widget_get_mapped (label))
-    report_text ("problem", gtk_label_get_label (GTK_LABEL (label)));
+  report_text ("total", get_label ("total_label"));
+  report_text ("detail", get_label ("detail_label"));
+  report_text ("button", gtk_button_get_label (GTK_BUTTON (driver.button)));
+  report ("toasts", find_toasts (GTK_WIDGET (driver.window)));
+  report ("width", gtk_widget_get_width (GTK_WIDGET (driver.window)));
 
   save_results ();
   take_picture ("end");
   close_window ();
+}
+
+/* The button of the first checksum in the list */
+static GtkWidget *
+find_copy_button (GtkWidget *parent)
+{
+  if (GTK_IS_BUTTON (parent) && gtk_widget_get_mapped (parent) &&
+      g_strcmp0 (gtk_actionable_get_action_name (GTK_ACTIONABLE (parent)), "win.copy") == 0)
+    return parent;
+
+  for (GtkWidget *child = gtk_widget_get_first_child (parent);
+       child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    {
+      GtkWidget *found = find_copy_button (child);
+
+      if (found != NULL)
+        return found;
+    }
+
+  return NULL;
+}
+
+/* The suggested action */
+static GtkWidget *
+find_pill (GtkWidget *parent)
+{
+  if (gtk_widget_has_css_class (parent, "suggested-action"))
+    return parent;
+
+  for (GtkWidget *child = gtk_widget_get_first_child (parent);
+       child != NULL;
+       child = gtk_widget_get_next_sibling (child))
+    {
+      GtkWidget *found = find_pill (child);
+
+      if (found != NULL)
+        return found;
+    }
+
+  return NULL;
 }
 
 /* gtk_widget_activate() shows the button pressed for a while before it clicks. */
@@ -380,7 +500,7 @@ choose (void)
   if (!driver.pressed)
     {
       driver.pressed = TRUE;
-      press (driver.open_button);
+      press (find_pill (GTK_WIDGET (driver.window)));
     }
 
   if (driver.dialog == NULL)
@@ -400,6 +520,94 @@ choose (void)
   return driver.chosen;
 }
 
+static void
+copied_cb (GObject      *source,
+           GAsyncResult *result,
+           gpointer      user_data)
+{
+  g_autofree char *text = gdk_clipboard_read_text_finish (GDK_CLIPBOARD (source), result, NULL);
+
+  driver.reading = FALSE;
+  g_strdelimit (text, "\n", ' ');
+  report_text (driver.n_copies == 1 ? "copied" : "all-copied", text);
+}
+
+/* What the shortcuts of the application do for a key */
+static void
+press_key (const char *accelerator)
+{
+  GtkApplication *application = gtk_window_get_application (driver.window);
+  g_auto (GStrv) actions = gtk_application_get_actions_for_accel (application, accelerator);
+
+  for (guint i = 0; actions[i] != NULL; i++)
+    gtk_widget_activate_action (GTK_WIDGET (driver.window), actions[i], NULL);
+}
+
+/* Tells whether both copies are there. */
+static gboolean
+copy (void)
+{
+  GtkColumnView *view = GTK_COLUMN_VIEW (find_widget (GTK_WIDGET (driver.window), "results_view"));
+
+  if (driver.reading)
+    return FALSE;
+  if (driver.n_copies == 2)
+    return TRUE;
+
+  if (driver.n_copies == 0)
+    {
+      press (find_copy_button (GTK_WIDGET (view)));
+    }
+  else
+    {
+      gtk_selection_model_select_all (gtk_column_view_get_model (view));
+      press_key ("<Control>c");
+    }
+
+  driver.n_copies++;
+  driver.reading = TRUE;
+  gdk_clipboard_read_text_async (gtk_widget_get_clipboard (GTK_WIDGET (driver.window)), NULL, copied_cb, NULL);
+  return FALSE;
+}
+
+/* What a window without any work shows */
+static void
+report_empty (void)
+{
+  AdwStyleManager *style = adw_style_manager_get_default ();
+  GtkStack *stack = GTK_STACK (find_widget (GTK_WIDGET (driver.window), "stack"));
+
+  report_text ("page", gtk_stack_get_visible_child_name (stack));
+  report_text ("suggested", gtk_actionable_get_action_name (GTK_ACTIONABLE (find_pill (GTK_WIDGET (stack)))));
+  report ("button-visible", gtk_widget_get_visible (driver.button));
+  report ("dark", adw_style_manager_get_dark (style));
+  report ("width", gtk_widget_get_width (GTK_WIDGET (driver.window)));
+  report ("has-icon", gtk_icon_theme_has_icon (gtk_icon_theme_get_for_display (gdk_display_get_default ()),
+                                               gtk_window_get_default_icon_name ()));
+  take_picture ("empty");
+}
+
+/* Tells whether the window that says what the program is has been seen. */
+static gboolean
+look_at_about (void)
+{
+  GtkWindow *about;
+
+  if (!driver.pressed)
+    {
+      driver.pressed = TRUE;
+      g_action_group_activate_action (G_ACTION_GROUP (gtk_window_get_application (driver.window)), "about", NULL);
+    }
+
+  about = find_window ();
+  if (about == NULL)
+    return FALSE;
+
+  report_text ("about", adw_about_window_get_application_name (ADW_ABOUT_WINDOW (about)));
+  gtk_window_destroy (about);
+  return TRUE;
+}
+
 static gboolean
 poll_cb (gpointer user_data)
 {
@@ -408,10 +616,27 @@ poll_cb (gpointer user_data)
   if (driver.window == NULL && !set_up ())
     return G_SOURCE_CONTINUE;
 
+  if (driver.width > 0 && gtk_widget_get_width (GTK_WIDGET (driver.window)) > driver.width)
+    return G_SOURCE_CONTINUE;
+
   if (g_str_equal (driver.scenario, "choose") && !driver.chosen && !choose ())
     return G_SOURCE_CONTINUE;
 
-  working = gtk_widget_get_sensitive (driver.cancel_button);
+  if (g_str_equal (driver.scenario, "empty"))
+    {
+      if (driver.n_frames < END_FRAMES)
+        return G_SOURCE_CONTINUE;
+
+      if (!driver.pressed)
+        report_empty ();
+      if (!look_at_about ())
+        return G_SOURCE_CONTINUE;
+
+      close_window ();
+      return G_SOURCE_REMOVE;
+    }
+
+  working = g_str_equal (gtk_actionable_get_action_name (GTK_ACTIONABLE (driver.button)), "win.stop");
 
   if (driver.started_at == 0)
     {
@@ -419,6 +644,7 @@ poll_cb (gpointer user_data)
         return G_SOURCE_CONTINUE;
 
       driver.started_at = driver.frame_at = g_get_monotonic_time ();
+      driver.n_frames = 0;
       g_signal_add_emission_hook (g_signal_lookup ("finished", g_type_from_name ("GMsgReceiver")), 0,
                                   finished_hook, NULL, NULL);
       report ("started-at", driver.started_at);
@@ -427,7 +653,7 @@ poll_cb (gpointer user_data)
   if (!working && !driver.ended)
     {
       driver.ended = TRUE;
-      if (g_str_equal (driver.scenario, "cancel"))
+      if (g_str_equal (driver.scenario, "stop"))
         report ("ended-at", g_get_monotonic_time ());
       else
         report_work ();
@@ -437,6 +663,8 @@ poll_cb (gpointer user_data)
   if (driver.ended)
     {
       if (driver.n_frames < END_FRAMES)
+        return G_SOURCE_CONTINUE;
+      if (g_str_equal (driver.scenario, "copy") && !copy ())
         return G_SOURCE_CONTINUE;
 
       end ();
@@ -449,14 +677,15 @@ poll_cb (gpointer user_data)
   if (g_str_equal (driver.scenario, "finish"))
     {
       driver.pressed = TRUE;
+      report_text ("work-button", gtk_button_get_label (GTK_BUTTON (driver.button)));
       take_picture ("work");
     }
-  else if (g_str_equal (driver.scenario, "cancel"))
+  else if (g_str_equal (driver.scenario, "stop"))
     {
       report_work ();
       driver.pressed = TRUE;
       report ("pressed-at", g_get_monotonic_time ());
-      press (driver.cancel_button);
+      press (driver.button);
     }
   else if (g_str_equal (driver.scenario, "close"))
     {
@@ -477,6 +706,8 @@ start (void)
     return;
   unsetenv ("GMSG_DRIVER_SCENARIO");
 
+  if (g_getenv ("GMSG_DRIVER_WIDTH") != NULL)
+    driver.width = atoi (g_getenv ("GMSG_DRIVER_WIDTH"));
   driver.report = fopen (g_getenv ("GMSG_DRIVER_REPORT"), "w");
 
   /* Before everything else, so that what it sees is not what it delays */
@@ -486,7 +717,7 @@ start (void)
 __attribute__ ((destructor)) static void
 stop (void)
 {
-  if (driver.started_at == 0)
+  if (driver.window == NULL)
     return;
 
   report ("watched", n_watched);

@@ -74,23 +74,23 @@ class ThumbnailsTest(unittest.TestCase):
 
     def test_finish(self):
         shown, errors = self.run_window('finish')
-        self.assertEqual(shown, {'text': 'Done', 'n_pictures': N_PICTURES, 'fraction': 1.0, 'can_cancel': False})
+        self.assertEqual(shown, {'text': 'Done', 'n_pictures': N_PICTURES, 'fraction': 1.0, 'can_stop': False, 'toasts': []})
         self.assertEqual(errors, b'')
 
         with open(os.path.join(PICTURES, 'thumbnails-finish.png'), 'rb') as stream:
             self.assertGreater(len(stream.read()), 3000)
 
-    def test_cancel(self):
+    def test_stop(self):
         # The third never ends by itself.
-        shown, errors = self.run_window('cancel', '#!/bin/sh\ncase $2 in ./02*) exec sleep 1000; esac\nexec REAL "$@"\n')
-        self.assertEqual(shown, {'text': 'Cancelled', 'n_pictures': 2, 'fraction': 2 / N_PICTURES, 'can_cancel': False})
+        shown, errors = self.run_window('stop', '#!/bin/sh\ncase $2 in ./02*) exec sleep 1000; esac\nexec REAL "$@"\n')
+        self.assertEqual(shown, {'text': 'Stopped', 'n_pictures': 2, 'fraction': 2 / N_PICTURES, 'can_stop': False, 'toasts': []})
         self.assertEqual(errors, b'')
 
     def test_failure(self):
         with open(os.path.join(self.folder, '05 is none.png'), 'wb') as stream:
             stream.write(b'no picture')
         shown, errors = self.run_window('fail')
-        self.assertRegex(shown['text'], r'thumbnails\.sh: .* code 1\b')
+        self.assertRegex(shown['toasts'][0], r'\Athumbnails\.sh: .* code 1\b')
         self.assertEqual(shown['n_pictures'], 5)
         self.assertIn(b'05 is none', errors)
 

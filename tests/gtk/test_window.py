@@ -42,6 +42,13 @@ DEADLINE_S = 120
 # Sparse, so it costs no room, and is never read to its end
 ENDLESS = 1 << 40
 
+# As GNOME has it
+SETTINGS = b"""[Settings]
+gtk-decoration-layout=:close
+gtk-enable-animations=false
+gtk-font-name=Cantarell 11
+"""
+
 NAMES = [
     b'two words',
     b'new\nline',
@@ -88,9 +95,11 @@ def find_reader(path):
 class Run:
     """What a run of the program has left."""
 
-    def __init__(self, report, results, ended_at):
+    def __init__(self, report, rows, ended_at):
         self.report = report
-        self.results = results
+        # (name, size, checksum, problem, icon) by path
+        self.rows = rows
+        self.results = {path: checksum or problem for path, (_, _, checksum, problem, _) in rows.items()}
         self.ended_at = ended_at
 
     def seconds(self, start, end):
@@ -124,6 +133,9 @@ class WindowTestCase(unittest.TestCase):
     def run_window(self, scenario, *arguments, **environment):
         """Runs the program to its end, and expects that it has nothing to complain about."""
         home = tempfile.mkdtemp(dir=self.directory)
+        settings = os.path.join(home, b'.config', b'gtk-4.0')
+        os.makedirs(settings)
+        make_file(os.path.join(settings, b'settings.ini'), SETTINGS)
         report = os.path.join(home, b'report')
         results = os.path.join(home, b'results')
         process = subprocess.run([*COMMAND, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -135,6 +147,7 @@ class WindowTestCase(unittest.TestCase):
             'GSK_RENDERER': 'cairo',
             'GTK_A11Y': 'none',
             'HOME': home,
+            'XDG_CONFIG_HOME': os.path.join(home, b'.config'),
             'LC_ALL': 'C.UTF-8',
             'LD_PRELOAD': DRIVER,
             'GMSG_DRIVER_SCENARIO': scenario,
@@ -147,7 +160,7 @@ class WindowTestCase(unittest.TestCase):
         with open(report, encoding='utf-8', errors='replace') as stream:
             lines = dict(line.rstrip('\n').split(' ', 1) for line in stream)
         # The window, and the receivers of the walk and of at least one worker
-        self.assertGreaterEqual(int(lines['watched']), 3)
+        self.assertGreaterEqual(int(lines['watched']), 1 if scenario == 'empty' else 3)
         self.assertEqual(lines['alive'], '0')
         with self.assertRaises(ChildProcessError):
             os.waitpid(-1, os.WNOHANG)
@@ -156,9 +169,9 @@ class WindowTestCase(unittest.TestCase):
         if os.path.exists(results):
             with open(results, 'rb') as stream:
                 strings = stream.read().split(b'\0')[:-1]
-        shown = dict(zip(strings[::2], (outcome.decode() for outcome in strings[1::2])))
-        self.assertEqual(len(shown), len(strings) // 2)
-        return Run(lines, shown, ended_at)
+        rows = {strings[i]: tuple(text.decode() for text in strings[i + 1:i + 6]) for i in range(0, len(strings), 6)}
+        self.assertEqual(6 * len(rows), len(strings))
+        return Run(lines, rows, ended_at)
 
     def show(self, **measured):
         """What is worth knowing, but depends on what else the machine does."""
@@ -185,8 +198,47 @@ class WindowTest(WindowTestCase):
         self.assertEqual(len(expected), 2 * len(NAMES) + 504)
         run = self.run_window('finish', self.tree)
         self.assertEqual(run.results, expected)
-        self.assertRegex(run.report['total'], rf'\ADone: {len(expected)} of {len(expected)} files, ')
-        self.assertNotIn('problem', run.report)
+        self.assertRegex(run.report['total'], rf'\ADone: {len(expected)} of {len(expected)} files\Z')
+        self.assertEqual(run.report['toasts'], '0')
+        self.assertEqual(run.report['button'], '_Open…')
+
+        # Names are relative to the folder that was chosen, whatever is in them.
+        for path, (name, size, checksum, problem, icon) in run.rows.items():
+            relative = os.path.relpath(path, self.tree)
+            with contextlib.suppress(UnicodeDecodeError):
+                self.assertEqual(name, relative.decode())
+            self.assertRegex(checksum, r'\A[0-9a-f]{64}\Z')
+            self.assertEqual((problem, icon), ('', 'checksum-done-symbolic'))
+        self.assertEqual(run.rows[self.path(b'large')][1].replace('\u00a0', ' '), '3.1 MB')
+
+    def test_empty(self):
+        run = self.run_window('empty')
+        self.assertEqual((run.report['page'], run.report['suggested']), ('empty', 'win.open'))
+        self.assertEqual((run.report['button-visible'], run.report['dark']), ('0', '0'))
+        self.assertEqual((run.report['has-icon'], run.report['about']), ('1', 'Checksum'))
+
+    def test_dark(self):
+        run = self.run_window('empty', ADW_DEBUG_COLOR_SCHEME='prefer-dark')
+        self.assertEqual(run.report['dark'], '1')
+
+    def test_narrow(self):
+        os.makedirs(self.path(b'deep', b'x' * 200))
+        make_file(self.path(b'deep', b'x' * 200, b'y' * 200), b'content')
+        make_sparse_file(self.path(b'large'), 64 << 20)
+        run = self.run_window('empty', GMSG_DRIVER_WIDTH='360')
+        self.assertLessEqual(int(run.report['width']), 360)
+        run = self.run_window('finish', '/proc/self/mem', self.tree, GMSG_DRIVER_WIDTH='360')
+        self.assertLessEqual(int(run.report['width']), 360)
+        self.assertEqual(run.report['toasts'], '1')
+
+    def test_copy(self):
+        self.make_many_files(20)
+        make_sparse_file(self.path(b'large'), 64 << 20)
+        # What has no checksum is not copied.
+        run = self.run_window('copy', '/proc/self/mem', self.tree)
+        checksums = sorted(sha256sum(self.tree).values())
+        self.assertIn(run.report['copied'], checksums)
+        self.assertEqual(sorted(run.report['all-copied'].split(' ')), checksums)
 
     def test_chosen_folder(self):
         self.make_many_files(200)
@@ -201,9 +253,19 @@ class WindowTest(WindowTestCase):
         make_file(self.path(b'good'), b'good')
         make_sparse_file(self.path(b'large'), 64 << 20)
         run = self.run_window('finish', '/proc/self/mem', self.tree)
+        name, size, checksum, problem, icon = run.rows[b'/proc/self/mem']
+        self.assertEqual((name, size, checksum, icon), ('mem', '', '', 'checksum-failed-symbolic'))
         self.assertIn('Input/output error', run.results.pop(b'/proc/self/mem'))
         self.assertEqual(run.results, sha256sum(self.tree))
-        self.assertRegex(run.report['problem'], r'\ACould not read /proc/self/mem: .*Input/output error\Z')
+        # With several roots, the name of each is shown.
+        self.assertEqual(run.rows[self.path(b'good')][0], 'tree/good')
+        self.assertEqual((run.report['toasts'], run.report['toast']), ('1', f'Could not read “mem”: {problem}'))
+        self.assertIn(', 1 failed', run.report['detail'])
+
+    def test_several_failures(self):
+        make_sparse_file(self.path(b'large'), 64 << 20)
+        run = self.run_window('finish', '/proc/self/mem', '/proc/1/mem', self.tree)
+        self.assertEqual((run.report['toasts'], run.report['toast']), ('1', 'Could not read 2 files'))
 
     def test_frames_keep_coming(self):
         self.make_many_files(N_FILES)
@@ -220,11 +282,12 @@ class WindowTest(WindowTestCase):
         # messages come has a few frames for all of them.
         self.assertLessEqual(N_FILES, MAX_FILES_A_FRAME * n_frames)
 
-    def test_cancel(self):
-        # Without Cancel, it would not end.
+    def test_stop(self):
+        # Without Stop, it would not end.
         self.make_endless_work()
-        run = self.run_window('cancel', self.tree)
-        self.assertTrue(run.report['total'].startswith('Cancelled: '), run.report)
+        run = self.run_window('stop', self.tree)
+        self.assertTrue(run.report['total'].startswith('Stopped: '), run.report)
+        self.assertEqual((run.report['button'], run.report['toasts']), ('_Open…', '0'))
         self.show(ended_after_ms=run.seconds('pressed-at', 'ended-at') * 1000)
 
     def test_close_half_way(self):
@@ -240,37 +303,41 @@ class WindowTest(WindowTestCase):
         self.run_window('close', self.path(b'slow'), self.tree, GMSG_DRIVER_MARKS=os.fsdecode(marks))
         self.assertEqual(sorted(os.listdir(marks)), [b'began', b'ended'])
 
+    def take_pictures(self, name, scenario, *arguments, **environment):
+        """Takes pictures of a run, light and dark, in folders of their own."""
+        for scheme in ('light', 'dark'):
+            target = os.path.join(PICTURES, scheme, name)
+            shutil.rmtree(target, ignore_errors=True)
+            os.makedirs(target)
+            self.run_window(scenario, *arguments, GMSG_DRIVER_PICTURES=target,
+                            ADW_DEBUG_COLOR_SCHEME=f'prefer-{scheme}', **environment)
+            for file in os.listdir(target):
+                with open(os.path.join(target, file), 'rb') as stream:
+                    picture = stream.read()
+                self.assertEqual(picture[:8], b'\x89PNG\r\n\x1a\n')
+                # Blank, it would be smaller.
+                self.assertGreater(len(picture), 5000)
+
     def test_pictures(self):
         # The path is seen in them.
-        photos = tempfile.mkdtemp(prefix='photos-')
-        self.addCleanup(shutil.rmtree, photos)
-        for month in ('01 Lisbon', '02 Garden', '04 Birthday', '06 Norway', '09 Alps', '12 Winter'):
-            folder = os.path.join(photos, f'2025-{month}')
-            os.mkdir(folder)
-            make_sparse_file(os.path.join(folder, 'film.webm'), 70_000_000 + int(month[:2]) * 1_234_567)
+        photos = self.path(b'Photos')
+        for month in (b'01 Lisbon', b'02 Garden', b'04 Birthday', b'06 Norway', b'09 Alps', b'12 Winter'):
+            folder = os.path.join(photos, b'2025-' + month)
+            os.makedirs(folder)
+            make_sparse_file(os.path.join(folder, b'film.webm'), 30_000_000 + int(month[:2]) * 1_234_567)
             for number in range(40):
-                make_sparse_file(os.path.join(folder, f'{number * 7 + int(month[:2]):04}.jpeg'),
-                                 1_200_345 + number * 12_345)
+                make_sparse_file(os.path.join(folder, b'%04d.jpeg' % (number * 7 + int(month[:2]))),
+                                 300_345 + number * 12_345)
 
-        os.makedirs(PICTURES, exist_ok=True)
-        names = [os.path.join(PICTURES, name) for name in ('work.png', 'end.png')]
-        for name in names:
-            if os.path.exists(name):
-                os.remove(name)
-
-        # On a fast machine the work may be over before its middle is seen: then there is more of it.
-        for attempt in range(4):
-            self.run_window('finish', photos, '/proc/self/mem', GMSG_DRIVER_PICTURES=PICTURES)
-            if os.path.exists(names[0]):
-                break
-            make_sparse_file(os.path.join(photos, f'disk-{attempt}.img'), 2_000_000_000 << attempt)
-
-        for name in names:
-            with open(name, 'rb') as stream:
-                picture = stream.read()
-            self.assertEqual(picture[:8], b'\x89PNG\r\n\x1a\n')
-            # Blank, it would be smaller.
-            self.assertGreater(len(picture), 10_000)
+        self.take_pictures('empty', 'empty')
+        self.take_pictures('failed', 'finish', '/proc/self/mem', folder)
+        for target, environment in (('work', {}), ('narrow', {'GMSG_DRIVER_WIDTH': '360'})):
+            # On a fast machine the work may be over before its middle is seen: then there is more of it.
+            for attempt in range(4):
+                self.take_pictures(target, 'finish', photos, **environment)
+                if all(os.path.exists(os.path.join(PICTURES, scheme, target, 'work.png')) for scheme in ('light', 'dark')):
+                    break
+                make_sparse_file(os.path.join(photos, b'disk-%d.img' % attempt), 200_000_000 << 2 * attempt)
 
 
 if HAS_PROCESSES:
@@ -293,7 +360,7 @@ if HAS_PROCESSES:
             self.assertRegex(run.results.pop(endless), r'gjs.*(signal 9|[Kk]illed)')
             os.remove(endless)
             self.assertEqual(run.results, sha256sum(self.tree))
-            self.assertIn('Could not read ', run.report['problem'])
+            self.assertRegex(run.report['toast'], r'\ACould not read “endless”: .*(signal 9|[Kk]illed)')
 
 
 if __name__ == '__main__':

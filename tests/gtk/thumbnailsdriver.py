@@ -14,9 +14,9 @@ import zlib
 
 import gi
 
+gi.require_version('Adw', '1')
 gi.require_version('GMsg', '1')
-gi.require_version('Gtk', '4.0')
-from gi.repository import GLib, Gtk  # noqa: E402
+from gi.repository import Adw, GLib, Gtk  # noqa: E402
 
 EXAMPLE, SCENARIO = sys.argv[1:3]
 
@@ -25,7 +25,7 @@ FRAME_BUFFER = os.environ['FRAME_BUFFER']
 PICTURE = os.environ['PICTURE']
 
 # What the end of the work shows
-ENDED = {'finish': 'Done', 'cancel': 'Cancelled', 'fail': 'code'}
+ENDED = {'finish': 'Done', 'stop': 'Stopped', 'fail': 'Failed'}
 
 
 def descendants(widget):
@@ -76,20 +76,23 @@ class User:
 
         widgets = list(descendants(window))
         bar = next(widget for widget in widgets if isinstance(widget, Gtk.ProgressBar))
-        button = next(widget for widget in widgets if isinstance(widget, Gtk.Button) and widget.get_label() == 'Cancel')
+        button = next(widget for widget in widgets if isinstance(widget, Gtk.Button) and widget.get_label() == 'Stop')
+        title = next(widget for widget in widgets if isinstance(widget, Adw.WindowTitle))
+        toasts = [label.get_text() for widget in widgets if widget.get_css_name() == 'toast'
+                  for label in descendants(widget) if isinstance(label, Gtk.Label) and label.get_mapped()]
         pictures = [widget for widget in widgets if isinstance(widget, Gtk.Image) and widget.props.file]
-        report = {'text': bar.get_text(), 'n_pictures': len(pictures), 'fraction': bar.get_fraction(),
-                  'can_cancel': button.get_sensitive()}
+        report = {'text': title.get_subtitle(), 'n_pictures': len(pictures), 'fraction': bar.get_fraction(),
+                  'can_stop': button.get_visible(), 'toasts': toasts}
 
         if len(pictures) >= 2 and not self.acted:
             self.acted = True
-            if SCENARIO == 'cancel':
+            if SCENARIO == 'stop':
                 button.emit('clicked')
             elif SCENARIO == 'close':
                 self.close(window, report)
                 return GLib.SOURCE_REMOVE
 
-        if ENDED.get(SCENARIO, '?') not in (bar.get_text() or ''):
+        if title.get_subtitle() != ENDED.get(SCENARIO) or len(toasts) != (SCENARIO == 'fail'):
             return GLib.SOURCE_CONTINUE
 
         window.add_tick_callback(self.tick_cb, report)

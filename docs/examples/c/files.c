@@ -89,6 +89,30 @@ files_walk (const char    *root,
     }
 }
 
+/* A name to show: from the root down, with the root's own name if there are several roots or
+ * it is the file itself. */
+char *
+files_dup_name (const char         *path,
+                const char * const *roots)
+{
+  gboolean single = roots[0] != NULL && roots[1] == NULL;
+
+  for (; *roots != NULL; roots++)
+    {
+      const char *rest = path + strlen (*roots);
+      const char *root_name = strrchr (*roots, '/');
+
+      if (!g_str_has_prefix (path, *roots) || root_name == NULL)
+        continue;
+      if (single && *rest == '/')
+        return g_filename_display_name (rest + 1);
+      if (*rest == '/' || *rest == '\0')
+        return g_filename_display_name (path + (root_name + 1 - *roots));
+    }
+
+  return g_filename_display_name (path);
+}
+
 GInputStream *
 files_open (const char  *path,
             GError     **error)

@@ -21,18 +21,20 @@ typedef gboolean (*FilesReadFunc) (gsize         count,
                                    gpointer      user_data,
                                    GError      **error);
 
-void          files_walk        (const char     *root,
-                                 FilesWalkFunc   func,
-                                 gpointer        user_data);
-GInputStream *files_open        (const char     *path,
-                                 GError        **error);
-char         *files_compute_sum (const char     *path,
-                                 void           *buffer,
-                                 gsize           buffer_size,
-                                 FilesReadFunc   func,
-                                 gpointer        user_data,
-                                 GCancellable   *cancellable,
-                                 GError        **error);
+void          files_walk        (const char          *root,
+                                 FilesWalkFunc        func,
+                                 gpointer             user_data);
+char         *files_dup_name    (const char          *path,
+                                 const char * const  *roots);
+GInputStream *files_open        (const char          *path,
+                                 GError             **error);
+char         *files_compute_sum (const char          *path,
+                                 void                *buffer,
+                                 gsize                buffer_size,
+                                 FilesReadFunc        func,
+                                 gpointer             user_data,
+                                 GCancellable        *cancellable,
+                                 GError             **error);
 
 /* The checksum of one file */
 typedef struct

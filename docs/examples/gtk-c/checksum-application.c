@@ -1,4 +1,4 @@
-/* checksum-application.c: what outlives the windows: the router, its pipes and the threads
+/* checksum-application.c: opens windows, and says what it is
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -6,20 +6,42 @@
 
 #include "checksum-application.h"
 
+#include <gmsg.h>
+
 #include "checksum-window.h"
 
 struct _ChecksumApplication
 {
-  GtkApplication  parent_instance;
-
-  GMsgRouter     *router;   /* (owned) (nullable): from startup to shutdown */
-  GPtrArray      *threads;  /* (owned) (element-type GThread) */
+  AdwApplication parent_instance;
 };
 
-G_DEFINE_FINAL_TYPE (ChecksumApplication, checksum_application, GTK_TYPE_APPLICATION)
+G_DEFINE_FINAL_TYPE (ChecksumApplication, checksum_application, ADW_TYPE_APPLICATION)
 
-/* Closes the windows, where g_application_quit() would leave the main loop while
- * threads are still at work. */
+static void
+new_window_activated (GSimpleAction *action,
+                      GVariant      *parameter,
+                      gpointer       user_data)
+{
+  g_application_activate (user_data);
+}
+
+static void
+about_activated (GSimpleAction *action,
+                 GVariant      *parameter,
+                 gpointer       user_data)
+{
+  adw_show_about_window (gtk_application_get_active_window (user_data),
+                         "application-name", "Checksum",
+                         "application-icon", CHECKSUM_APPLICATION_ID,
+                         "comments", "Computes the SHA-256 of every file in the folders that you choose.",
+                         "copyright", "© 2026 The gmsgrouter authors",
+                         "developer-name", "The gmsgrouter authors",
+                         "license-type", GTK_LICENSE_LGPL_2_1,
+                         "version", GMSG_VERSION_S,
+                         NULL);
+}
+
+/* g_application_quit() would not wait until the threads have ended. */
 static void
 quit_activated (GSimpleAction *action,
                 GVariant      *parameter,
@@ -34,27 +56,30 @@ quit_activated (GSimpleAction *action,
 static void
 checksum_application_startup (GApplication *application)
 {
-  ChecksumApplication *self = CHECKSUM_APPLICATION (application);
-  GtkApplication *gtk_application = GTK_APPLICATION (application);
-  g_autoptr (GError) error = NULL;
   const GActionEntry entries[] = {
+    { .name = "new-window", .activate = new_window_activated },
+    { .name = "about", .activate = about_activated },
     { .name = "quit", .activate = quit_activated },
+  };
+  const struct {
+    const char *action;
+    const char *accelerator;
+  } shortcuts[] = {
+    { "app.new-window", "<Control>n" },
+    { "app.quit", "<Control>q" },
+    { "window.close", "<Control>w" },
+    { "win.open", "<Control>o" },
+    { "win.stop", "Escape" },
+    { "win.copy-selected", "<Control>c" },
   };
 
   G_APPLICATION_CLASS (checksum_application_parent_class)->startup (application);
 
-  if (!gmsg_router_start (self->router, &error))
-    g_error ("%s", error->message);
-
-  g_action_map_add_action_entries (G_ACTION_MAP (self), entries, G_N_ELEMENTS (entries), self);
-  gtk_application_set_accels_for_action (gtk_application, "app.quit",
-                                         (const char *[]) { "<Control>q", NULL });
-  gtk_application_set_accels_for_action (gtk_application, "window.close",
-                                         (const char *[]) { "<Control>w", NULL });
-  gtk_application_set_accels_for_action (gtk_application, "win.open",
-                                         (const char *[]) { "<Control>o", NULL });
-  gtk_application_set_accels_for_action (gtk_application, "win.cancel",
-                                         (const char *[]) { "Escape", NULL });
+  g_action_map_add_action_entries (G_ACTION_MAP (application), entries, G_N_ELEMENTS (entries), application);
+  for (gsize i = 0; i < G_N_ELEMENTS (shortcuts); i++)
+    gtk_application_set_accels_for_action (GTK_APPLICATION (application), shortcuts[i].action,
+                                           (const char *[]) { shortcuts[i].accelerator, NULL });
+  gtk_window_set_default_icon_name (CHECKSUM_APPLICATION_ID);
 }
 
 static void
@@ -75,98 +100,26 @@ checksum_application_open (GApplication  *application,
   gtk_window_present (GTK_WINDOW (window));
 }
 
-/* Every pipe held the application, so all are finished by now. */
-static void
-checksum_application_shutdown (GApplication *application)
-{
-  ChecksumApplication *self = CHECKSUM_APPLICATION (application);
-  g_autoptr (GError) error = NULL;
-
-  for (guint i = 0; i < self->threads->len; i++)
-    g_thread_join (g_ptr_array_index (self->threads, i));
-  g_ptr_array_set_size (self->threads, 0);
-
-  if (!gmsg_router_stop (self->router, &error))
-    g_error ("%s", error->message);
-
-  G_APPLICATION_CLASS (checksum_application_parent_class)->shutdown (application);
-}
-
-static void
-checksum_application_finalize (GObject *object)
-{
-  ChecksumApplication *self = CHECKSUM_APPLICATION (object);
-
-  g_clear_object (&self->router);
-  g_clear_pointer (&self->threads, g_ptr_array_unref);
-
-  G_OBJECT_CLASS (checksum_application_parent_class)->finalize (object);
-}
-
 static void
 checksum_application_class_init (ChecksumApplicationClass *klass)
 {
-  GObjectClass *object_class = G_OBJECT_CLASS (klass);
   GApplicationClass *application_class = G_APPLICATION_CLASS (klass);
-
-  object_class->finalize = checksum_application_finalize;
 
   application_class->startup = checksum_application_startup;
   application_class->activate = checksum_application_activate;
   application_class->open = checksum_application_open;
-  application_class->shutdown = checksum_application_shutdown;
 }
 
 static void
 checksum_application_init (ChecksumApplication *self)
 {
-  self->router = gmsg_router_new (NULL);
-  self->threads = g_ptr_array_new ();
 }
 
-GtkApplication *
+GApplication *
 checksum_application_new (void)
 {
   return g_object_new (CHECKSUM_TYPE_APPLICATION,
-                       "application-id", "org.example.Checksum",
+                       "application-id", CHECKSUM_APPLICATION_ID,
                        "flags", G_APPLICATION_HANDLES_OPEN | G_APPLICATION_NON_UNIQUE,
                        NULL);
-}
-
-static void
-finished_cb (GMsgReceiver *receiver,
-             GError       *error,
-             gpointer      user_data)
-{
-  ChecksumApplication *self = user_data;
-
-  gmsg_router_close_pipe (self->router, receiver, NULL);
-  g_application_release (G_APPLICATION (self));
-}
-
-/* Opens a pipe that keeps the application running until it has finished, also
- * where the window is closed before. This can't fail while the router runs. */
-GMsgSender *
-checksum_application_pipe (ChecksumApplication  *self,
-                           guint                 capacity,
-                           GMsgOverflow          overflow,
-                           GMsgReceiver        **receiver)
-{
-  g_autoptr (GError) error = NULL;
-  GMsgSender *sender = gmsg_router_pipe_bounded (self->router, capacity, overflow, receiver, &error);
-
-  if (sender == NULL || !gmsg_sender_start (sender, &error))
-    g_error ("%s", error->message);
-
-  g_application_hold (G_APPLICATION (self));
-  g_signal_connect_object (*receiver, "finished", G_CALLBACK (finished_cb), self, G_CONNECT_DEFAULT);
-
-  return sender;
-}
-
-void
-checksum_application_add_thread (ChecksumApplication *self,
-                                 GThread             *thread)
-{
-  g_ptr_array_add (self->threads, thread);
 }

@@ -10,9 +10,11 @@ struct _ChecksumResult
 {
   GObject  parent_instance;
 
-  GFile   *file;     /* (owned) */
+  GFile   *file;      /* (owned) */
+  char    *name;      /* (owned): as it is shown */
   guint64  size;
-  char    *outcome;  /* (owned): the SHA-256, or why there is none */
+  char    *checksum;  /* (owned) (nullable) */
+  char    *problem;   /* (owned) (nullable): why there is no checksum */
 };
 
 typedef enum
@@ -20,10 +22,15 @@ typedef enum
   PROP_FILE = 1,
   PROP_NAME,
   PROP_SIZE,
-  PROP_OUTCOME,
+  PROP_SIZE_TEXT,
+  PROP_CHECKSUM,
+  PROP_CHECKSUM_TARGET,
+  PROP_PROBLEM,
+  PROP_SUCCEEDED,
+  PROP_ICON_NAME,
 } ChecksumResultProperty;
 
-static GParamSpec *properties[PROP_OUTCOME + 1];
+static GParamSpec *properties[PROP_ICON_NAME + 1];
 
 G_DEFINE_FINAL_TYPE (ChecksumResult, checksum_result, G_TYPE_OBJECT)
 
@@ -33,7 +40,9 @@ checksum_result_finalize (GObject *object)
   ChecksumResult *self = CHECKSUM_RESULT (object);
 
   g_clear_object (&self->file);
-  g_clear_pointer (&self->outcome, g_free);
+  g_clear_pointer (&self->name, g_free);
+  g_clear_pointer (&self->checksum, g_free);
+  g_clear_pointer (&self->problem, g_free);
 
   G_OBJECT_CLASS (checksum_result_parent_class)->finalize (object);
 }
@@ -52,13 +61,28 @@ checksum_result_get_property (GObject    *object,
       g_value_set_object (value, self->file);
       break;
     case PROP_NAME:
-      g_value_take_string (value, g_file_get_parse_name (self->file));
+      g_value_set_string (value, self->name);
       break;
     case PROP_SIZE:
       g_value_set_uint64 (value, self->size);
       break;
-    case PROP_OUTCOME:
-      g_value_set_string (value, self->outcome);
+    case PROP_SIZE_TEXT:
+      g_value_take_string (value, self->problem == NULL ? g_format_size (self->size) : NULL);
+      break;
+    case PROP_CHECKSUM:
+      g_value_set_string (value, self->checksum);
+      break;
+    case PROP_CHECKSUM_TARGET:
+      g_value_set_variant (value, g_variant_new_string (self->checksum != NULL ? self->checksum : ""));
+      break;
+    case PROP_PROBLEM:
+      g_value_set_string (value, self->problem);
+      break;
+    case PROP_SUCCEEDED:
+      g_value_set_boolean (value, self->problem == NULL);
+      break;
+    case PROP_ICON_NAME:
+      g_value_set_string (value, self->problem == NULL ? "checksum-done-symbolic" : "checksum-failed-symbolic");
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, prop_id, pspec);
@@ -69,23 +93,31 @@ checksum_result_get_property (GObject    *object,
 static void
 checksum_result_class_init (ChecksumResultClass *klass)
 {
+  const GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS;
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
 
   object_class->finalize = checksum_result_finalize;
   object_class->get_property = checksum_result_get_property;
 
   properties[PROP_FILE] =
-    g_param_spec_object ("file", NULL, NULL, G_TYPE_FILE,
-                         G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+    g_param_spec_object ("file", NULL, NULL, G_TYPE_FILE, flags);
   properties[PROP_NAME] =
-    g_param_spec_string ("name", NULL, NULL, NULL,
-                         G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+    g_param_spec_string ("name", NULL, NULL, NULL, flags);
   properties[PROP_SIZE] =
-    g_param_spec_uint64 ("size", NULL, NULL, 0, G_MAXUINT64, 0,
-                         G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
-  properties[PROP_OUTCOME] =
-    g_param_spec_string ("outcome", NULL, NULL, NULL,
-                         G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+    g_param_spec_uint64 ("size", NULL, NULL, 0, G_MAXUINT64, 0, flags);
+  properties[PROP_SIZE_TEXT] =
+    g_param_spec_string ("size-text", NULL, NULL, NULL, flags);
+  properties[PROP_CHECKSUM] =
+    g_param_spec_string ("checksum", NULL, NULL, NULL, flags);
+  /* For an action that copies it */
+  properties[PROP_CHECKSUM_TARGET] =
+    g_param_spec_variant ("checksum-target", NULL, NULL, G_VARIANT_TYPE_STRING, NULL, flags);
+  properties[PROP_PROBLEM] =
+    g_param_spec_string ("problem", NULL, NULL, NULL, flags);
+  properties[PROP_SUCCEEDED] =
+    g_param_spec_boolean ("succeeded", NULL, NULL, FALSE, flags);
+  properties[PROP_ICON_NAME] =
+    g_param_spec_string ("icon-name", NULL, NULL, NULL, flags);
   g_object_class_install_properties (object_class, G_N_ELEMENTS (properties), properties);
 }
 
@@ -94,16 +126,27 @@ checksum_result_init (ChecksumResult *self)
 {
 }
 
+/* Either @checksum or @problem is set. */
 ChecksumResult *
 checksum_result_new (GFile      *file,
+                     const char *name,
                      guint64     size,
-                     const char *outcome)
+                     const char *checksum,
+                     const char *problem)
 {
   ChecksumResult *self = g_object_new (CHECKSUM_TYPE_RESULT, NULL);
 
   self->file = g_object_ref (file);
+  self->name = g_strdup (name);
   self->size = size;
-  self->outcome = g_strdup (outcome);
+  self->checksum = g_strdup (checksum);
+  self->problem = g_strdup (problem);
 
   return self;
+}
+
+const char *
+checksum_result_get_checksum (ChecksumResult *self)
+{
+  return self->checksum;
 }

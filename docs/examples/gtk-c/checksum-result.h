@@ -12,6 +12,10 @@
 
 G_DECLARE_FINAL_TYPE (ChecksumResult, checksum_result, CHECKSUM, RESULT, GObject)
 
-ChecksumResult *checksum_result_new (GFile      *file,
-                                     guint64     size,
-                                     const char *outcome);
+ChecksumResult *checksum_result_new          (GFile          *file,
+                                              const char     *name,
+                                              guint64         size,
+                                              const char     *checksum,
+                                              const char     *problem);
+
+const char     *checksum_result_get_checksum (ChecksumResult *self);

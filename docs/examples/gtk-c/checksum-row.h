@@ -11,8 +11,9 @@
 
 #define CHECKSUM_TYPE_ROW (checksum_row_get_type ())
 
-G_DECLARE_FINAL_TYPE (ChecksumRow, checksum_row, CHECKSUM, ROW, GtkBox)
+G_DECLARE_FINAL_TYPE (ChecksumRow, checksum_row, CHECKSUM, ROW, GtkListBoxRow)
 
-GtkWidget *checksum_row_new         (GMsgReceiver *progress);
+GtkWidget *checksum_row_new         (GMsgReceiver  *progress,
+                                     char         **roots);
 
-guint64    checksum_row_get_n_bytes (ChecksumRow  *self);
+guint64    checksum_row_get_n_bytes (ChecksumRow   *self);

@@ -9,60 +9,109 @@
 #include "checksum-result.h"
 #include "checksum-row.h"
 #include "checksum-task.h"
+#include "files.h"
 #include "progress.h"
 
 /* The most results of one thread that wait to be delivered: one that is faster
  * than the main thread waits for it, instead of filling the memory. */
 #define RESULTS_CAPACITY 64
 
+/* How long the program goes on for threads that don't end */
+#define SHUTDOWN_USEC (10 * G_USEC_PER_SEC)
+
 struct _ChecksumWindow
 {
-  GtkApplicationWindow  parent_instance;
+  AdwApplicationWindow  parent_instance;
 
-  GtkWidget            *rows;
+  AdwWindowTitle       *window_title;
+  GtkWidget            *action_button;
+  AdwToastOverlay      *toasts;
+  GtkStack             *stack;
   GtkLabel             *total_label;
+  GtkLabel             *detail_label;
+  GtkRevealer          *work_revealer;
   GtkProgressBar       *total_bar;
-  GtkLabel             *problem_label;
+  GtkListBox           *rows;
+  GListModel           *selection;
   GListStore           *results;
-  GtkFileChooserNative *dialog;       /* (owned) (nullable) */
+  GtkFileChooserNative *dialog;     /* (owned) (nullable) */
 
-  GPtrArray            *receivers;    /* (owned) (element-type GMsgReceiver): not finished yet */
+  GMsgRouter           *router;     /* (owned) */
+  GPtrArray            *receivers;  /* (owned) (element-type GMsgReceiver): not finished yet */
+  char                **roots;      /* (owned) (nullable): what was chosen */
   Progress              progress;
-  gboolean              cancelled;
-  gboolean              failed;
+  gboolean              stopped;
+  char                 *problem;    /* (owned) (nullable): the last one */
+  gboolean              failed;     /* a thread has, not only a file */
   guint                 tick_id;
 };
 
-G_DEFINE_FINAL_TYPE (ChecksumWindow, checksum_window, GTK_TYPE_APPLICATION_WINDOW)
-
-static void
-cancel (ChecksumWindow *self)
-{
-  self->cancelled = TRUE;
-
-  for (guint i = 0; i < self->receivers->len; i++)
-    gmsg_receiver_cancel (g_ptr_array_index (self->receivers, i));
-}
+G_DEFINE_FINAL_TYPE (ChecksumWindow, checksum_window, ADW_TYPE_APPLICATION_WINDOW)
 
 static void
 set_working (ChecksumWindow *self,
              gboolean        working)
 {
   gtk_widget_action_set_enabled (GTK_WIDGET (self), "win.open", !working);
-  gtk_widget_action_set_enabled (GTK_WIDGET (self), "win.cancel", working);
-  gtk_widget_set_visible (self->rows, working);
+  gtk_widget_action_set_enabled (GTK_WIDGET (self), "win.stop", working);
+  gtk_actionable_set_action_name (GTK_ACTIONABLE (self->action_button), working ? "win.stop" : "win.open");
+  gtk_button_set_label (GTK_BUTTON (self->action_button), working ? "_Stop" : "_Open…");
+  gtk_revealer_set_reveal_child (self->work_revealer, working);
 }
 
-/* Shows how far the work is. Once a frame is enough, however many messages came. */
 static void
-update (ChecksumWindow *self)
+show_toast (ChecksumWindow *self,
+            const char     *text)
 {
-  self->progress.bytes_done = 0;
-  for (GtkWidget *row = gtk_widget_get_first_child (self->rows);
+  g_autofree char *markup = g_markup_escape_text (text, -1);
+
+  adw_toast_overlay_add_toast (self->toasts, adw_toast_new (markup));
+}
+
+static void
+append_size (GString    *text,
+             const char *prefix,
+             guint64     size,
+             const char *suffix)
+{
+  g_autofree char *size_text = g_format_size (size);
+
+  g_string_append_printf (text, "%s%s%s", prefix, size_text, suffix);
+}
+
+/* Shows how far the work is, or how it ended if @state is set. Once a frame is enough, however
+ * many messages came. */
+static void
+show_progress (ChecksumWindow *self,
+               const char     *state)
+{
+  Progress *progress = &self->progress;
+  double seconds = MAX (g_get_monotonic_time () - progress->start_time, 1) / (double) G_USEC_PER_SEC;
+  g_autoptr (GString) total = g_string_new (state);
+  g_autoptr (GString) detail = g_string_new (NULL);
+
+  progress->bytes_done = 0;
+  for (GtkWidget *row = gtk_widget_get_first_child (GTK_WIDGET (self->rows));
        row != NULL;
        row = gtk_widget_get_next_sibling (row))
-    self->progress.bytes_done += checksum_row_get_n_bytes (CHECKSUM_ROW (row));
-  gtk_progress_bar_set_fraction (self->total_bar, progress_get_fraction (&self->progress));
+    progress->bytes_done += checksum_row_get_n_bytes (CHECKSUM_ROW (row));
+
+  g_string_append_printf (total, "%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT "%s files",
+                          progress->n_done, progress->n_found, progress->all_found ? "" : "+");
+  append_size (detail, "", progress->bytes_done, "");
+  if (state == NULL)
+    append_size (detail, " of ", progress->bytes_found, "");
+  else
+    g_string_append_printf (detail, " in %.1f s", seconds);
+  append_size (detail, ", ", progress->bytes_done / seconds, "/s");
+  if (state == NULL)
+    progress_append_time_left (progress, detail);
+  if (progress->n_failed > 0)
+    g_string_append_printf (detail, ", %" G_GUINT64_FORMAT " failed", progress->n_failed);
+
+  gtk_label_set_label (self->total_label, total->str);
+  gtk_label_set_label (self->detail_label, detail->str);
+  gtk_progress_bar_set_fraction (self->total_bar, progress_get_fraction (progress));
 }
 
 static gboolean
@@ -70,31 +119,9 @@ tick_cb (GtkWidget     *widget,
          GdkFrameClock *clock,
          gpointer       user_data)
 {
-  ChecksumWindow *self = CHECKSUM_WINDOW (widget);
-  g_autoptr (GString) text = NULL;
-
-  update (self);
-
-  text = progress_describe (&self->progress);
-  progress_append_time_left (&self->progress, text);
-  gtk_label_set_label (self->total_label, text->str);
+  show_progress (CHECKSUM_WINDOW (widget), NULL);
 
   return G_SOURCE_CONTINUE;
-}
-
-static void
-show_problem (ChecksumWindow *self,
-              const char     *name,
-              const char     *problem)
-{
-  g_autofree char *text = NULL;
-
-  text = self->progress.n_failed > 1
-    ? g_strdup_printf ("%" G_GUINT64_FORMAT " could not be read, the last of them %s: %s",
-                       self->progress.n_failed, name, problem)
-    : g_strdup_printf ("Could not read %s: %s", name, problem);
-  gtk_label_set_label (self->problem_label, text);
-  gtk_widget_set_visible (GTK_WIDGET (self->problem_label), TRUE);
 }
 
 static void
@@ -116,8 +143,8 @@ walk_finished_cb (GMsgReceiver *receiver,
 {
   ChecksumWindow *self = user_data;
 
-  /* A walk that was cancelled, or has failed, has not seen everything. */
-  self->progress.all_found = !self->cancelled && error == NULL;
+  /* A walk that was stopped, or has failed, has not seen everything. */
+  self->progress.all_found = !self->stopped && error == NULL;
 }
 
 static ChecksumResult *
@@ -125,11 +152,13 @@ take_result (ChecksumWindow *self,
              GVariant       *message)
 {
   g_autoptr (GFile) file = NULL;
+  g_autofree char *name = NULL;
   const char *path, *outcome;
   gboolean succeeded;
   guint64 size;
 
   g_variant_get (message, "(^&aytb&s)", &path, &size, &succeeded, &outcome);
+  name = files_dup_name (path, (const char * const *) self->roots);
 
   if (succeeded)
     {
@@ -137,14 +166,13 @@ take_result (ChecksumWindow *self,
     }
   else
     {
-      g_autofree char *name = g_filename_display_name (path);
-
       self->progress.n_failed++;
-      show_problem (self, name, outcome);
+      g_free (self->problem);
+      self->problem = g_strdup_printf ("Could not read “%s”: %s", name, outcome);
     }
 
   file = g_file_new_for_path (path);
-  return checksum_result_new (file, size, outcome);
+  return checksum_result_new (file, name, size, succeeded ? outcome : NULL, succeeded ? NULL : outcome);
 }
 
 /* All results that wait go into the list at once: the views of it look at it once, and not
@@ -169,44 +197,61 @@ results_ready_cb (GMsgReceiver *receiver,
                        results->pdata, results->len);
 }
 
+/* What went wrong is told once, however much it was. */
+static void
+end_work (ChecksumWindow *self)
+{
+  gtk_widget_remove_tick_callback (GTK_WIDGET (self), self->tick_id);
+  show_progress (self, self->stopped ? "Stopped: " : self->failed ? "Not complete: " : "Done: ");
+  set_working (self, FALSE);
+
+  if (!self->failed && self->progress.n_failed > 1)
+    {
+      g_autofree char *text = g_strdup_printf ("Could not read %" G_GUINT64_FORMAT " files",
+                                               self->progress.n_failed);
+
+      show_toast (self, text);
+    }
+  else if (self->problem != NULL)
+    {
+      show_toast (self, self->problem);
+    }
+}
+
 static void
 finished_cb (GMsgReceiver *receiver,
              GError       *error,
              gpointer      user_data)
 {
   ChecksumWindow *self = user_data;
-  g_autoptr (GString) text = NULL;
 
   /* A thread has failed, or returned without a word. */
   if (error != NULL)
     {
       self->failed = TRUE;
-      gtk_label_set_label (self->problem_label, error->message);
-      gtk_widget_set_visible (GTK_WIDGET (self->problem_label), TRUE);
+      g_free (self->problem);
+      self->problem = g_strdup (error->message);
     }
 
+  gmsg_router_close_pipe (self->router, receiver, NULL);
   g_ptr_array_remove_fast (self->receivers, receiver);
-  if (self->receivers->len > 0)
-    return;
-
-  gtk_widget_remove_tick_callback (GTK_WIDGET (self), self->tick_id);
-  update (self);
-  text = progress_summarize (&self->progress,
-                             self->cancelled ? "Cancelled" : self->failed ? "Not complete" : "Done");
-  gtk_label_set_label (self->total_label, text->str);
-  set_working (self, FALSE);
+  if (self->receivers->len == 0)
+    end_work (self);
 }
 
-/* Opens a pipe, which the window waits for until it has finished. */
+/* Opens a pipe, which the window waits for until it has finished. This can't fail while the
+ * router runs. */
 static GMsgSender *
 open_pipe (ChecksumWindow  *self,
            guint            capacity,
            GMsgOverflow     overflow,
            GMsgReceiver   **receiver)
 {
-  GtkApplication *application = gtk_window_get_application (GTK_WINDOW (self));
-  GMsgSender *sender = checksum_application_pipe (CHECKSUM_APPLICATION (application),
-                                                  capacity, overflow, receiver);
+  g_autoptr (GError) error = NULL;
+  GMsgSender *sender = gmsg_router_pipe_bounded (self->router, capacity, overflow, receiver, &error);
+
+  if (sender == NULL || !gmsg_sender_start (sender, &error))
+    g_error ("%s", error->message);
 
   g_signal_connect_object (*receiver, "finished", G_CALLBACK (finished_cb), self, G_CONNECT_DEFAULT);
   g_ptr_array_add (self->receivers, *receiver);
@@ -220,10 +265,8 @@ static GMsgReceiver *
 start_thread (ChecksumWindow *self,
               const char     *name,
               GThreadFunc     func,
-              GAsyncQueue    *files,
-              char          **roots)
+              GAsyncQueue    *files)
 {
-  GtkApplication *application = gtk_window_get_application (GTK_WINDOW (self));
   ChecksumTask *task = g_new (ChecksumTask, 1);
   GMsgReceiver *progress, *results;
 
@@ -232,23 +275,28 @@ start_thread (ChecksumWindow *self,
   task->results = open_pipe (self, RESULTS_CAPACITY, GMSG_OVERFLOW_BLOCK, &results);
   task->files = g_async_queue_ref (files);
   task->n_workers = g_get_num_processors ();
-  task->roots = g_strdupv (roots);
+  task->roots = g_strdupv (self->roots);
 
   gmsg_receiver_set_pull_mode (results, TRUE);
   g_signal_connect_object (results, "ready", G_CALLBACK (results_ready_cb), self, G_CONNECT_DEFAULT);
-  checksum_application_add_thread (CHECKSUM_APPLICATION (application),
-                                   g_thread_new (name, func, task));
+  g_thread_unref (g_thread_new (name, func, task));
 
   return progress;
 }
 
 static void
-clear_rows (ChecksumWindow *self)
+clear (ChecksumWindow *self)
 {
   GtkWidget *row;
 
-  while ((row = gtk_widget_get_first_child (self->rows)) != NULL)
-    gtk_box_remove (GTK_BOX (self->rows), row);
+  while ((row = gtk_widget_get_first_child (GTK_WIDGET (self->rows))) != NULL)
+    gtk_list_box_remove (self->rows, row);
+  g_list_store_remove_all (self->results);
+
+  self->progress = (Progress) { .start_time = g_get_monotonic_time () };
+  self->stopped = self->failed = FALSE;
+  g_clear_pointer (&self->problem, g_free);
+  g_clear_pointer (&self->roots, g_strfreev);
 }
 
 void
@@ -258,32 +306,39 @@ checksum_window_start (ChecksumWindow  *self,
 {
   g_autoptr (GAsyncQueue) queue = g_async_queue_new_full ((GDestroyNotify) g_variant_unref);
   g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
-  g_auto (GStrv) roots = NULL;
+  g_autoptr (GString) names = g_string_new (NULL);
   GMsgReceiver *progress;
 
-  clear_rows (self);
-  g_list_store_remove_all (self->results);
-  gtk_widget_set_visible (GTK_WIDGET (self->problem_label), FALSE);
-  self->progress = (Progress) { .start_time = g_get_monotonic_time () };
-  self->cancelled = self->failed = FALSE;
+  clear (self);
 
   for (int i = 0; i < n_files; i++)
     {
-      if (g_file_peek_path (files[i]) != NULL)
-        g_strv_builder_add (builder, g_file_peek_path (files[i]));
-    }
-  roots = g_strv_builder_end (builder);
+      const char *path = g_file_peek_path (files[i]);
+      g_autofree char *name = NULL;
 
-  progress = start_thread (self, "walk", checksum_task_walk, queue, roots);
+      /* What is on another machine has none. */
+      if (path == NULL)
+        continue;
+
+      name = g_filename_display_basename (path);
+      g_string_append_printf (names, "%s%s", names->len > 0 ? ", " : "", name);
+      g_strv_builder_add (builder, path);
+    }
+  self->roots = g_strv_builder_end (builder);
+
+  progress = start_thread (self, "walk", checksum_task_walk, queue);
   g_signal_connect_object (progress, "message", G_CALLBACK (walk_message_cb), self, G_CONNECT_DEFAULT);
   g_signal_connect_object (progress, "finished", G_CALLBACK (walk_finished_cb), self, G_CONNECT_DEFAULT);
 
   for (guint i = 0; i < g_get_num_processors (); i++)
     {
-      progress = start_thread (self, "worker", checksum_task_work, queue, roots);
-      gtk_box_append (GTK_BOX (self->rows), checksum_row_new (progress));
+      progress = start_thread (self, "worker", checksum_task_work, queue);
+      gtk_list_box_append (self->rows, checksum_row_new (progress, self->roots));
     }
 
+  adw_window_title_set_subtitle (self->window_title, names->str);
+  gtk_stack_set_visible_child_name (self->stack, "results");
+  gtk_widget_set_visible (self->action_button, TRUE);
   self->tick_id = gtk_widget_add_tick_callback (GTK_WIDGET (self), tick_cb, NULL, NULL);
   set_working (self, TRUE);
 }
@@ -326,21 +381,84 @@ open_activated (GtkWidget  *widget,
 }
 
 static void
-cancel_activated (GtkWidget  *widget,
-                  const char *action_name,
-                  GVariant   *parameter)
+stop_activated (GtkWidget  *widget,
+                const char *action_name,
+                GVariant   *parameter)
 {
-  cancel (CHECKSUM_WINDOW (widget));
+  ChecksumWindow *self = CHECKSUM_WINDOW (widget);
+
+  self->stopped = TRUE;
+  for (guint i = 0; i < self->receivers->len; i++)
+    gmsg_receiver_cancel (g_ptr_array_index (self->receivers, i));
 }
 
-/* The window goes at once. The threads end soon, and the application waits for
- * them: see checksum_application_pipe(). */
+static void
+copy_activated (GtkWidget  *widget,
+                const char *action_name,
+                GVariant   *parameter)
+{
+  gdk_clipboard_set_text (gtk_widget_get_clipboard (widget), g_variant_get_string (parameter, NULL));
+  show_toast (CHECKSUM_WINDOW (widget), "Checksum copied");
+}
+
+/* One a line */
+static void
+copy_selected_activated (GtkWidget  *widget,
+                         const char *action_name,
+                         GVariant   *parameter)
+{
+  ChecksumWindow *self = CHECKSUM_WINDOW (widget);
+  g_autoptr (GtkBitset) selected = gtk_selection_model_get_selection (GTK_SELECTION_MODEL (self->selection));
+  g_autoptr (GPtrArray) checksums = g_ptr_array_new ();
+  g_autofree char *lines = NULL;
+  g_autofree char *text = NULL;
+
+  for (guint64 i = 0; i < gtk_bitset_get_size (selected); i++)
+    {
+      guint position = gtk_bitset_get_nth (selected, i);
+      g_autoptr (ChecksumResult) result = g_list_model_get_item (self->selection, position);
+
+      if (checksum_result_get_checksum (result) != NULL)
+        g_ptr_array_add (checksums, (gpointer) checksum_result_get_checksum (result));
+    }
+  if (checksums->len == 0)
+    return;
+
+  text = checksums->len == 1 ? g_strdup ("Checksum copied") : g_strdup_printf ("%u checksums copied", checksums->len);
+  show_toast (self, text);
+  g_ptr_array_add (checksums, NULL);
+  lines = g_strjoinv ("\n", (char **) checksums->pdata);
+  gdk_clipboard_set_text (gtk_widget_get_clipboard (widget), lines);
+}
+
+static void
+shutdown_cb (GObject      *source,
+             GAsyncResult *result,
+             gpointer      user_data)
+{
+  g_autoptr (ChecksumWindow) self = user_data;
+  g_autoptr (GError) error = NULL;
+
+  if (!gmsg_router_shutdown_finish (GMSG_ROUTER (source), result, &error))
+    g_printerr ("%s\n", error->message);
+
+  gtk_window_destroy (GTK_WINDOW (self));
+}
+
+/* The window goes at once. The threads end soon, and the program with them: it goes on as
+ * long as it has a window, also if that is hidden. */
 static gboolean
 checksum_window_close_request (GtkWindow *window)
 {
-  cancel (CHECKSUM_WINDOW (window));
+  ChecksumWindow *self = CHECKSUM_WINDOW (window);
 
-  return GTK_WINDOW_CLASS (checksum_window_parent_class)->close_request (window);
+  if (gtk_widget_get_visible (GTK_WIDGET (self)))
+    {
+      gtk_widget_set_visible (GTK_WIDGET (self), FALSE);
+      gmsg_router_shutdown_async (self->router, SHUTDOWN_USEC, NULL, shutdown_cb, g_object_ref (self));
+    }
+
+  return GDK_EVENT_STOP;
 }
 
 static void
@@ -359,7 +477,10 @@ checksum_window_finalize (GObject *object)
 {
   ChecksumWindow *self = CHECKSUM_WINDOW (object);
 
+  g_clear_object (&self->router);
   g_clear_pointer (&self->receivers, g_ptr_array_unref);
+  g_clear_pointer (&self->roots, g_strfreev);
+  g_clear_pointer (&self->problem, g_free);
 
   G_OBJECT_CLASS (checksum_window_parent_class)->finalize (object);
 }
@@ -376,22 +497,35 @@ checksum_window_class_init (ChecksumWindowClass *klass)
   window_class->close_request = checksum_window_close_request;
 
   gtk_widget_class_install_action (widget_class, "win.open", NULL, open_activated);
-  gtk_widget_class_install_action (widget_class, "win.cancel", NULL, cancel_activated);
+  gtk_widget_class_install_action (widget_class, "win.stop", NULL, stop_activated);
+  gtk_widget_class_install_action (widget_class, "win.copy", "s", copy_activated);
+  gtk_widget_class_install_action (widget_class, "win.copy-selected", NULL, copy_selected_activated);
 
   g_type_ensure (CHECKSUM_TYPE_RESULT);
   gtk_widget_class_set_template_from_resource (widget_class,
                                                "/org/example/Checksum/checksum-window.ui");
-  gtk_widget_class_bind_template_child (widget_class, ChecksumWindow, rows);
+  gtk_widget_class_bind_template_child (widget_class, ChecksumWindow, window_title);
+  gtk_widget_class_bind_template_child (widget_class, ChecksumWindow, action_button);
+  gtk_widget_class_bind_template_child (widget_class, ChecksumWindow, toasts);
+  gtk_widget_class_bind_template_child (widget_class, ChecksumWindow, stack);
   gtk_widget_class_bind_template_child (widget_class, ChecksumWindow, total_label);
+  gtk_widget_class_bind_template_child (widget_class, ChecksumWindow, detail_label);
+  gtk_widget_class_bind_template_child (widget_class, ChecksumWindow, work_revealer);
   gtk_widget_class_bind_template_child (widget_class, ChecksumWindow, total_bar);
-  gtk_widget_class_bind_template_child (widget_class, ChecksumWindow, problem_label);
+  gtk_widget_class_bind_template_child (widget_class, ChecksumWindow, rows);
+  gtk_widget_class_bind_template_child (widget_class, ChecksumWindow, selection);
   gtk_widget_class_bind_template_child (widget_class, ChecksumWindow, results);
 }
 
 static void
 checksum_window_init (ChecksumWindow *self)
 {
+  g_autoptr (GError) error = NULL;
+
   self->receivers = g_ptr_array_new_with_free_func (g_object_unref);
+  self->router = gmsg_router_new (NULL);
+  if (!gmsg_router_start (self->router, &error))
+    g_error ("%s", error->message);
 
   gtk_widget_init_template (GTK_WIDGET (self));
   set_working (self, FALSE);

@@ -10,10 +10,10 @@
 
 #define CHECKSUM_TYPE_WINDOW (checksum_window_get_type ())
 
-G_DECLARE_FINAL_TYPE (ChecksumWindow, checksum_window, CHECKSUM, WINDOW, GtkApplicationWindow)
+G_DECLARE_FINAL_TYPE (ChecksumWindow, checksum_window, CHECKSUM, WINDOW, AdwApplicationWindow)
 
-GtkWidget *checksum_window_new   (ChecksumApplication *application);
+GtkWidget *checksum_window_new   (ChecksumApplication  *application);
 
-void       checksum_window_start (ChecksumWindow      *self,
-                                  GFile              **files,
-                                  int                  n_files);
+void       checksum_window_start (ChecksumWindow       *self,
+                                  GFile               **files,
+                                  int                   n_files);

@@ -11,9 +11,9 @@ int
 main (int   argc,
       char *argv[])
 {
-  g_autoptr (GtkApplication) application = checksum_application_new ();
+  g_autoptr (GApplication) application = checksum_application_new ();
 
   console_init ();
 
-  return g_application_run (G_APPLICATION (application), argc, argv);
+  return g_application_run (application, argc, argv);
 }

@@ -10,6 +10,8 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
+import Adw from 'gi://Adw?version=1';
+import Gdk from 'gi://Gdk?version=4.0';
 import Gio from 'gi://Gio';
 import GLib from 'gi://GLib';
 import GMsg from 'gi://GMsg?version=1';
@@ -17,58 +19,105 @@ import GObject from 'gi://GObject';
 import Gtk from 'gi://Gtk?version=4.0';
 import System from 'system';
 
-const WORKER = Gio.File.new_for_uri(import.meta.url).get_parent().get_child('worker.js').get_path();
+const APPLICATION_ID = 'org.example.Checksum';
+const FOLDER = Gio.File.new_for_uri(import.meta.url).get_parent();
+const TEMPLATES = FOLDER.get_parent().get_child('gtk');
+const WORKER = FOLDER.get_child('worker.js').get_path();
 
-/** What became of one file. */
+// The most messages of one worker that wait to be taken: one that is faster waits.
+const CAPACITY = 1000;
+
+// How long the program goes on for workers that don't end
+const SHUTDOWN_USEC = 10 * GLib.USEC_PER_SEC;
+
+Gio._promisify(Gio.Subprocess.prototype, 'wait_async');
+
+function readable(kind, name, ...defaults) {
+    return {[name]: GObject.ParamSpec[kind](name, null, null, GObject.ParamFlags.READABLE, ...defaults)};
+}
+
+/** What became of one file: it has either a checksum or a problem. */
 const Result = GObject.registerClass({
     GTypeName: 'ChecksumResult',
     Properties: {
-        'file': GObject.ParamSpec.object('file', null, null,
-            GObject.ParamFlags.READABLE, Gio.File.$gtype),
-        'name': GObject.ParamSpec.string('name', null, null,
-            GObject.ParamFlags.READABLE, null),
-        'size': GObject.ParamSpec.uint64('size', null, null,
-            GObject.ParamFlags.READABLE, 0, Number.MAX_SAFE_INTEGER, 0),
-        'outcome': GObject.ParamSpec.string('outcome', null, null,
-            GObject.ParamFlags.READABLE, null),
+        ...readable('object', 'file', Gio.File.$gtype),
+        ...readable('string', 'name', null),
+        ...readable('uint64', 'size', 0, Number.MAX_SAFE_INTEGER, 0),
+        ...readable('string', 'size-text', null),
+        ...readable('string', 'checksum', null),
+        ...readable('string', 'problem', null),
+        ...readable('boolean', 'succeeded', false),
+        ...readable('string', 'icon-name', null),
+        // For an action that copies it
+        'checksum-target': GObject.param_spec_variant('checksum-target', null, null,
+            new GLib.VariantType('s'), null, GObject.ParamFlags.READABLE),
     },
 }, class Result extends GObject.Object {
-    constructor(file, size, outcome) {
+    constructor(file, name, {done = 0, checksum = null, problem = null}) {
         super();
-        this._file = file;
-        this._size = size;
-        this._outcome = outcome;
+        this._values = {file, name, done, checksum, problem};
     }
 
     get file() {
-        return this._file;
+        return this._values.file;
     }
 
     get name() {
-        return this._file.get_parse_name();
+        return this._values.name;
     }
 
     get size() {
-        return this._size;
+        return this._values.done;
     }
 
-    get outcome() {
-        return this._outcome;
+    get sizeText() {
+        return this.succeeded ? GLib.format_size(this.size) : null;
+    }
+
+    get checksum() {
+        return this._values.checksum;
+    }
+
+    get checksumTarget() {
+        return GLib.Variant.new_string(this.checksum ?? '');
+    }
+
+    get problem() {
+        return this._values.problem;
+    }
+
+    get succeeded() {
+        return this.problem === null;
+    }
+
+    get iconName() {
+        return `checksum-${this.succeeded ? 'done' : 'failed'}-symbolic`;
     }
 });
 
-function templateUri(name) {
-    return GLib.Uri.resolve_relative(import.meta.url, `../gtk/${name}`, GLib.UriFlags.NONE);
+/** A name to show: from the root down, with the root's own name if there are several
+ * roots or it is the file itself. */
+function getName(file, roots) {
+    const name = file.get_parse_name();
+
+    for (const root of roots) {
+        const top = roots.length > 1 || file.equal(root) ? root.get_parent() : root;
+        const prefix = `${top?.get_parse_name()}/`;
+
+        if ((file.equal(root) || file.has_prefix(root)) && name.startsWith(prefix))
+            return name.slice(prefix.length);
+    }
+    return name;
 }
 
 /** Shows what one worker does. */
 const Row = GObject.registerClass({
     GTypeName: 'ChecksumRow',
-    Template: templateUri('checksum-row.ui'),
+    Template: TEMPLATES.get_child('checksum-row.ui').get_uri(),
     InternalChildren: ['name_label', 'bar'],
-}, class Row extends Gtk.Box {
-    showFile(file) {
-        this._name_label.label = file.get_parse_name();
+}, class Row extends Gtk.ListBoxRow {
+    showFile(name) {
+        this._name_label.label = name;
     }
 
     showProgress(done, size) {
@@ -79,21 +128,19 @@ const Row = GObject.registerClass({
 
 /** A process that computes checksums, one at a time. */
 class Worker {
-    constructor(application, row) {
-        const [receiver, process] = application.startWorker('sum');
-
+    constructor(receiver, row) {
         this.receiver = receiver;
         this.row = row;
         this.file = null;  // what it works on
         this.size = 0;
         this.done = 0;
-        this._input = process.get_stdin_pipe();
+        this._input = receiver.dup_process().get_stdin_pipe();
     }
 
-    give(file, size) {
+    give(file, size, name) {
         this.file = file;
         this.size = size;
-        this.row.showFile(file);
+        this.row.showFile(name);
         this.showProgress(0);
         try {
             this._input.write_all(`${file.get_uri()}\n`, null);
@@ -122,59 +169,66 @@ class Worker {
         if (!this._input.is_closed())
             this._input.close(null);
     }
-
-    cancel() {
-        this.receiver.cancel();
-        this.end();
-    }
 }
 
 /** Choose folders, and see the checksums of their files. */
 const Window = GObject.registerClass({
     GTypeName: 'ChecksumWindow',
-    Template: templateUri('checksum-window.ui'),
-    InternalChildren: ['rows', 'total_label', 'total_bar', 'problem_label', 'results'],
-}, class Window extends Gtk.ApplicationWindow {
+    Template: TEMPLATES.get_child('checksum-window.ui').get_uri(),
+    InternalChildren: ['window_title', 'action_button', 'toasts', 'stack', 'total_label',
+        'detail_label', 'work_revealer', 'total_bar', 'rows', 'selection', 'results'],
+}, class Window extends Adw.ApplicationWindow {
     constructor(application) {
         super({application});
-        this._walk = null;  // the receiver of what it finds, until that has finished
+        this._router = new GMsg.Router();
+        this._router.start();
+        this._walk = null;           // the receiver of what it finds, until that has finished
         this._workers = new Set();
+        this._processes = new Set(); // those that run
         this._dialog = null;
 
-        this._actions = {
-            open: new Gio.SimpleAction({name: 'open'}),
-            cancel: new Gio.SimpleAction({name: 'cancel'}),
-        };
-        this._actions.open.connect('activate', () => this._choose());
-        this._actions.cancel.connect('activate', () => this._cancel());
-        for (const action of Object.values(this._actions))
-            this.add_action(action);
+        this._open = this._addAction('open', null, () => this._choose());
+        this._stop = this._addAction('stop', null, () => this._stopWork());
+        this._addAction('copy', 's', checksum => this._copy([checksum.unpack()]));
+        this._addAction('copy-selected', null, () => this._copySelected());
         this._setWorking(false);
     }
 
+    _addAction(name, type, callback) {
+        const action = new Gio.SimpleAction({
+            name,
+            parameter_type: type === null ? null : new GLib.VariantType(type),
+        });
+
+        action.connect('activate', (_, parameter) => callback(parameter));
+        this.add_action(action);
+        return action;
+    }
+
     _setWorking(working) {
-        this._actions.open.enabled = !working;
-        this._actions.cancel.enabled = working;
-        this._rows.visible = working;
+        this._open.enabled = !working;
+        this._stop.enabled = working;
+        this._action_button.action_name = working ? 'win.stop' : 'win.open';
+        this._action_button.label = working ? '_Stop' : '_Open…';
+        this._work_revealer.reveal_child = working;
     }
 
     start(files) {
         while (this._rows.get_first_child() !== null)
             this._rows.remove(this._rows.get_first_child());
         this._results.remove_all();
-        this._problem_label.visible = false;
         this._startTime = GLib.get_monotonic_time();
         this._nFound = this._nDone = this._nFailed = 0;
         this._bytesFound = this._bytesDone = 0;
-        this._allFound = this._cancelled = this._failed = false;
+        this._allFound = this._stopped = this._failed = false;
+        this._problem = null;   // the last one
+        this._roots = files;
         this._found = [];       // [file, size], for the workers
         this._newResults = [];  // not shown yet
 
-        [this._walk] = this.application.startWorker('walk', ...files.map(file => file.get_uri()));
-        // There may be very many of these.
-        this._walk.set_pull_mode(true);
-        this._walk.connect('ready', walk => walk.take().forEach(message => this._takeFound(GMsg.unpack(message))));
-        this._walk.connect('finished', (_, error) => this._noteEndOfWalk(error));
+        this._walk = this._startProcess('walk', ...files.map(file => file.get_uri()));
+        this._connect(this._walk, messages => this._takeFound(messages),
+            error => this._noteEndOfWalk(error));
         for (let i = 0; i < GLib.get_num_processors(); i++) {
             const row = new Row();
 
@@ -182,30 +236,55 @@ const Window = GObject.registerClass({
             this._startWorker(row);
         }
 
+        this._window_title.subtitle = files.map(file => getName(file, [file])).join(', ');
+        this._stack.visible_child_name = 'results';
+        this._action_button.visible = true;
         this._tickId = this.add_tick_callback(() => this._tick());
         this._setWorking(true);
     }
 
-    _startWorker(row) {
-        const worker = new Worker(this.application, row);
+    /* Starts a process, and returns the receiver of what it has to tell. */
+    _startProcess(...args) {
+        const [sender, receiver] = this._router.pipe({capacity: CAPACITY});
+        const launcher = new Gio.SubprocessLauncher({flags: Gio.SubprocessFlags.STDIN_PIPE});
+        const process = sender.spawn(launcher, ['gjs', '-m', WORKER, ...args]);
 
-        worker.receiver.connect('message',
-            (_, message) => this._takeFromWorker(worker, GMsg.unpack(message)));
-        worker.receiver.connect('finished',
-            (_, error) => this._noteEndOfWorker(worker, error));
-        this._workers.add(worker);
+        this._processes.add(process);
+        process.wait_async(null).then(() => this._processes.delete(process)).catch(logError);
+        return receiver;
     }
 
-    _takeFound({uri, size, problem}) {
-        const file = Gio.File.new_for_uri(uri);
+    /* All messages that wait are taken at once, and unpacked. */
+    _connect(receiver, take, noteEnd) {
+        receiver.set_pull_mode(true);
+        receiver.connect('ready', () => take(receiver.take(0).map(message => GMsg.unpack(message))));
+        receiver.connect('finished', (_, error) => {
+            this._router.close_pipe(receiver);
+            noteEnd(error);
+        });
+    }
 
-        if (problem !== undefined) {
-            this._takeProblem(file, problem);
-            return;
+    _startWorker(row) {
+        const worker = new Worker(this._startProcess('sum'), row);
+
+        this._workers.add(worker);
+        this._connect(worker.receiver,
+            messages => messages.forEach(message => this._takeFromWorker(worker, message)),
+            error => this._noteEndOfWorker(worker, error));
+    }
+
+    _takeFound(messages) {
+        for (const {uri, size, problem} of messages) {
+            const file = Gio.File.new_for_uri(uri);
+
+            if (problem !== undefined) {
+                this._takeResult(file, {problem});
+            } else {
+                this._nFound++;
+                this._bytesFound += size;
+                this._found.push([file, size]);
+            }
         }
-        this._nFound++;
-        this._bytesFound += size;
-        this._found.push([file, size]);
         this._deal();
     }
 
@@ -215,52 +294,48 @@ const Window = GObject.registerClass({
         for (const worker of this._workers) {
             if (worker.file !== null)
                 continue;
-            if (this._found.length > 0 && !this._cancelled)
-                worker.give(...this._found.shift());
-            else if (this._walk === null)
+            if (this._found.length > 0 && !this._stopped) {
+                const [file, size] = this._found.shift();
+
+                worker.give(file, size, getName(file, this._roots));
+            } else if (this._walk === null) {
                 worker.end();
+            }
         }
     }
 
-    _takeFromWorker(worker, {done, checksum, problem}) {
-        if (checksum !== undefined) {
+    _takeFromWorker(worker, message) {
+        if (message.checksum === undefined && message.problem === undefined) {
+            worker.showProgress(message.done);
+            return;
+        }
+        this._takeResult(worker.takeBack(), message);
+        this._deal();
+    }
+
+    _takeResult(file, message) {
+        const result = new Result(file, getName(file, this._roots), message);
+
+        if (result.succeeded) {
             this._nDone++;
-            this._bytesDone += done;
-            this._newResults.push(new Result(worker.takeBack(), done, checksum));
-            this._deal();
-        } else if (problem !== undefined) {
-            this._takeProblem(worker.takeBack(), problem);
-            this._deal();
+            this._bytesDone += result.size;
         } else {
-            worker.showProgress(done);
+            this._nFailed++;
+            this._problem = `Could not read “${result.name}”: ${result.problem}`;
         }
-    }
-
-    _takeProblem(file, problem) {
-        const name = file.get_parse_name();
-
-        this._newResults.push(new Result(file, 0, problem));
-        this._nFailed++;
-        this._showProblem(this._nFailed > 1
-            ? `${this._nFailed} could not be read, the last of them ${name}: ${problem}`
-            : `Could not read ${name}: ${problem}`);
-    }
-
-    _showProblem(problem) {
-        this._problem_label.label = problem;
-        this._problem_label.visible = true;
+        this._newResults.push(result);
     }
 
     /* A worker has failed, or its process has ended without a word. */
     _noteFailure(error) {
         this._failed = true;
-        this._showProblem(error.message);
+        this._problem = error.message;
     }
 
     _noteEndOfWalk(error) {
         this._walk = null;
-        // One that was cancelled has not seen everything.
-        this._allFound = error === null && !this._cancelled;
+        // One that was stopped has not seen everything.
+        this._allFound = error === null && !this._stopped;
         if (error !== null)
             this._noteFailure(error);
         this._deal();
@@ -270,9 +345,9 @@ const Window = GObject.registerClass({
     _noteEndOfWorker(worker, error) {
         this._workers.delete(worker);
         if (error !== null && worker.file !== null) {
-            this._takeProblem(worker.takeBack(), error.message);
+            this._takeResult(worker.takeBack(), {problem: error.message});
             // It may be due to the file, so another worker can do the next.
-            if (!this._cancelled)
+            if (!this._stopped)
                 this._startWorker(worker.row);
             this._deal();
         } else if (error !== null) {
@@ -281,68 +356,61 @@ const Window = GObject.registerClass({
         this._noteEnd();
     }
 
+    /* What went wrong is told once, however much it was. */
     _noteEnd() {
         if (this._walk !== null || this._workers.size > 0)
             return;
 
+        const done = this._failed ? 'Not complete: ' : 'Done: ';
+
         this.remove_tick_callback(this._tickId);
-        this._update();
-
-        const done = this._failed ? 'Not complete' : 'Done';
-        const state = this._cancelled ? 'Cancelled' : done;
-
-        this._total_label.label =
-            `${state}: ${this._describe()} in ${this._getSeconds().toFixed(1)} s`;
+        this._update(this._stopped ? 'Stopped: ' : done);
         this._setWorking(false);
+
+        if (this._nFailed > 1 && !this._failed)
+            this._showToast(`Could not read ${this._nFailed} files`);
+        else if (this._problem !== null)
+            this._showToast(this._problem);
+    }
+
+    _showToast(text) {
+        this._toasts.add_toast(new Adw.Toast({title: GLib.markup_escape_text(text, -1)}));
     }
 
     _tick() {
         this._update();
-        this._total_label.label = `${this._describe()}${this._describeTimeLeft()}`;
         return GLib.SOURCE_CONTINUE;
     }
 
-    /* Shows what has come since the last time. Once a frame is enough, however many
-     * messages that was. */
-    _update() {
-        this._total_bar.fraction = this._getFraction();
+    /* Shows how far the work is, or how it ended if there is a state; and all results that
+     * came since the last time, of all workers, in one splice: the views of the list look
+     * at it once, and not for each. Once a frame is enough. */
+    _update(state = '') {
+        const seconds = Math.max(GLib.get_monotonic_time() - this._startTime, 1) / GLib.USEC_PER_SEC;
+        const bytesRead = [...this._workers].reduce((bytes, {done}) => bytes + done, this._bytesDone);
+        const [read, found, rate] = [bytesRead, this._bytesFound, bytesRead / seconds]
+            .map(n => GLib.format_size(Math.round(n)));
+        const more = this._allFound ? '' : '+';
+        let fraction = this._nFound > 0 ? this._nDone / this._nFound : 0;
+        let detail = state ? `${read} in ${seconds.toFixed(1)} s, ${rate}/s` : `${read} of ${found}, ${rate}/s`;
+
+        if (this._bytesFound > 0)
+            fraction = Math.min(bytesRead / this._bytesFound, 1);
+        // As long as files are still being found, any guess would be wrong.
+        if (this._allFound && fraction > 0 && !state) {
+            const left = Math.round(seconds * (1 - fraction) / fraction);
+
+            detail += `, ${Math.floor(left / 60)}:${`${left % 60}`.padStart(2, '0')} left`;
+        }
+        if (this._nFailed > 0)
+            detail += `, ${this._nFailed} failed`;
+
+        this._total_label.label = `${state}${this._nDone} of ${this._nFound}${more} files`;
+        this._detail_label.label = detail;
+        this._total_bar.fraction = fraction;
+
         this._results.splice(this._results.get_n_items(), 0, this._newResults);
         this._newResults = [];
-    }
-
-    _getSeconds() {
-        return Math.max(GLib.get_monotonic_time() - this._startTime, 1) / GLib.USEC_PER_SEC;
-    }
-
-    _getBytesRead() {
-        return [...this._workers].reduce((bytes, {done}) => bytes + done, this._bytesDone);
-    }
-
-    _getFraction() {
-        if (this._bytesFound > 0)
-            return Math.min(this._getBytesRead() / this._bytesFound, 1);
-        return this._nFound > 0 ? this._nDone / this._nFound : 0;
-    }
-
-    _describe() {
-        const bytesRead = this._getBytesRead();
-        const [done, found, rate] = [bytesRead, this._bytesFound,
-            bytesRead / this._getSeconds()].map(n => GLib.format_size(Math.round(n)));
-        const more = this._allFound ? '' : '+';
-
-        return `${this._nDone} of ${this._nFound}${more} files, ${done} of ${found}, ${rate}/s`;
-    }
-
-    _describeTimeLeft() {
-        const fraction = this._getFraction();
-
-        // As long as files are still being found, any guess would be wrong.
-        if (!this._allFound || fraction === 0)
-            return '';
-
-        const seconds = Math.round(this._getSeconds() * (1 - fraction) / fraction);
-
-        return `, ${Math.floor(seconds / 60)}:${`${seconds % 60}`.padStart(2, '0')} left`;
     }
 
     _choose() {
@@ -361,43 +429,79 @@ const Window = GObject.registerClass({
         this._dialog.show();
     }
 
-    _cancel() {
-        this._cancelled = true;
+    _stopWork() {
+        this._stopped = true;
         this._walk?.cancel();
-        for (const worker of this._workers)
-            worker.cancel();
+        for (const worker of this._workers) {
+            worker.receiver.cancel();
+            worker.end();
+        }
     }
 
-    // The window goes at once. The work ends soon, and the application waits for
-    // it: see startWorker().
+    _copySelected() {
+        const selected = this._selection.get_selection();
+        const results = Array.from({length: selected.get_size()},
+            (_, i) => this._selection.get_item(selected.get_nth(i)));
+
+        this._copy(results.filter(({succeeded}) => succeeded).map(({checksum}) => checksum));
+    }
+
+    /* One a line */
+    _copy(checksums) {
+        if (checksums.length === 0)
+            return;
+        this.get_clipboard().set(checksums.join('\n'));
+        this._showToast(checksums.length === 1 ? 'Checksum copied' : `${checksums.length} checksums copied`);
+    }
+
+    /* The window goes at once. The processes end soon, and the program with them: it goes on
+     * as long as it has a window, also if that is hidden. */
     vfunc_close_request() {
-        this._cancel();
-        return super.vfunc_close_request();
+        if (this.visible) {
+            this.visible = false;
+            this._stopWork();
+            this._shutDown().catch(logError);
+        }
+        return Gdk.EVENT_STOP;
+    }
+
+    async _shutDown() {
+        try {
+            await this._router.shutdown_async(SHUTDOWN_USEC);
+        } catch (error) {
+            printerr(error.message);
+            this._processes.forEach(process => process.force_exit());
+        }
+        await Promise.all([...this._processes].map(process => process.wait_async(null)));
+        this.destroy();
     }
 });
 
-/** What outlives the windows: the router, its pipes, and the workers. */
-const Application = GObject.registerClass(class Application extends Gtk.Application {
+/** Opens windows, and says what it is. */
+const Application = GObject.registerClass(class Application extends Adw.Application {
     constructor() {
         super({
-            application_id: 'org.example.Checksum',
+            application_id: APPLICATION_ID,
             flags: Gio.ApplicationFlags.HANDLES_OPEN | Gio.ApplicationFlags.NON_UNIQUE,
         });
-        this._router = new GMsg.Router();
     }
 
     vfunc_startup() {
         super.vfunc_startup();
-        this._router.start();
 
-        const action = new Gio.SimpleAction({name: 'quit'});
-
-        action.connect('activate', () => this._closeWindows());
-        this.add_action(action);
+        this._addAction('new-window', () => this.activate());
+        this._addAction('about', () => this._showAbout());
+        this._addAction('quit', () => this._closeWindows());
+        this.set_accels_for_action('app.new-window', ['<Control>n']);
         this.set_accels_for_action('app.quit', ['<Control>q']);
         this.set_accels_for_action('window.close', ['<Control>w']);
         this.set_accels_for_action('win.open', ['<Control>o']);
-        this.set_accels_for_action('win.cancel', ['Escape']);
+        this.set_accels_for_action('win.stop', ['Escape']);
+        this.set_accels_for_action('win.copy-selected', ['<Control>c']);
+
+        Gtk.IconTheme.get_for_display(Gdk.Display.get_default())
+            .add_search_path(TEMPLATES.get_child('icons').get_path());
+        Gtk.Window.set_default_icon_name(APPLICATION_ID);
     }
 
     vfunc_activate() {
@@ -411,35 +515,34 @@ const Application = GObject.registerClass(class Application extends Gtk.Applicat
         window.present();
     }
 
-    // Every pipe held the application, so all are closed by now.
-    vfunc_shutdown() {
-        this._router.stop();
-        super.vfunc_shutdown();
+    _addAction(name, callback) {
+        const action = new Gio.SimpleAction({name});
+
+        action.connect('activate', callback);
+        this.add_action(action);
     }
 
-    // quit() would leave the main loop while workers still run.
+    _showAbout() {
+        new Adw.AboutWindow({
+            transient_for: this.active_window,
+            application_name: 'Checksum',
+            application_icon: APPLICATION_ID,
+            comments: 'Computes the SHA-256 of every file in the folders that you choose.',
+            copyright: '© 2026 The gmsgrouter authors',
+            developer_name: 'The gmsgrouter authors',
+            license_type: Gtk.License.LGPL_2_1,
+        }).present();
+    }
+
+    // quit() would not wait until the workers have ended.
     _closeWindows() {
         for (const window of this.get_windows())
             window.close();
     }
-
-    /* Starts a process that keeps the application running until it has ended, and
-     * its pipe has finished, also where the window is closed before. If the window
-     * is too slow to take what it sends, it waits. */
-    startWorker(...args) {
-        const [sender, receiver] = this._router.pipe({capacity: 1000});
-        const launcher = new Gio.SubprocessLauncher({flags: Gio.SubprocessFlags.STDIN_PIPE});
-        const process = sender.spawn(launcher, ['gjs', '-m', WORKER, ...args]);
-
-        this.hold();
-        receiver.connect('finished', () => {
-            this._router.close_pipe(receiver);
-            this.release();
-        });
-        this.hold();
-        process.wait_async(null, () => this.release());
-        return [receiver, process];
-    }
 });
 
-System.exit(new Application().run([System.programInvocationName, ...System.programArgs]));
+const status = new Application().run([System.programInvocationName, ...System.programArgs]);
+
+// What holds on to windows that are gone goes before GTK does.
+System.gc();
+System.exit(status);

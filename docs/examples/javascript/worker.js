@@ -119,6 +119,8 @@ function* readFile(file) {
     }
 }
 
+/* Not as fast as in the other languages: a script has no other SHA-256 than GLib's, which
+ * is plain C. */
 function computeChecksum(file) {
     const checksum = new GLib.Checksum(GLib.ChecksumType.SHA256);
     let done = 0;
@@ -166,14 +168,25 @@ function sum() {
     }
 }
 
-sender.start();
-try {
-    ({walk, sum})[work]();
-} catch (error) {
-    // The window is told of any other, as it would be if the process just ended by it.
-    if (!isCancelled(error)) {
-        sender.fail(error);
-        throw error;
-    }
+/* Tells whether the window is gone, so that there is nobody to tell. */
+function isLost(error) {
+    return error.matches?.(GMsg.Error, GMsg.Error.CLOSED) || error.matches?.(GMsg.Error, GMsg.Error.CONNECTION);
 }
-sender.stop();
+
+try {
+    sender.start();
+    try {
+        ({walk, sum})[work]();
+    } catch (error) {
+        // The window is told of any other, as it would be if the process just ended by it.
+        if (!isCancelled(error)) {
+            sender.fail(error);
+            throw error;
+        }
+    }
+    sender.stop();
+} catch (error) {
+    if (!isLost(error))
+        throw error;
+    System.exit(1);
+}

@@ -30,9 +30,12 @@ from pathlib import Path
 
 import gi
 
-gi.require_version("Gtk", "4.0")
+gi.require_version("Adw", "1")
 gi.require_version("GMsg", "1")
-from gi.repository import Gio, GLib, GMsg, GObject, Gtk  # noqa: E402
+gi.require_version("Gtk", "4.0")
+from gi.repository import Adw, Gdk, Gio, GLib, GMsg, GObject, Gtk  # noqa: E402
+
+APPLICATION_ID = "org.example.Checksum"
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "gtk"
 N_WORKERS = os.cpu_count()
@@ -43,6 +46,9 @@ BLOCK_SIZE = 256 * 1024
 # The most results of one thread that wait to be delivered: one that is faster
 # than the main thread waits for it, instead of filling the memory.
 RESULTS_CAPACITY = 64
+
+# How long the program goes on for threads that don't end, in seconds
+SHUTDOWN_TIMEOUT = 10
 
 # How long a thread keeps the interpreter while another waits for it, in seconds.
 # With the default, 5 ms, the main thread and the workers wait for each other so
@@ -134,36 +140,47 @@ def work(task):
 # In the main thread:
 
 
+def readable(kind, get, default=None):
+    """A property of a result."""
+    return GObject.Property(get, type=kind, default=default, flags=GObject.ParamFlags.READABLE)
+
+
 class Result(GObject.Object):
-    """What became of one file."""
+    """What became of one file: it has either a checksum or a problem."""
 
     __gtype_name__ = "ChecksumResult"
 
-    def __init__(self, file, size, outcome):
+    def __init__(self, path, name, size, checksum, problem):
         super().__init__()
-        self._file = file
-        self._size = size
-        self._outcome = outcome
+        self.values = path, name, size, checksum, problem
 
-    @GObject.Property(type=Gio.File, flags=GObject.ParamFlags.READABLE)
-    def file(self):
-        return self._file
+    file = readable(Gio.File, lambda self: Gio.File.new_for_path(self.values[0]))
+    name = readable(str, lambda self: self.values[1])
+    size = readable(GObject.TYPE_UINT64, lambda self: self.values[2])
+    size_text = readable(str, lambda self: GLib.format_size(self.values[2]) if self.succeeded else None)
+    checksum = readable(str, lambda self: self.values[3])
+    # For an action that copies it
+    checksum_target = readable(GObject.TYPE_VARIANT, lambda self: GLib.Variant("s", self.values[3] or ""))
+    problem = readable(str, lambda self: self.values[4])
+    succeeded = readable(bool, lambda self: self.values[4] is None, False)
+    icon_name = readable(str, lambda self: f"checksum-{'done' if self.succeeded else 'failed'}-symbolic")
 
-    @GObject.Property(type=str, flags=GObject.ParamFlags.READABLE)
-    def name(self):
-        return self._file.get_parse_name()
 
-    @GObject.Property(type=GObject.TYPE_UINT64, flags=GObject.ParamFlags.READABLE)
-    def size(self):
-        return self._size
+def get_name(path, roots):
+    """A name to show: from the root down.
 
-    @GObject.Property(type=str, flags=GObject.ParamFlags.READABLE)
-    def outcome(self):
-        return self._outcome
+    With the root's own name if there are several roots or it is the file itself.
+    """
+    for root in roots:
+        if len(roots) == 1 and path.startswith(root + os.sep):
+            return GLib.filename_display_name(path[len(root) + 1:])
+        if path == root or path.startswith(root + os.sep):
+            return GLib.filename_display_name(path[root.rindex(os.sep) + 1:])
+    return GLib.filename_display_name(path)
 
 
 @Gtk.Template(filename=str(TEMPLATES / "checksum-row.ui"))
-class Row(Gtk.Box):
+class Row(Gtk.ListBoxRow):
     """Shows what one worker does."""
 
     __gtype_name__ = "ChecksumRow"
@@ -172,65 +189,83 @@ class Row(Gtk.Box):
     bar = Gtk.Template.Child()
 
     n_bytes = 0
+    roots = ()
 
     def show_progress(self, _receiver, message):
         path, done, size, self.n_bytes = GMsg.unpack(message)
-        self.name_label.set_label(GLib.filename_display_name(os.fsdecode(path)))
+        self.name_label.set_label(get_name(os.fsdecode(path), self.roots))
         # A file may have grown since it was found.
         self.bar.set_fraction(min(done / size, 1) if size else 1)
 
 
 @Gtk.Template(filename=str(TEMPLATES / "checksum-window.ui"))
-class Window(Gtk.ApplicationWindow):
+class Window(Adw.ApplicationWindow):
     """Choose folders, and see the checksums of their files."""
 
     __gtype_name__ = "ChecksumWindow"
 
-    rows = Gtk.Template.Child()
+    window_title = Gtk.Template.Child()
+    action_button = Gtk.Template.Child()
+    toasts = Gtk.Template.Child()
+    stack = Gtk.Template.Child()
     total_label = Gtk.Template.Child()
+    detail_label = Gtk.Template.Child()
+    work_revealer = Gtk.Template.Child()
     total_bar = Gtk.Template.Child()
-    problem_label = Gtk.Template.Child()
+    rows = Gtk.Template.Child()
+    selection = Gtk.Template.Child()
     results = Gtk.Template.Child()
 
     def __init__(self, application):
         super().__init__(application=application)
-        self.application = application
+        self.router = GMsg.Router()
+        self.router.start()
         self.receivers = set()  # not finished yet
         self.dialog = None
 
         self.actions = {}
-        for name, callback in (("open", self.choose), ("cancel", self.cancel)):
-            self.actions[name] = Gio.SimpleAction(name=name)
+        for name, kind, callback in (("open", None, self.choose), ("stop", None, self.stop),
+                                     ("copy", GLib.VariantType("s"), self.copy),
+                                     ("copy-selected", None, self.copy_selected)):
+            self.actions[name] = Gio.SimpleAction(name=name, parameter_type=kind)
             self.actions[name].connect("activate", callback)
             self.add_action(self.actions[name])
         self.set_working(False)
 
     def set_working(self, working):
         self.actions["open"].set_enabled(not working)
-        self.actions["cancel"].set_enabled(working)
-        self.rows.set_visible(working)
+        self.actions["stop"].set_enabled(working)
+        self.action_button.set_action_name("win.stop" if working else "win.open")
+        self.action_button.set_label("_Stop" if working else "_Open…")
+        self.work_revealer.set_reveal_child(working)
 
     def start(self, files):
         while row := self.rows.get_first_child():
             self.rows.remove(row)
         self.results.remove_all()
-        self.problem_label.set_visible(False)
         self.start_time = time.monotonic()
         self.n_found = self.n_done = self.n_failed = 0
         self.bytes_found = self.bytes_done = 0
-        self.all_found = self.cancelled = self.failed = False
+        self.all_found = self.stopped = self.failed = False
+        self.problem = None  # the last one
 
         found = queue.SimpleQueue()
-        roots = [os.fsencode(file.get_path()) for file in files if file.get_path()]
-        progress = self.start_thread(found, walk, roots)
+        # What is on another machine has no path.
+        self.roots = [file.get_path() for file in files if file.get_path()]
+        progress = self.start_thread(found, walk, [os.fsencode(root) for root in self.roots])
         progress.connect("message", self.show_found)
         progress.connect("finished", self.note_end_of_walk)
         for _ in range(N_WORKERS):
             progress = self.start_thread(found, work)
             row = Row()
+            row.roots = self.roots
             progress.connect("message", row.show_progress)
             self.rows.append(row)
 
+        names = [GLib.filename_display_basename(root) for root in self.roots]
+        self.window_title.set_subtitle(", ".join(names))
+        self.stack.set_visible_child_name("results")
+        self.action_button.set_visible(True)
         self.tick_id = self.add_tick_callback(self.tick)
         self.set_working(True)
 
@@ -241,11 +276,11 @@ class Window(Gtk.ApplicationWindow):
         results, results_receiver = self.open_pipe(RESULTS_CAPACITY, GMsg.Overflow.BLOCK)
         results_receiver.set_pull_mode(True)
         results_receiver.connect("ready", self.take_results)
-        threading.Thread(target=Task(progress, results, found).run, args=work).start()
+        threading.Thread(target=Task(progress, results, found).run, args=work, daemon=True).start()
         return progress_receiver
 
     def open_pipe(self, capacity, overflow):
-        sender, receiver = self.application.open_pipe(capacity, overflow)
+        sender, receiver = self.router.pipe(capacity=capacity, overflow=overflow)
         receiver.connect("finished", self.note_end_of_pipe)
         self.receivers.add(receiver)
         return sender, receiver
@@ -254,8 +289,8 @@ class Window(Gtk.ApplicationWindow):
         self.n_found, self.bytes_found = GMsg.unpack(message)
 
     def note_end_of_walk(self, _receiver, error):
-        # A walk that was cancelled, or has failed, has not seen everything.
-        self.all_found = not self.cancelled and error is None
+        # A walk that was stopped, or has failed, has not seen everything.
+        self.all_found = not self.stopped and error is None
 
     def take_results(self, receiver):
         """All results that wait go into the list at once.
@@ -266,70 +301,68 @@ class Window(Gtk.ApplicationWindow):
         self.results.splice(self.results.get_n_items(), 0, new_results)
 
     def take_result(self, path, size, succeeded, outcome):
-        file = Gio.File.new_for_path(os.fsdecode(path))
+        path = os.fsdecode(path)
+        name = get_name(path, self.roots)
         if succeeded:
             self.n_done += 1
-        else:
-            self.n_failed += 1
-            self.show_problem(file.get_parse_name(), outcome)
-        return Result(file, size, outcome)
-
-    def show_problem(self, name, problem):
-        if self.n_failed > 1:
-            text = f"{self.n_failed} could not be read, the last of them {name}: {problem}"
-        else:
-            text = f"Could not read {name}: {problem}"
-        self.problem_label.set_label(text)
-        self.problem_label.set_visible(True)
+            return Result(path, name, size, outcome, None)
+        self.n_failed += 1
+        self.problem = f"Could not read “{name}”: {outcome}"
+        return Result(path, name, size, None, outcome)
 
     def note_end_of_pipe(self, receiver, error):
         # A thread has failed, or returned without a word.
         if error is not None:
             self.failed = True
-            self.problem_label.set_label(error.message)
-            self.problem_label.set_visible(True)
+            self.problem = error.message
 
+        self.router.close_pipe(receiver)
         self.receivers.remove(receiver)
         if not self.receivers:
-            self.remove_tick_callback(self.tick_id)
-            self.update()
-            state = "Cancelled" if self.cancelled else "Not complete" if self.failed else "Done"
-            seconds = time.monotonic() - self.start_time
-            self.total_label.set_label(f"{state}: {self.describe()} in {seconds:.1f} s")
-            self.set_working(False)
+            self.end_work()
+
+    def end_work(self):
+        """What went wrong is told once, however much it was."""
+        self.remove_tick_callback(self.tick_id)
+        self.show_progress("Stopped: " if self.stopped else "Not complete: " if self.failed else "Done: ")
+        self.set_working(False)
+
+        if self.n_failed > 1 and not self.failed:
+            self.show_toast(f"Could not read {self.n_failed} files")
+        elif self.problem is not None:
+            self.show_toast(self.problem)
+
+    def show_toast(self, text):
+        self.toasts.add_toast(Adw.Toast(title=GLib.markup_escape_text(text)))
 
     def tick(self, _window, _clock):
-        self.update()
-        self.total_label.set_label(self.describe() + self.describe_time_left())
+        self.show_progress()
         return GLib.SOURCE_CONTINUE
 
-    def update(self):
-        """Shows how far the work is.
+    def show_progress(self, state=""):
+        """Shows how far the work is, or how it ended if there is a state.
 
         Once a frame is enough, however many messages came.
         """
+        seconds = max(time.monotonic() - self.start_time, 1e-6)
         self.bytes_done = sum(row.n_bytes for row in self.rows)
-        self.total_bar.set_fraction(self.get_fraction())
-
-    def get_fraction(self):
-        if self.bytes_found:
-            return min(self.bytes_done / self.bytes_found, 1)
-        return self.n_done / self.n_found if self.n_found else 0
-
-    def describe(self):
-        done, found, rate = map(GLib.format_size, (
-            self.bytes_done, self.bytes_found,
-            int(self.bytes_done / max(time.monotonic() - self.start_time, 1e-6))))
+        done, found, rate = map(GLib.format_size, (self.bytes_done, self.bytes_found, int(self.bytes_done / seconds)))
         more = "" if self.all_found else "+"
-        return f"{self.n_done} of {self.n_found}{more} files, {done} of {found}, {rate}/s"
+        detail = f"{done} in {seconds:.1f} s, {rate}/s" if state else f"{done} of {found}, {rate}/s"
 
-    def describe_time_left(self):
-        fraction = self.get_fraction()
+        fraction = self.n_done / self.n_found if self.n_found else 0
+        if self.bytes_found:
+            fraction = min(self.bytes_done / self.bytes_found, 1)
         # As long as files are still being found, any guess would be wrong.
-        if not self.all_found or not fraction:
-            return ""
-        seconds = round((time.monotonic() - self.start_time) * (1 - fraction) / fraction)
-        return f", {seconds // 60}:{seconds % 60:02} left"
+        if self.all_found and fraction and not state:
+            left = round(seconds * (1 - fraction) / fraction)
+            detail += f", {left // 60}:{left % 60:02} left"
+        if self.n_failed:
+            detail += f", {self.n_failed} failed"
+
+        self.total_label.set_label(f"{state}{self.n_done} of {self.n_found}{more} files")
+        self.detail_label.set_label(detail)
+        self.total_bar.set_fraction(fraction)
 
     def choose(self, _action, _parameter):
         if hasattr(Gtk, "FileDialog"):
@@ -356,39 +389,68 @@ class Window(Gtk.ApplicationWindow):
             self.start(list(dialog.get_files()))
         self.dialog = None
 
-    def cancel(self, _action=None, _parameter=None):
-        self.cancelled = True
+    def stop(self, _action, _parameter):
+        self.stopped = True
         for receiver in self.receivers:
             receiver.cancel()
 
+    def copy(self, _action, checksum):
+        self.get_clipboard().set(checksum.get_string())
+        self.show_toast("Checksum copied")
+
+    def copy_selected(self, _action, _parameter):
+        """Copies them one a line."""
+        selected = self.selection.get_selection()
+        results = [self.selection[selected.get_nth(number)] for number in range(selected.get_size())]
+        checksums = [result.checksum for result in results if result.succeeded]
+        if checksums:
+            self.get_clipboard().set("\n".join(checksums))
+            self.show_toast("Checksum copied" if len(checksums) == 1 else f"{len(checksums)} checksums copied")
+
     def do_close_request(self):
-        # The window goes at once. The threads end soon, and the application
-        # waits for them: see Application.open_pipe().
-        self.cancel()
+        """The window goes at once. The threads end soon, and the program with them.
+
+        It goes on as long as it has a window, also if that is hidden.
+        """
+        if self.get_visible():
+            self.set_visible(False)
+            self.router.shutdown_async(SHUTDOWN_TIMEOUT, self.shut_down)
+        return Gdk.EVENT_STOP
+
+    def shut_down(self, router, result):
+        try:
+            router.shutdown_finish(result)
+        except GLib.Error as error:
+            print(error.message, file=sys.stderr)
         # The window has its actions, which call it: a circle that Python's collector
         # can't see as long as the window holds a part of it.
         for name in self.actions:
             self.remove_action(name)
-        return Gtk.ApplicationWindow.do_close_request(self)
+        self.destroy()
 
 
-class Application(Gtk.Application):
-    """What outlives the windows: the router and its pipes."""
+class Application(Adw.Application):
+    """Opens windows, and says what it is."""
 
     def __init__(self):
-        super().__init__(application_id="org.example.Checksum",
+        super().__init__(application_id=APPLICATION_ID,
                          flags=Gio.ApplicationFlags.HANDLES_OPEN | Gio.ApplicationFlags.NON_UNIQUE)
-        self.router = GMsg.Router()
 
     def do_startup(self):
-        Gtk.Application.do_startup(self)
+        Adw.Application.do_startup(self)
 
-        action = Gio.SimpleAction(name="quit")
-        action.connect("activate", self.close_windows)
-        self.add_action(action)
-        for name, accelerator in (("app.quit", "<Control>q"), ("window.close", "<Control>w"),
-                                  ("win.open", "<Control>o"), ("win.cancel", "Escape")):
+        for name, callback in (("new-window", self.open_window), ("about", self.show_about),
+                               ("quit", self.close_windows)):
+            action = Gio.SimpleAction(name=name)
+            action.connect("activate", callback)
+            self.add_action(action)
+        for name, accelerator in (("app.new-window", "<Control>n"), ("app.quit", "<Control>q"),
+                                  ("window.close", "<Control>w"), ("win.open", "<Control>o"),
+                                  ("win.stop", "Escape"), ("win.copy-selected", "<Control>c")):
             self.set_accels_for_action(name, [accelerator])
+
+        Gtk.IconTheme.get_for_display(Gdk.Display.get_default()).add_search_path(str(TEMPLATES / "icons"))
+        Gtk.Window.set_default_icon_name(APPLICATION_ID)
 
     def do_activate(self):
         Window(self).present()
@@ -398,29 +460,26 @@ class Application(Gtk.Application):
         window.start(files)
         window.present()
 
+    def open_window(self, _action, _parameter):
+        self.activate()
+
+    def show_about(self, _action, _parameter):
+        Adw.AboutWindow(
+            transient_for=self.get_active_window(),
+            application_name="Checksum", application_icon=APPLICATION_ID,
+            comments="Computes the SHA-256 of every file in the folders that you choose.",
+            copyright="© 2026 The gmsgrouter authors", developer_name="The gmsgrouter authors",
+            license_type=Gtk.License.LGPL_2_1).present()
+
     def close_windows(self, _action, _parameter):
-        # quit() would leave the main loop while threads are still at work.
+        # quit() would not wait until the threads have ended.
         for window in self.get_windows():
             window.close()
-
-    def open_pipe(self, capacity, overflow):
-        """Opens a pipe that keeps the application running until it has finished,
-        also where the window is closed before."""
-        sender, receiver = self.router.pipe(capacity=capacity, overflow=overflow)
-        self.hold()
-        receiver.connect("finished", self.close_pipe)
-        return sender, receiver
-
-    def close_pipe(self, receiver, _error):
-        self.router.close_pipe(receiver)
-        self.release()
 
 
 def main():
     sys.setswitchinterval(SWITCH_INTERVAL)
-    application = Application()
-    with application.router:
-        return application.run(sys.argv)
+    return Application().run(sys.argv)
 
 
 if __name__ == "__main__":
