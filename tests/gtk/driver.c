@@ -356,12 +356,12 @@ set_up (void)
 static gboolean
 is_middle (void)
 {
+  if (driver.n_frames < MIDDLE_FRAMES)
+    return FALSE;
   if (driver.paintable != NULL)
     return gtk_progress_bar_get_fraction (driver.bar) >= MIDDLE_FRACTION;
 
-  return driver.n_frames >= MIDDLE_FRAMES &&
-         g_get_monotonic_time () >= driver.started_at + MIDDLE_USEC &&
-         has_slow_begun ();
+  return g_get_monotonic_time () >= driver.started_at + MIDDLE_USEC && has_slow_begun ();
 }
 
 static void

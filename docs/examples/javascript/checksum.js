@@ -98,16 +98,18 @@ const Result = GObject.registerClass({
 /** A name to show: from the root down, with the root's own name if there are several
  * roots or it is the file itself. */
 function getName(file, roots) {
-    const name = file.get_parse_name();
+    try {
+        for (const root of roots) {
+            const top = roots.length > 1 || file.equal(root) ? root.get_parent() : root;
 
-    for (const root of roots) {
-        const top = roots.length > 1 || file.equal(root) ? root.get_parent() : root;
-        const prefix = `${top?.get_parse_name()}/`;
-
-        if ((file.equal(root) || file.has_prefix(root)) && name.startsWith(prefix))
-            return name.slice(prefix.length);
+            if ((file.equal(root) || file.has_prefix(root)) && top !== null)
+                return top.get_relative_path(file);
+        }
+        return file.get_path();
+    } catch (error) {
+        // It is not UTF-8, and so no string.
+        return file.get_parse_name();
     }
-    return name;
 }
 
 /** Shows what one worker does. */
