@@ -29,9 +29,11 @@ typedef struct
 /* What a test does to the server, while the workers send. */
 typedef struct
 {
-  NatsServer *server;
-  Proxy      *proxy;   /* (nullable) */
-  guint       n_times;
+  NatsServer  *server;
+  Proxy       *proxy;   /* (nullable) */
+  guint        n_times;
+  NatsServer **nodes;   /* (nullable): of a cluster */
+  guint        n_killed; /* of these */
 } Trouble;
 
 typedef void (*TroubleFunc) (Trouble *trouble);
@@ -157,6 +159,9 @@ run (Fixture     *fixture,
 
   g_assert_true (gmsg_router_listen (fixture->router, url, &error));
   g_assert_no_error (error);
+  /* A cluster has to choose its leader first. */
+  iterate_until (fixture->context, gmsg_router_get_connection_state (fixture->router) ==
+                 GMSG_CONNECTION_STATE_CONNECTED);
   for (guint i = 0; i < N_WORKERS; i++)
     {
       g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &tasks[i].sink);
@@ -263,7 +268,7 @@ test_trouble (Fixture       *fixture,
   g_autoptr (NatsServer) server = nats_server_new (NULL);
   g_autoptr (Proxy) proxy = test->has_proxy ? proxy_new (server->port) : NULL;
   g_autofree char *proxy_url = NULL;
-  Trouble trouble = { server, proxy, test->n_times };
+  Trouble trouble = { .server = server, .proxy = proxy, .n_times = test->n_times };
 
   if (proxy == NULL)
     {
@@ -276,6 +281,62 @@ test_trouble (Fixture       *fixture,
     run (fixture, server->url, server->port, proxy_get_port (proxy), test->func, trouble);
   else
     run (fixture, proxy_url, 0, 0, test->func, trouble);
+}
+
+/* Clusters */
+
+#define N_NODES 3
+
+/* Each node is killed in turn, one of them leads the stream. */
+static void
+kill_node (Trouble *trouble)
+{
+  NatsServer *node = trouble->nodes[trouble->n_killed++ % N_NODES];
+
+  nats_server_kill (node);
+  g_usleep (G_USEC_PER_SEC);
+  nats_server_start (node);
+  g_usleep (5 * G_USEC_PER_SEC);
+}
+
+/* Returns a port that nobody has now. */
+static guint
+find_port (void)
+{
+  g_autoptr (GSocketListener) listener = g_socket_listener_new ();
+
+  return g_socket_listener_add_any_inet_port (listener, NULL, NULL);
+}
+
+static void
+test_cluster (Fixture       *fixture,
+              gconstpointer  data)
+{
+  NatsServer *nodes[N_NODES];
+  guint ports[N_NODES];
+  g_autoptr (GString) url = g_string_new ("nats:servers=");
+  Trouble trouble = { .nodes = nodes, .n_times = N_NODES };
+
+  for (guint i = 0; i < N_NODES; i++)
+    ports[i] = find_port ();
+
+  for (guint i = 0; i < N_NODES; i++)
+    {
+      g_autofree char *config = g_strdup_printf ("server_name: \"n%u\"\n"
+                                                 "cluster { name: \"c\", listen: \"127.0.0.1:%u\", "
+                                                 "routes: [\"nats://127.0.0.1:%u\", "
+                                                 "\"nats://127.0.0.1:%u\"] }\n",
+                                                 i, ports[i], ports[(i + 1) % N_NODES],
+                                                 ports[(i + 2) % N_NODES]);
+
+      nodes[i] = nats_server_new (config);
+      g_string_append_printf (url, "%s127.0.0.1:%u", i > 0 ? "%2C" : "", nodes[i]->port);
+    }
+
+  g_string_append (url, ",replicas=3");
+  run (fixture, url->str, 0, 0, kill_node, trouble);
+  for (guint i = 0; i < N_NODES; i++)
+    nats_server_free (nodes[i]);
 }
 
 /* Promise 21: a worker that is killed is lost within the peer-timeout, after a prefix. */
@@ -359,6 +420,8 @@ main (int    argc,
       if (!cases[i].is_slow || g_test_slow ())
         fixture_test_with (cases[i].path, &cases[i], test_trouble);
     }
+  if (g_test_slow ())
+    fixture_test ("/chaos/p08/cluster", test_cluster);
   fixture_test ("/chaos/p21/worker-killed", test_worker_killed);
   fixture_test ("/chaos/p09/router-cut-off", test_router_cut_off);
 
