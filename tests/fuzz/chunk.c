@@ -30,6 +30,7 @@ typedef struct
   GMsgChunkKey    *key;
   gboolean         writer_broken;
   guint64          n_read;
+  gboolean         was_lost;
 } Story;
 
 static guint8
@@ -237,10 +238,54 @@ read_some (Story *story)
   story->n_read += n_read;
 }
 
+/* Another worker that has the address, too; it is refused. */
+static void
+greet_twice (Story *story)
+{
+  g_autoptr (GMsgChunkWriter) other = gmsg_chunk_writer_new (RUN, PIPE, SECRET, SESSION + 1, NULL);
+  g_autoptr (GBytes) hello = NULL;
+  GMsgChunkWay way;
+  guint64 sequence;
+
+  gmsg_chunk_writer_set_connected (other, TRUE, 100, story->now);
+  hello = gmsg_chunk_writer_pop (other, story->now, &way, &sequence);
+  g_assert_cmpint (way, ==, GMSG_CHUNK_TO_ROUTER);
+  if (gmsg_chunk_reader_is_open (story->reader))
+    g_assert_cmpint (gmsg_chunk_reader_hear (story->reader, hello, story->now, NULL), ==, GMSG_CHUNK_REFUSED);
+}
+
+/* What the router's side decides. */
+static void
+decide (Story *story)
+{
+  switch (take_byte (story) % 6)
+    {
+    case 0:
+      gmsg_chunk_reader_set_cancelled (story->reader);
+      break;
+    case 1:
+      gmsg_chunk_reader_set_closed (story->reader);
+      break;
+    case 2:
+      gmsg_chunk_reader_end (story->reader, NULL);
+      break;
+    case 3:
+      gmsg_chunk_run_raise_epoch (story->run);
+      break;
+    case 4:
+      gmsg_chunk_run_reset (story->run);
+      break;
+    case 5:
+    default:
+      gmsg_chunk_run_set_peer_timeout (story->run, (guint) take_number (story));
+      break;
+    }
+}
+
 static void
 go_on (Story *story)
 {
-  switch (take_byte (story) % 14)
+  switch (take_byte (story) % 16)
     {
     case 0:
       say_raw (story);
@@ -278,6 +323,12 @@ go_on (Story *story)
       gmsg_chunk_writer_set_connected (story->writer, take_byte (story) % 2, take_number (story), story->now);
       break;
     case 13:
+      greet_twice (story);
+      break;
+    case 14:
+      decide (story);
+      break;
+    case 15:
     default:
       gmsg_chunk_reader_set_credit (story->reader, take_number (story), take_byte (story) % 2);
       break;
@@ -287,6 +338,11 @@ go_on (Story *story)
   gmsg_chunk_reader_get_deadline (story->reader);
   gmsg_chunk_writer_get_deadline (story->writer);
   g_assert_cmpuint (gmsg_chunk_writer_get_room (story->writer), <=, GMSG_CHUNK_MAX_SIZE);
+
+  /* What is complete is never lost after that. */
+  if (gmsg_chunk_reader_is_complete (story->reader) && !story->was_lost)
+    g_assert_false (gmsg_chunk_reader_is_lost (story->reader));
+  story->was_lost = gmsg_chunk_reader_is_lost (story->reader);
 }
 
 int
