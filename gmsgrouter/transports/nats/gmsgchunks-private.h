@@ -82,13 +82,13 @@ typedef struct
   guint64      max_message_size; /* bytes */
 } GMsgChunkWelcome;
 
-/* The run, in the router's process. It publishes markers to the stream, and what time they
- * have come back from is the run's time: so it stands still while the broker does, and no
- * worker is lost before everything was read that it had sent. At most one marker is under way.
+/* The run, in the router's process. It publishes markers to the stream, and its time goes on
+ * with those that come back: so it stands still while the broker does, and no worker is lost
+ * before everything that it had sent was read. At most one marker is under way.
  *
- * Lost is a worker when a marker has come back that was sent @peer_timeout − two intervals
- * after its last word, or after the last of its chunks that was new: one interval for the time
- * that a word may have been old when the worker was killed, one for the next marker. */
+ * A worker is lost when a marker has come back that was sent @peer_timeout − two intervals
+ * after its last new word or chunk. One interval may pass until the next marker is sent, so it
+ * is lost within @peer_timeout after it was killed, with an interval to spare for the way. */
 typedef struct _GMsgChunkRun GMsgChunkRun;
 
 /* @name has GMSG_CHUNK_RUN_LENGTH characters. @secret is for the markers alone: random, of
