@@ -1214,7 +1214,7 @@ static void
 test_fork_beside_start (Fixture       *fixture,
                         gconstpointer  data)
 {
-  for (guint i = 0; i < 60; i++)
+  for (guint i = 0; i < 30; i++)
     {
       g_autoptr (GMsgReceiver) receiver = NULL;
       g_autoptr (GMsgSender) sender = open_receiver (fixture, 0, 0, &receiver);
@@ -1579,7 +1579,7 @@ static void
 test_chaos (Fixture       *fixture,
             gconstpointer  data)
 {
-  enum { N_AT_ONCE = 6, N_ROUNDS = 24 };
+  enum { N_AT_ONCE = 6, N_ROUNDS = 16 };
   guint32 seed = (guint32) g_test_rand_int_range (0, G_MAXINT32);
   g_autoptr (GRand) rand = g_rand_new_with_seed (seed);
   guint n_threads = 0, n_fds = 0;
