@@ -21,10 +21,10 @@ static gboolean happened;
  * none of the library's threads should hold one when it is copied. Before a fork they come to
  * rest, which they do whenever they wait for something to happen.
  *
- * A turn of such a thread takes some milliseconds at most. But on a busy machine it may be without
- * a processor; and it might wait for something that the forking thread holds, if a message that it
- * frees calls the application's code. So the fork does not wait for ever. */
-#define MAX_WAIT G_TIME_SPAN_SECOND
+ * A thread that is at work may be without a processor, or wait for something that the forking
+ * thread holds; so the fork waits for a moment only. It is short for an application that spawns
+ * processes, which forks, too, and many times what a turn of the threads takes. */
+#define MAX_WAIT (10 * G_TIME_SPAN_MILLISECOND)
 
 static GMutex work_lock;
 static GCond work_cond;
