@@ -14,8 +14,4 @@ void     gmsg_fork_watch (void);
 gboolean gmsg_fork_happened (void);
 gboolean gmsg_fork_check (GError **error);
 
-/* A thread of the library: between the two, a fork waits for it, for a moment */
-void     gmsg_fork_begin_work (void);
-void     gmsg_fork_end_work (void);
-
 G_END_DECLS

@@ -7,7 +7,6 @@
 #include "gmsgthread-private.h"
 
 #include "gmsgerror.h"
-#include "gmsgfork-private.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -38,34 +37,10 @@ check_descriptor (GError **error)
   return TRUE;
 }
 
-/* While a thread sleeps, another may fork. */
-static int
-poll_at_rest (GPollFD *fds,
-              guint    n_fds,
-              int      timeout)
-{
-  int n_ready, code;
-
-  gmsg_fork_end_work ();
-  n_ready = g_poll (fds, n_fds, timeout);
-  code = errno;
-  gmsg_fork_begin_work ();
-  errno = code;
-  return n_ready;
-}
-
-/* For a thread of the library to iterate. */
 GMainContext *
 gmsg_thread_new_context (GError **error)
 {
-  GMainContext *context;
-
-  if (!check_descriptor (error))
-    return NULL;
-
-  context = g_main_context_new ();
-  g_main_context_set_poll_func (context, poll_at_rest);
-  return context;
+  return check_descriptor (error) ? g_main_context_new () : NULL;
 }
 
 /* The thread-default context may be the global one, which is made by its first use. */
@@ -73,24 +48,6 @@ GMainContext *
 gmsg_thread_ref_default_context (GError **error)
 {
   return check_descriptor (error) ? g_main_context_ref_thread_default () : NULL;
-}
-
-typedef struct
-{
-  GThreadFunc func;
-  gpointer    data;
-} Start;
-
-static gpointer
-run_thread (gpointer data)
-{
-  g_autofree Start *start = data;
-  gpointer result;
-
-  gmsg_fork_begin_work ();
-  result = start->func (start->data);
-  gmsg_fork_end_work ();
-  return result;
 }
 
 /* Starts a thread that leaves all signals but those of faults to the application's threads.
@@ -102,8 +59,6 @@ gmsg_thread_start (const char   *name,
                    gpointer      data,
                    GError      **error)
 {
-  Start start = { func, data };
-  Start *copy = g_memdup2 (&start, sizeof start);
   sigset_t blocked, old;
   GThread *thread;
 
@@ -112,10 +67,8 @@ gmsg_thread_start (const char   *name,
     sigdelset (&blocked, faults[i]);
 
   pthread_sigmask (SIG_SETMASK, &blocked, &old);
-  thread = g_thread_try_new (name, run_thread, copy, error);
+  thread = g_thread_try_new (name, func, data, error);
   pthread_sigmask (SIG_SETMASK, &old, NULL);
-  if (thread == NULL)
-    g_free (copy);
 
   return thread;
 }

@@ -1209,41 +1209,6 @@ test_fork (Fixture       *fixture,
   sink_close (fixture, other);
 }
 
-/* A fork while the library's threads start, and work: none has a lock then that the child needs. */
-static void
-test_fork_beside_start (Fixture       *fixture,
-                        gconstpointer  data)
-{
-  for (guint i = 0; i < 30; i++)
-    {
-      g_autoptr (GMsgReceiver) receiver = NULL;
-      g_autoptr (GMsgSender) sender = open_receiver (fixture, 0, 0, &receiver);
-      g_autofree char *address = dup_address (sender);
-      g_autoptr (GMsgSender) there = NULL;
-      g_autoptr (GError) error = NULL;
-      pid_t child;
-
-      if (i % 2 == 1)
-        there = gmsg_sender_new_for_address (address, &error);
-      child = fork ();
-      if (child == 0)
-        {
-          gboolean made = gmsg_sender_new_for_address (address, &error) != NULL;
-
-          g_object_unref (sender);
-          g_object_unref (receiver);
-          g_object_unref (fixture->router);
-          _exit (made || !g_error_matches (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED));
-        }
-
-      g_assert_no_error (error);
-      g_assert_cmpint (wait_for_child (child), ==, 0);
-      close_receiver (fixture, receiver);
-      g_assert_true (gmsg_router_stop (fixture->router, &error));
-      g_assert_true (gmsg_router_start (fixture->router, &error));
-    }
-}
-
 /* The same in a worker, whose connection goes on. */
 static void
 test_fork_in_worker (Fixture       *fixture,
@@ -2010,7 +1975,6 @@ main (int    argc,
   fixture_test ("/process/p19/scarce-worker", test_scarce_worker);
   fixture_test ("/process/p18/close-blocked", test_close_blocked);
   fixture_test ("/process/p19/fork", test_fork);
-  fixture_test ("/process/p24/fork-beside-start", test_fork_beside_start);
   fixture_test ("/process/p19/fork-in-worker", test_fork_in_worker);
   fixture_test ("/process/p19/router-killed", test_router_killed);
   g_test_add_func ("/process/p19/dead-router", test_dead_router);
