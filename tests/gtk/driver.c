@@ -40,8 +40,9 @@
 #define MIDDLE_USEC (700 * 1000)
 /* and so many frames have been shown. */
 #define MIDDLE_FRAMES 10
-/* For a picture: that much of it has been done. */
+/* For a picture: that much of it has been done, and so many results are there. */
 #define MIDDLE_FRACTION 0.3
+#define MIDDLE_RESULTS 15
 
 /* After so many frames it is shown that the work has ended. */
 #define END_FRAMES 5
@@ -359,7 +360,8 @@ is_middle (void)
   if (driver.n_frames < MIDDLE_FRAMES)
     return FALSE;
   if (driver.paintable != NULL)
-    return gtk_progress_bar_get_fraction (driver.bar) >= MIDDLE_FRACTION;
+    return gtk_progress_bar_get_fraction (driver.bar) >= MIDDLE_FRACTION &&
+           g_list_model_get_n_items (driver.results) >= MIDDLE_RESULTS;
 
   return g_get_monotonic_time () >= driver.started_at + MIDDLE_USEC && has_slow_begun ();
 }

@@ -319,25 +319,24 @@ class WindowTest(WindowTestCase):
                 self.assertGreater(len(picture), 5000)
 
     def test_pictures(self):
-        # The path is seen in them.
-        photos = self.path(b'Photos')
-        for month in (b'01 Lisbon', b'02 Garden', b'04 Birthday', b'06 Norway', b'09 Alps', b'12 Winter'):
-            folder = os.path.join(photos, b'2025-' + month)
+        holidays, photos = self.path(b'Holidays'), self.path(b'Photos')
+        folders = [holidays] + [os.path.join(photos, b'2025-' + month)
+                                for month in (b'01 Lisbon', b'04 Birthday', b'06 Norway', b'09 Alps', b'12 Winter')]
+        for month, folder in enumerate(folders):
             os.makedirs(folder)
-            make_sparse_file(os.path.join(folder, b'film.webm'), 30_000_000 + int(month[:2]) * 1_234_567)
-            for number in range(40):
-                make_sparse_file(os.path.join(folder, b'%04d.jpeg' % (number * 7 + int(month[:2]))),
-                                 300_345 + number * 12_345)
+            for number in range(8 if folder == holidays else 40):
+                make_sparse_file(os.path.join(folder, b'%04d.jpeg' % (number * 7 + month)), 300_345 + number * 12_345)
 
         self.take_pictures('empty', 'empty')
-        self.take_pictures('failed', 'finish', '/proc/self/mem', folder)
-        for target, environment in (('work', {}), ('narrow', {'GMSG_DRIVER_WIDTH': '360'})):
+        self.take_pictures('failed', 'finish', '/proc/self/mem', holidays)
+        for name, environment in (('work', {}), ('narrow', {'GMSG_DRIVER_WIDTH': '360'})):
             # On a fast machine the work may be over before its middle is seen: then there is more of it.
             for attempt in range(4):
-                self.take_pictures(target, 'finish', photos, **environment)
-                if all(os.path.exists(os.path.join(PICTURES, scheme, target, 'work.png')) for scheme in ('light', 'dark')):
+                for month, folder in enumerate(folders[1:]):
+                    make_sparse_file(os.path.join(folder, b'film.webm'), 30_000_000 + month * 1_234_567 << 2 * attempt)
+                self.take_pictures(name, 'finish', photos, **environment)
+                if all(os.path.exists(os.path.join(PICTURES, scheme, name, 'work.png')) for scheme in ('light', 'dark')):
                     break
-                make_sparse_file(os.path.join(photos, b'disk-%d.img' % attempt), 200_000_000 << 2 * attempt)
 
 
 if HAS_PROCESSES:

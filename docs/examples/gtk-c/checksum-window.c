@@ -86,7 +86,8 @@ show_progress (ChecksumWindow *self,
                const char     *state)
 {
   Progress *progress = &self->progress;
-  double seconds = MAX (g_get_monotonic_time () - progress->start_time, 1) / (double) G_USEC_PER_SEC;
+  gint64 usec = g_get_monotonic_time () - progress->start_time;
+  double seconds = MAX (usec, 1) / (double) G_USEC_PER_SEC;
   g_autoptr (GString) total = g_string_new (state);
   g_autoptr (GString) detail = g_string_new (NULL);
 
