@@ -130,16 +130,13 @@ class WindowTestCase(unittest.TestCase):
         for number in range(50):
             make_sparse_file(self.path(b'endless %d' % number), ENDLESS)
 
-    def run_window(self, scenario, *arguments, **environment):
-        """Runs the program to its end, and expects that it has nothing to complain about."""
+    def make_environment(self, **environment):
+        """That of a program with a home of its own, which is empty but for its settings."""
         home = tempfile.mkdtemp(dir=self.directory)
         settings = os.path.join(home, b'.config', b'gtk-4.0')
         os.makedirs(settings)
         make_file(os.path.join(settings, b'settings.ini'), SETTINGS)
-        report = os.path.join(home, b'report')
-        results = os.path.join(home, b'results')
-        process = subprocess.run([*COMMAND, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE, timeout=DEADLINE_S, env={
+        return {
             **os.environ,
             **environment,
             'DBUS_SESSION_BUS_ADDRESS': 'disabled:',
@@ -149,11 +146,20 @@ class WindowTestCase(unittest.TestCase):
             'HOME': home,
             'XDG_CONFIG_HOME': os.path.join(home, b'.config'),
             'LC_ALL': 'C.UTF-8',
-            'LD_PRELOAD': DRIVER,
-            'GMSG_DRIVER_SCENARIO': scenario,
-            'GMSG_DRIVER_REPORT': report,
-            'GMSG_DRIVER_RESULTS': results,
-        })
+        }
+
+    def run_window(self, scenario, *arguments, **environment):
+        """Runs the program to its end, and expects that it has nothing to complain about."""
+        report = os.path.join(self.directory, b'report')
+        results = os.path.join(self.directory, b'results')
+        process = subprocess.run([*COMMAND, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, timeout=DEADLINE_S, env=self.make_environment(
+            **environment,
+            LD_PRELOAD=DRIVER,
+            GMSG_DRIVER_SCENARIO=scenario,
+            GMSG_DRIVER_REPORT=report,
+            GMSG_DRIVER_RESULTS=results,
+        ))
         ended_at = time.monotonic()
         self.assertEqual((process.returncode, process.stderr, process.stdout), (0, b'', b''))
 
@@ -169,6 +175,7 @@ class WindowTestCase(unittest.TestCase):
         if os.path.exists(results):
             with open(results, 'rb') as stream:
                 strings = stream.read().split(b'\0')[:-1]
+            os.remove(results)
         rows = {strings[i]: tuple(text.decode() for text in strings[i + 1:i + 6]) for i in range(0, len(strings), 6)}
         self.assertEqual(6 * len(rows), len(strings))
         return Run(lines, rows, ended_at)
@@ -360,6 +367,25 @@ if HAS_PROCESSES:
             os.remove(endless)
             self.assertEqual(run.results, sha256sum(self.tree))
             self.assertRegex(run.report['toast'], r'\ACould not read “endless”: .*(signal 9|[Kk]illed)')
+
+        def test_killed_window(self):
+            endless = self.path(b'endless')
+            make_sparse_file(endless, ENDLESS)
+            process = subprocess.Popen([*COMMAND, self.tree], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                       env=self.make_environment())
+            self.addCleanup(process.stderr.close)
+            deadline = time.monotonic() + DEADLINE_S
+            while find_reader(endless) is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+            process.kill()
+            process.wait()
+            # The workers have it, too, until they end, and nothing to say.
+            self.assertEqual(process.stderr.read(), b'')
+            while True:
+                try:
+                    os.wait()
+                except ChildProcessError:
+                    break
 
 
 if __name__ == '__main__':
