@@ -52,7 +52,6 @@ package_probe ()
     libgdk-pixbuf2.0-bin) echo "program gdk-pixbuf-thumbnailer" ;;
     libjson-glib-dev) echo "pkg-config json-glib-1.0" ;;
     libnats-dev) echo "pkg-config libnats" ;;
-    libssl-dev) echo "pkg-config libcrypto" ;;
     libgtk-4-dev) echo "pkg-config gtk4" ;;
     libadwaita-1-dev) echo "pkg-config libadwaita-1" ;;
     libssl-dev) echo "pkg-config libcrypto" ;;

@@ -762,7 +762,7 @@ main (int    argc,
   const GOptionEntry entries[] = {
     { "minutes", 0, 0, G_OPTION_ARG_INT, &minutes, NULL, NULL },
     { "from", 0, 0, G_OPTION_ARG_INT64, &first_seed, NULL, NULL },
-    { NULL },
+    G_OPTION_ENTRY_NULL,
   };
   g_autoptr (GOptionContext) context = g_option_context_new (NULL);
   g_autoptr (GError) error = NULL;

@@ -1162,9 +1162,17 @@ test_fork (Fixture       *fixture,
   g_autoptr (GMsgSender) exported = new_pipe (fixture, 0, 0, &other);
   g_autofree char *address = dup_address (exported);
   g_autofree char *path = path_of_address (address);
+  g_autoptr (Sink) before = NULL;
+  Worker *worker = worker_new (fixture, WAY_ADDRESS, new_pipe (fixture, 0, 0, &before), "send", 3);
   g_autoptr (GMsgSender) there = NULL;
   g_autoptr (GError) error = NULL;
   pid_t child;
+
+  /* A thread that starts may hold a lock of GLib's, which a fork would leave held in the child:
+   * so the library's have worked before. */
+  sink_wait_clean_end (fixture, before);
+  g_assert_cmpint (worker_join (worker), ==, 0);
+  sink_close (fixture, before);
 
   g_assert_true (gmsg_sender_start (sender, &error));
   child = fork ();

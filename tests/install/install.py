@@ -20,7 +20,7 @@ from firstprograms import ENVIRONMENT, read_steps, type_commands  # noqa: E402
 from tap import Tap  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-HEADERS = ("gmsg.h", "gmsgerror.h", "gmsgreceiver.h", "gmsgrouter.h", "gmsgsender.h", "gmsgversion.h")
+HEADERS = ("gmsg.h", "gmsgerror.h", "gmsginterrupt.h", "gmsgreceiver.h", "gmsgrouter.h", "gmsgsender.h", "gmsgversion.h")
 
 # What part of the build each needs, and what program.
 LANGUAGES = {

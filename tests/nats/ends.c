@@ -27,7 +27,6 @@ run_once (void)
 {
   Fixture fixture;
   g_autoptr (Sink) sink = NULL;
-  g_autoptr (GError) error = NULL;
   GMsgSender *sender;
   Worker *worker;
 

@@ -197,7 +197,7 @@ read_anew (GMsgServer *self)
 {
   g_clear_pointer (&self->consumer, g_free);
   if (self->connected && !self->setting_up)
-    self->set_up_at = MIN (self->set_up_at, g_get_monotonic_time ());
+    self->set_up_at = 0;
 }
 
 static void
