@@ -27,8 +27,9 @@ typedef struct
   gint64        waiting_since; /* monotonic µs: when @waiting was last empty */
 
   /* The senders that wait for room */
-  guint         n_blocked;     /* in @room */
-  guint         n_woken;       /* of them: signalled, and not awake yet */
+  guint         n_blocked;
+  guint         n_asleep;      /* of them: in @room */
+  guint         n_woken;       /* of those: signalled, and not awake yet */
   GCond         room;
 
   /* A linked pipe; what it has counted when it no longer is, stays counted */

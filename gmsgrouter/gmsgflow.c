@@ -101,7 +101,7 @@ gmsg_flow_release_locked (GMsgFlow *self)
 
       /* A signal is a system call. Whoever was signalled and is not awake yet needs no
        * second one, but looks for itself. */
-      if (self->n_blocked > self->n_woken)
+      if (self->n_asleep > self->n_woken)
         {
           self->n_woken++;
           g_cond_signal (&self->room);
@@ -222,10 +222,14 @@ gmsg_flow_wait_until_locked (GMsgFlow *self,
 {
   gboolean in_time = TRUE;
 
+  /* A sender that waits may also do something else without the lock. It must not count here
+   * then: the signal for it would be lost, and no other would be given one. */
+  self->n_asleep++;
   if (deadline == G_MAXINT64)
     g_cond_wait (&self->room, lock);
   else
     in_time = g_cond_wait_until (&self->room, lock, deadline);
+  self->n_asleep--;
 
   if (self->n_woken > 0)
     self->n_woken--;

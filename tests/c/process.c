@@ -972,7 +972,7 @@ test_listen_fails (Fixture       *fixture,
       g_assert_false (gmsg_router_listen (fixture->router, cases[i].address, &error));
       g_assert_error (error, GMSG_ERROR, cases[i].code);
       if (g_str_has_prefix (cases[i].address, "nats"))
-        g_assert_nonnull (strstr (error->message, "“nats”"));
+        g_assert_nonnull (strstr (error->message, "nats"));
     }
 
   /* What is in the way stays. */

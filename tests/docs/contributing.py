@@ -106,7 +106,7 @@ def check_names(tap, sources, text):
             missing.add(function)
     tap.point(not missing, "every function exists", "\n".join(sorted(missing)))
 
-    places = [sources.root, sources.root / "gmsgrouter", sources.root / "gmsgrouter/transports/unix"]
+    places = [sources.root, sources.root / "gmsgrouter", *sorted((sources.root / "gmsgrouter/transports").iterdir())]
     # Without the fenced blocks.
     text = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
     paths = {path for path in QUOTED.findall(text) if re.fullmatch(r"[\w.-]+(/[\w.-]+)*/?", path) and
