@@ -7,6 +7,7 @@
 #pragma once
 
 #include "gmsgaddress-private.h"
+#include "gmsgtransport-private.h"
 
 #include <gio/gio.h>
 
@@ -109,6 +110,8 @@ guint        gmsg_encoder_get_vectors  (GMsgEncoder   *self,
 void         gmsg_encoder_advance      (GMsgEncoder   *self,
                                         gsize          n_bytes);
 void         gmsg_encoder_compact      (GMsgEncoder   *self);
+
+extern const GMsgSinkFuncs gmsg_encoder_sink_funcs;
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgEncoder, gmsg_encoder_free)
 

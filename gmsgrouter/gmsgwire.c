@@ -689,3 +689,42 @@ gmsg_encoder_compact (GMsgEncoder *self)
   g_byte_array_remove_range (self->bytes, 0, (guint) self->written);
   self->written = 0;
 }
+
+/* The sink of an outlet, for each transport that carries this protocol: the encoder is its data. */
+static gboolean
+sink_has_room (gpointer sink)
+{
+  return gmsg_encoder_has_room (sink);
+}
+
+static void
+sink_add_message (gpointer  sink,
+                  GVariant *message)
+{
+  gmsg_encoder_add_message (sink, message);
+}
+
+static void
+sink_add_dropped (gpointer sink,
+                  guint64  n_dropped)
+{
+  gmsg_encoder_add_number (sink, GMSG_FRAME_DROPPED, n_dropped);
+}
+
+static void
+sink_add_end (gpointer      sink,
+              const GError *error)
+{
+  if (error == NULL)
+    gmsg_encoder_add_empty (sink, GMSG_FRAME_STOP);
+  else
+    gmsg_encoder_add_error (sink, error);
+}
+
+const GMsgSinkFuncs gmsg_encoder_sink_funcs =
+{
+  .has_room = sink_has_room,
+  .add_message = sink_add_message,
+  .add_dropped = sink_add_dropped,
+  .add_end = sink_add_end,
+};

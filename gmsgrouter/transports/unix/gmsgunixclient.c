@@ -65,44 +65,6 @@ client_free (Client *self)
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Client, client_free)
 
-static gboolean
-sink_has_room (gpointer sink)
-{
-  return gmsg_encoder_has_room (sink);
-}
-
-static void
-sink_add_message (gpointer  sink,
-                  GVariant *message)
-{
-  gmsg_encoder_add_message (sink, message);
-}
-
-static void
-sink_add_dropped (gpointer sink,
-                  guint64  n_dropped)
-{
-  gmsg_encoder_add_number (sink, GMSG_FRAME_DROPPED, n_dropped);
-}
-
-static void
-sink_add_end (gpointer      sink,
-              const GError *error)
-{
-  if (error == NULL)
-    gmsg_encoder_add_empty (sink, GMSG_FRAME_STOP);
-  else
-    gmsg_encoder_add_error (sink, error);
-}
-
-static const GMsgSinkFuncs sink_funcs =
-{
-  .has_room = sink_has_room,
-  .add_message = sink_add_message,
-  .add_dropped = sink_add_dropped,
-  .add_end = sink_add_end,
-};
-
 /* Nothing more can be written. */
 static void
 client_break (Client       *self,
@@ -584,7 +546,7 @@ client_new (GError **error)
   if (self->context == NULL)
     return NULL;
 
-  self->outlet = gmsg_outlet_new (self->context, &sink_funcs, self->encoder, error);
+  self->outlet = gmsg_outlet_new (self->context, &gmsg_encoder_sink_funcs, self->encoder, error);
   if (self->outlet == NULL)
     return NULL;
 
