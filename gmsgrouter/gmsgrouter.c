@@ -10,10 +10,10 @@
 #include "gmsgreceiver-private.h"
 #include "gmsgpacer-private.h"
 
-/* Bytes. */
+/* Bytes */
 #define DEFAULT_MAX_MESSAGE_SIZE (G_GUINT64_CONSTANT (64) * 1024 * 1024)
 #define DEFAULT_MAX_BACKLOG_SIZE (G_GUINT64_CONSTANT (256) * 1024 * 1024)
-/* Milliseconds. */
+/* Milliseconds */
 #define DEFAULT_PEER_TIMEOUT 5000
 #define MIN_PEER_TIMEOUT 1000
 
@@ -22,31 +22,29 @@
  *
  * Carries messages from background tasks into a main context.
  *
- * A router belongs to one [struct@GLib.MainContext]. The thread that calls
- * [method@Router.start] is the router's thread: there, and only there, receivers emit
- * their signals, and there all methods but the getters must be called. In another
- * thread they fail with [GMSG_ERROR_WRONG_THREAD][error@Error] and change nothing.
+ * A router belongs to one [struct@GLib.MainContext]. The thread that calls [method@Router.start]
+ * becomes the router's thread. Receivers emit their signals only there, and all methods except
+ * the getters must be called there: in any other thread they fail with
+ * [GMSG_ERROR_WRONG_THREAD][error@Error] and change nothing.
  *
- * [method@Router.pipe] makes a pair of a [class@Sender], for the background task, and
- * a [class@Receiver], which stays. While the context iterates, messages are delivered
- * in the order in which they were sent, across all pipes of the router. They wake the
- * context once a burst and share it fairly with the redraws of a window: see
- * [property@Router:priority], [property@Router:budget] and
- * [property@Router:max-latency].
+ * [method@Router.pipe] makes a [class@Sender], which goes to the background task, and a
+ * [class@Receiver], which stays. While the context iterates, the router delivers messages in the
+ * order in which they were sent, across all its pipes. A burst of messages wakes the context
+ * once, and delivery shares its time fairly with the redraws of a window: see
+ * [property@Router:priority], [property@Router:budget] and [property@Router:max-latency].
  *
- * [method@Router.route_until] delivers without the main loop, for a clean shutdown
- * and for tests.
+ * [method@Router.route_until] delivers without a main loop, for a clean shutdown and for tests.
  *
- * End a run by [method@Router.shutdown] or [method@Router.shutdown_async], which ask the
- * tasks to end and lose nothing; or by closing the pipes with [method@Router.close_pipe],
- * when they have finished, and by [method@Router.stop]. Dropping the last reference to a router that
- * still runs ends its run, too, on any thread, such as a collector's. Nothing more is
- * delivered from then on; but warnings are logged, signals emitted and the senders'
- * cancellables cancelled only when the context is next iterated, by whatever thread does
- * that. If the context is finalized first, no signal is emitted.
+ * To end a run without losing messages, call [method@Router.shutdown] or
+ * [method@Router.shutdown_async], which ask the tasks to end; or close each pipe with
+ * [method@Router.close_pipe] when it has finished, and then call [method@Router.stop]. Dropping
+ * the last reference to a running router also ends its run, on whatever thread that happens,
+ * such as that of a garbage collector. Nothing more is delivered then; but warnings are logged,
+ * signals emitted and the senders' cancellables cancelled only when the context next iterates,
+ * in the thread that iterates it. If the context is finalized first, no signal is emitted.
  *
- * Once a router was started, `fork()` without `exec()` makes all calls fail with
- * [GMSG_ERROR_NOT_SUPPORTED][error@Error] in the child.
+ * Once a router was started, all calls in a child made by `fork()` without `exec()` fail with
+ * [GMSG_ERROR_NOT_SUPPORTED][error@Error].
  *
  * ```c
  * #include <gmsg.h>
@@ -102,10 +100,10 @@ struct _GMsgRouter
 
   GMainContext *context; /* (owned); immutable */
 
-  /* Atomic: written in the router's thread, or before there is one */
-  GThread      *thread;  /* (owned) (nullable): the router's thread, while it runs. Published
-                          * when the run is complete, and taken back when nothing is left of
-                          * it: whoever finds another thread here keeps off */
+  /* Atomic: written in the router's thread, or before start() */
+  GThread      *thread;  /* (owned) (nullable): the router's thread, while it runs. Set when the
+                          * run is complete, and cleared when nothing is left of it: a thread
+                          * that finds another one here leaves the run alone */
   int           running;
   guint         n_pipes;
   int           connection_state; /* a GMsgConnectionState */
@@ -118,7 +116,7 @@ struct _GMsgRouter
   _Atomic guint   open_timeout;     /* ms; 0: never */
   _Atomic guint   peer_timeout;     /* ms */
 
-  /* Router's thread only, or under the last reference */
+  /* Used in the router's thread only, or under the last reference */
   GMsgRun      *run;     /* (owned) (nullable): while the router runs */
   guint64       last_id;
 };
@@ -166,7 +164,7 @@ gmsg_router_constructed (GObject *object)
     self->context = g_main_context_ref_thread_default ();
 }
 
-/* Takes the run away from the router, so that whatever runs while it is ended finds the router
+/* Takes the run away from the router, so that code which runs while it ends finds the router
  * stopped. */
 static GMsgRun *
 steal_run (GMsgRouter *self)
@@ -181,7 +179,7 @@ steal_run (GMsgRouter *self)
   return g_steal_pointer (&self->run);
 }
 
-/* In the router's thread. */
+/* Called in the router's thread. */
 static void
 set_connection_state (GMsgRouter          *self,
                       GMsgConnectionState  state)
@@ -210,7 +208,7 @@ gmsg_router_end_run (GMsgRouter *self)
   g_debug ("router %p: stopped", self);
 }
 
-/* The thread that iterates the context ends the run. */
+/* Leaves the end of the run to the thread that iterates the context next. */
 static void
 drop_run (GMsgRouter *self)
 {
@@ -220,9 +218,8 @@ drop_run (GMsgRouter *self)
   g_main_context_wakeup (self->context);
 }
 
-/* May run on any thread, such as a collector's, and in the middle of a collection, when no
- * code of a script can run: so nothing is logged or emitted here, not even in the router's
- * own thread. */
+/* May run on any thread, such as a garbage collector's, and in the middle of a collection, when
+ * no script code can run. So it logs and emits nothing, not even in the router's own thread. */
 static void
 gmsg_router_dispose (GObject *object)
 {
@@ -380,8 +377,8 @@ gmsg_router_class_init (GMsgRouterClass *klass)
    *
    * The main context in which messages are delivered.
    *
-   * If none is given, the thread-default one of the thread that makes the router. May
-   * be read from any thread.
+   * By default, this is the thread-default context of the thread that makes the router. May be
+   * read from any thread.
    *
    * Since: 1.0
    */
@@ -407,7 +404,7 @@ gmsg_router_class_init (GMsgRouterClass *klass)
   /**
    * GMsgRouter:n-pipes: (getter get_n_pipes)
    *
-   * How many pipes have not been closed; finished ones are included.
+   * The number of pipes that have not been closed; finished ones are included.
    *
    * May be read from any thread; `notify` is emitted in the router's thread.
    *
@@ -423,10 +420,10 @@ gmsg_router_class_init (GMsgRouterClass *klass)
    *
    * The priority at which messages are delivered, as that of a [struct@GLib.Source].
    *
-   * The default is just below GTK's redraw, so that a flood of messages can't stop
+   * The default comes just after GTK's redraw priority, so that a flood of messages can't stop
    * the animations of a window. See also [property@Router:max-latency].
    *
-   * May be read from any thread; to be set in the router's thread.
+   * May be read from any thread; set it in the router's thread.
    *
    * Since: 1.0
    */
@@ -440,11 +437,11 @@ gmsg_router_class_init (GMsgRouterClass *klass)
    *
    * How long delivery goes on before the main loop gets its turn, in microseconds.
    *
-   * All routers, and all receivers in pull mode, that deliver into one main context share
-   * the time of an iteration. A router delivers in its turn while less than its budget was
-   * spent, by whomever. With 0 there is one emission.
+   * All routers and all receivers in pull mode that deliver into one main context share the time
+   * of an iteration. A router delivers in its turn while the time spent by all of them is less
+   * than its budget. With 0, it makes one emission.
    *
-   * May be read from any thread; to be set in the router's thread.
+   * May be read from any thread; set it in the router's thread.
    *
    * Since: 1.0
    */
@@ -456,13 +453,13 @@ gmsg_router_class_init (GMsgRouterClass *klass)
   /**
    * GMsgRouter:max-latency: (getter get_max_latency) (setter set_max_latency)
    *
-   * The longest that messages wait for sources of a higher priority, in microseconds.
+   * The longest time that messages wait for sources of a higher priority, in microseconds.
    *
-   * When a message has waited for this long, and nothing was delivered into the main
-   * context meanwhile by any router, one budget is spent at the default priority, so that an
-   * animation that never rests can't stop the messages. With 0 that never happens.
+   * When a message has waited this long, and no router has delivered anything into the main
+   * context meanwhile, one budget is spent at the default priority, so that an animation that
+   * never rests can't stop the messages. With 0, that never happens.
    *
-   * May be read from any thread; to be set in the router's thread.
+   * May be read from any thread; set it in the router's thread.
    *
    * Since: 1.0
    */
@@ -476,15 +473,14 @@ gmsg_router_class_init (GMsgRouterClass *klass)
    *
    * Whether a pipe is closed when it has finished.
    *
-   * That happens after [signal@Receiver::finished], when all its handlers have run, and is
-   * logged nowhere. For programs that start a job and forget it: without it, the router keeps
-   * each receiver, and what its handlers hold, until [method@Router.close_pipe] or
+   * The pipe is closed after all handlers of [signal@Receiver::finished] have run, and no log
+   * mentions it. This is for programs that start a job and forget it: without it, the router
+   * keeps each receiver, and whatever its handlers hold, until [method@Router.close_pipe] or
    * [method@Router.stop].
    *
-   * A receiver in pull mode goes on answering as one that has finished, and not as one that was
-   * closed.
+   * A receiver in pull mode still answers calls as a finished one, not as a closed one.
    *
-   * May be read from any thread; to be set in the router's thread.
+   * May be read from any thread; set it in the router's thread.
    *
    * Since: 1.0
    */
@@ -496,15 +492,15 @@ gmsg_router_class_init (GMsgRouterClass *klass)
   /**
    * GMsgRouter:max-message-size: (getter get_max_message_size) (setter set_max_message_size)
    *
-   * The largest message that is taken from another process, in bytes.
+   * The largest message that the router accepts from another process, in bytes.
    *
-   * Also, nothing more is read from such a process while more memory than this is taken by its
-   * messages that wait to be delivered: a flood fills the sender's memory, and not that of the
-   * application.
+   * Also, the router reads nothing more from a process while the messages of that process that
+   * wait to be delivered take more memory than this: a flood fills the memory of the sender, not
+   * that of the application.
    *
-   * A worker is held to what it was when it opened its pipe.
+   * A worker is held to the value that was set when it opened its pipe.
    *
-   * May be read from any thread; to be set in the router's thread.
+   * May be read from any thread; set it in the router's thread.
    *
    * Since: 1.0
    */
@@ -516,18 +512,18 @@ gmsg_router_class_init (GMsgRouterClass *klass)
   /**
    * GMsgRouter:max-backlog-size: (getter get_max_backlog_size) (setter set_max_backlog_size)
    *
-   * How much memory undelivered messages from all other processes together may take, in bytes;
-   * 0 for no limit.
+   * How much memory the undelivered messages from all other processes together may take, in
+   * bytes; 0 for no limit.
    *
-   * The processes share it: each may have as much waiting as is left for all, but not more than
-   * [property@Router:max-message-size]. So of three that send without end each has a quarter. The
-   * router then reads no further from them until it has delivered some of their messages. Each
-   * process may have one message, or 64 KiB of them, in any case.
+   * The processes share it: each may have as much waiting as is left for all of them, but not
+   * more than [property@Router:max-message-size]. So each of three that send without end gets a
+   * quarter. The router then stops reading from them until it has delivered some of their
+   * messages. Each process may have one message, or 64 KiB of messages, in any case.
    *
-   * What is counted is the memory that a message takes, and what has come of one that is not
-   * complete.
+   * The router counts the memory that a message takes, also for a message that has arrived in
+   * part only.
    *
-   * May be read from any thread; to be set in the router's thread. A new value takes effect at
+   * May be read from any thread; set it in the router's thread. A new value takes effect at
    * once.
    *
    * Since: 1.0
@@ -540,15 +536,15 @@ gmsg_router_class_init (GMsgRouterClass *klass)
   /**
    * GMsgRouter:open-timeout: (getter get_open_timeout) (setter set_open_timeout)
    *
-   * How long a pipe that was handed over may stay unopened, in milliseconds; 0: for ever.
+   * How long a pipe that was handed over may stay unopened, in milliseconds; 0 for ever.
    *
-   * If nobody has opened an address so long after it was made, its pipe finishes with
-   * [GMSG_ERROR_PEER_LOST][error@Error], and the address is void. This tells of a worker that
-   * dies before it opens its pipe, and was not spawned by [method@Sender.spawn], whose exit the
-   * router sees anyway: such as one in a process pool.
+   * If nobody has opened an address when this time is over, its pipe finishes with
+   * [GMSG_ERROR_PEER_LOST][error@Error], and the address becomes void. This reveals the death of
+   * a worker before it opens its pipe, if the worker was not started by [method@Sender.spawn],
+   * such as one in a process pool. The router sees the exit of a spawned worker anyway.
    *
-   * May be read from any thread; to be set in the router's thread. A new value counts for
-   * addresses that are made from then on.
+   * May be read from any thread; set it in the router's thread. A new value applies to addresses
+   * that are made from then on.
    *
    * Since: 1.0
    */
@@ -563,12 +559,12 @@ gmsg_router_class_init (GMsgRouterClass *klass)
    * How long a worker on another machine may be silent before it is lost, in milliseconds; at
    * least 1000.
    *
-   * Such a worker says several times in this span that it is there, and hears the same from its
-   * router. It is lost when nothing has come from it for so long while the network between was
-   * there. This does not concern workers on the same machine that are reached through a Unix
-   * socket, whose end the kernel tells at once.
+   * Such a worker says several times in this span that it is alive, and hears the same from its
+   * router. It is lost when the router has heard nothing from it for this long although the
+   * network worked. Workers on the same machine that are connected through a Unix socket are not
+   * concerned: the kernel reports their end at once.
    *
-   * May be read from any thread; to be set in the router's thread. A new value takes effect at
+   * May be read from any thread; set it in the router's thread. A new value takes effect at
    * once.
    *
    * Since: 1.0
@@ -581,11 +577,12 @@ gmsg_router_class_init (GMsgRouterClass *klass)
   /**
    * GMsgRouter:connection-state: (getter get_connection_state)
    *
-   * How the router is connected to the server that carries messages from other machines.
+   * The state of the router's connection to the server that carries messages from other
+   * machines.
    *
-   * While it is not, workers go on, within their windows, and nothing that they have sent is
-   * lost. Each change is logged, with its reason. A router that listens at a Unix socket needs
-   * no server: there the state is [GMSG_CONNECTION_STATE_NONE][enum@ConnectionState].
+   * While the router is disconnected, workers go on, within their windows, and nothing that they
+   * have sent is lost. Each change is logged, with its reason. A router that listens on a Unix
+   * socket needs no server: its state is [GMSG_CONNECTION_STATE_NONE][enum@ConnectionState].
    *
    * May be read from any thread; `notify` is emitted in the router's thread.
    *
@@ -612,10 +609,10 @@ gmsg_router_init (GMsgRouter *self)
 
 /**
  * gmsg_router_new:
- * @context: (nullable): the main context in which messages are delivered, or `NULL`
- *   for the thread-default one
+ * @context: (nullable): the main context in which messages are delivered, or `NULL` for the
+ *   thread-default context
  *
- * Makes a router. It does nothing until [method@Router.start].
+ * Makes a router, which does nothing until [method@Router.start].
  *
  * May be called from any thread.
  *
@@ -675,7 +672,7 @@ gmsg_router_get_running (GMsgRouter *self)
  * gmsg_router_get_n_pipes:
  * @self: a router
  *
- * Gets how many pipes have not been closed; finished ones are included.
+ * Gets the number of pipes that have not been closed; finished ones are included.
  *
  * May be called from any thread.
  *
@@ -711,7 +708,7 @@ in_own_thread (GMsgRouter *self)
   return g_atomic_pointer_get (&self->thread) == g_thread_self ();
 }
 
-/* Before start() there is no router's thread, and any will do. */
+/* Before start() no thread is the router's, and any may call. */
 static gboolean
 in_other_thread (GMsgRouter *self)
 {
@@ -720,7 +717,7 @@ in_other_thread (GMsgRouter *self)
   return thread != NULL && thread != g_thread_self ();
 }
 
-/* Tells setters, which have no way to return an error, whether to do anything. */
+/* Tells setters, which can't return an error, whether to do anything. */
 static gboolean
 check_settable (GMsgRouter *self,
                 const char *method)
@@ -731,13 +728,13 @@ check_settable (GMsgRouter *self,
   if (!in_other_thread (self))
     return TRUE;
 
-  g_warning ("%s must be called in the router's thread, was called in another, and did "
-             "nothing",
+  g_warning ("%s must be called in the router's thread; it was called in another thread, and "
+             "did nothing",
              method);
   return FALSE;
 }
 
-/* Passes a setting that has changed on to the run, if there is one. */
+/* Passes a changed setting on to the run, if the router runs. */
 static void
 configure_run (GMsgRouter *self)
 {
@@ -774,9 +771,9 @@ gmsg_router_get_priority (GMsgRouter *self)
  *
  * Sets the priority at which messages are delivered.
  *
- * A [method@Receiver.next_async] that waits keeps the priority that it was called with.
+ * A [method@Receiver.next_async] that waits already keeps its priority.
  *
- * To be called in the router's thread; in another it logs a warning and does nothing.
+ * Call it in the router's thread; in any other it logs a warning and does nothing.
  *
  * Since: 1.0
  */
@@ -821,7 +818,7 @@ gmsg_router_get_budget (GMsgRouter *self)
  *
  * Sets how long delivery goes on before the main loop gets its turn.
  *
- * To be called in the router's thread; in another it logs a warning and does nothing.
+ * Call it in the router's thread; in any other it logs a warning and does nothing.
  *
  * Since: 1.0
  */
@@ -843,7 +840,7 @@ gmsg_router_set_budget (GMsgRouter *self,
  * gmsg_router_get_max_latency:
  * @self: a router
  *
- * Gets the longest that messages wait for sources of a higher priority.
+ * Gets the longest time that messages wait for sources of a higher priority.
  *
  * May be called from any thread.
  *
@@ -864,9 +861,9 @@ gmsg_router_get_max_latency (GMsgRouter *self)
  * @self: a router
  * @max_latency: the time, in microseconds; 0 for no limit
  *
- * Sets the longest that messages wait for sources of a higher priority.
+ * Sets the longest time that messages wait for sources of a higher priority.
  *
- * To be called in the router's thread; in another it logs a warning and does nothing.
+ * Call it in the router's thread; in any other it logs a warning and does nothing.
  *
  * Since: 1.0
  */
@@ -911,9 +908,9 @@ gmsg_router_get_auto_close (GMsgRouter *self)
  *
  * Sets whether a pipe is closed when it has finished.
  *
- * One that has finished already is not closed by this.
+ * Pipes that have finished already stay open.
  *
- * To be called in the router's thread; in another it logs a warning and does nothing.
+ * Call it in the router's thread; in any other it logs a warning and does nothing.
  *
  * Since: 1.0
  */
@@ -935,7 +932,7 @@ gmsg_router_set_auto_close (GMsgRouter *self,
  * gmsg_router_get_max_message_size:
  * @self: a router
  *
- * Gets the largest message that is taken from another process.
+ * Gets the size of the largest message that the router accepts from another process.
  *
  * May be called from any thread.
  *
@@ -956,9 +953,9 @@ gmsg_router_get_max_message_size (GMsgRouter *self)
  * @self: a router
  * @max_message_size: the size, in bytes; 0 counts as 1
  *
- * Sets the largest message that is taken from another process.
+ * Sets the size of the largest message that the router accepts from another process.
  *
- * To be called in the router's thread; in another it logs a warning and does nothing.
+ * Call it in the router's thread; in any other it logs a warning and does nothing.
  *
  * Since: 1.0
  */
@@ -981,7 +978,7 @@ gmsg_router_set_max_message_size (GMsgRouter *self,
  * gmsg_router_get_max_backlog_size:
  * @self: a router
  *
- * Gets how much memory undelivered messages from other processes may take.
+ * Gets how much memory the undelivered messages from other processes may take.
  *
  * May be called from any thread.
  *
@@ -1002,9 +999,9 @@ gmsg_router_get_max_backlog_size (GMsgRouter *self)
  * @self: a router
  * @max_backlog_size: the size, in bytes; 0 for no limit
  *
- * Sets how much memory undelivered messages from other processes may take.
+ * Sets how much memory the undelivered messages from other processes may take.
  *
- * To be called in the router's thread; in another it logs a warning and does nothing.
+ * Call it in the router's thread; in any other it logs a warning and does nothing.
  *
  * Since: 1.0
  */
@@ -1049,7 +1046,7 @@ gmsg_router_get_open_timeout (GMsgRouter *self)
  *
  * Sets how long a pipe that was handed over may stay unopened.
  *
- * To be called in the router's thread; in another it logs a warning and does nothing.
+ * Call it in the router's thread; in any other it logs a warning and does nothing.
  *
  * Since: 1.0
  */
@@ -1094,7 +1091,7 @@ gmsg_router_get_peer_timeout (GMsgRouter *self)
  *
  * Sets how long a worker on another machine may be silent before it is lost.
  *
- * To be called in the router's thread; in another it logs a warning and does nothing.
+ * Call it in the router's thread; in any other it logs a warning and does nothing.
  *
  * Since: 1.0
  */
@@ -1117,7 +1114,8 @@ gmsg_router_set_peer_timeout (GMsgRouter *self,
  * gmsg_router_get_connection_state:
  * @self: a router
  *
- * Gets how the router is connected to the server that carries messages from other machines.
+ * Gets the state of the router's connection to the server that carries messages from other
+ * machines.
  *
  * May be called from any thread.
  *
@@ -1134,8 +1132,8 @@ gmsg_router_get_connection_state (GMsgRouter *self)
                                : (GMsgConnectionState) g_atomic_int_get (&self->connection_state);
 }
 
-/* Every call on a running router checks this first. The thread alone decides: if it is this
- * one, no other touches the run. */
+/* Every call on a running router checks this first. The thread alone decides: no other thread
+ * touches the run if the caller is the router's thread. */
 gboolean
 gmsg_router_check_running (GMsgRouter  *self,
                            const char  *method,
@@ -1147,8 +1145,8 @@ gmsg_router_check_running (GMsgRouter  *self,
   if (in_other_thread (self))
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_WRONG_THREAD,
-                   "%s() was called in another thread than the router's; call it in the one "
-                   "that called start()",
+                   "%s() was called outside the router's thread; call it in the thread that "
+                   "called start()",
                    method);
       return FALSE;
     }
@@ -1156,7 +1154,7 @@ gmsg_router_check_running (GMsgRouter  *self,
   if (!in_own_thread (self))
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING,
-                   "%s() needs a running router, and this one does not run; call start() first",
+                   "%s() needs a running router, and this one is not running; call start() first",
                    method);
       return FALSE;
     }
@@ -1170,7 +1168,7 @@ gmsg_router_get_run (GMsgRouter *self)
   return self->run;
 }
 
-/* During a shutdown there would be no end of it. */
+/* A shutdown would never end if new pipes and addresses could be made during it. */
 static gboolean
 check_can_begin (GMsgRouter  *self,
                 const char  *method,
@@ -1183,8 +1181,8 @@ check_can_begin (GMsgRouter  *self,
     return TRUE;
 
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING,
-               "%s() was called while the router was shutting down, when nothing new begins; "
-               "start() it again first",
+               "%s() was called during a shutdown, which allows nothing new; start() the router "
+               "again first",
                method);
   return FALSE;
 }
@@ -1205,8 +1203,8 @@ weak_ref_free (gpointer ref)
   g_free (ref);
 }
 
-/* Closes the pipe of @receiver for @close, and says so. Handlers run here, which may stop the
- * router and drop it. */
+/* Closes the pipe of @receiver with @close, and notifies and logs it. Handlers run here, which
+ * may stop the router and drop it. */
 static void
 close_pipe (GMsgRouter   *self,
             GMsgReceiver *receiver,
@@ -1225,8 +1223,8 @@ close_pipe (GMsgRouter   *self,
   g_object_unref (self);
 }
 
-/* The run does not hold the router, which another thread may drop. A handler may have closed
- * the pipe, or stopped the router and started it again. */
+/* The run does not hold the router, which another thread may drop. A handler may have closed the
+ * pipe, or stopped the router and started it again. */
 static void
 finished_cb (GMsgReceiver *receiver,
              gpointer      data)
@@ -1254,26 +1252,26 @@ static const GMsgRunFuncs run_funcs =
   .state_changed = state_changed_cb,
 };
 
-/* Runs in the thread that has acquired the context. */
+/* Called in the thread that has acquired the context. */
 static gboolean
 start_run (GMsgRouter  *self,
            GError     **error)
 {
   const GMsgRunSettings settings = get_settings (self);
 
-  /* A thread that runs the router can't iterate the context just now, but the router is that
-   * thread's all the same. */
+  /* The thread that started the router stays its thread, even while this one has acquired the
+   * context. */
   if (in_other_thread (self))
     {
       g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_WRONG_THREAD,
-                           "The router runs already, in another thread; stop() it there first");
+                           "The router is running already, in another thread; stop() it there first");
       return FALSE;
     }
 
   if (in_own_thread (self))
     {
       g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED,
-                           "The router runs already; stop() it before it is started again");
+                           "The router is running already; stop() it before you start it again");
       return FALSE;
     }
 
@@ -1292,15 +1290,15 @@ start_run (GMsgRouter  *self,
  *
  * Starts the router, in the calling thread.
  *
- * That becomes the router's thread. It must be the one that iterates the context: it
- * must be able to acquire it now, or the call fails. Should another thread iterate the
- * context later, nothing is delivered there, and a warning says so.
+ * This becomes the router's thread. It must be the one that iterates the context: the call fails
+ * if the thread can't acquire the context now. If another thread iterates the context later, it
+ * delivers nothing, and a warning says so.
  *
- * A router that was stopped may be started again: a new run, without pipes.
+ * A router that was stopped may be started again. That is a new run, without pipes.
  *
  * Returns: true if the router runs now; otherwise @error is set, to
  *   [GMSG_ERROR_WRONG_THREAD][error@Error] if another thread iterates the context or runs the
- *   router, or to [GMSG_ERROR_ALREADY_STARTED][error@Error] if the router runs already
+ *   router, or to [GMSG_ERROR_ALREADY_STARTED][error@Error] if the router is running already
  *
  * Since: 1.0
  */
@@ -1322,7 +1320,7 @@ gmsg_router_start (GMsgRouter  *self,
     {
       g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_WRONG_THREAD,
                            "start() must be called in the thread that iterates the router's "
-                           "main context, and another one does now");
+                           "main context, but another thread is iterating it now");
       return FALSE;
     }
 
@@ -1331,7 +1329,7 @@ gmsg_router_start (GMsgRouter  *self,
   if (!started)
     return FALSE;
 
-  /* Handlers of the application run from here on, and may drop the router. */
+  /* Handlers of the application run here, and may drop the router. */
   g_object_ref (self);
   g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_RUNNING]);
   g_debug ("router %p: started in main context %p", self, self->context);
@@ -1347,16 +1345,16 @@ gmsg_router_start (GMsgRouter  *self,
  *
  * Stops the router.
  *
- * Pipes that are still open are closed, with a warning that counts them; a second one counts
- * what was sent and has not been delivered. To lose nothing, call [method@Router.shutdown].
+ * This closes the pipes that are still open and logs a warning that counts them; a second
+ * warning counts undelivered messages. To lose nothing, call [method@Router.shutdown].
  *
- * Senders that wait for room are woken, and the senders' cancellables are cancelled. From now
+ * Senders that wait for room are woken, and the senders' cancellables are cancelled. From then
  * on [method@Sender.send] fails with [GMSG_ERROR_CLOSED][error@Error].
  *
- * To be called in the router's thread, also in a handler.
+ * Call it in the router's thread; handlers may call it, too.
  *
  * Returns: true if the router is stopped now; otherwise @error is set, to
- *   [GMSG_ERROR_WRONG_THREAD][error@Error] in another thread than the router's, or to
+ *   [GMSG_ERROR_WRONG_THREAD][error@Error] outside the router's thread, or to
  *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run
  *
  * Since: 1.0
@@ -1405,16 +1403,15 @@ open_pipe (GMsgRouter    *self,
  *
  * Makes a pipe without bounds.
  *
- * Hand the sender to the background task, connect to [signal@Receiver::message] of the
- * receiver, and close the pipe in the end with [method@Router.close_pipe].
+ * Hand the sender to the background task, connect to the receiver's [signal@Receiver::message],
+ * and close the pipe at the end with [method@Router.close_pipe].
  *
- * If the task may send faster than messages are handled, consider
- * [method@Router.pipe_bounded].
+ * If the task can send faster than your handlers run, consider [method@Router.pipe_bounded].
  *
- * To be called in the router's thread.
+ * Call it in the router's thread.
  *
  * Returns: (transfer full): the end for the background task; or `NULL`, with @error
- *   set to [GMSG_ERROR_WRONG_THREAD][error@Error] in another thread than the router's, or to
+ *   set to [GMSG_ERROR_WRONG_THREAD][error@Error] outside the router's thread, or to
  *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run
  *
  * Since: 1.0
@@ -1439,19 +1436,18 @@ gmsg_router_pipe (GMsgRouter    *self,
  * gmsg_router_pipe_bounded:
  * @self: a router
  * @capacity: how many messages may wait in the pipe, at least 1
- * @overflow: what to do with one more
+ * @overflow: what happens to one more
  * @receiver: (out) (transfer full): return location for the end that stays
  * @error: return location for an error
  *
  * Makes a pipe that holds a limited number of messages.
  *
- * A message counts until its emission begins, or until it is taken in pull mode.
+ * A message counts until its emission begins or, in pull mode, until it is taken.
  *
- * With [GMSG_OVERFLOW_DROP_OLDEST][enum@Overflow] and a capacity of 1 this is a
- * latest-value pipe: a progress bar that can't keep up shows the newest state, and
- * nothing piles up.
+ * With [GMSG_OVERFLOW_DROP_OLDEST][enum@Overflow] and a capacity of 1 the pipe keeps only the
+ * latest value: a progress bar that can't keep up shows the newest state, and nothing piles up.
  *
- * To be called in the router's thread.
+ * Call it in the router's thread.
  *
  * Returns: (transfer full): the end for the background task; or `NULL`, with @error set
  *   to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if @capacity is 0 or @overflow is
@@ -1476,15 +1472,15 @@ gmsg_router_pipe_bounded (GMsgRouter    *self,
   if (capacity == 0)
     {
       g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
-                           "pipe_bounded() needs a capacity of at least 1, and was given 0; for "
-                           "a pipe without bounds call pipe()");
+                           "pipe_bounded() needs a capacity of at least 1, but got 0; for a pipe "
+                           "without bounds call pipe()");
       return NULL;
     }
 
   if ((guint) overflow > GMSG_OVERFLOW_DROP_OLDEST)
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
-                   "pipe_bounded() was given %d as overflow policy; use one of GMsgOverflow, "
+                   "pipe_bounded() got the unknown overflow policy %d; use one of GMsgOverflow, "
                    "from %d to %d",
                    (int) overflow, GMSG_OVERFLOW_BLOCK, GMSG_OVERFLOW_DROP_OLDEST);
       return NULL;
@@ -1502,21 +1498,21 @@ gmsg_router_pipe_bounded (GMsgRouter    *self,
  * @receiver: the receiver of the pipe
  * @error: return location for an error
  *
- * Closes a pipe, from the receiver's side.
+ * Closes a pipe from the receiver's side.
  *
- * When this has returned the receiver starts no further emission. What was sent and has
- * not been delivered, and what is still sent, is discarded, with a warning; the sender's
- * cancellable is cancelled, and a sender that waits for room is woken. To end a
- * task without a loss, call [method@Receiver.cancel], wait for
- * [signal@Receiver::finished], and close the pipe then.
+ * After this call the receiver starts no further emission. Messages that have not been
+ * delivered, and those that are still sent, are discarded, with a warning. The sender's
+ * cancellable is cancelled, and a sender that waits for room is woken. To end a task without a
+ * loss, call [method@Receiver.cancel], wait for [signal@Receiver::finished], and close the pipe
+ * then.
  *
- * To be called in the router's thread, also in a handler.
+ * Call it in the router's thread; handlers may call it, too.
  *
  * Returns: true if the pipe is closed now; otherwise @error is set, to
- *   [GMSG_ERROR_WRONG_THREAD][error@Error] in another thread than the router's, to
+ *   [GMSG_ERROR_WRONG_THREAD][error@Error] outside the router's thread, to
  *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run, or to
- *   [GMSG_ERROR_UNKNOWN_RECEIVER][error@Error] if the pipe is closed already, or is not
- *   one of this router
+ *   [GMSG_ERROR_UNKNOWN_RECEIVER][error@Error] if the pipe is closed already or belongs to
+ *   another router
  *
  * Since: 1.0
  */
@@ -1535,8 +1531,8 @@ gmsg_router_close_pipe (GMsgRouter    *self,
   if (!gmsg_run_contains (self->run, receiver))
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_UNKNOWN_RECEIVER,
-                   "close_pipe() needs a receiver whose pipe is open and of this router; that "
-                   "of pipe %s was closed, or is another router's",
+                   "close_pipe() needs an open pipe of this router; pipe %s is closed already, or "
+                   "belongs to another router",
                    gmsg_receiver_get_label (receiver));
       return FALSE;
     }
@@ -1548,30 +1544,28 @@ gmsg_router_close_pipe (GMsgRouter    *self,
 /**
  * gmsg_router_route_until:
  * @self: a router
- * @timeout_usec: the longest to route, in microseconds; negative for no limit
+ * @timeout_usec: how long to route at most, in microseconds; negative for no limit
  * @condition: (scope call) (closure user_data): says when to end
  * @user_data: data for @condition
  * @error: return location for an error
  *
- * Delivers messages, without the main loop, until a condition is true.
+ * Delivers messages without a main loop, until a condition is true.
  *
- * This puts the router into manual mode: until [method@Router.stop] its main context
- * delivers nothing any more, and only this method does, which may be called again. No
- * other source of the context is dispatched. It is made for a clean shutdown: ask the
- * tasks to end, then route until all pipes have finished. If the context iterates later while
- * messages wait, one warning says so.
+ * This puts the router into manual mode: until [method@Router.stop], only this method delivers,
+ * and the main context delivers nothing. You may call it again. It dispatches no other source of
+ * the context. It is made for a clean shutdown: ask the tasks to end, then route until all pipes
+ * have finished. If the context iterates later while messages wait, one warning says so.
  *
- * The condition is evaluated on entry, after each message, and at least every 50
- * milliseconds. If it is true on entry, nothing is routed. At the deadline what has been
- * sent by then is still routed: so a timeout of 0 routes what there is.
+ * The condition is evaluated on entry, after each message, and at least every 50 milliseconds.
+ * If it is true on entry, nothing is routed. At the deadline, messages that have been sent by
+ * then are still routed: a timeout of 0 routes what is queued.
  *
- * To be called in the router's thread, also in a handler.
+ * Call it in the router's thread; handlers may call it, too.
  *
  * Returns: true once the condition is true; otherwise @error is set, to
- *   [GMSG_ERROR_TIMED_OUT][error@Error] if it was not in time, to
- *   [GMSG_ERROR_WRONG_THREAD][error@Error] in another thread than the router's, or to
- *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run, or was stopped
- *   meanwhile
+ *   [GMSG_ERROR_TIMED_OUT][error@Error] if it did not become true in time, to
+ *   [GMSG_ERROR_WRONG_THREAD][error@Error] outside the router's thread, or to
+ *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run, or was stopped meanwhile
  *
  * Since: 1.0
  */
@@ -1604,29 +1598,29 @@ gmsg_router_route_until (GMsgRouter         *self,
  * @address: where to listen, such as `unix:path=/run/user/1000/example`
  * @error: return location for an error
  *
- * Chooses where workers in other processes connect to.
+ * Chooses the address at which workers in other processes connect.
  *
  * Without this call, the first [method@Sender.dup_address] or [method@Sender.spawn] makes
  * a socket in a directory of its own, in `$XDG_RUNTIME_DIR` or, failing that, the
  * directory for temporary files. That is what most applications want.
  *
- * The path must be absolute, and must not exist; characters that have a meaning in
- * addresses are escaped as in URIs. The socket is removed by [method@Router.stop].
- * Only processes of the same user can connect.
+ * The path must be absolute, and must not exist. Escape characters that have a meaning in
+ * addresses as in URIs. [method@Router.stop] removes the socket. Only processes of the same user
+ * can connect.
  *
  * For workers on other machines, the address names a NATS server, such as `nats://host:4222` or
- * `tls://host:4222`. The call returns at once, whether the server is there or not:
- * [property@Router:connection-state] tells. See [Workers on other
+ * `tls://host:4222`. The call returns at once, whether the server is there or not;
+ * [property@Router:connection-state] tells when the router is connected. See [Workers on other
  * machines](workers-on-other-machines.html).
  *
- * To be called in the router's thread, after [method@Router.start] and before the first
- * address is made.
+ * Call it in the router's thread, after [method@Router.start] and before the first address is
+ * made.
  *
  * Returns: true if the router listens now; otherwise @error is set, to
  *   [GMSG_ERROR_INVALID_ADDRESS][error@Error] if the address can't be understood, to
  *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] if there is no transport for its scheme, or it is
  *   not installed, to
- *   [GMSG_ERROR_WRONG_THREAD][error@Error] in another thread than the router's, to
+ *   [GMSG_ERROR_WRONG_THREAD][error@Error] outside the router's thread, to
  *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run, or shuts down, to
  *   [GMSG_ERROR_ALREADY_STARTED][error@Error] if it listens already, or to
  *   [GMSG_ERROR_CONNECTION][error@Error] if the socket can't be made

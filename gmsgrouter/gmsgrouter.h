@@ -19,10 +19,9 @@ G_BEGIN_DECLS
  * GMsgOverflow:
  * @GMSG_OVERFLOW_BLOCK: `send()` waits until there is room.
  * @GMSG_OVERFLOW_FAIL: `send()` fails with [GMSG_ERROR_FULL][error@Error].
- * @GMSG_OVERFLOW_DROP_OLDEST: The oldest undelivered message is dropped, and
- *   counted.
+ * @GMSG_OVERFLOW_DROP_OLDEST: The oldest undelivered message is dropped and counted.
  *
- * The policy of a bounded pipe for a message for which it has no room.
+ * What a bounded pipe does with a message when it has no room.
  *
  * Since: 1.0
  */
@@ -42,11 +41,12 @@ GType gmsg_overflow_get_type (void) G_GNUC_CONST;
  * GMsgConnectionState:
  * @GMSG_CONNECTION_STATE_NONE: The router listens at no address that needs a connection.
  * @GMSG_CONNECTION_STATE_CONNECTING: The first connection is being made.
- * @GMSG_CONNECTION_STATE_CONNECTED: Workers can be heard.
- * @GMSG_CONNECTION_STATE_DISCONNECTED: The connection was lost or refused. Unless it was
- *   refused, the router tries again by itself.
+ * @GMSG_CONNECTION_STATE_CONNECTED: The router hears its workers.
+ * @GMSG_CONNECTION_STATE_DISCONNECTED: The connection was lost or refused. If it was
+ *   lost, the router tries again by itself.
  *
- * How a router is connected to the server that carries messages from other machines.
+ * The state of a router's connection to the server that carries messages from other
+ * machines.
  *
  * Since: 1.0
  */
@@ -69,8 +69,8 @@ GType gmsg_connection_state_get_type (void) G_GNUC_CONST;
  *
  * Tells [method@Router.route_until] whether to end.
  *
- * It is called in the router's thread, often, so it should be quick. It may
- * send, open and close pipes, stop the router and route again.
+ * It is called often, in the router's thread, so it should be quick. It may send, open
+ * and close pipes, stop the router and route again.
  *
  * Returns: true to end the routing
  *

@@ -299,12 +299,12 @@ wait_goodbye (Shutdown  *self,
  * While this runs, the router does so, too, but nothing new begins: no pipe is opened, and no
  * sender is handed over to another process. A handler may call [method@Router.stop].
  *
- * To be called in the router's thread, also in a handler. In an application with a main loop
+ * Call it in the router's thread; handlers may call it, too. In an application with a main loop
  * [method@Router.shutdown_async] keeps its window alive.
  *
  * Returns: true if every pipe had finished; otherwise @error is set, to
  *   [GMSG_ERROR_TIMED_OUT][error@Error] if some had not, which it names,
- *   to [GMSG_ERROR_WRONG_THREAD][error@Error] in another thread than the router's, to
+ *   to [GMSG_ERROR_WRONG_THREAD][error@Error] outside the router's thread, to
  *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run, or was stopped
  *   meanwhile, or to [GMSG_ERROR_PENDING][error@Error] if a shutdown is under way
  *
@@ -541,7 +541,7 @@ wait_in_context (GTask *task)
  * [method@Router.route_until] the main context delivers nothing, so only [method@Router.shutdown]
  * works.
  *
- * To be called in the router's thread. [method@Router.shutdown_finish] says how it ended.
+ * Call it in the router's thread. [method@Router.shutdown_finish] says how it ended.
  *
  * Since: 1.0
  */
