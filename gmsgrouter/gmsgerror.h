@@ -21,7 +21,7 @@ G_BEGIN_DECLS
  *
  * The error domain of the library.
  *
- * Errors in this domain have their codes from [error@Error]. See [struct@GLib.Error]
+ * The codes in this domain are those of [error@Error]. See [struct@GLib.Error]
  * for information on error domains.
  *
  * Since: 1.0
@@ -30,28 +30,28 @@ G_BEGIN_DECLS
 
 /**
  * GMsgError:
- * @GMSG_ERROR_ALREADY_STARTED: The router runs already, or the sender was
- *   started before.
- * @GMSG_ERROR_NOT_RUNNING: The router does not run.
+ * @GMSG_ERROR_ALREADY_STARTED: The router is running already, or the sender
+ *   was started before.
+ * @GMSG_ERROR_NOT_RUNNING: The router is not running.
  * @GMSG_ERROR_NOT_STARTED: The sender has not been started.
  * @GMSG_ERROR_STOPPED: The sender has been stopped.
  * @GMSG_ERROR_CLOSED: The pipe has been closed.
  * @GMSG_ERROR_UNKNOWN_RECEIVER: The receiver has no open pipe in this router.
- * @GMSG_ERROR_TIMED_OUT: What was waited for did not happen in time.
+ * @GMSG_ERROR_TIMED_OUT: The call reached its time limit.
  * @GMSG_ERROR_WRONG_THREAD: The call belongs in the router's thread.
  * @GMSG_ERROR_FULL: The pipe is full.
- * @GMSG_ERROR_PENDING: The last call has not been completed yet.
+ * @GMSG_ERROR_PENDING: An earlier call has not completed yet.
  * @GMSG_ERROR_INVALID_ARGUMENT: An argument is out of its range, or the object
  *   has no pipe.
  * @GMSG_ERROR_EXPORTED: The sender was handed over to another process.
  * @GMSG_ERROR_INVALID_ADDRESS: The address can't be understood.
  * @GMSG_ERROR_CONNECTION: There is no connection to the router.
- * @GMSG_ERROR_PEER_LOST: The worker was lost: its sender was dropped, its process
- *   ended, or its connection, before it stopped.
+ * @GMSG_ERROR_PEER_LOST: The worker was lost: before it stopped its sender, the
+ *   sender was dropped, or its process or connection ended.
  * @GMSG_ERROR_PROTOCOL: The process at the other end broke the protocol.
- * @GMSG_ERROR_TOO_LARGE: The message is larger than the router takes.
- * @GMSG_ERROR_NOT_SUPPORTED: That can't be done here, or not in this version.
- * @GMSG_ERROR_FAILED: The worker has failed, as its message says.
+ * @GMSG_ERROR_TOO_LARGE: The message is larger than the router accepts.
+ * @GMSG_ERROR_NOT_SUPPORTED: The call is not possible here, or not in this version.
+ * @GMSG_ERROR_FAILED: The worker has failed; the message says why.
  *
  * The errors of this library.
  *

@@ -6,15 +6,15 @@
 
 #include "gmsginterrupt-private.h"
 
-/* The handlers of signals in a language such as Python run between two steps of its
- * interpreter, not while a call of C waits. So Ctrl-C would be seen when there is room in a
- * pipe, which may be never. Each call that waits asks the function of its thread at
- * intervals, and that gives the interpreter its chance.
+/* A language such as Python runs its signal handlers between two steps of its interpreter, not
+ * while a C call waits. So it would notice Ctrl-C only when a full pipe has room, which may be
+ * never. Each call that waits therefore asks a function of its thread at intervals, which gives
+ * the interpreter its chance.
  *
- * The function belongs to one thread, since an interpreter runs such handlers in one. The
- * waiting threads of all others go on sleeping. */
+ * The function belongs to one thread, since an interpreter runs such handlers in only one.
+ * Threads without a function sleep as long as they wait. */
 
-/* Like the interval of route_until(). */
+/* The same interval as that of route_until() */
 #define INTERVAL (50 * G_TIME_SPAN_MILLISECOND)
 
 typedef struct
@@ -22,7 +22,7 @@ typedef struct
   GMsgInterruptFunc func;
   gpointer          data;
   GDestroyNotify    destroy; /* (nullable) */
-  gboolean          asking;  /* @func runs */
+  gboolean          asking;  /* @func is running */
 } Interrupt;
 
 static void interrupt_free (gpointer data);
@@ -41,26 +41,27 @@ interrupt_free (gpointer data)
 
 /**
  * gmsg_set_interrupt_func:
- * @func: (nullable) (scope notified) (closure user_data) (destroy destroy): asked while a call
+ * @func: (nullable) (scope notified) (closure user_data) (destroy destroy): called while a call
  *   waits, or `NULL` for none
  * @user_data: data for @func
  * @destroy: frees @user_data when another function is set, and when the thread ends
  *
- * Has calls that wait in this thread ask whether to go on.
+ * Makes calls that wait in this thread ask whether to go on.
  *
- * It is for language bindings whose handlers of signals can't run while a call of C waits;
- * the Python overrides use it, so that Ctrl-C is seen. While [method@Sender.send],
- * [method@Sender.send_full], [method@Sender.stop], [method@Sender.fail] or
- * [method@Router.shutdown] waits in this thread, it calls @func every 50 milliseconds, and before
- * it fails. If that returns true, the call ends with `G_IO_ERROR_CANCELLED`:
+ * This is for language bindings whose signal handlers can't run while a C call waits; the Python
+ * overrides use it to notice Ctrl-C. While [method@Sender.send], [method@Sender.send_full],
+ * [method@Sender.stop], [method@Sender.fail] or [method@Router.shutdown] waits in this thread,
+ * it calls @func every 50 milliseconds, and once more before it fails. If @func returns true,
+ * the call ends with `G_IO_ERROR_CANCELLED`:
  *
  * - `send()` and `send_full()` have sent nothing;
- * - `stop()` and `fail()` have ended the sender; what it sent goes on being written as long as
- *   the process lives;
+ * - `stop()` and `fail()` have ended the sender; its messages go on being written as long as the
+ * process lives;
  * - `shutdown()` leaves the router running, unless only the transport is still at work. The
- *   tasks have been asked to end; call it again, or [method@Router.stop].
+ * tasks have been asked to end; call it again, or call [method@Router.stop].
  *
- * [method@Router.route_until] asks its own condition. Not to be called in @func.
+ * [method@Router.route_until] has a condition of its own instead. Don't call this function in
+ * @func.
  *
  * Since: 1.0
  */
@@ -85,8 +86,8 @@ gmsg_set_interrupt_func (GMsgInterruptFunc func,
   g_private_replace (&own_interrupt, self);
 }
 
-/* Returns when a call that begins to wait, or goes on waiting, is to ask (monotonic µs);
- * G_MAXINT64: never. */
+/* Returns when a call that begins to wait, or goes on waiting, should ask (monotonic µs);
+ * G_MAXINT64 for never. */
 gint64
 gmsg_interrupt_get_next_time (void)
 {
@@ -98,7 +99,7 @@ gmsg_interrupt_get_next_time (void)
   return g_get_monotonic_time () + INTERVAL;
 }
 
-/* Returns whether the call that waits is to end. */
+/* Returns whether the waiting call should end. */
 gboolean
 gmsg_interrupt_ask (void)
 {

@@ -20,10 +20,10 @@ G_BEGIN_DECLS
  * GMsgInterruptFunc:
  * @user_data: the data given to [func@set_interrupt_func]
  *
- * Tells a call that waits whether to end.
+ * Tells a waiting call whether to end.
  *
- * It is called in the thread that waits, without a lock. It may call the library; a call
- * that waits in it asks nobody.
+ * It is called in the waiting thread, without a lock. It may call the library; a call
+ * that waits inside it does not ask.
  *
  * Returns: true to end the call
  *

@@ -14,21 +14,20 @@
  *
  * The end of a pipe that the background task holds.
  *
- * [method@Router.pipe] makes a sender together with its [class@Receiver]. Hand it
- * to the task, which calls [method@Sender.start], then [method@Sender.send] as
- * often as it likes, then [method@Sender.stop]; or [method@Sender.fail], with what went
- * wrong. What is sent arrives at the receiver in the router's thread, in order.
+ * [method@Router.pipe] makes a sender together with its [class@Receiver]. Hand it to the task,
+ * which calls [method@Sender.start], then [method@Sender.send] as often as it likes, then
+ * [method@Sender.stop]; or [method@Sender.fail], if something went wrong. The messages arrive at
+ * the receiver in the router's thread, in order.
  *
  * Silence is never success: only `stop()` says that the task has done its work. If the last
- * reference to the sender is dropped before either, started or not, the receiver finishes
- * with [GMSG_ERROR_PEER_LOST][error@Error], after what was sent.
+ * reference to the sender is dropped before `stop()` or `fail()`, started or not, the receiver
+ * finishes with [GMSG_ERROR_PEER_LOST][error@Error], after everything that was sent.
  *
- * All methods may be called from any thread at any time, from several at once too.
- * The sender holds nothing of the router: dropping the last reference to it, on
- * whatever thread, runs no code of the router's there.
+ * All methods may be called from any thread at any time, also from several at once. The sender
+ * holds no reference to the router: dropping the last reference to the sender, on whatever
+ * thread, runs none of the router's code there.
  *
- * A sender that is to end early finds out through
- * [method@Sender.get_cancellable].
+ * [method@Sender.get_cancellable] tells the task when it should end early.
  *
  * ```c
  * static gpointer
@@ -53,7 +52,7 @@
  * }
  * ```
  *
- * Senders never emit `notify`, since no thread is theirs.
+ * Senders never emit `notify`, since they belong to no thread.
  *
  * Since: 1.0
  */
@@ -62,8 +61,8 @@ struct _GMsgSender
   GObject       parent_instance;
 
   GMsgPipe     *pipe;     /* (owned) (nullable); immutable: NULL if made without a router */
-  GMsgEndpoint *endpoint; /* (owned) (nullable); immutable: of the run, for handing the sender
-                           * over; NULL if the router is in another process */
+  GMsgEndpoint *endpoint; /* (owned) (nullable); immutable: the endpoint of the run, which hands
+                           * the sender over; NULL if the router is in another process */
 };
 
 typedef enum
@@ -75,8 +74,8 @@ typedef enum
 
 static GParamSpec *properties[N_PROPERTIES];
 
-/* Nobody wants what a sender without a pipe does, or that of a forked child: one serves all. It
- * is made with the class, since in the child no lock may be taken. */
+/* One cancellable serves all senders without a pipe and all those in a forked child: nobody
+ * cancels it. It is made with the class, since no lock may be taken in the child. */
 static GCancellable *cancelled;
 
 G_DEFINE_FINAL_TYPE (GMsgSender, gmsg_sender, G_TYPE_OBJECT)
@@ -92,8 +91,8 @@ gmsg_sender_dispose (GObject *object)
 {
   GMsgSender *self = GMSG_SENDER (object);
 
-  /* Idempotent: a binding may dispose of the object while others still call it, so
-   * the pipe stays until the end. The copy of a fork() has no say. */
+  /* Idempotent: a binding may dispose of the object while others still call it, so the pipe
+   * stays until finalize(). The copy in a forked child does nothing. */
   if (self->pipe != NULL && !gmsg_fork_happened ())
     gmsg_pipe_drop (self->pipe);
 
@@ -197,7 +196,7 @@ gmsg_sender_new (GMsgPipe     *pipe,
   return self;
 }
 
-/* Carries out, in this thread, a cancellation that came from a router in another process. */
+/* In this thread, cancels the cancellable if a router in another process has asked for it. */
 static void
 look_for_cancellation (GMsgSender *self)
 {
@@ -220,8 +219,8 @@ check_pipe (GMsgSender  *self,
     }
 
   g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
-                       "This sender was constructed by hand and has no pipe; use one that "
-                       "pipe() has returned");
+                       "This sender was constructed by hand and has no pipe; use a sender that "
+                       "pipe() returned");
   return FALSE;
 }
 
@@ -232,24 +231,23 @@ check_pipe (GMsgSender  *self,
  *
  * Makes the sender of a pipe whose router is in another process.
  *
- * It connects to the router, and waits for its answer for ten seconds at most. Then it is
- * used like any other sender; [method@Sender.send] never waits for the connection, but for
- * room in a pipe that blocks when it is full. What is sent is written by a thread of the
- * library.
+ * It connects to the router, and waits up to ten seconds for its answer. From then on it works
+ * like any other sender. [method@Sender.send] never waits for the connection, but it does wait
+ * for room in a full pipe that blocks. A thread of the library writes the messages.
  *
  * An address works once.
  *
- * The sender's cancellable is cancelled in the main context that is the thread-default one
- * at this call, or within a call on the sender, whichever comes first; also when the
- * connection is lost. A [method@Sender.send] that waits for room is such a call.
+ * The sender's cancellable is cancelled in the main context that is the thread-default one at
+ * this call, or inside a call on the sender, whichever comes first. A lost connection cancels
+ * it, too. A [method@Sender.send] that waits for room is such a call.
  *
  * May be called from any thread.
  *
  * Returns: (transfer full): a sender; or `NULL`, with @error set to
  *   [GMSG_ERROR_INVALID_ADDRESS][error@Error] if the address can't be understood, to
- *   [GMSG_ERROR_CONNECTION][error@Error] if there is no router there, or it refuses the
- *   address, or to [GMSG_ERROR_NOT_SUPPORTED][error@Error] if there is no transport for the
- *   scheme of the address, or it is not installed, or in a forked process that did not call
+ *   [GMSG_ERROR_CONNECTION][error@Error] if no router listens there or the router refuses the
+ *   address, or to [GMSG_ERROR_NOT_SUPPORTED][error@Error] if the transport for the scheme of
+ *   the address does not exist or is not installed, or in a forked process that did not call
  *   `exec()`
  *
  * Since: 1.0
@@ -264,7 +262,7 @@ gmsg_sender_new_for_address (const char  *address,
   g_return_val_if_fail (address != NULL, NULL);
   g_return_val_if_fail (error == NULL || *error == NULL, NULL);
 
-  /* First: in a forked child, dropping a new object could hang in a lock of GLib's. */
+  /* Checked first: in a forked child, dropping a new object could hang in a lock of GLib. */
   if (!gmsg_fork_check (error))
     return NULL;
   gmsg_fork_watch ();
@@ -287,19 +285,19 @@ gmsg_sender_new_for_address (const char  *address,
  *
  * Makes the sender of a worker that [method@Sender.spawn] started.
  *
- * It takes the address from the environment variable `GMSG_ADDRESS`, and is otherwise as
- * [ctor@Sender.new_for_address]. If `GMSG_ADDRESS_OPTIONS` is set, too, its options are
- * appended to the address, after a comma: there a machine says what its workers need to reach
- * their router, such as `user=…,password=…`, with percent escapes in the values.
+ * It takes the address from the environment variable `GMSG_ADDRESS`, and otherwise works like
+ * [ctor@Sender.new_for_address]. If `GMSG_ADDRESS_OPTIONS` is set, too, its options are appended
+ * to the address, after a comma. With this variable a machine tells its workers what they need
+ * to reach their router, such as `user=…,password=…`, with percent escapes in the values.
  *
  * May be called from any thread.
  *
  * Returns: (transfer full): a sender; or `NULL`, with @error set to
- *   [GMSG_ERROR_INVALID_ADDRESS][error@Error] if there is no address, or it can't be
- *   understood, to [GMSG_ERROR_CONNECTION][error@Error] if there is no router there, or it
- *   refuses the address, or to [GMSG_ERROR_NOT_SUPPORTED][error@Error] if there is no transport
- *   for the scheme of the address, or it is not installed, or in a forked process that did not
- *   call `exec()`
+ *   [GMSG_ERROR_INVALID_ADDRESS][error@Error] if there is no address or it can't be understood,
+ *   to [GMSG_ERROR_CONNECTION][error@Error] if no router listens there or the router refuses the
+ *   address, or to [GMSG_ERROR_NOT_SUPPORTED][error@Error] if the transport for the scheme of
+ *   the address does not exist or is not installed, or in a forked process that did not call
+ *   `exec()`
  *
  * Since: 1.0
  */
@@ -333,17 +331,16 @@ gmsg_sender_new_from_environment (GError **error)
  *
  * Opens the sender, so that messages can be sent.
  *
- * A sender can be started once. It doesn't matter whether its pipe is still open.
+ * A sender can be started only once. This works on a closed pipe, too.
  *
  * May be called from any thread.
  *
  * Returns: true if the sender is open now; otherwise @error is set, to
  *   [GMSG_ERROR_ALREADY_STARTED][error@Error] if it was started before, to
  *   [GMSG_ERROR_EXPORTED][error@Error] if it was handed over, to
- *   [GMSG_ERROR_CONNECTION][error@Error] if its router is in another process and was
- *   lost, to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if it has no pipe, or to
- *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] in a forked process that did not call
- *   `exec()`
+ *   [GMSG_ERROR_CONNECTION][error@Error] if its router is in another process and the connection
+ *   is lost, to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if it has no pipe, or to
+ *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] in a forked process that did not call `exec()`
  *
  * Since: 1.0
  */
@@ -365,22 +362,22 @@ gmsg_sender_start (GMsgSender  *self,
  *
  * Sends a message to the receiver.
  *
- * It is delivered in the router's thread, after everything that was sent before in
- * this process, through whatever pipe of the router; never from inside this call.
+ * The router's thread delivers it, after everything that was sent before it in this process
+ * through any pipe of the router. It never delivers from inside this call.
  *
- * On a bounded pipe that is full, [enum@Overflow] says what happens. Waiting ends
+ * When a bounded pipe is full, its [enum@Overflow] says what happens. A call that waits ends
  * when there is room, when the pipe is closed, when the run ends, and when the sender is
- * stopped; [method@Sender.send_full] also ends it after some time, and when a cancellable
- * is cancelled. In the router's own thread it would never end, and fails instead.
+ * stopped. [method@Sender.send_full] also ends at a time limit, and when a cancellable is
+ * cancelled. In the router's own thread the call could wait for ever, and fails instead.
  *
- * While the router can't keep up, the call also frees a message that was delivered before,
- * of whatever sender, which spares the main loop the time. So a destroy notify, as of
- * [ctor@GLib.Variant.new_from_data], may run in any thread that sends; it must not take a
- * lock that is held around this call.
+ * While the router can't keep up, the call also frees a message of any sender that was delivered
+ * before, to save the main loop the time. So a destroy notify, such as that of
+ * [ctor@GLib.Variant.new_from_data], may run in any thread that sends. It must not take a lock
+ * that is held around this call.
  *
- * Sending to a pipe that was closed is no error: the message is discarded, and the router's
- * thread counts it in the log. This call itself writes no log, so that a log handler may
- * send. After the end of the router's run it fails.
+ * Sending to a closed pipe is no error: the message is discarded, and the router's thread counts
+ * it in the log. This call itself writes no log, so that a log handler may send. After the end
+ * of the router's run it fails.
  *
  * May be called from any thread.
  *
@@ -389,11 +386,10 @@ gmsg_sender_start (GMsgSender  *self,
  *   if the sender is not open, to [GMSG_ERROR_CLOSED][error@Error] if the router's run is
  *   over, to [GMSG_ERROR_FULL][error@Error] if there is no room, to
  *   [GMSG_ERROR_EXPORTED][error@Error] if the sender was handed over, to
- *   [GMSG_ERROR_TOO_LARGE][error@Error] if its router is in another process and takes no
- *   message of that size, to [GMSG_ERROR_CONNECTION][error@Error] if that was lost, to
- *   [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if the sender has no pipe, or to
- *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] in a forked process that did not call
- *   `exec()`
+ *   [GMSG_ERROR_TOO_LARGE][error@Error] if its router is in another process and accepts no
+ *   message of this size, to [GMSG_ERROR_CONNECTION][error@Error] if the connection to that
+ *   router is lost, to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if the sender has no pipe, or
+ *   to [GMSG_ERROR_NOT_SUPPORTED][error@Error] in a forked process that did not call `exec()`
  *
  * Since: 1.0
  */
@@ -409,19 +405,19 @@ gmsg_sender_send (GMsgSender  *self,
  * gmsg_sender_send_full:
  * @self: a sender
  * @message: the message; a floating reference is sunk
- * @timeout_usec: the longest to wait for room, in microseconds; 0 not to wait, negative for
+ * @timeout_usec: how long to wait for room at most, in microseconds; 0 not to wait, negative for
  *   no limit
- * @cancellable: (nullable): ends the waiting
+ * @cancellable: (nullable): ends the wait
  * @error: return location for an error
  *
- * Sends a message to the receiver, and waits for room no longer than the caller likes.
+ * Sends a message to the receiver, and limits how long it waits for room.
  *
- * It does what [method@Sender.send] does. The limits are for a pipe with
+ * It does the same as [method@Sender.send]. The limits apply to a pipe with
  * [GMSG_OVERFLOW_BLOCK][enum@Overflow]; the other two policies never wait.
  *
- * A cancellable that is cancelled already fails the call, though there may be room. With the
- * sender's own, [method@Sender.get_cancellable], a task that waits in a full pipe is told at
- * once that it is no longer wanted.
+ * If the cancellable is cancelled already, the call fails even if there is room. With the
+ * sender's own cancellable, from [method@Sender.get_cancellable], a task that waits in a full
+ * pipe learns at once that it is no longer wanted.
  *
  * ```c
  * static gboolean
@@ -444,7 +440,7 @@ gmsg_sender_send (GMsgSender  *self,
  * Returns: true if the message was sent; otherwise it will not arrive, and @error is
  *   set, to [GMSG_ERROR_TIMED_OUT][error@Error] if there was no room in time, to
  *   [GMSG_ERROR_FULL][error@Error] if there is none and the call did not wait, to
- *   `G_IO_ERROR_CANCELLED` if @cancellable is cancelled, or as [method@Sender.send] says
+ *   `G_IO_ERROR_CANCELLED` if @cancellable is cancelled, or as for [method@Sender.send]
  *
  * Since: 1.0
  */
@@ -474,14 +470,14 @@ gmsg_sender_send_full (GMsgSender    *self,
  * @self: a sender
  * @error: return location for an error
  *
- * Ends the sender's side, for good: the work is done.
+ * Ends the sender's side for good: the work is done.
  *
- * What was sent before is delivered, then [signal@Receiver::finished] is emitted, without an
- * error. That is so after a cancellation, too: the task has ended as it was asked to.
+ * Everything that was sent is delivered, and then [signal@Receiver::finished] is emitted,
+ * without an error. This is also so after a cancellation: the task has ended as it was asked to.
  *
- * If the router is in another process, this returns when everything has been handed to
- * the kernel, so that the process may end. It waits as long as the router reads, and fails
- * with [GMSG_ERROR_TIMED_OUT][error@Error] if that has read nothing for ten seconds.
+ * If the router is in another process, this returns when everything has been handed to the
+ * kernel, so that the process may exit. It waits as long as the router reads, and fails with
+ * [GMSG_ERROR_TIMED_OUT][error@Error] if the router has read nothing for ten seconds.
  *
  * A [method@Sender.send] that waits for room in another thread fails with
  * [GMSG_ERROR_STOPPED][error@Error].
@@ -518,16 +514,16 @@ gmsg_sender_stop (GMsgSender  *self,
  * @reason: what went wrong, in any error domain
  * @error: return location for an error
  *
- * Ends the sender's side, for good: the work has failed.
+ * Ends the sender's side for good: the work has failed.
  *
- * What was sent before is delivered, then [signal@Receiver::finished] is emitted, with a copy
- * of @reason: its domain, code and message. The sender need not have been started.
+ * Everything that was sent is delivered, and then [signal@Receiver::finished] is emitted, with a
+ * copy of @reason: its domain, code and message. The sender need not have been started.
  *
- * If the router is in another process, the error goes there, and this waits as
- * [method@Sender.stop] does. There an error of this library arrives as
- * [GMSG_ERROR_FAILED][error@Error], with its message; so does one whose domain has more than
- * 128 characters, or others than `A-Z`, `a-z`, `0-9`, `-`, `_` and `.`. Of a long message the
- * first 1024 bytes arrive.
+ * If the router is in another process, the error is sent there, and this call waits as
+ * [method@Sender.stop] does. In that process an error of this library arrives as
+ * [GMSG_ERROR_FAILED][error@Error], with its message; so does an error whose domain is longer
+ * than 128 characters, or contains others than `A-Z`, `a-z`, `0-9`, `-`, `_` and `.`. A long
+ * message is cut to its first 1024 bytes.
  *
  * A [method@Sender.send] that waits for room in another thread fails with
  * [GMSG_ERROR_STOPPED][error@Error].
@@ -564,10 +560,10 @@ gmsg_sender_fail (GMsgSender    *self,
  * gmsg_sender_get_state:
  * @self: a sender
  *
- * Gets where the sender is in its life.
+ * Gets the state of the sender's life.
  *
- * May be called from any thread; where another one starts or stops the sender, the
- * answer may be out of date when it arrives.
+ * May be called from any thread. If another thread starts or stops the sender, the answer may be
+ * out of date when it arrives.
  *
  * Returns: the state
  *
@@ -609,13 +605,13 @@ gmsg_sender_get_id (GMsgSender *self)
  * gmsg_sender_get_cancellable:
  * @self: a sender
  *
- * Gets what tells the background task that it is no longer wanted.
+ * Gets the cancellable that tells the background task when it is no longer wanted.
  *
- * It is cancelled by [method@Receiver.cancel], by [method@Router.close_pipe] and when
- * the router stops. Its handlers run in the router's thread, or, if that is in another
- * process, as [ctor@Sender.new_for_address] says; a task without a main
- * loop asks [method@Gio.Cancellable.is_cancelled] now and then, or passes it to
- * the functions of GIO that it calls.
+ * It is cancelled by [method@Receiver.cancel], by [method@Router.close_pipe] and when the router
+ * stops. Its handlers run in the router's thread. If the router is in another process, they run
+ * as [ctor@Sender.new_for_address] says. A task without a main loop calls
+ * [method@Gio.Cancellable.is_cancelled] now and then, or passes the cancellable to the functions
+ * of GIO that it calls.
  *
  * May be called from any thread.
  *
@@ -639,7 +635,7 @@ gmsg_sender_get_cancellable (GMsgSender *self)
   return cancelled;
 }
 
-/* In a worker's process there is no endpoint, and the pipe refuses to be handed over. */
+/* A sender in a worker's process has no endpoint, and its pipe refuses to be handed over. */
 static gboolean
 check_can_export (GMsgSender  *self,
                   GError     **error)
@@ -654,14 +650,15 @@ check_can_export (GMsgSender  *self,
  *
  * Hands the sender over to another process.
  *
- * Pass the address to a process of the same user, which makes a sender of it with
- * [ctor@Sender.new_for_address]. It holds a secret, and works once. From now on the sender
- * is used there and no longer here: its state is
+ * Pass the address to a process of the same user, which makes a sender from it with
+ * [ctor@Sender.new_for_address]. The address holds a secret, and works once. From now on the
+ * sender belongs to that process, and can't be used here: its state here is
  * [GMSG_SENDER_STATE_EXPORTED][enum@SenderState].
  *
- * A process that is lost before it has stopped its sender finishes the pipe with
- * [GMSG_ERROR_PEER_LOST][error@Error]. An address that is never opened leaves the pipe open
- * until it is closed. To start a process, [method@Sender.spawn] sees more.
+ * If the process is lost before it has stopped its sender, the pipe finishes with
+ * [GMSG_ERROR_PEER_LOST][error@Error]. If the address is never opened, the pipe stays open until
+ * it is closed, or until [property@Router:open-timeout] is over. To start a process, prefer
+ * [method@Sender.spawn], which also watches it.
  *
  * May be called from any thread.
  *
@@ -671,7 +668,7 @@ check_can_export (GMsgSender  *self,
  *   [GMSG_ERROR_CLOSED][error@Error] if the pipe was closed, to
  *   [GMSG_ERROR_NOT_RUNNING][error@Error] while the router shuts down, to
  *   [GMSG_ERROR_CONNECTION][error@Error] if the router can't listen, to
- *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] if the sender came from another process itself,
+ *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] if the sender itself came from another process,
  *   or in a forked process that did not call `exec()`, or to
  *   [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if the sender has no pipe
  *
@@ -700,29 +697,29 @@ gmsg_sender_dup_address (GMsgSender  *self,
  * Starts a process, and hands the sender over to it.
  *
  * The process finds its address in the environment and opens it with
- * [ctor@Sender.new_from_environment]. From now on the sender is used there and no longer
- * here.
+ * [ctor@Sender.new_from_environment]. From now on the sender belongs to that process, and can't
+ * be used here.
  *
- * The process is watched: if it ends without having stopped its sender, even before it
- * opened it, the pipe finishes with [GMSG_ERROR_PEER_LOST][error@Error], and a message that
- * names the program and its exit status or signal. The library never kills a process; ask it
- * to end with [method@Receiver.cancel].
+ * The router watches the process: if it ends before it has stopped its sender, or even before it
+ * has opened the pipe, the pipe finishes with [GMSG_ERROR_PEER_LOST][error@Error], and a message
+ * that names the program and its exit status or signal. The library never kills a process; ask
+ * it to end with [method@Receiver.cancel].
  *
- * The launcher may set environment, directory and streams, and serve for many calls, in one
- * thread at a time.
+ * The launcher may set the environment, the directory and the streams. It may serve many calls,
+ * in one thread at a time.
  *
  * May be called from any thread.
  *
- * Returns: (transfer full): the process; or `NULL`, with the sender as it was before, and
- *   @error set to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if @argv or its first element is empty, or the sender
- *   has no pipe, to [GMSG_ERROR_ALREADY_STARTED][error@Error] if the sender was started, to
- *   [GMSG_ERROR_EXPORTED][error@Error] if it was handed over before, to
+ * Returns: (transfer full): the process; or `NULL`, with the sender as it was before, and @error
+ *   set to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if @argv or its first element is empty or
+ *   the sender has no pipe, to [GMSG_ERROR_ALREADY_STARTED][error@Error] if the sender was
+ *   started, to [GMSG_ERROR_EXPORTED][error@Error] if it was handed over before, to
  *   [GMSG_ERROR_CLOSED][error@Error] if the pipe was closed, to
  *   [GMSG_ERROR_NOT_RUNNING][error@Error] while the router shuts down, to
  *   [GMSG_ERROR_CONNECTION][error@Error] if the router can't listen, to
- *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] if the sender came from another process itself,
- *   or in a forked process that did not call `exec()`, or to an error of
- *   [type@GLib.SpawnError] if the process can't be started
+ *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] if the sender itself came from another process, or
+ *   in a forked process that did not call `exec()`, or to an error of [type@GLib.SpawnError] if
+ *   the process can't be started
  *
  * Since: 1.0
  */
@@ -740,7 +737,7 @@ gmsg_sender_spawn (GMsgSender           *self,
   if (argv[0] == NULL || argv[0][0] == '\0')
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
-                   "spawn() was given %s; the first must be the program",
+                   "spawn() got %s; the first must be the program",
                    argv[0] == NULL ? "no arguments" : "an empty first argument");
       return NULL;
     }

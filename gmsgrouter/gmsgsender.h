@@ -23,7 +23,7 @@ G_BEGIN_DECLS
  * @GMSG_SENDER_STATE_STOPPED: Ended, for good, by `stop()` or `fail()`.
  * @GMSG_SENDER_STATE_EXPORTED: Handed over to another process, and no longer used here.
  *
- * The state of a sender, which only ever goes forward.
+ * The state of a sender. It never goes back to an earlier state.
  *
  * Since: 1.0
  */
