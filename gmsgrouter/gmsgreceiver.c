@@ -18,14 +18,15 @@
  * The end of a pipe that stays in the router's thread.
  *
  * [method@Router.pipe] makes a receiver together with its [class@Sender]. It emits
- * [signal@Receiver::message] for each message, and [signal@Receiver::finished] once
- * the sender's side has ended and everything has been delivered. Both are emitted in
- * the router's thread only.
+ * [signal@Receiver::message] for each message, and [signal@Receiver::finished] when the sender's
+ * side has ended and every message has been delivered. It emits both in the router's thread
+ * only.
  *
- * The router holds the receiver until [method@Router.close_pipe], until the router stops, or,
- * with [property@Router:auto-close], until it has finished. The receiver does not hold the router.
+ * The router holds the receiver until [method@Router.close_pipe] or until the router stops; with
+ * [property@Router:auto-close], until the pipe has finished. The receiver does not hold the
+ * router.
  *
- * Methods belong in the router's thread; getters may be called from any.
+ * Call its methods in the router's thread; getters may be called from any thread.
  *
  * ```c
  * static void
@@ -46,9 +47,9 @@
  * }
  * ```
  *
- * In pull mode messages wait until they are asked for, one by one, with
- * [method@Receiver.next_async]: for coroutines and asynchronous iteration, and to let
- * the reader set the pace of a bounded pipe.
+ * In pull mode messages wait until you ask for them, one by one with
+ * [method@Receiver.next_async] or in batches with [method@Receiver.take]: for coroutines and
+ * asynchronous iteration, and to let the reader set the pace of a bounded pipe.
  *
  * Since: 1.0
  */
@@ -61,12 +62,12 @@ struct _GMsgReceiver
   gboolean        bounded;    /* immutable: messages may be dropped */
   _Atomic guint64 n_received; /* atomic: written in the router's thread */
 
-  /* Router's thread only */
+  /* Used in the router's thread only */
   guint64         n_dropped;   /* in the last notification */
-  guint           n_emissions; /* of message, under way */
-  gboolean        heard;       /* a handler of message was connected, or it was told that none is */
-  gboolean        released;    /* the pipe was closed, and the run's reference is to be
-                                * dropped when none is */
+  guint           n_emissions; /* emissions of message under way */
+  gboolean        heard;       /* a handler of message was connected, or the lack was logged */
+  gboolean        released;    /* the pipe was closed, and the run's reference is dropped when
+                                * the emissions under way are over */
 };
 
 typedef enum
@@ -209,9 +210,9 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
   /**
    * GMsgReceiver:name: (getter get_name) (setter set_name)
    *
-   * A name for logs and errors, which speak of `pipe #7 (thumbnails)` then.
+   * A name for the pipe in logs and errors, which then call it `pipe #7 (thumbnails)`.
    *
-   * May be read from any thread; to be set in the router's thread.
+   * May be read from any thread; set it in the router's thread.
    *
    * Since: 1.0
    */
@@ -237,10 +238,9 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
   /**
    * GMsgReceiver:n-received: (getter get_n_received)
    *
-   * How many messages have been delivered or pulled.
+   * The number of messages that have been delivered or pulled.
    *
-   * May be read from any thread; `notify` is emitted in the router's thread, after the
-   * message.
+   * May be read from any thread; `notify` is emitted in the router's thread, after the message.
    *
    * Since: 1.0
    */
@@ -252,11 +252,11 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
   /**
    * GMsgReceiver:n-dropped: (getter get_n_dropped)
    *
-   * How many messages a full pipe has dropped, with
+   * The number of messages that a full pipe has dropped, with
    * [GMSG_OVERFLOW_DROP_OLDEST][enum@Overflow].
    *
-   * May be read from any thread; `notify` is emitted in the router's thread, when it next
-   * delivers a message of the pipe.
+   * May be read from any thread; `notify` is emitted in the router's thread, when it delivers
+   * the next message of the pipe.
    *
    * Since: 1.0
    */
@@ -268,7 +268,8 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
   /**
    * GMsgReceiver:n-waiting: (getter get_n_waiting)
    *
-   * How many messages have not been taken yet, of a receiver in pull mode or a bounded pipe.
+   * The number of messages that have not been taken yet, for a receiver in pull mode or a
+   * bounded pipe.
    *
    * May be read from any thread; in pull mode `notify` is emitted in the router's thread, when
    * messages begin to wait and when they are taken.
@@ -286,9 +287,9 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
    * Whether messages wait to be taken with [method@Receiver.next_async],
    * [method@Receiver.next_many_async] or [method@Receiver.take].
    *
-   * Once true it stays so.
+   * Once true, it stays true.
    *
-   * May be read from any thread; to be set in the router's thread.
+   * May be read from any thread; set it in the router's thread.
    *
    * Since: 1.0
    */
@@ -306,13 +307,13 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
    *
    * Emitted for each message, in order, unless the receiver is in pull mode.
    *
-   * Connect the handler before the main context iterates: a message that comes while no
-   * handler is connected is counted as received, and lost. If none ever was, a warning
-   * says so, once a pipe.
+   * Connect the handler before the main context iterates: a message that comes while no handler
+   * is connected is counted as received, and lost. If no handler was ever connected, a warning
+   * says so, once for each pipe.
    *
-   * In the router's thread, from its main context or from
-   * [method@Router.route_until]. The handler may do anything: send, open and close
-   * pipes, run a nested main loop, route, stop the router, drop it, keep the message.
+   * Emitted in the router's thread, from its main context or from [method@Router.route_until].
+   * The handler may do anything: send, open and close pipes, run a nested main loop, route, stop
+   * the router, drop it, keep the message.
    *
    * Since: 1.0
    */
@@ -335,10 +336,11 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
    *
    * Emitted in pull mode when messages begin to wait, for [method@Receiver.take].
    *
-   * Once, and again after a `take()` that has left some; not while an asynchronous call
-   * waits. Whoever connects when messages may be waiting already takes once.
+   * It is emitted once, and again after a `take()` that has left some messages; but not while an
+   * asynchronous call waits. If you connect when messages may be waiting already, call `take()`
+   * once.
    *
-   * In the router's thread, like [signal@Receiver::message].
+   * Emitted in the router's thread, like [signal@Receiver::message].
    *
    * Since: 1.0
    */
@@ -358,22 +360,20 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
   /**
    * GMsgReceiver::finished:
    * @self: the receiver
-   * @error: (nullable): what ended the sender's side, or `NULL` if that was
+   * @error: (nullable): the error that ended the sender's side, or `NULL` after
    *   [method@Sender.stop]
    *
    * Emitted once, when the sender's side has ended and its last message has been
    * delivered, unless the pipe is closed first.
    *
-   * The error is that of [method@Sender.fail]; [GMSG_ERROR_PEER_LOST][error@Error] if the
-   * sender was dropped, or its process or connection lost; and
-   * [GMSG_ERROR_PROTOCOL][error@Error] or [GMSG_ERROR_TOO_LARGE][error@Error] if a process
-   * sent what it must not.
+   * The error is that of [method@Sender.fail]; [GMSG_ERROR_PEER_LOST][error@Error] if the sender
+   * was dropped, or its process or connection was lost; and [GMSG_ERROR_PROTOCOL][error@Error]
+   * or [GMSG_ERROR_TOO_LARGE][error@Error] if a process sent invalid data.
    *
-   * In pull mode it comes when the last message has been taken.
+   * In pull mode it is emitted when the last message has been taken.
    *
-   * It does not close the pipe, unless [property@Router:auto-close] is set: then the pipe is
-   * closed when all handlers have run. In the router's thread, like
-   * [signal@Receiver::message].
+   * The pipe stays open, unless [property@Router:auto-close] is set: then it is closed when all
+   * handlers have run. Emitted in the router's thread, like [signal@Receiver::message].
    *
    * Since: 1.0
    */
@@ -412,14 +412,14 @@ gmsg_receiver_get_pipe (GMsgReceiver *self)
   return self->pipe;
 }
 
-/* Returns what to call the pipe in logs and errors. */
+/* Returns the name of the pipe for logs and errors. */
 const char *
 gmsg_receiver_get_label (GMsgReceiver *self)
 {
   return self->pipe != NULL ? gmsg_pipe_get_label (self->pipe) : "#0";
 }
 
-/* One thread writes: no need for a locked increment. */
+/* Only one thread writes, so no locked increment is needed. */
 static void
 count_received (GMsgReceiver *self,
                 guint         n_messages)
@@ -429,7 +429,7 @@ count_received (GMsgReceiver *self,
   atomic_store_explicit (&self->n_received, n_received + n_messages, memory_order_relaxed);
 }
 
-/* Emits no notification once the pipe was closed, which any handler may do. The caller holds a
+/* Emits no notification after the pipe was closed, which any handler may do. The caller holds a
  * reference, or is in an emission. */
 static void
 notify (GMsgReceiver         *self,
@@ -444,7 +444,7 @@ notify_dropped (GMsgReceiver *self)
 {
   guint64 n_dropped;
 
-  /* An unbounded pipe drops none, and is not worth a call at every message. */
+  /* An unbounded pipe drops no message, and saves this call for every message. */
   if (!self->bounded)
     return;
 
@@ -462,15 +462,15 @@ notify_waiting (GMsgReceiver *self)
   notify (self, PROP_N_WAITING);
 }
 
-/* A receiver that a binding has constructed has no pipe, and in a forked child none does: locks
- * may be held there for ever. */
+/* A receiver that a binding has constructed has no pipe. In a forked child no receiver has one:
+ * locks may be held there for ever. */
 static gboolean
 has_pipe (GMsgReceiver *self)
 {
   return self->pipe != NULL && !gmsg_fork_happened ();
 }
 
-/* Notifications come after the emission that they belong to. */
+/* Notifications follow the emission that they belong to. */
 static void
 notify_counts (GMsgReceiver *self)
 {
@@ -478,8 +478,8 @@ notify_counts (GMsgReceiver *self)
   notify_dropped (self);
 }
 
-/* Handlers may close the pipe, and drop all references but the run's. So that not each message
- * needs a reference of its own, that one stays until the emission is over. */
+/* Handlers may close the pipe, and drop all references except the run's. The run's reference
+ * therefore stays until the emission is over, so that no message needs one of its own. */
 void
 gmsg_receiver_deliver (GMsgReceiver *self,
                        GVariant     *message)
@@ -504,7 +504,7 @@ gmsg_receiver_deliver (GMsgReceiver *self,
     g_object_unref (self);
 }
 
-/* Drops the reference of the run, once, or has the emission under way drop it. */
+/* Drops the run's reference, once, or leaves that to the emission under way. */
 void
 gmsg_receiver_release (GMsgReceiver *self)
 {
@@ -513,14 +513,14 @@ gmsg_receiver_release (GMsgReceiver *self)
     g_object_unref (self);
 }
 
-/* Handlers may do what those of messages may. */
+/* Handlers may do all that handlers of message may. */
 void
 gmsg_receiver_ready (GMsgReceiver *self)
 {
   self->n_emissions++;
   notify_waiting (self);
 
-  /* A handler of that notification may have closed the pipe, or taken them. */
+  /* A handler of that notification may have closed the pipe, or taken the messages. */
   if (gmsg_receiver_get_n_waiting (self) > 0)
     g_signal_emit (self, signals[SIGNAL_READY], 0);
   self->n_emissions--;
@@ -572,12 +572,12 @@ gmsg_receiver_get_id (GMsgReceiver *self)
  * gmsg_receiver_get_name:
  * @self: a receiver
  *
- * Gets the name that was set for logs and errors.
+ * Gets the name of the pipe for logs and errors.
  *
  * May be called from any thread.
  *
- * Returns: (transfer none) (nullable): the name, which stays as long as the receiver, also when
- *   another is set
+ * Returns: (transfer none) (nullable): the name, which is valid as long as the receiver, even
+ *   after another one is set
  *
  * Since: 1.0
  */
@@ -593,7 +593,7 @@ gmsg_receiver_get_name (GMsgReceiver *self)
  * gmsg_receiver_get_state:
  * @self: a receiver
  *
- * Gets where the receiver is in its life.
+ * Gets the state of the receiver's life.
  *
  * May be called from any thread.
  *
@@ -613,9 +613,9 @@ gmsg_receiver_get_state (GMsgReceiver *self)
  * gmsg_receiver_get_n_received:
  * @self: a receiver
  *
- * Gets how many messages have been delivered or pulled.
+ * Gets the number of messages that have been delivered or pulled.
  *
- * In a handler of [signal@Receiver::message] that includes the message at hand.
+ * In a handler of [signal@Receiver::message] it includes the message being handled.
  *
  * May be called from any thread.
  *
@@ -635,7 +635,7 @@ gmsg_receiver_get_n_received (GMsgReceiver *self)
  * gmsg_receiver_get_n_dropped:
  * @self: a receiver
  *
- * Gets how many messages a full pipe has dropped, with
+ * Gets the number of messages that a full pipe has dropped, with
  * [GMSG_OVERFLOW_DROP_OLDEST][enum@Overflow].
  *
  * May be called from any thread.
@@ -656,14 +656,14 @@ gmsg_receiver_get_n_dropped (GMsgReceiver *self)
  * gmsg_receiver_dup_error:
  * @self: a receiver
  *
- * Gets the error with which the receiver has finished, as [signal@Receiver::finished] has told
- * it.
+ * Gets the error with which the receiver has finished, the same as in
+ * [signal@Receiver::finished].
  *
- * It stays when the pipe is closed.
+ * It stays after the pipe is closed.
  *
  * May be called from any thread.
  *
- * Returns: (transfer full) (nullable): the error; `NULL` if the sender was stopped, or the
+ * Returns: (transfer full) (nullable): the error; `NULL` if the sender was stopped, or if the
  *   receiver has not finished
  *
  * Since: 1.0
@@ -680,12 +680,12 @@ gmsg_receiver_dup_error (GMsgReceiver *self)
  * gmsg_receiver_dup_process:
  * @self: a receiver
  *
- * Gets the process that [method@Sender.spawn] has started for this pipe.
+ * Gets the process that [method@Sender.spawn] started for this pipe.
  *
- * So whoever owns the receiver can send the process a signal, or wait for its exit. The library
- * never ends it.
+ * With it, the owner of the receiver can send the process a signal or wait for its exit. The
+ * library never kills it.
  *
- * May be called from any thread, also when the pipe has been closed.
+ * May be called from any thread, also after the pipe was closed.
  *
  * Returns: (transfer full) (nullable): the process, or `NULL` if none was spawned
  *
@@ -709,9 +709,9 @@ in_router_thread (GMsgReceiver *self)
  * gmsg_receiver_get_n_waiting:
  * @self: a receiver
  *
- * Gets how many messages have not been taken yet.
+ * Gets the number of messages that have not been taken yet.
  *
- * That is known of a receiver in pull mode and of a bounded pipe; else it is 0.
+ * This works for a receiver in pull mode and for a bounded pipe; otherwise it is 0.
  *
  * May be called from any thread.
  *
@@ -727,7 +727,7 @@ gmsg_receiver_get_n_waiting (GMsgReceiver *self)
   return has_pipe (self) ? gmsg_pipe_get_n_waiting (self->pipe) : 0;
 }
 
-/* Speaks for methods that have no way to return an error. */
+/* Logs for methods that can't return an error. */
 static gboolean
 warn_of_wrong_thread (GMsgReceiver *self,
                       const char   *method)
@@ -735,8 +735,8 @@ warn_of_wrong_thread (GMsgReceiver *self,
   if (in_router_thread (self))
     return FALSE;
 
-  g_warning ("%s must be called in the router's thread, was called in another for pipe "
-             "%s, and did nothing",
+  g_warning ("%s must be called in the router's thread; it was called in another thread for "
+             "pipe %s, and did nothing",
              method, gmsg_receiver_get_label (self));
   return TRUE;
 }
@@ -746,11 +746,11 @@ warn_of_wrong_thread (GMsgReceiver *self,
  * @self: a receiver
  * @name: (nullable): the name, or `NULL` for none
  *
- * Sets a name for logs and errors, which speak of `pipe #7 (thumbnails)` then.
+ * Sets a name for the pipe in logs and errors, which then call it `pipe #7 (thumbnails)`.
  *
- * It need not be unique. The memory of a name is kept until the receiver ends.
+ * It need not be unique. The memory of each name is kept as long as the receiver exists.
  *
- * To be called in the router's thread; in another it logs a warning and does nothing.
+ * Call it in the router's thread; in any other it logs a warning and does nothing.
  *
  * Since: 1.0
  */
@@ -773,13 +773,13 @@ gmsg_receiver_set_name (GMsgReceiver *self,
  *
  * Asks the background task to end.
  *
- * Cancels the sender's cancellable: see [method@Sender.get_cancellable]. That is
- * all: messages go on until the task has stopped its sender and
- * [signal@Receiver::finished] is emitted. So nothing is lost, and no warning is
- * logged, as there would be if the pipe were closed under a task that still sends.
+ * This cancels the sender's cancellable, see [method@Sender.get_cancellable], and nothing else:
+ * messages keep coming until the task has stopped its sender and [signal@Receiver::finished] is
+ * emitted. So nothing is lost and no warning is logged, unlike when the pipe is closed while the
+ * task still sends.
  *
- * To be called in the router's thread; in another it logs a warning and does
- * nothing. After the end of either side it has no effect on messages.
+ * Call it in the router's thread; in any other it logs a warning and does nothing. After either
+ * side has ended, it has no effect on messages.
  *
  * Since: 1.0
  */
@@ -798,7 +798,7 @@ gmsg_receiver_cancel (GMsgReceiver *self)
  * gmsg_receiver_get_pull_mode:
  * @self: a receiver
  *
- * Gets whether messages wait to be asked for with [method@Receiver.next_async].
+ * Gets whether messages wait to be taken, with [method@Receiver.next_async] and its like.
  *
  * May be called from any thread.
  *
@@ -826,13 +826,13 @@ enter_pull_mode (GMsgReceiver *self)
  * @self: a receiver
  * @pull_mode: true to enter pull mode; false has no effect
  *
- * Sets whether messages wait to be asked for with [method@Receiver.next_async].
+ * Sets whether messages wait to be taken, with [method@Receiver.next_async] and its like.
  *
- * Set it before the first message, or leave it to the first `next_async()`: what has
- * been sent and not been delivered waits then, in order, and
- * [signal@Receiver::message] is not emitted any more. There is no way back.
+ * Set it before the first message, or let the first `next_async()` do it: then messages that
+ * have been sent and not delivered wait, in order, and [signal@Receiver::message] is no longer
+ * emitted. There is no way back.
  *
- * To be called in the router's thread; in another it logs a warning and does nothing.
+ * Call it in the router's thread; in any other it logs a warning and does nothing.
  *
  * Since: 1.0
  */
@@ -860,16 +860,16 @@ check_taking (GMsgReceiver  *self,
   if (self->pipe == NULL)
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
-                   "This receiver was constructed by hand and has no pipe; use one that pipe() "
-                   "has returned");
+                   "This receiver was constructed by hand and has no pipe; use a receiver that "
+                   "pipe() returned");
       return FALSE;
     }
 
   if (!in_router_thread (self))
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_WRONG_THREAD,
-                   "%s() of pipe %s must be called in the router's thread, "
-                   "was called in another",
+                   "%s() of pipe %s must be called in the router's thread; it was called in "
+                   "another thread",
                    method, gmsg_receiver_get_label (self));
       return FALSE;
     }
@@ -891,8 +891,8 @@ set_pending_error (GMsgReceiver  *self,
                    GError       **error)
 {
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_PENDING,
-               "A call waits for messages of pipe %s already; wait until it "
-               "has completed, or cancel it",
+               "A call is waiting for messages of pipe %s already; wait until it completes, or "
+               "cancel it",
                gmsg_receiver_get_label (self));
 }
 
@@ -926,7 +926,7 @@ static const GMsgCallFuncs call_funcs =
   .answered = answered_cb,
 };
 
-/* Waits for at most @max messages, if that is not 0. */
+/* Waits for at most @max messages; 0 means no limit. */
 static void
 wait_for_messages (GMsgReceiver        *self,
                    const char          *method,
@@ -961,21 +961,21 @@ wait_for_messages (GMsgReceiver        *self,
 /**
  * gmsg_receiver_next_async:
  * @self: a receiver
- * @cancellable: (nullable): ends the waiting
- * @callback: (scope async) (closure user_data): called when there is an answer
+ * @cancellable: (nullable): ends the wait
+ * @callback: (scope async) (closure user_data): called when the call completes
  * @user_data: data for @callback
  *
  * Asks for the next message.
  *
- * To take several at a time is faster: see [method@Receiver.next_many_async].
+ * Taking several messages at a time is faster: see [method@Receiver.next_many_async].
  *
- * Puts the receiver into pull mode. Each call takes one message, in order; until it
- * is taken it counts against the capacity of a bounded pipe. A call that is cancelled
- * takes none. There can be one call at a time.
+ * This puts the receiver into pull mode. Each call takes one message, in order. A message counts
+ * against the capacity of a bounded pipe until it is taken. A cancelled call takes none. Only
+ * one call may wait at a time.
  *
- * To be called in the router's thread. It completes in the main context that is the
- * thread-default one at the call, also after [method@Router.route_until], and never
- * before this function has returned. [method@Receiver.next_finish] says how it ended.
+ * Call it in the router's thread. It completes in the main context that is the thread-default
+ * one at the call, also after [method@Router.route_until], and never before this function has
+ * returned. [method@Receiver.next_finish] returns its result.
  *
  * Since: 1.0
  */
@@ -995,18 +995,17 @@ gmsg_receiver_next_async (GMsgReceiver        *self,
 /**
  * gmsg_receiver_next_finish:
  * @self: a receiver
- * @result: what the callback was given
+ * @result: the result that the callback received
  * @error: return location for an error
  *
  * Takes the message that [method@Receiver.next_async] asked for.
  *
- * Returns: (transfer full) (nullable): the message; `NULL` without an error if the
- *   receiver has finished cleanly; otherwise @error is set, to what the receiver has
- *   finished with, such as [GMSG_ERROR_PEER_LOST][error@Error], to
- *   [GMSG_ERROR_CLOSED][error@Error] if the pipe was closed, to
- *   [GMSG_ERROR_PENDING][error@Error] if the last call had not been completed, to
- *   [GMSG_ERROR_WRONG_THREAD][error@Error] if it was made in another thread than the
- *   router's, to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if the receiver has no pipe,
+ * Returns: (transfer full) (nullable): the message; `NULL` without an error if the receiver has
+ *   finished cleanly; otherwise @error is set, to the error with which the receiver has
+ *   finished, such as [GMSG_ERROR_PEER_LOST][error@Error], to [GMSG_ERROR_CLOSED][error@Error]
+ *   if the pipe was closed, to [GMSG_ERROR_PENDING][error@Error] if an earlier call had not
+ *   completed, to [GMSG_ERROR_WRONG_THREAD][error@Error] if the call was made outside the
+ *   router's thread, to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if the receiver has no pipe,
  *   or to `G_IO_ERROR_CANCELLED`
  *
  * Since: 1.0
@@ -1029,8 +1028,8 @@ gmsg_receiver_next_finish (GMsgReceiver  *self,
   return g_ptr_array_steal_index (messages, 0);
 }
 
-/* Returns (transfer full) the elements of @messages (transfer full) as an array that ends with
- * a NULL. */
+/* Returns (transfer full) the elements of @messages (transfer full) as a NULL-terminated
+ * array. */
 static GVariant **
 steal_messages (GPtrArray *messages,
                 gsize     *n_messages)
@@ -1047,20 +1046,20 @@ steal_messages (GPtrArray *messages,
  * @n_messages: (out): return location for their number
  * @error: return location for an error
  *
- * Takes the messages that wait now, in order.
+ * Takes the waiting messages, in order.
  *
- * Puts the receiver into pull mode. Never waits: if there is no message, it gives none,
- * without an error. [signal@Receiver::ready] tells when there are some, also if this call has
- * left some.
+ * This puts the receiver into pull mode. The call never waits: if there is no message, it
+ * returns none, without an error. [signal@Receiver::ready] tells when messages wait, also if
+ * this call has left some.
  *
- * This is the fastest way to receive many messages: rows go into a list model by one
- * `g_list_store_splice()` for all of them.
+ * This is the fastest way to receive many messages: one `g_list_store_splice()` adds all of
+ * their rows to a list model.
  *
- * To be called in the router's thread.
+ * Call it in the router's thread.
  *
  * Returns: (array length=n_messages) (transfer full): the messages, followed by a `NULL` that
  *   is not counted; or `NULL`, with @error set to
- *   [GMSG_ERROR_WRONG_THREAD][error@Error] in another thread than the router's, to
+ *   [GMSG_ERROR_WRONG_THREAD][error@Error] outside the router's thread, to
  *   [GMSG_ERROR_CLOSED][error@Error] if the pipe was closed, to
  *   [GMSG_ERROR_PENDING][error@Error] if an asynchronous call waits for messages, or to
  *   [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if the receiver has no pipe
@@ -1083,7 +1082,7 @@ gmsg_receiver_take (GMsgReceiver  *self,
   if (!check_taking (self, "take", error))
     return NULL;
 
-  /* Handlers of the application run in here and below. */
+  /* Handlers of the application run in the calls below. */
   g_object_ref (self);
   enter_pull_mode (self);
 
@@ -1109,16 +1108,16 @@ gmsg_receiver_take (GMsgReceiver  *self,
  * gmsg_receiver_next_many_async:
  * @self: a receiver
  * @max: how many messages to take at most; 0 for all that wait
- * @cancellable: (nullable): ends the waiting
- * @callback: (scope async) (closure user_data): called when there is an answer
+ * @cancellable: (nullable): ends the wait
+ * @callback: (scope async) (closure user_data): called when the call completes
  * @user_data: data for @callback
  *
- * Asks for the next messages: waits for one, and takes all that wait then.
+ * Waits for a message, and takes all messages that wait then.
  *
- * In all else it is like [method@Receiver.next_async], and there can be one call of either
- * kind at a time.
+ * Otherwise it is like [method@Receiver.next_async]. Only one call of either kind may wait at a
+ * time.
  *
- * To be called in the router's thread. [method@Receiver.next_many_finish] says how it ended.
+ * Call it in the router's thread. [method@Receiver.next_many_finish] returns its result.
  *
  * Since: 1.0
  */
@@ -1139,15 +1138,15 @@ gmsg_receiver_next_many_async (GMsgReceiver        *self,
 /**
  * gmsg_receiver_next_many_finish:
  * @self: a receiver
- * @result: what the callback was given
+ * @result: the result that the callback received
  * @n_messages: (out): return location for the number of messages
  * @error: return location for an error
  *
  * Takes the messages that [method@Receiver.next_many_async] asked for.
  *
- * Returns: (array length=n_messages) (transfer full): the messages, followed by a `NULL` that
- *   is not counted; none without an error if the receiver has finished cleanly; or `NULL`, with
- *   @error set to what [method@Receiver.next_finish] would set it to
+ * Returns: (array length=n_messages) (transfer full): the messages, followed by a `NULL` that is
+ *   not counted; none without an error if the receiver has finished cleanly; or `NULL`, with
+ *   @error set as by [method@Receiver.next_finish]
  *
  * Since: 1.0
  */

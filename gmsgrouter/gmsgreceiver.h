@@ -23,7 +23,7 @@ G_BEGIN_DECLS
  *   that it sent has been delivered.
  * @GMSG_RECEIVER_STATE_CLOSED: The pipe was closed, or its router stopped.
  *
- * The state of a receiver, which only ever goes forward.
+ * The state of a receiver. It never goes back to an earlier state.
  *
  * Since: 1.0
  */
