@@ -10,24 +10,24 @@
 
 #include <stdatomic.h>
 
-/* All senders of a router put their entries in here, and its run takes them out.
+/* All senders of a router put their entries into its channel, and the run takes them out.
  *
- * Entries are gathered into bursts. A burst goes into the queue with its first entry, and
- * takes more until it is full or the router's thread has popped it: so the queue, its lock
- * and the wake-up cost once a burst and not once a message, and one lock, held for two
- * stores, is all that senders contend for.
+ * Entries are gathered into bursts. A burst goes into the queue with its first entry, and takes
+ * more until it is full or the router's thread has popped it. So the queue, its lock and the
+ * wake-up are paid for once a burst, not once a message, and senders contend only for one lock,
+ * which is held for two stores.
  *
- * The senders hold the channel and never the router: dropping the last of them on a worker's
- * thread can't run the router's code there. One channel serves one run, from start() to
- * stop(); in a worker's process it serves one outlet. */
+ * The senders hold the channel and never the router: dropping the last sender on a worker's
+ * thread can't run the router's code there. A channel serves one run, from start() to stop(); in
+ * a worker's process it serves one outlet. */
 
-/* Large enough to make the queue's cost vanish under a flood, small enough (6 KiB) to be
+/* Large enough to make the queue's cost vanish under a flood, and small enough (6 KiB) to be
  * recycled from the processor's cache. */
 #define BURST_SIZE 256
-/* Fewer messages are kept for the senders than wait behind them. */
+/* Fewer messages are kept for the senders to free than wait behind them. */
 G_STATIC_ASSERT (GMSG_RETURNS_MAX < BURST_SIZE);
-/* Entries: far enough ahead for a message to come from another processor's cache while those
- * before it are delivered, near enough not to be evicted again. */
+/* In entries: far enough ahead for a message to arrive from another processor's cache while
+ * those before it are delivered, and near enough not to be evicted again. */
 #define PREFETCH_DISTANCE 4
 /* The cache-line size of common processors, in bytes. */
 #define CACHE_LINE 64
@@ -36,7 +36,7 @@ typedef struct
 {
   guint64   number;    /* from 1 up, in the order of the queue */
   gint64    since;     /* monotonic µs: when the first entry came */
-  guint     n_entries; /* the lock, until popped; then immutable */
+  guint     n_entries; /* under the lock until popped; then immutable */
   guint     n_taken;   /* router's thread only */
   GMsgEntry entries[BURST_SIZE];
 } Burst;
@@ -54,27 +54,27 @@ static GPrivate own_life = G_PRIVATE_INIT (life_end);
 
 struct _GMsgChannel
 {
-  /* Each send() uses one cache line, and the router's thread others: between two messages the
-   * processor may have forgotten all of them. */
+  /* Each send() uses one cache line, and the router's thread uses others: between two messages
+   * the processor may have evicted all of them. */
   GMutex           lock;
   Burst           *filling;    /* (unowned) (nullable); lock: the last burst of @queue, if it
                                 * still takes entries */
   Burst           *spare;      /* (owned) (nullable); lock: to be filled next */
   guint64          n_pushed;   /* lock: entries so far */
-  gboolean         closed;     /* lock: once TRUE, stays TRUE, and no entry comes but an END */
-  gboolean         drained;    /* lock: no entry comes at all */
-  gboolean         needs_wake; /* lock: the context may sleep, and has seen nothing */
+  gboolean         closed;     /* lock: once TRUE, stays TRUE: only ENDs may still come */
+  gboolean         drained;    /* lock: no entry comes any more */
+  gboolean         needs_wake; /* lock: the context may sleep, so the next entry wakes it */
   gatomicrefcount  ref_count;
   GAsyncQueue     *queue;      /* (owned) (element-type Burst); immutable. Senders push; only
                                 * the router's thread pops, and waits here in manual mode */
   GMsgReturns      returns;    /* its first field belongs to the senders' line */
 
-  /* Router's thread only, unless it says otherwise */
-  GThread         *thread;     /* (owned) (nullable); immutable, for any thread: the router's;
-                                * NULL: a thread of the library takes the entries */
-  Life            *life;       /* (owned); immutable, for any thread: of the one that has made
-                                * the channel */
-  Burst           *taken;      /* (owned) (nullable): what is being dispatched, shared by
+  /* Used in the router's thread only, unless stated */
+  GThread         *thread;     /* (owned) (nullable); immutable, for any thread: the router's
+                                * thread; NULL: a thread of the library takes the entries */
+  Life            *life;       /* (owned); immutable, for any thread: the life of the thread
+                                * that made the channel */
+  Burst           *taken;      /* (owned) (nullable): the burst being dispatched, shared by
                                 * nested dispatches */
   _Atomic guint64  n_taken;    /* atomic: entries so far; written in the router's thread */
 
@@ -86,10 +86,10 @@ struct _GMsgChannel
   /* Senders use these once a burst, or less often */
   GMutex           wake_lock;  /* may be taken while @lock is held, not vice versa */
   GMainContext    *context;    /* (owned) (nullable); wake_lock: NULL once closed */
-  guint64          n_bursts;   /* lock: so far */
+  guint64          n_bursts;   /* lock: pushed so far */
   GQueue           waiting;    /* wake_lock (element-type GMsgWaiter) */
-  GQueue           blocked;    /* lock (element-type GCond): where senders wait for room */
-  guint64          backlog;    /* lock: bytes of what waits and came from other processes */
+  GQueue           blocked;    /* lock (element-type GCond): senders that wait for room */
+  guint64          backlog;    /* lock: bytes of the waiting messages from other processes */
 };
 
 G_STATIC_ASSERT (G_STRUCT_OFFSET (struct _GMsgChannel, returns) +
@@ -112,7 +112,7 @@ life_end (gpointer data)
   life_unref (self);
 }
 
-/* Returns (transfer full) that of this thread. */
+/* Returns (transfer full) the life of this thread. */
 static Life *
 ref_own_life (void)
 {
@@ -162,7 +162,7 @@ gmsg_channel_unref (GMsgChannel *self)
   if (!g_atomic_ref_count_dec (&self->ref_count))
     return;
 
-  /* Whoever closes the channel empties it, and nothing is pushed after that. */
+  /* The thread that closes the channel empties it, and nothing is pushed after that. */
   g_assert (g_async_queue_length (self->queue) == 0);
   g_assert (self->context == NULL);
 
@@ -220,13 +220,13 @@ push_entry_locked (GMsgChannel     *self,
   if (burst->n_entries == BURST_SIZE)
     self->filling = NULL;
 
-  /* Only the first entry after the context saw nothing wakes it: until it has
-   * looked again it will not sleep, so that no later entry needs to. */
+  /* Only the first entry after the context found nothing wakes it: until it has looked again it
+   * does not sleep, so later entries need not wake it. */
   self->needs_wake = FALSE;
   return wake;
 }
 
-/* Puts an entry without a message. Returns TRUE if the caller must call gmsg_channel_wake()
+/* Puts in an entry without a message. Returns TRUE if the caller must call gmsg_channel_wake()
  * after it has released the lock. */
 gboolean
 gmsg_channel_push_locked (GMsgChannel   *self,
@@ -243,12 +243,13 @@ gmsg_channel_push_locked (GMsgChannel   *self,
 
 typedef struct
 {
-  guint64  number; /* @burst is reused once it was taken: then another has this number */
+  guint64  number; /* a reused @burst has another number */
   Burst   *burst;
 } Step;
 
-/* Remembers that the burst that is being filled has a message of the pipe, and forgets those
- * that are gone: so it is no longer than twice what the pipe has in the channel. */
+/* Remembers that the burst being filled has a message of the pipe, and forgets bursts that are
+ * gone. So the list is at most twice as long as the number of the pipe's messages in the
+ * channel. */
 static void
 add_step_locked (GMsgChannel *self,
                  GMsgTrail   *trail)
@@ -276,7 +277,7 @@ gmsg_trail_clear (GMsgTrail *trail)
   g_clear_pointer (&trail->bursts, g_array_unref);
 }
 
-/* Does the same with a message (transfer full). */
+/* Does the same for an entry with a message (transfer full). */
 gboolean
 gmsg_channel_push_message_locked (GMsgChannel *self,
                                   GMsgPipe    *pipe,
@@ -293,7 +294,7 @@ gmsg_channel_push_message_locked (GMsgChannel *self,
   return push_entry_locked (self, &(GMsgEntry) { pipe, message, GMSG_ENTRY_MESSAGE });
 }
 
-/* Returns (transfer full) (nullable) a delivered message, to be freed once the lock has been
+/* Returns (transfer full) (nullable) a delivered message, to be freed after the lock has been
  * released. */
 GVariant *
 gmsg_channel_reclaim_locked (GMsgChannel *self)
@@ -301,7 +302,7 @@ gmsg_channel_reclaim_locked (GMsgChannel *self)
   return gmsg_returns_reclaim_locked (&self->returns);
 }
 
-/* Adds a GCond, for gmsg_channel_close() to signal. */
+/* Adds a GCond for gmsg_channel_close() to signal. */
 void
 gmsg_channel_add_blocked_locked (GMsgChannel *self,
                                  GList       *link)
@@ -316,11 +317,11 @@ gmsg_channel_remove_blocked_locked (GMsgChannel *self,
   g_queue_unlink (&self->blocked, link);
 }
 
-/* Wakes the context; without @lock, so that the thread that is woken does not run into it.
+/* Wakes the context. Call it without @lock, so that the woken thread does not run into it.
  *
- * The context is under a lock of its own, which gmsg_channel_close() takes to withdraw it: a
- * sender never owns a reference to the context, so it can't be the one to drop the last,
- * which would finalize other people's sources on the sender's thread. */
+ * The context has a lock of its own, which gmsg_channel_close() takes to withdraw it. So a
+ * sender never owns a reference to the context and can't drop the last one, which would finalize
+ * other people's sources on the sender's thread. */
 void
 gmsg_channel_wake (GMsgChannel *self)
 {
@@ -330,7 +331,7 @@ gmsg_channel_wake (GMsgChannel *self)
     g_main_context_wakeup (self->context);
 }
 
-/* @waiter, which waits for nothing yet, is woken by way of @turn from now on, also by
+/* From now on @waiter, which waits for nothing yet, is woken by way of @turn, also by
  * gmsg_channel_close(). */
 void
 gmsg_channel_begin_wait (GMsgChannel *self,
@@ -344,7 +345,7 @@ gmsg_channel_begin_wait (GMsgChannel *self,
   g_queue_push_tail_link (&self->waiting, &waiter->link);
 }
 
-/* When this has returned, the turn is not used any more. */
+/* After this call the turn is not used any more. */
 void
 gmsg_channel_end_wait (GMsgChannel *self,
                        GMsgWaiter  *waiter)
@@ -358,7 +359,7 @@ gmsg_channel_end_wait (GMsgChannel *self,
   g_queue_unlink (&self->waiting, &waiter->link);
 }
 
-/* Has @waiter, if it waits, look again. */
+/* Makes @waiter look again, if it waits. */
 void
 gmsg_channel_wake_waiter (GMsgChannel *self,
                           GMsgWaiter  *waiter)
@@ -387,8 +388,8 @@ wake_waiter_cb (gpointer data,
   gmsg_turn_wake (waiter->turn);
 }
 
-/* Ends the run for the senders: those that wait are woken, and no message comes any more. May
- * be called from any thread, and again. Queued entries stay, for gmsg_channel_drain(); the
+/* Ends the run for the senders: waiting ones are woken, and no message comes any more. May be
+ * called from any thread, and more than once. Queued entries stay, for gmsg_channel_drain(). The
  * ENDs that keep their pipes alive are still put behind them until the drain is complete. */
 void
 gmsg_channel_close (GMsgChannel *self)
@@ -412,15 +413,15 @@ gmsg_channel_in_thread (GMsgChannel *self)
   return self->thread == g_thread_self ();
 }
 
-/* Tells whether this thread may take what waits in a pipe in place of the router's, which has
- * ended, or whether it is that. */
+/* Tells whether this thread may take the messages that wait in a pipe: it is the router's, or
+ * the router's thread has ended. */
 gboolean
 gmsg_channel_may_take (GMsgChannel *self)
 {
   return gmsg_channel_in_thread (self) || g_atomic_int_get (&self->life->ended);
 }
 
-/* Makes @burst, just popped, the one that is being dispatched. */
+/* Makes @burst, just popped, the one being dispatched. */
 static void
 take_burst_locked (GMsgChannel *self,
                    Burst   *burst)
@@ -460,11 +461,12 @@ take_next_burst (GMsgChannel *self)
   return TRUE;
 }
 
-/* Tells whether there is an entry to take, and since when (monotonic µs) the next ones have
- * been waiting at the longest.
+/* Tells whether there is an entry to take, and since when (monotonic µs) the oldest of the next
+ * entries has been waiting.
  *
- * To be called before the context sleeps: if it returns FALSE, the next push wakes the
- * context. Looking and arming are one step under the lock, so an entry either is seen here or
+ * Call it before the context sleeps: if it returns FALSE, the next push wakes the context.
+ * Looking and arming are one step under the lock, so an entry is either seen here or wakes the
+ * context.
  * wakes. */
 gboolean
 gmsg_channel_has_next (GMsgChannel *self,
@@ -486,8 +488,8 @@ gmsg_channel_has_next (GMsgChannel *self,
   return TRUE;
 }
 
-/* Tells, after gmsg_channel_has_next(), whether one of the next entries, as many as have come
- * together, @matches. */
+/* After gmsg_channel_has_next(), tells whether one of the next entries, which came together,
+ * @matches. */
 gboolean
 gmsg_channel_any_taken (GMsgChannel *self,
                         gboolean   (*matches) (const GMsgEntry *entry))
@@ -499,7 +501,8 @@ gmsg_channel_any_taken (GMsgChannel *self,
   return FALSE;
 }
 
-/* A message was last written by its sender, on another processor; freeing it writes it here. */
+/* The sender, on another processor, was the last to write the message; freeing it writes it
+ * here. */
 static void
 prefetch_message (Burst *burst)
 {
@@ -509,7 +512,7 @@ prefetch_message (Burst *burst)
     __builtin_prefetch (burst->entries[i].message, TRUE);
 }
 
-/* Takes the next entry; the caller owns what the entry does. */
+/* Takes the next entry; the caller then owns what the entry owns. */
 gboolean
 gmsg_channel_take (GMsgChannel *self,
                    GMsgEntry   *entry)
@@ -519,7 +522,7 @@ gmsg_channel_take (GMsgChannel *self,
 
   prefetch_message (self->taken);
   *entry = self->taken->entries[self->taken->n_taken++];
-  /* One thread writes: no need for a locked increment. */
+  /* Only one thread writes, so no locked increment is needed. */
   atomic_store_explicit (&self->n_taken, gmsg_channel_get_n_taken (self) + 1,
                          memory_order_relaxed);
   return TRUE;
@@ -533,7 +536,7 @@ hand_over (GMsgChannel *self)
   gmsg_returns_hand_over_locked (&self->returns);
 }
 
-/* Takes @message (transfer full), which was delivered: a sender frees it, or this does. */
+/* Takes @message (transfer full), which was delivered. A sender frees it, or this call does. */
 void
 gmsg_channel_give_back (GMsgChannel *self,
                         GVariant    *message)
@@ -564,7 +567,7 @@ take_back (GMsgChannel *self)
   return gmsg_returns_take_back_locked (&self->returns);
 }
 
-/* Frees one of the messages that are kept; FALSE if there was none. */
+/* Frees one of the kept messages; FALSE if there was none. */
 gboolean
 gmsg_channel_free_one (GMsgChannel *self)
 {
@@ -579,13 +582,13 @@ gmsg_channel_free_one (GMsgChannel *self)
   if (message == NULL)
     return FALSE;
 
-  /* Its destroy notify may call this function again. */
+  /* The message's destroy notify may call this function again. */
   g_variant_unref (message);
   return TRUE;
 }
 
-/* Frees all messages that are kept. To be called when a pipe has ended, which its user may
- * take for the end of all that came through it. */
+/* Frees all kept messages. Call it when a pipe has ended, which its user may take for the end of
+ * all messages that came through it. */
 void
 gmsg_channel_free_kept (GMsgChannel *self)
 {
@@ -593,7 +596,7 @@ gmsg_channel_free_kept (GMsgChannel *self)
     continue;
 }
 
-/* Does what gmsg_channel_take() does, on a closed channel. After FALSE nothing comes. */
+/* Does the same as gmsg_channel_take(), on a closed channel. After FALSE no entry comes. */
 gboolean
 gmsg_channel_drain (GMsgChannel *self,
                     GMsgEntry   *entry)
@@ -611,7 +614,7 @@ gmsg_channel_drain (GMsgChannel *self,
   return TRUE;
 }
 
-/* Waits for an entry, at most @usec µs, and dispatches no source: for manual mode. */
+/* Waits for an entry, at most @usec µs, without dispatching any source: for manual mode. */
 void
 gmsg_channel_wait (GMsgChannel *self,
                    gint64       usec)
@@ -625,15 +628,15 @@ gmsg_channel_wait (GMsgChannel *self,
   if (burst == NULL)
     return;
 
-  /* Until the lock is taken here, senders may still add to the burst. It has left the queue,
-   * but no other thread pops, so the order stays. */
+  /* Until this takes the lock, senders may still add to the burst. It has left the queue, but no
+   * other thread pops, so the order is kept. */
   g_mutex_lock (&self->lock);
   take_burst_locked (self, burst);
   g_mutex_unlock (&self->lock);
 }
 
-/* Returns (transfer none) the bytes of what waits and came from other processes, which the
- * lock guards. The flows of the channel's pipes count them. */
+/* Returns (transfer none) the number of bytes that wait and came from other processes. The lock
+ * guards it. The flows of the channel's pipes count it. */
 guint64 *
 gmsg_channel_get_backlog (GMsgChannel *self)
 {
@@ -672,7 +675,7 @@ withdraw_from_burst (Burst *burst,
 }
 
 /* Moves the queued messages of @pipe out of the channel, in order, in the router's thread. It
- * looks into the bursts that have some, and not at what others have queued. */
+ * looks only into the bursts that hold some of them. */
 void
 gmsg_channel_withdraw_locked (GMsgChannel *self,
                               GMsgPipe    *pipe,
@@ -692,9 +695,9 @@ gmsg_channel_withdraw_locked (GMsgChannel *self,
   gmsg_trail_clear (trail);
 }
 
-/* Tells, in a thread that iterates the context without being the router's, whether something
- * waits that is not delivered there. As after gmsg_channel_has_next(), the next push wakes
- * the context otherwise. */
+/* Tells a thread that iterates the context without being the router's whether a message waits
+ * that it does not deliver. Otherwise the next push wakes the context, as after
+ * gmsg_channel_has_next(). */
 gboolean
 gmsg_channel_is_stranded (GMsgChannel *self)
 {

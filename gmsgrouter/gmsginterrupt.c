@@ -14,7 +14,7 @@
  * The function belongs to one thread, since an interpreter runs such handlers in only one.
  * Threads without a function sleep as long as they wait. */
 
-/* The same interval as that of route_until() */
+/* The same interval as that of route_until(). */
 #define INTERVAL (50 * G_TIME_SPAN_MILLISECOND)
 
 typedef struct

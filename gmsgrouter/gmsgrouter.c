@@ -10,10 +10,10 @@
 #include "gmsgreceiver-private.h"
 #include "gmsgpacer-private.h"
 
-/* Bytes */
+/* Bytes. */
 #define DEFAULT_MAX_MESSAGE_SIZE (G_GUINT64_CONSTANT (64) * 1024 * 1024)
 #define DEFAULT_MAX_BACKLOG_SIZE (G_GUINT64_CONSTANT (256) * 1024 * 1024)
-/* Milliseconds */
+/* Milliseconds. */
 #define DEFAULT_PEER_TIMEOUT 5000
 #define MIN_PEER_TIMEOUT 1000
 

@@ -12,11 +12,11 @@
 #include "gmsgreport-private.h"
 #include "gmsgsender-private.h"
 
-/* A run lasts from start() to its end. Its thread takes the entries from the channel and
+/* A run lasts from start() to its end. In its thread it takes the entries from the channel and
  * hands them to the receivers.
  *
- * Its turn holds the run, not the router: so a router that is dropped leaves its receivers to
- * the context's thread, and one that is dropped in a handler is not missed by the dispatch
+ * Its turn holds the run, not the router. So a dropped router leaves its receivers to the
+ * context's thread, and a router that is dropped in a handler is not missed by the dispatch
  * under way.
  *
  * However a run ends, it goes through the same states:
@@ -25,27 +25,28 @@
  *        ├──────(stop)──────────────────────▲
  *        └──────(drop)──────▶ DROPPED ──────┘
  *
- * - stop() ends it at once, in the router's thread, also in a handler; it waits for nobody.
- * - shutdown() goes on delivering, and ends it when each pipe has finished, or when its time
- *   is up. Meanwhile it may be stopped.
- * - A drop, on any thread, closes the channel and does nothing else, since a collector may be
- *   at work. Whoever next iterates the context ends the run. If the context is finalized
- *   first, whoever does that ends it; but nothing is emitted then, since no thread is left
- *   to emit in, and nothing is logged if the finaliser of a router does it.
- * - In a forked child nothing changes any more: calls fail, and what is dropped is left as it is.
+ * - stop() ends it at once, in the router's thread, also from a handler; it waits for nobody.
+ * - shutdown() goes on delivering, and ends the run when each pipe has finished, or when the
+ *   time is up. It may be stopped meanwhile.
+ * - A drop, on any thread, closes the channel and does nothing else, since a garbage collection
+ *   may be under way. The thread that next iterates the context ends the run. If the context is
+ *   finalized first, the thread that does it ends the run; but it emits nothing, since no thread
+ *   is left to emit in, and logs nothing if a router's finaliser does it.
+ * - In a forked child nothing changes any more: calls fail, and dropped objects are left as they
+ *   are.
  *
- * ENDED is reached by run_end() alone, and its steps are the same, in the same order:
- * 1. The channel closes: send() fails, and who waits for room or for messages is woken.
+ * Only run_end() reaches ENDED, always by the same steps in the same order:
+ * 1. The channel closes: send() fails, and calls that wait for room or for messages are woken.
  * 2. The endpoint ends: no other process reaches the run, and sockets are removed.
- * 3. The pipes close, all of them, and what they and the channel held is taken out.
- * 4. The log counts what was taken out, the pipes that were open, and what was discarded.
- * 5. What was taken out is freed.
+ * 3. All pipes close, and the messages in them and in the channel are taken out.
+ * 4. The log counts these messages, the pipes that were open, and the discarded messages.
+ * 5. The messages are freed.
  * 6. For each pipe, in the order in which they were opened: the cancellable is cancelled, the
  *    notifications are emitted, and the receiver is released.
- * Code of the application runs in the last three steps only, when all is in order: it may
- * start the router again. */
+ * Code of the application runs in the last three steps only, when everything is consistent: it
+ * may start the router again. */
 
-/* How long route_until() waits before it looks at its condition again, which may depend on
+/* How long route_until() waits before it evaluates its condition again, which may depend on
  * other things than messages, such as a signal that Python handles. */
 #define CONDITION_INTERVAL (50 * G_TIME_SPAN_MILLISECOND)
 
@@ -53,11 +54,11 @@
 enum
 {
   RUN_MANUAL = 1 << 0,    /* set in the router's thread, for good */
-  RUN_DROPPED = 1 << 1,   /* for good: the router was */
+  RUN_DROPPED = 1 << 1,   /* for good: the router was dropped */
   RUN_FOREIGN = 1 << 2,   /* another thread than the router's iterates the context */
   RUN_STOPPERS = RUN_MANUAL | RUN_DROPPED | RUN_FOREIGN,
-  RUN_WARNED = 1 << 3,    /* of that thread */
-  RUN_TOLD = 1 << 4,      /* that in manual mode the context delivers nothing */
+  RUN_WARNED = 1 << 3,    /* about that thread */
+  RUN_TOLD = 1 << 4,      /* about messages that wait in manual mode */
 };
 
 struct _GMsgRun
@@ -70,30 +71,30 @@ struct _GMsgRun
   gpointer         data;
   GDestroyNotify   free_data;
 
-  guint            flags;         /* atomic: of RUN_ */
+  guint            flags;         /* atomic: RUN_ values */
 
-  /* Router's thread only */
-  GMsgTurn        *turn;          /* (owned) (nullable): holds this; NULL once ended */
+  /* Used in the router's thread only */
+  GMsgTurn        *turn;          /* (owned) (nullable): holds this run; NULL once ended */
   GHashTable      *receivers;     /* (owned) (element-type GMsgReceiver): the open ones, as a
                                    * set; each is released, not unreferenced */
-  GHashTable      *unfinished;    /* (owned) (element-type GMsgReceiver) (unowned elements): of
-                                   * @receivers, those that have not emitted finished */
-  GSource         *watch;         /* (owned) (nullable): to be told when all have finished, or the
-                                   * run ends */
-  guint            n_drained;     /* messages, of pipes that nobody took from */
+  GHashTable      *unfinished;    /* (owned) (element-type GMsgReceiver) (unowned elements):
+                                   * those of @receivers that have not emitted finished */
+  GSource         *watch;         /* (owned) (nullable): made ready when all have finished, or
+                                   * the run ends */
+  guint            n_drained;     /* messages taken out of pipes from which nobody took */
   gboolean         draining;      /* a shutdown has begun */
   gboolean         ended;
 };
 
-/* Whether this thread finalizes a router, perhaps in the middle of a collection, when no log
- * writer of a script can run. */
+/* Whether this thread is finalizing a router, perhaps in the middle of a garbage collection,
+ * when no script can run as a log writer. */
 static _Thread_local gboolean finalizes_router;
 
-/* What an entry of the channel has come to. */
+/* The result of routing an entry of the channel. */
 typedef enum
 {
-  ROUTED_NONE,    /* there was no entry */
-  ROUTED_NOTHING, /* it is done: at the most, a message was freed */
+  ROUTED_NONE,    /* no entry was there */
+  ROUTED_NOTHING, /* done: at most, a message was freed */
   ROUTED_EMITTED,
 } Routed;
 
@@ -140,7 +141,7 @@ gmsg_run_ref (GMsgRun *self)
   return self;
 }
 
-/* Counts messages for a closed pipe; @echoed: all were sent by a log handler of the report. */
+/* Counts messages for a closed pipe. @echoed: a log handler of the report sent all of them. */
 static void
 discard (GMsgRun  *self,
          GMsgPipe *pipe,
@@ -151,7 +152,7 @@ discard (GMsgRun  *self,
                        n_messages, echoed);
 }
 
-/* Frees what is queued, and returns how much of it was for open pipes. */
+/* Frees the queued messages, and returns how many of them were for open pipes. */
 static guint
 drain (GMsgRun *self)
 {
@@ -233,7 +234,7 @@ gmsg_run_contains (GMsgRun      *self,
   return g_hash_table_contains (self->receivers, receiver);
 }
 
-/* Wakes the shutdown, if there is one. */
+/* Wakes the shutdown, if one is under way. */
 static void
 tell_watch (GMsgRun *self)
 {
@@ -241,7 +242,7 @@ tell_watch (GMsgRun *self)
     g_source_set_ready_time (self->watch, 0);
 }
 
-/* Nothing comes from @receiver any more. */
+/* Called when nothing comes from @receiver any more. */
 static void
 set_finished (GMsgRun      *self,
               GMsgReceiver *receiver)
@@ -251,8 +252,8 @@ set_finished (GMsgRun      *self,
     tell_watch (self);
 }
 
-/* Closes @receiver's pipe and lets go of it. From the first step on nothing reaches the
- * receiver; then handlers run, which may do anything. With @emits unset, there is no thread in
+/* Closes @receiver's pipe and lets go of the receiver. After the first step nothing reaches the
+ * receiver; then handlers run, which may do anything. If @emits is unset, no thread exists in
  * which the receiver could emit. */
 static void
 close_receiver (GMsgRun      *self,
@@ -283,7 +284,7 @@ gmsg_run_close_pipe (GMsgRun      *self,
   gmsg_channel_free_kept (self->channel);
 }
 
-/* Does the same for one that has finished, and goes on answering so. */
+/* Does the same for a finished receiver, which still answers calls as a finished one. */
 void
 gmsg_run_auto_close (GMsgRun      *self,
                      GMsgReceiver *receiver)
@@ -333,7 +334,7 @@ deliver_carried (GMsgRun  *self,
   return routed;
 }
 
-/* Has the receiver say that messages wait to be taken, if that is due. */
+/* Makes the receiver announce waiting messages, if that is due. */
 static Routed
 tell_ready (GMsgPipe *pipe)
 {
@@ -387,9 +388,9 @@ finish (GMsgRun  *self,
   return ROUTED_EMITTED;
 }
 
-/* Takes one entry from the channel and does what it asks for. Every emission happens below
- * here, with no state of this file in use across it: handlers may route, close and stop as
- * they like. */
+/* Takes one entry from the channel and does what it asks for. Every emission happens below here,
+ * and no state of this file is in use across it: handlers may route, close and stop as they
+ * like. */
 static Routed
 route_next (GMsgRun *self)
 {
@@ -433,7 +434,7 @@ compare_ids (gconstpointer a,
   return (id_a > id_b) - (id_a < id_b);
 }
 
-/* Closes the pipes; what waits in them is added to @waiting. */
+/* Closes the pipes, and adds the messages that wait in them to @waiting. */
 static void
 close_pipes (GList  *receivers,
              GQueue *waiting)
@@ -449,7 +450,7 @@ close_pipes (GList  *receivers,
     }
 }
 
-/* Ends the run, once: see above. With @emits unset, no thread is left to emit in. */
+/* Ends the run, once, as described above. If @emits is unset, no thread is left to emit in. */
 static void
 run_end (GMsgRun  *self,
          gboolean  emits)
@@ -462,12 +463,13 @@ run_end (GMsgRun  *self,
     return;
 
   self->ended = TRUE;
-  /* What has come from other processes by now is counted. Their links are lost below, and who
-   * waits for their messages in another context must find the run ended instead. */
+  /* Messages from other processes that have arrived by now are counted. Their links are lost
+   * below, and a call that waits for their messages in another context must find the run ended
+   * instead. */
   gmsg_channel_close (self->channel);
   gmsg_endpoint_end (self->endpoint);
 
-  /* A shutdown closes those that have finished. */
+  /* A shutdown closes the finished pipes. */
   n_unclosed = g_hash_table_size (self->draining ? self->unfinished : self->receivers);
   receivers = g_list_sort (g_hash_table_get_keys (self->receivers), compare_ids);
   g_hash_table_steal_all (self->receivers);
@@ -507,7 +509,7 @@ gmsg_run_unref (GMsgRun *self)
   g_free (self);
 }
 
-/* Tells whether the router's thread is another than this one, which iterates the context. */
+/* Tells whether this thread, which iterates the context, is not the router's. */
 static gboolean
 is_foreign (GMsgRun *self)
 {
@@ -532,7 +534,8 @@ is_kept_message (const GMsgEntry *entry)
          !gmsg_pipe_get_pull_mode (entry->pipe);
 }
 
-/* In manual mode: whether messages wait which the context, that iterates, does not deliver. */
+/* In manual mode: tells whether messages wait although the context iterates, which does not
+ * deliver them. */
 static gboolean
 is_to_be_told (GMsgRun *self)
 {
@@ -574,7 +577,7 @@ leave (GMsgRun *self)
   g_clear_pointer (&self->turn, gmsg_turn_leave);
 }
 
-/* Does what is to be done in place of a delivery. */
+/* Does the work that takes the place of a delivery. */
 static gboolean
 stop_delivery (GMsgRun *self)
 {
@@ -621,7 +624,7 @@ run_rest (gpointer data)
     gmsg_report_tell (self->report);
 }
 
-/* The context was finalized before it could end the run of a dropped router. */
+/* Called when the context is finalized before it could end the run of a dropped router. */
 static void
 run_context_gone (gpointer data)
 {
@@ -678,8 +681,8 @@ gmsg_run_end (GMsgRun *self)
   run_end (self, TRUE);
 }
 
-/* Asks all tasks to end. From now on @watch (nullable) is made ready when all pipes have finished,
- * and when the run ends. The caller holds a reference. */
+/* Asks all tasks to end. From now on @watch (nullable) is made ready when all pipes have
+ * finished, and when the run ends. The caller holds a reference. */
 void
 gmsg_run_begin_draining (GMsgRun *self,
                          GSource *watch)
@@ -694,8 +697,8 @@ gmsg_run_begin_draining (GMsgRun *self,
     gmsg_pipe_cancel (gmsg_receiver_get_pipe (g_ptr_array_index (unfinished, i)));
 }
 
-/* The shutdown that has begun draining, and watches nothing, gives up: the run goes on. What it
- * has asked for stays so. */
+/* Called when a shutdown that has begun draining and has no watch gives up. The run goes on; the
+ * tasks have been asked to end all the same. */
 void
 gmsg_run_give_up_draining (GMsgRun *self)
 {
@@ -703,7 +706,7 @@ gmsg_run_give_up_draining (GMsgRun *self)
   gmsg_endpoint_give_up_draining (self->endpoint);
 }
 
-/* Takes out what waits in @receiver's pipe to be pulled. It is counted when the run ends. */
+/* Drains @receiver's pipe, which is in pull mode. The messages are counted when the run ends. */
 void
 gmsg_run_drain_pipe (GMsgRun      *self,
                      GMsgReceiver *receiver)
@@ -722,8 +725,8 @@ compare_elements (gconstpointer a,
   return compare_ids (*(const gpointer *) a, *(const gpointer *) b);
 }
 
-/* Returns (transfer full) (element-type GMsgReceiver) those that have not finished, in the order
- * in which they were opened. */
+/* Returns (transfer full) (element-type GMsgReceiver) the receivers that have not finished, in
+ * the order in which they were opened. */
 GPtrArray *
 gmsg_run_dup_unfinished (GMsgRun *self)
 {
@@ -777,9 +780,9 @@ gmsg_run_watch_goodbye (GMsgRun *self,
   return gmsg_endpoint_watch_hung_up (self->endpoint, watch);
 }
 
-/* The router is dropped, on any thread. Nothing is delivered from now on, but for what a dispatch
- * under way has taken. The turn stays and holds the run: the thread that next iterates the
- * context ends it. */
+/* Called on any thread when the router is dropped. From now on nothing is delivered except what
+ * a dispatch under way has taken. The turn stays and holds the run: the thread that next
+ * iterates the context ends it. */
 void
 gmsg_run_drop (GMsgRun *self)
 {
@@ -787,8 +790,8 @@ gmsg_run_drop (GMsgRun *self)
   gmsg_channel_close (self->channel);
 }
 
-/* Drops a finalized router's reference to its context. If it was the last, the runs that are
- * left in the context end here. */
+/* Drops a finalized router's reference to its context. If it was the last one, the runs left in
+ * the context end here. */
 void
 gmsg_run_unref_context (GMainContext *context)
 {
@@ -799,7 +802,7 @@ gmsg_run_unref_context (GMainContext *context)
   finalizes_router = nested;
 }
 
-/* Checks an address to listen at. */
+/* Checks an address at which to listen. */
 gboolean
 gmsg_run_check_address (const char  *address,
                         GError     **error)
@@ -833,12 +836,12 @@ route_until (GMsgRun            *self,
     {
       gint64 left;
 
-      /* The condition, or a handler, may have stopped the router. */
+      /* The condition or a handler may have stopped the router. */
       if (self->ended)
         {
           g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING,
                                "The router was stopped before the condition of route_until() "
-                               "was true");
+                               "became true");
           return FALSE;
         }
 
@@ -857,7 +860,7 @@ route_until (GMsgRun            *self,
       if (expired)
         {
           g_set_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT,
-                       "The condition of route_until() was not true within "
+                       "The condition of route_until() did not become true within "
                        "%" G_GINT64_FORMAT " µs; call it again to go on",
                        timeout_usec);
           return FALSE;
@@ -870,7 +873,7 @@ route_until (GMsgRun            *self,
   return TRUE;
 }
 
-/* Enters manual mode, and routes until @condition holds. The caller holds a reference. */
+/* Enters manual mode, and routes until @condition is true. The caller holds a reference. */
 gboolean
 gmsg_run_route_until (GMsgRun            *self,
                       gint64              timeout_usec,

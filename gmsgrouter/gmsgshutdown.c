@@ -12,21 +12,23 @@
 
 #include <string.h>
 
-/* A shutdown asks all tasks to end, and goes on delivering until each pipe has finished. Then, or
- * when the time is up, it ends the run like stop(). What waits in pull mode, and nobody takes, would
- * keep its task blocked for ever: so it is taken out here, and counted by the end of the run.
+/* A shutdown asks all tasks to end, and goes on delivering until each pipe has finished. Then,
+ * or when the time is up, it ends the run like stop(). Messages that wait in pull mode and that
+ * nobody takes would block their task for ever, so they are drained here, and counted at the end
+ * of the run.
  *
- * If everything has finished in time, what is left of the time is the transport's: it may have to
- * say goodbye to the workers. If it does not manage that, nothing was lost all the same.
+ * If everything has finished in time, the transport may use the rest of the time to say goodbye
+ * to the workers. If it does not manage that, nothing is lost all the same.
  *
- * All of it is in the router's thread. The synchronous form routes by hand; the other has a source
- * in the router's context, that looks at intervals, and at once when a pipe has finished. */
+ * All of this happens in the router's thread. The synchronous form routes by hand. The
+ * asynchronous form has a source in the router's context, which looks at intervals, and at once
+ * when a pipe has finished. */
 
-/* How often a shutdown looks at what it is not told of. */
+/* How often a shutdown looks at things that nobody reports to it (µs). */
 #define INTERVAL (20 * G_TIME_SPAN_MILLISECOND)
-/* How long nothing may have been taken from a pipe in pull mode, before it is drained. */
+/* How long a pipe in pull mode may rest before it is drained (µs). */
 #define IDLE (100 * G_TIME_SPAN_MILLISECOND)
-/* How many pipes an error names, and with how many bytes each: names may be long. */
+/* How many pipes an error names, and how many bytes of each name, since names may be long. */
 #define MAX_NAMED 10
 #define MAX_LABEL 64
 
@@ -35,23 +37,23 @@ typedef struct
   GMsgRun    *run;         /* (owned) */
   gint64      timeout;     /* µs; negative: none */
   gint64      deadline;    /* monotonic µs */
-  gint64      idle;        /* µs: how long a puller may rest */
-  gint64      looked_at;   /* monotonic µs: at the pipes in pull mode */
-  GHashTable *pullers;     /* (owned) (element-type guint64 Puller): by pipe */
+  gint64      idle;        /* µs: how long a pipe in pull mode may rest */
+  gint64      looked_at;   /* monotonic µs: last look at the pipes in pull mode */
+  GHashTable *pullers;     /* (owned) (element-type guint64 Puller): by pipe id */
   GSource    *source;      /* (owned) (nullable): of the asynchronous form */
-  gulong      handler;     /* of the cancellable; 0: none */
+  gulong      handler;     /* on the cancellable; 0: none */
   gboolean    expired;     /* the deadline was seen */
-  gboolean    interrupted; /* the synchronous form was asked, and is to end */
+  gboolean    interrupted; /* the interrupt function ends the synchronous form */
   gboolean    looks;       /* look_cb() is at work */
-  gboolean    succeeded;   /* the run has ended; only the transport's goodbye is waited for */
+  gboolean    succeeded;   /* the run has ended; only the transport's goodbye is missing */
 } Shutdown;
 
-/* A pipe in pull mode, from which somebody may go on taking. */
+/* A pipe in pull mode, from which somebody may still take messages. */
 typedef struct
 {
   guint64 id;
-  guint64 n_received; /* at the last look that found it changed ... */
-  gint64  since;      /* ... which was then (monotonic µs) */
+  guint64 n_received; /* at the last look that found a change ... */
+  gint64  since;      /* ... and the time of that look (monotonic µs) */
 } Puller;
 
 static Shutdown *
@@ -105,7 +107,7 @@ is_idle (Shutdown     *self,
     }
   else if (puller->n_received != n_received || gmsg_receiver_get_n_waiting (receiver) == 0)
     {
-      /* A task may be quiet for long before it sends its last messages. */
+      /* A task may be quiet for a long time before it sends its last messages. */
       puller->n_received = n_received;
       puller->since = now;
     }
@@ -113,7 +115,7 @@ is_idle (Shutdown     *self,
   return now - puller->since >= self->idle;
 }
 
-/* Drains the pipes from which nobody takes. */
+/* Drains the pipes from which nobody takes messages. */
 static void
 drain_idle (Shutdown *self,
             gint64    now)
@@ -130,7 +132,7 @@ drain_idle (Shutdown *self,
     }
 }
 
-/* Appends a label, of which a part is enough. */
+/* Appends a label, or the beginning of a long one. */
 static void
 append_label (GString    *names,
               const char *label)
@@ -143,7 +145,7 @@ append_label (GString    *names,
       return;
     }
 
-  /* Between two characters. */
+  /* Cuts between two characters. */
   end = g_utf8_find_prev_char (label, label + MAX_LABEL + 1);
   g_string_append_len (names, label, end != NULL ? end - label : 0);
   g_string_append (names, "…)");
@@ -165,8 +167,8 @@ set_timed_out_error (Shutdown  *self,
     g_string_append_printf (names, " and %u more", unfinished->len - MAX_NAMED);
 
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT,
-               "%s %s had not finished within %" G_GINT64_FORMAT " µs of shutdown(), and %s closed; "
-               "have the tasks look at their senders' cancellables, or give them more time",
+               "%s %s had not finished within %" G_GINT64_FORMAT " µs of shutdown() and %s closed; "
+               "have the tasks check their senders' cancellables, or give them more time",
                unfinished->len == 1 ? "Pipe" : "Pipes", names->str, self->timeout,
                unfinished->len == 1 ? "was" : "were");
 }
@@ -175,10 +177,10 @@ static void
 set_stopped_error (GError **error)
 {
   g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING,
-                       "The router was stopped before shutdown() had ended");
+                       "The router was stopped before shutdown() had completed");
 }
 
-/* Ends the run, unless it has ended; returns TRUE if nothing was lost. */
+/* Ends the run, unless it has ended already; returns TRUE if nothing was lost. */
 static gboolean
 end (GMsgRouter  *router,
      Shutdown    *self,
@@ -214,7 +216,7 @@ set_interrupted_error (Shutdown  *self,
 
   gmsg_run_give_up_draining (self->run);
   g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED,
-                       "shutdown() was interrupted, and the router runs on; call it again, or "
+                       "shutdown() was interrupted, and the router is still running; call it again, or "
                        "stop()");
 }
 
@@ -231,7 +233,7 @@ check_shutdown (GMsgRouter  *router,
     return TRUE;
 
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_PENDING,
-               "%s() was called while a shutdown was under way; wait for that, or call stop()",
+               "%s() was called during another shutdown; wait until that completes, or call stop()",
                method);
   return FALSE;
 }
@@ -255,8 +257,7 @@ routed_cb (gpointer data)
   return self->interrupted || gmsg_run_has_finished (self->run);
 }
 
-/* The run has ended without losing anything: waits until the workers know, for as long as the
- * limit allows. */
+/* The run has ended and lost nothing. Waits until the workers know, within the time limit. */
 static gboolean
 wait_goodbye (Shutdown  *self,
               GError   **error)
@@ -272,7 +273,7 @@ wait_goodbye (Shutdown  *self,
   while (!gmsg_interrupt_ask ());
 
   g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED,
-                       "shutdown() was interrupted when the router had stopped, and before all "
+                       "shutdown() was interrupted after the router had stopped, but before all "
                        "workers knew");
   return FALSE;
 }
@@ -280,30 +281,30 @@ wait_goodbye (Shutdown  *self,
 /**
  * gmsg_router_shutdown:
  * @self: a router
- * @timeout_usec: the longest to wait, in microseconds; negative for no limit
+ * @timeout_usec: how long to wait at most, in microseconds; negative for no limit
  * @error: return location for an error
  *
- * Ends the run without losing anything, and without the main loop.
+ * Ends the run without losing anything, and without a main loop.
  *
- * Asks all tasks to end, like [method@Receiver.cancel], and goes on delivering, like
- * [method@Router.route_until], until each pipe has finished. Then it closes the pipes and
- * stops the router. An address that nobody has opened is void from now on.
+ * It asks all tasks to end, like [method@Receiver.cancel], and goes on delivering, like
+ * [method@Router.route_until], until each pipe has finished. Then it closes the pipes and stops
+ * the router. Addresses that nobody has opened become void.
  *
- * Messages that wait in pull mode can't be taken meanwhile: so they are dropped, and a warning
+ * Messages that wait in pull mode can't be taken meanwhile, so they are dropped, and a warning
  * counts them.
  *
- * If a task does not end in time, its pipe is closed as by [method@Router.stop]. If all have,
- * workers in other processes have been told of the end when this returns, unless the time is up
- * before.
+ * If a task does not end in time, its pipe is closed as by [method@Router.stop]. If all tasks
+ * have ended, workers in other processes know of the end when this returns, unless the time is
+ * up earlier.
  *
- * While this runs, the router does so, too, but nothing new begins: no pipe is opened, and no
- * sender is handed over to another process. A handler may call [method@Router.stop].
+ * The router keeps running meanwhile, but nothing new begins: no pipe is opened, and no sender
+ * is handed over to another process. A handler may call [method@Router.stop].
  *
- * Call it in the router's thread; handlers may call it, too. In an application with a main loop
- * [method@Router.shutdown_async] keeps its window alive.
+ * Call it in the router's thread; handlers may call it, too. An application with a main loop
+ * should call [method@Router.shutdown_async], which keeps its window alive.
  *
  * Returns: true if every pipe had finished; otherwise @error is set, to
- *   [GMSG_ERROR_TIMED_OUT][error@Error] if some had not, which it names,
+ *   [GMSG_ERROR_TIMED_OUT][error@Error] if some had not, whose names it gives,
  *   to [GMSG_ERROR_WRONG_THREAD][error@Error] outside the router's thread, to
  *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run, or was stopped
  *   meanwhile, or to [GMSG_ERROR_PENDING][error@Error] if a shutdown is under way
@@ -334,7 +335,7 @@ gmsg_router_shutdown (GMsgRouter  *self,
     gmsg_run_route_until (shutdown->run, timeout_usec < 0 ? -1 : MAX (left, 0), routed_cb, shutdown,
                           NULL);
 
-  /* As in routed_cb(), for what has come since. */
+  /* As in routed_cb(), for messages that have come since. */
   if (!gmsg_run_has_ended (shutdown->run) && !gmsg_run_has_finished (shutdown->run) &&
       !shutdown->interrupted)
     shutdown->interrupted = gmsg_interrupt_ask ();
@@ -368,7 +369,7 @@ complete (GTask    *task,
     g_task_return_error (task, error);
 }
 
-/* A handler may have routed by hand, so the context delivers nothing. */
+/* A handler may have called route_until(), after which the context delivers nothing. */
 static void
 route_by_hand (Shutdown *self)
 {
@@ -376,7 +377,7 @@ route_by_hand (Shutdown *self)
     gmsg_run_route_until (self->run, 0, routed_cb, self, NULL);
 }
 
-/* Returns whether there is something to wait for. */
+/* Returns whether there is anything to wait for. */
 static gboolean
 goes_on (Shutdown     *self,
          GCancellable *cancellable)
@@ -393,7 +394,7 @@ goes_on (Shutdown     *self,
   now = g_get_monotonic_time ();
   if (now >= self->deadline)
     {
-      /* What came in time is delivered first, if the context was busy until now. */
+      /* If the context was busy until now, messages that came in time are delivered first. */
       gboolean expired = self->expired;
 
       self->expired = TRUE;
@@ -404,7 +405,7 @@ goes_on (Shutdown     *self,
   return TRUE;
 }
 
-/* Waits for the transport's goodbye, if there is one and time for it. */
+/* Waits for the transport's goodbye, if there is one and time is left for it. */
 static void
 look_for_goodbye (GTask *task)
 {
@@ -451,10 +452,10 @@ look_cb (gpointer data)
   Shutdown *self = g_task_get_task_data (task);
   gint64 now = g_get_monotonic_time ();
 
-  /* This comes before the look: whoever has news after it sets another time. */
+  /* This comes before the look: a handler that runs after it may set another time. */
   g_source_set_ready_time (self->source, MAX (MIN (self->deadline, now + INTERVAL), now));
 
-  /* Handlers of what is emitted below may iterate the context. */
+  /* Handlers that run below may iterate the context. */
   if (!self->looks)
     {
       self->looks = TRUE;
@@ -468,7 +469,7 @@ look_cb (gpointer data)
   return G_SOURCE_CONTINUE;
 }
 
-/* This runs in the thread that cancels. */
+/* Called in the thread that cancels. */
 static void
 cancelled_cb (GCancellable *cancellable,
               gpointer      data)
@@ -525,23 +526,24 @@ wait_in_context (GTask *task)
  *
  * Ends the run without losing anything, while the main loop goes on.
  *
- * Asks all tasks to end, like [method@Receiver.cancel]. The main context goes on delivering
- * until each pipe has finished; then the pipes are closed, and the router is stopped. An
- * address that nobody has opened is void from now on.
+ * It asks all tasks to end, like [method@Receiver.cancel]. The main context goes on delivering
+ * until each pipe has finished; then the pipes are closed and the router is stopped. Addresses
+ * that nobody has opened become void.
  *
- * In pull mode, too, messages can be taken meanwhile. Those of a pipe from which nothing was taken
- * for 100 milliseconds are dropped, so that its task is not blocked, and a warning counts them.
+ * In pull mode, messages can still be taken meanwhile. If nothing was taken from a pipe for 100
+ * milliseconds, its messages are dropped, so that its task is not blocked, and a warning counts
+ * them.
  *
- * If a task does not end in time, its pipe is closed as by [method@Router.stop]. If all have,
- * workers in other processes are told of the end before @callback is called, unless the time is up
- * before.
+ * If a task does not end in time, its pipe is closed as by [method@Router.stop]. If all tasks
+ * have ended, workers in other processes know of the end before @callback is called, unless the
+ * time is up earlier.
  *
- * While this goes on, the router runs, but nothing new begins: no pipe is opened, and no sender is
- * handed over to another process. [method@Router.stop] ends it at once. After
- * [method@Router.route_until] the main context delivers nothing, so only [method@Router.shutdown]
- * works.
+ * The router keeps running meanwhile, but nothing new begins: no pipe is opened, and no sender
+ * is handed over to another process. [method@Router.stop] ends the shutdown at once. After
+ * [method@Router.route_until] the main context delivers nothing, so only
+ * [method@Router.shutdown] works.
  *
- * Call it in the router's thread. [method@Router.shutdown_finish] says how it ended.
+ * Call it in the router's thread. [method@Router.shutdown_finish] returns its result.
  *
  * Since: 1.0
  */
@@ -562,10 +564,10 @@ gmsg_router_shutdown_async (GMsgRouter          *self,
   task = g_task_new (self, cancellable, callback, user_data);
   g_task_set_source_tag (task, gmsg_router_shutdown_async);
   g_task_set_name (task, "[gmsgrouter] shutdown");
-  /* If everything has finished just before the cancellation, that is what it says. */
+  /* If everything finished just before the cancellation, the shutdown has succeeded. */
   g_task_set_check_cancellable (task, FALSE);
 
-  /* No main loop survives a fork, so the answer comes now; the task is left as it is. */
+  /* No main loop survives a fork, so the call completes now; the task is left as it is. */
   if (gmsg_fork_happened ())
     {
       if (callback != NULL)
@@ -582,8 +584,8 @@ gmsg_router_shutdown_async (GMsgRouter          *self,
   if (gmsg_run_is_manual (gmsg_router_get_run (self)))
     {
       g_task_return_new_error (task, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
-                               "shutdown_async() needs a main context that delivers, and after "
-                               "route_until() it does not; call shutdown()");
+                               "shutdown_async() needs a main context that delivers, but after "
+                               "route_until() it delivers nothing; call shutdown() instead");
       return;
     }
 
@@ -596,18 +598,18 @@ gmsg_router_shutdown_async (GMsgRouter          *self,
 /**
  * gmsg_router_shutdown_finish:
  * @self: a router
- * @result: what the callback was given
+ * @result: the result that the callback received
  * @error: return location for an error
  *
- * Tells how [method@Router.shutdown_async] has ended. The router is stopped, unless the call
- * could not begin.
+ * Returns the result of [method@Router.shutdown_async]. The router has stopped by then, unless
+ * the call could not begin.
  *
  * Returns: true if every pipe had finished; otherwise @error is set, to
- *   [GMSG_ERROR_TIMED_OUT][error@Error] if some had not, which it names, to
- *   `G_IO_ERROR_CANCELLED`, to [GMSG_ERROR_WRONG_THREAD][error@Error] if the call was made in
- *   another thread than the router's, to [GMSG_ERROR_NOT_RUNNING][error@Error] if the router
- *   did not run, or was stopped meanwhile, to [GMSG_ERROR_PENDING][error@Error] if a
- *   shutdown was under way, or to [GMSG_ERROR_NOT_SUPPORTED][error@Error] in manual mode
+ *   [GMSG_ERROR_TIMED_OUT][error@Error] if some had not, whose names it gives, to
+ *   `G_IO_ERROR_CANCELLED`, to [GMSG_ERROR_WRONG_THREAD][error@Error] if the call was made
+ *   outside the router's thread, to [GMSG_ERROR_NOT_RUNNING][error@Error] if the router did not
+ *   run, or was stopped meanwhile, to [GMSG_ERROR_PENDING][error@Error] if a shutdown was under
+ *   way, or to [GMSG_ERROR_NOT_SUPPORTED][error@Error] in manual mode
  *
  * Since: 1.0
  */
