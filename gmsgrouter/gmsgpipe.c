@@ -12,24 +12,25 @@
 #include "gmsgreason-private.h"
 #include "gmsgreport-private.h"
 
-/* Here are the states of both ends, and what moves them: start, stop and the end of the
- * sender's side; finishing, closing and cancelling by the receiver's. What waits in the pipe
- * is the flow's, which this file calls with the channel's lock held.
+/* This file has the states of both ends and everything that changes them: start, stop and the
+ * end of the sender's side; finishing, closing and cancelling by the receiver's side. The
+ * messages that wait in the pipe belong to the flow, which this file calls with the channel's
+ * lock held.
  *
- * The same pipe serves in a worker's process, for the outlet in place of the run. */
+ * A worker's process uses the same pipe, with the outlet in place of the run. */
 
 /* How long stop() in a worker waits for a router that reads nothing. */
 #define FLUSH_TIMEOUT (10 * G_USEC_PER_SEC)
 
 struct _GMsgPipe
 {
-  /* Each message uses these, so they are close together */
+  /* Used for each message, so they are close together */
   gatomicrefcount    ref_count;
   gboolean           exported;         /* atomic: the sender is in another process; set under
                                         * the lock, before the first message */
   GMutex            *lock;             /* (unowned): the channel's; immutable */
   GMsgChannel       *channel;          /* (owned); immutable */
-  guint64            max_message_size; /* immutable: bytes, that the router takes; 0: the
+  guint64            max_message_size; /* immutable: bytes that the router accepts; 0: the
                                         * router is in this process */
   GMsgSenderState    sender_state;     /* lock */
   GMsgReceiverState  receiver_state;   /* lock */
@@ -42,40 +43,40 @@ struct _GMsgPipe
   const char *_Atomic label;           /* (unowned): in @number or @names; atomic: for logs and
                                         * errors, in any thread */
   const char *_Atomic name;            /* (unowned) (nullable): in @names; atomic */
-  GMsgWaiter         caller;           /* the channel's: the call that waits for messages */
+  GMsgWaiter         caller;           /* used by the channel: the call that waits for messages */
 
-  /* The lock guards all that follows */
-  GStringChunk      *names;            /* (owned) (nullable): each name and label that there was,
-                                        * once, for whoever still reads it */
-  GMsgPipeTouchFunc  touch;            /* (nullable): of the link, while there is one */
+  /* The lock guards all that follow */
+  GStringChunk      *names;            /* (owned) (nullable): each name and label so far, for those
+                                        * who still read an old one */
+  GMsgPipeTouchFunc  touch;            /* (nullable): the link's, while a link is attached */
   gpointer           touch_data;       /* (unowned) */
-  GMsgTrail          trail;            /* the channel's: where the messages are in it */
+  GMsgTrail          trail;            /* used by the channel: which bursts hold the messages */
   gboolean           called;           /* a call waits for messages */
-  gboolean           given_up;         /* ... and is not waited for */
-  gboolean           ready_due;        /* a TICKET tells that messages have begun to wait */
-  gboolean           ready_owed;       /* they have while a call was waiting */
+  gboolean           given_up;         /* ... and nothing waits for that call any more */
+  gboolean           ready_due;        /* a TICKET will tell that messages have begun to wait */
+  gboolean           ready_owed;       /* messages have begun to wait during a call */
   gboolean           cancelled;
   GCancellable      *cancellable;      /* (owned) (nullable): made when asked for */
-  GSubprocess       *process;          /* (owned) (nullable): that was spawned for the sender */
+  GSubprocess       *process;          /* (owned) (nullable): spawned for the sender */
   gboolean           end_queued;       /* END is in the channel */
   gboolean           end_deferred;     /* END was taken, and its reference kept, while messages
-                                        * wait to be pulled, or a call does */
+                                        * wait to be pulled, or a call waits */
   GList              blocked_link;     /* in the channel's list while senders wait for room */
-  guint              n_discarded;      /* after closing, not told of yet */
-  gboolean           echoed;           /* all of these were sent by a log handler of the report */
-  gboolean           ended;            /* the sender's side, in another process */
-  gboolean           finished;         /* the receiver's side has been; also once it is closed */
-  gboolean           auto_closed;      /* the receiver answers as a finished one all the same */
-  GError            *error;            /* (owned) (nullable): what ended the sender's side,
+  guint              n_discarded;      /* messages discarded since closing, not logged yet */
+  gboolean           echoed;           /* a log handler of the report sent all of these */
+  gboolean           ended;            /* the sender's side in another process has ended */
+  gboolean           finished;         /* the receiver's side has finished; stays after closing */
+  gboolean           auto_closed;      /* the receiver still answers as a finished one */
+  GError            *error;            /* (owned) (nullable): what ended the sender's side
                                         * other than stop(); immutable once set */
 
-  /* In a worker's process */
+  /* Used in a worker's process */
   GError            *broken;           /* (owned) (nullable): what ended the connection;
                                         * immutable once set */
-  gboolean           cancel_wanted;    /* to be carried out in the sender's next call, or in
+  gboolean           cancel_wanted;    /* done in the sender's next call, or in
                                         * its main context */
   gboolean           flushed;          /* everything has been handed to the kernel */
-  gint64             progress_at;      /* monotonic µs: when something last was */
+  gint64             progress_at;      /* monotonic µs: when something was last handed to the kernel */
 };
 
 GMsgPipe *
@@ -119,7 +120,7 @@ gmsg_pipe_ref (GMsgPipe *self)
   return self;
 }
 
-/* May drop the last reference on any thread: nothing here runs code of the router. */
+/* May drop the last reference on any thread: nothing here runs the router's code. */
 void
 gmsg_pipe_unref (GMsgPipe *self)
 {
@@ -145,15 +146,15 @@ gmsg_pipe_get_id (GMsgPipe *self)
   return self->id;
 }
 
-/* Returns what to call the pipe in logs and errors, such as “#7 (thumbnails)”. It stays as long
- * as the pipe. */
+/* Returns the name of the pipe for logs and errors, such as “#7 (thumbnails)”. It stays valid as
+ * long as the pipe. */
 const char *
 gmsg_pipe_get_label (GMsgPipe *self)
 {
   return self->label;
 }
 
-/* Returns (nullable) a text that stays as long as the pipe. */
+/* Returns (nullable) the name, which stays valid as long as the pipe. */
 const char *
 gmsg_pipe_get_name (GMsgPipe *self)
 {
@@ -259,7 +260,7 @@ gmsg_pipe_get_n_waiting (GMsgPipe *self)
   return is_closed_locked (self) ? 0 : gmsg_flow_get_n_waiting_locked (&self->flow);
 }
 
-/* Returns (nullable) what ended the sender's side; NULL: it was stopped, or has not ended. */
+/* Returns (nullable) what ended the sender's side; NULL if it was stopped or has not ended. */
 const GError *
 gmsg_pipe_get_error (GMsgPipe *self)
 {
@@ -268,7 +269,7 @@ gmsg_pipe_get_error (GMsgPipe *self)
   return self->error;
 }
 
-/* Returns (transfer full) (nullable) what the receiver has finished with. */
+/* Returns (transfer full) (nullable) the error with which the receiver has finished. */
 GError *
 gmsg_pipe_dup_finish_error (GMsgPipe *self)
 {
@@ -282,7 +283,7 @@ gmsg_pipe_dup_finish_error (GMsgPipe *self)
   return error != NULL ? g_error_copy (error) : NULL;
 }
 
-/* Tells whether the pipe was closed because it had finished, and nobody asked for it. */
+/* Tells whether the pipe was closed only because it had finished. */
 gboolean
 gmsg_pipe_is_auto_closed (GMsgPipe *self)
 {
@@ -304,7 +305,7 @@ set_exported_error (GMsgPipe  *self,
 {
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_EXPORTED,
                "The sender of pipe %s was handed over to another process; use it there, with "
-               "sender.new_for_address() or new_from_environment(), and make a pipe for each job",
+               "sender.new_for_address() or new_from_environment(), and make one pipe for each job",
                self->label);
   return FALSE;
 }
@@ -320,15 +321,15 @@ check_initial_locked (GMsgPipe  *self,
     return set_exported_error (self, error);
 
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED,
-               "The sender of pipe %s can be started or handed over once, "
-               "and %s; open another pipe",
+               "A sender can be started or handed over only once, and that of pipe %s %s; open "
+               "another pipe",
                self->label,
                self->sender_state == GMSG_SENDER_STATE_OPEN ? "was started already"
                                                             : "has been stopped");
   return FALSE;
 }
 
-/* In a worker's process, refuses what is lost with the connection. */
+/* In a worker's process, refuses a call that the lost connection makes impossible. */
 static gboolean
 check_connected_locked (GMsgPipe  *self,
                         GError   **error)
@@ -374,8 +375,8 @@ check_open_locked (GMsgPipe  *self,
 
     case GMSG_SENDER_STATE_STOPPED:
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_STOPPED,
-                   "The sender of pipe %s has been stopped; open another "
-                   "pipe to send more",
+                   "The sender of pipe %s has been stopped; open another pipe "
+                   "to send more",
                    self->label);
       return FALSE;
 
@@ -384,8 +385,8 @@ check_open_locked (GMsgPipe  *self,
     }
 }
 
-/* When the run is over nothing arrives any more. In a worker's process the channel ends with
- * the connection; of a pipe that was closed before, nothing was lost with it. */
+/* When the run is over nothing arrives any more. In a worker's process the channel ends with the
+ * connection; a pipe that was closed before has lost nothing by that. */
 static gboolean
 check_run_locked (GMsgPipe  *self,
                   GError   **error)
@@ -395,28 +396,28 @@ check_run_locked (GMsgPipe  *self,
 
   if (self->max_message_size > 0)
     g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
-                 "Nothing can be sent through pipe %s, because it was closed "
-                 "and its router has hung up; end this task",
+                 "Could not send through pipe %s: it was closed, and its router has "
+                 "disconnected; end this task",
                  self->label);
   else
     g_set_error (error, GMSG_ERROR, GMSG_ERROR_CLOSED,
-                 "Nothing can be sent through pipe %s, because its router was "
-                 "stopped; end this task, or give it a pipe of a router that runs",
+                 "Could not send through pipe %s: its router was stopped; end this "
+                 "task, or give it a pipe of a running router",
                  self->label);
   return FALSE;
 }
 
-/* A call that waits: for room, or for everything to be written. */
+/* A call that waits: for room, or until everything has been written. */
 typedef struct
 {
   gint64        deadline;    /* monotonic µs; G_MAXINT64: none */
   gint64        ask_at;      /* monotonic µs: when to ask whether to go on; G_MAXINT64: never */
-  gboolean      interrupted; /* it was asked, and is to end */
+  gboolean      interrupted; /* the interrupt function ends the call */
   GCancellable *cancellable; /* (unowned) (nullable) */
-  gulong        handler;     /* of the cancellable; 0: none */
+  gulong        handler;     /* on the cancellable; 0: none */
 } Wait;
 
-/* Asks whether to go on, if anybody is asked in this thread. The lock is released meanwhile. */
+/* Calls this thread's interrupt function, if one is set. The lock is released meanwhile. */
 static void
 ask_locked (GMsgPipe *self,
             Wait     *wait)
@@ -430,8 +431,8 @@ ask_locked (GMsgPipe *self,
   g_mutex_lock (self->lock);
 }
 
-/* Waits until something may have changed, or until the deadline, which FALSE tells. The lock is
- * released meanwhile. */
+/* Waits until something may have changed, or until the deadline; returns FALSE at the deadline.
+ * The lock is released meanwhile. */
 static gboolean
 wait_locked (GMsgPipe *self,
              Wait     *wait)
@@ -456,7 +457,7 @@ set_interrupted_error (GMsgPipe    *self,
   return FALSE;
 }
 
-/* Runs in the thread that cancels. */
+/* Called in the thread that cancels. */
 static void
 cancelled_cb (GCancellable *cancellable,
               GMsgPipe     *self)
@@ -474,9 +475,9 @@ unref_cb (gpointer  data,
 }
 
 /* Called without the lock. g_cancellable_disconnect() would wait for all handlers that a
- * cancellation runs, and one of these may be waiting for this thread to end; so the handler keeps
- * the pipe alive, and is not waited for. A cancellation that comes before it is connected is
- * seen by the look that follows. */
+ * cancellation runs, and one of these may be waiting for this thread to end. So the handler
+ * keeps the pipe alive, and is not waited for. The look that follows sees a cancellation that
+ * came before the handler was connected. */
 static void
 wait_begin (Wait     *wait,
             GMsgPipe *pipe)
@@ -516,19 +517,19 @@ check_may_wait_locked (GMsgPipe  *self,
 {
   const char *remedy = "send again when the router has delivered some";
 
-  /* Only this thread could make the room that it would wait for. */
+  /* Only this thread could make the room for which it would wait. */
   if (self->flow.overflow == GMSG_OVERFLOW_BLOCK && gmsg_channel_in_thread (self->channel))
-    remedy = "the router's own thread can't wait for itself: send from another";
+    remedy = "the router's own thread can't wait for itself; send from another thread";
   else if (self->flow.overflow == GMSG_OVERFLOW_BLOCK && timeout_usec != 0)
     return TRUE;
 
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_FULL,
-               "Pipe %s has room for %u messages, and all of it is taken; %s",
+               "Pipe %s is full, with room for %u messages; %s",
                self->label, self->flow.capacity, remedy);
   return FALSE;
 }
 
-/* Tells whether a sender has to wait. */
+/* Tells whether a sender has to wait for room. */
 static gboolean
 is_blocked_locked (GMsgPipe *self)
 {
@@ -538,7 +539,7 @@ is_blocked_locked (GMsgPipe *self)
          self->sender_state == GMSG_SENDER_STATE_OPEN;
 }
 
-/* Waits for room, for the end of either side, or for what @wait says. */
+/* Waits for room, for the end of either side, or for the end that @wait sets. */
 static void
 block_locked (GMsgPipe *self,
               Wait     *wait)
@@ -569,8 +570,8 @@ block_locked (GMsgPipe *self,
         break;
     }
 
-  /* A binding that is about to make an exception of an error must have run its handlers of
-   * signals before: they could not raise one of their own then. */
+  /* Before a binding turns an error into an exception, it must have run its signal handlers:
+   * after that they could not raise one of their own. */
   if (gmsg_flow_is_full_locked (&self->flow) || is_closed_locked (self) ||
       self->sender_state != GMSG_SENDER_STATE_OPEN)
     ask_locked (self, wait);
@@ -587,7 +588,7 @@ get_deadline (gint64 timeout_usec)
   return timeout_usec < 0 || timeout_usec > G_MAXINT64 - now ? G_MAXINT64 : now + timeout_usec;
 }
 
-/* Waits for room, for the end of either side, or fails. The lock is released meanwhile. */
+/* Waits for room or for the end of either side, or fails. The lock is released meanwhile. */
 static gboolean
 wait_for_room_locked (GMsgPipe  *self,
                       gint64     timeout_usec,
@@ -607,7 +608,7 @@ wait_for_room_locked (GMsgPipe  *self,
   if ((wait->interrupted && !set_interrupted_error (self, "nothing was sent through", error)) ||
       !check_cancelled_locked (self, wait->cancellable, error))
     {
-      /* The wake-up may have been for room, which is another's now. */
+      /* The wake-up may have been for room, which is another sender's now. */
       gmsg_flow_wake_all_locked (&self->flow);
       return FALSE;
     }
@@ -616,7 +617,7 @@ wait_for_room_locked (GMsgPipe  *self,
     return TRUE;
 
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT,
-               "Pipe %s has room for %u messages, and all of it was taken for %" G_GINT64_FORMAT
+               "Pipe %s, with room for %u messages, stayed full for %" G_GINT64_FORMAT
                " µs; send again when the router has delivered some",
                self->label, self->flow.capacity, timeout_usec);
   return FALSE;
@@ -630,7 +631,7 @@ has_place_locked (GMsgPipe *self)
          is_closed_locked (self);
 }
 
-/* The steps that follow a message which was put in, when the lock has been released. */
+/* What remains to be done after a message was put in and the lock has been released. */
 typedef struct
 {
   GVariant *unused; /* (owned) (nullable): freeing a message may run a destroy notify, which
@@ -639,8 +640,9 @@ typedef struct
   gboolean  wake_call;
 } After;
 
-/* Counts a message for a closed pipe, to be told of. When the run is over, it is one that a
- * worker has sent and the router has not read in time: these are lost without being counted. */
+/* Counts a message for a closed pipe, to be logged. When the run is over, it is a message that a
+ * worker has sent and the router has not read in time: such messages are lost without being
+ * counted. */
 static void
 discard_locked (GMsgPipe *self,
                 After    *after)
@@ -653,21 +655,21 @@ discard_locked (GMsgPipe *self,
     after->wake = gmsg_channel_push_locked (self->channel, GMSG_ENTRY_TICKET, self);
 }
 
-/* Messages have begun to wait, or a few were left: has the run say so once. Returns whether
- * gmsg_channel_wake() must be called. */
+/* Called when messages have begun to wait, or a few were left: makes the run announce it once.
+ * Returns whether gmsg_channel_wake() must be called. */
 static gboolean
 tell_ready_locked (GMsgPipe *self)
 {
   if (self->ready_due)
     return FALSE;
 
-  /* Nothing may follow the END, which does as well as a TICKET. */
+  /* Nothing may follow the END, which serves as a TICKET, too. */
   self->ready_due = TRUE;
   return !self->end_queued &&
          gmsg_channel_push_locked (self->channel, GMSG_ENTRY_TICKET, self);
 }
 
-/* Takes @message (transfer full), for which there must be a place. */
+/* Puts in @message (transfer full), for which there must be a place. */
 static void
 put_locked (GMsgPipe *self,
             GVariant *message,
@@ -720,8 +722,8 @@ do_after (GMsgPipe    *self,
     g_variant_unref (after->unused);
 }
 
-/* A destroy notify that sends must free no further message: the next might send, too, and so
- * on. */
+/* A destroy notify that sends must free no further message: that one's notify might send, too,
+ * and so on. */
 static _Thread_local gboolean frees_spent;
 
 static void
@@ -747,7 +749,7 @@ gmsg_pipe_send (GMsgPipe      *self,
 
   g_variant_ref_sink (message);
 
-  /* A local pipe refuses nothing. */
+  /* A local pipe refuses no message. */
   if (self->max_message_size > 0 &&
       !gmsg_message_check_outgoing (message, self->max_message_size, error))
     {
@@ -775,8 +777,9 @@ gmsg_pipe_send (GMsgPipe      *self,
   return success;
 }
 
-/* When the run has ended, what its I/O thread would still read is thrown away; and whatever it
- * allocates meanwhile is in the way of the router's thread, which frees what was queued. */
+/* When the run has ended, messages that its I/O thread would still read are thrown away; and the
+ * memory that it allocates meanwhile is in the way of the router's thread, which frees the
+ * queued messages. */
 static gboolean
 may_read_locked (GMsgPipe *self,
                  guint64   max_bytes,
@@ -786,9 +789,10 @@ may_read_locked (GMsgPipe *self,
          gmsg_flow_may_read_locked (&self->flow, max_bytes, max_backlog);
 }
 
-/* Takes @message (transfer full), which came from a worker, and takes @cost bytes of memory;
- * FALSE: there is no place for it, and the worker was not told of one. When the run has ended
- * it is lost, and nobody is told. Sets @may_read to what gmsg_pipe_may_read() would return. */
+/* Puts in @message (transfer full), which came from a worker and takes @cost bytes of memory.
+ * Returns FALSE if it has no place, which the worker should have known. When the run has ended,
+ * the message is lost and nobody is told. Sets @may_read to what gmsg_pipe_may_read() would
+ * return. */
 gboolean
 gmsg_pipe_receive (GMsgPipe *self,
                    GVariant *message,
@@ -818,7 +822,7 @@ gmsg_pipe_receive (GMsgPipe *self,
   return success;
 }
 
-/* Counts messages that the worker has dropped; FALSE: this pipe drops none. */
+/* Counts messages that the worker has dropped; FALSE if this pipe drops none. */
 gboolean
 gmsg_pipe_count_dropped (GMsgPipe *self,
                          guint64   n_dropped)
@@ -828,7 +832,7 @@ gmsg_pipe_count_dropped (GMsgPipe *self,
   return gmsg_flow_count_dropped_locked (&self->flow, n_dropped);
 }
 
-/* Takes the sender away from here, to be used in another process. */
+/* Takes the sender away from this process, to be used in another one. */
 gboolean
 gmsg_pipe_export (GMsgPipe  *self,
                   GError   **error)
@@ -841,8 +845,8 @@ gmsg_pipe_export (GMsgPipe  *self,
   if (self->max_message_size > 0)
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
-                   "The sender of pipe %s came from another process, and "
-                   "can't be handed over once more; have the router's process hand it over",
+                   "The sender of pipe %s came from another process, and can't be handed over "
+                   "again; let the router's process hand it over",
                    self->label);
       return FALSE;
     }
@@ -860,7 +864,7 @@ gmsg_pipe_export (GMsgPipe  *self,
   return TRUE;
 }
 
-/* Takes gmsg_pipe_export() back: handing the sender over has failed. */
+/* Undoes gmsg_pipe_export() after handing the sender over has failed. */
 void
 gmsg_pipe_unexport (GMsgPipe *self)
 {
@@ -870,8 +874,8 @@ gmsg_pipe_unexport (GMsgPipe *self)
   g_atomic_int_set (&self->exported, FALSE);
 }
 
-/* From now on, until it is detached, the link is told what happens here. It is told at once,
- * so that it sees what has happened before. */
+/* From now on, until it is detached, the link is told what happens here. It is told once at the
+ * start, so that it sees what has happened before. */
 void
 gmsg_pipe_attach_link (GMsgPipe          *self,
                        GMsgPipeTouchFunc  touch,
@@ -893,7 +897,7 @@ detach_link_locked (GMsgPipe *self)
   gmsg_flow_set_linked_locked (&self->flow, FALSE);
 }
 
-/* When this has returned, the link is not called any more. */
+/* After this call the link is not called any more. */
 void
 gmsg_pipe_detach_link (GMsgPipe *self)
 {
@@ -902,7 +906,7 @@ gmsg_pipe_detach_link (GMsgPipe *self)
   detach_link_locked (self);
 }
 
-/* Says what the worker is to be told; @n_released counts from the beginning. */
+/* Returns what to tell the worker; @n_released counts from the beginning. */
 void
 gmsg_pipe_get_news (GMsgPipe *self,
                     gboolean *cancelled,
@@ -916,9 +920,9 @@ gmsg_pipe_get_news (GMsgPipe *self,
   *n_released = self->flow.n_released;
 }
 
-/* Tells whether more may be read from the worker, of which @max_bytes may wait, and of all
- * workers together @max_backlog; if not, the link is touched when less waits, or never if the
- * run has ended. */
+/* Tells whether more may be read from the worker, whose messages may take @max_bytes, and those
+ * of all workers together @max_backlog. If not, the link is touched when fewer bytes wait, or
+ * never if the run has ended. */
 gboolean
 gmsg_pipe_may_read (GMsgPipe *self,
                     guint64   max_bytes,
@@ -929,8 +933,8 @@ gmsg_pipe_may_read (GMsgPipe *self,
   return may_read_locked (self, max_bytes, max_backlog);
 }
 
-/* Counts @n_bytes of a message that the worker has not sent to its end; returns what
- * gmsg_pipe_may_read() does. */
+/* Counts @n_bytes of a message that has arrived in part only; returns the same as
+ * gmsg_pipe_may_read(). */
 gboolean
 gmsg_pipe_set_partial (GMsgPipe *self,
                        guint64   n_bytes,
@@ -943,7 +947,7 @@ gmsg_pipe_set_partial (GMsgPipe *self,
   return may_read_locked (self, max_bytes, max_backlog);
 }
 
-/* Puts END, with a reference (transfer full) to the pipe; returns whether gmsg_channel_wake()
+/* Puts in END, with a reference (transfer full) to the pipe; returns whether gmsg_channel_wake()
  * must be called. */
 static gboolean
 push_end_locked (GMsgPipe *self,
@@ -953,7 +957,7 @@ push_end_locked (GMsgPipe *self,
   return gmsg_channel_push_locked (self->channel, GMSG_ENTRY_END, reference);
 }
 
-/* Ends the sender's side, by stop() if @error (transfer full) is NULL; returns whether
+/* Ends the sender's side, as by stop() if @error (transfer full) is NULL; returns whether
  * gmsg_channel_wake() must be called. */
 static gboolean
 end_locked (GMsgPipe *self,
@@ -978,8 +982,8 @@ wake_after_end (GMsgPipe *self,
   gmsg_pipe_wake_call (self);
 }
 
-/* Ends the side of a sender that is open or in the state @from, with @reason (transfer full)
- * (nullable). Without a connection it ends, too, but FALSE is returned. */
+/* Ends the sender's side with @reason (transfer full) (nullable), if the sender is open or in
+ * the state @from. Without a connection it ends, too, but the call returns FALSE. */
 static gboolean
 end_sender (GMsgPipe         *self,
             GMsgSenderState   from,
@@ -1015,8 +1019,8 @@ gmsg_pipe_stop (GMsgPipe  *self,
   return end_sender (self, GMSG_SENDER_STATE_OPEN, NULL, error);
 }
 
-/* Returns (transfer full) the error with which the receiver is to finish. In another process
- * an error of this library would seem to speak of what happened there. */
+/* Returns (transfer full) the error with which the receiver should finish. In another process an
+ * error of this library would seem to describe something that happened there. */
 static GError *
 copy_reason (GMsgPipe     *self,
              const GError *reason)
@@ -1037,12 +1041,12 @@ gmsg_pipe_fail (GMsgPipe      *self,
                 const GError  *reason,
                 GError       **error)
 {
-  /* The copy is made without the lock, since the domain may have a function for that. */
+  /* The copy is made without the lock, since the error's domain may have a function for that. */
   return end_sender (self, GMSG_SENDER_STATE_INITIAL, copy_reason (self, reason), error);
 }
 
-/* Returns (transfer full) the error of a sender that is dropped. In a worker's process it
- * says only how, and the link in the router's process completes it. */
+/* Returns (transfer full) the error of a dropped sender. In a worker's process it says only how
+ * the worker was lost, and the link in the router's process adds the rest. */
 static GError *
 new_drop_error (GMsgPipe *self)
 {
@@ -1070,8 +1074,8 @@ has_stopped (GMsgPipe *self)
   return has_stopped_locked (self);
 }
 
-/* The sender is dropped: unless it was stopped or handed over, nobody says that the work is
- * complete, so the worker counts as lost. */
+/* Called when the sender is dropped. Unless it was stopped or handed over, nobody says that the
+ * work is complete, so the worker counts as lost. */
 void
 gmsg_pipe_drop (GMsgPipe *self)
 {
@@ -1084,7 +1088,7 @@ gmsg_pipe_drop (GMsgPipe *self)
   error = new_drop_error (self);
 
   g_mutex_lock (self->lock);
-  /* A binding may dispose of the object while another thread stops it. */
+  /* A binding may dispose of the object while another thread stops the sender. */
   if (has_stopped_locked (self))
     {
       g_mutex_unlock (self->lock);
@@ -1099,7 +1103,7 @@ gmsg_pipe_drop (GMsgPipe *self)
   wake_after_end (self, wake);
 }
 
-/* Ends the side of a worker, with @error or cleanly; once. Detaches the link. */
+/* Ends the side of a worker, with @error or cleanly, once. Detaches the link. */
 void
 gmsg_pipe_receive_end (GMsgPipe     *self,
                        const GError *error)
@@ -1116,8 +1120,8 @@ gmsg_pipe_receive_end (GMsgPipe     *self,
   wake_after_end (self, wake);
 }
 
-/* Returns the cancellable that the pipe has, or takes @made (transfer full), whose state must be
- * the pipe's. Otherwise it returns NULL; @cancelled says what the state is. */
+/* Returns the pipe's cancellable, or takes @made (transfer full) if its state is the same as the
+ * pipe's. Otherwise it returns NULL, and @cancelled says what the state is. */
 static GCancellable *
 share_cancellable (GMsgPipe      *self,
                    GCancellable **made,
@@ -1133,9 +1137,9 @@ share_cancellable (GMsgPipe      *self,
 }
 
 /* Returns (transfer none) the cancellable, which lives as long as the pipe. It is made and
- * cancelled without the lock, as everything that may call somebody else's code, and shared
- * when its state is right: so no thread ever sees one that should have been cancelled before.
- * If another thread is first, its object is taken. */
+ * cancelled without the lock, like everything that may call other code, and shared when its
+ * state is right. So no thread ever sees one that should have been cancelled before. If another
+ * thread was first, its object is used. */
 GCancellable *
 gmsg_pipe_get_cancellable (GMsgPipe *self)
 {
@@ -1154,7 +1158,7 @@ gmsg_pipe_get_cancellable (GMsgPipe *self)
   return shared;
 }
 
-/* The process that was spawned for the sender; once. */
+/* Sets the process that was spawned for the sender; called once. */
 void
 gmsg_pipe_set_process (GMsgPipe    *self,
                        GSubprocess *process)
@@ -1172,7 +1176,7 @@ gmsg_pipe_dup_process (GMsgPipe *self)
   return self->process != NULL ? g_object_ref (self->process) : NULL;
 }
 
-/* The receiver (unowned) (nullable) to which messages go; NULL: they are discarded. */
+/* Sets the receiver (unowned) (nullable) to which messages go; with NULL they are discarded. */
 void
 gmsg_pipe_set_receiver (GMsgPipe     *self,
                         GMsgReceiver *receiver)
@@ -1186,8 +1190,8 @@ gmsg_pipe_get_receiver (GMsgPipe *self)
   return self->receiver;
 }
 
-/* The channel has carried @message here: gives its place back. Returns (transfer none)
- * (nullable) the receiver for it, and sets @exported if a worker has sent it. */
+/* Called when the channel has carried @message here: gives its place back. Returns (transfer
+ * none) (nullable) the receiver for it, and sets @exported if a worker has sent it. */
 GMsgReceiver *
 gmsg_pipe_begin_delivery (GMsgPipe *self,
                           GVariant *message,
@@ -1195,7 +1199,7 @@ gmsg_pipe_begin_delivery (GMsgPipe *self,
 {
   *exported = g_atomic_int_get (&self->exported);
 
-  /* Messages of an unbounded pipe that are sent in this process are not counted. */
+  /* Messages that are sent in this process through an unbounded pipe are not counted. */
   if (self->flow.capacity > 0 || *exported)
     {
       g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
@@ -1207,9 +1211,9 @@ gmsg_pipe_begin_delivery (GMsgPipe *self,
   return self->receiver;
 }
 
-/* Handles a TICKET: returns (transfer full) (nullable) the message to deliver in its place,
- * and the number that has been discarded since the last one; @echoed: by log handlers of the
- * report alone. */
+/* Handles a TICKET: returns (transfer full) (nullable) the message to deliver in its place, and
+ * the number of messages discarded since the last one. @echoed: log handlers of the report sent
+ * all of them. */
 GVariant *
 gmsg_pipe_take_waiting (GMsgPipe *self,
                         guint    *n_discarded,
@@ -1232,7 +1236,7 @@ gmsg_pipe_take_waiting (GMsgPipe *self,
   return message;
 }
 
-/* Whether the end has to wait: for messages to be taken, or for a call to be answered. */
+/* Tells whether the end has to wait: for messages to be taken, or for a call to be answered. */
 static gboolean
 defers_end_locked (GMsgPipe *self)
 {
@@ -1242,8 +1246,8 @@ defers_end_locked (GMsgPipe *self)
          ((self->called && !self->given_up) || gmsg_flow_is_waiting_locked (&self->flow, &since));
 }
 
-/* Handles an END: returns whether the receiver's side has ended, too. If it has not, the pipe
- * keeps the END's reference. */
+/* Handles an END: returns whether the receiver's side has ended, too. If not, the pipe keeps the
+ * END's reference. */
 gboolean
 gmsg_pipe_take_end (GMsgPipe *self)
 {
@@ -1254,8 +1258,8 @@ gmsg_pipe_take_end (GMsgPipe *self)
   return !self->end_deferred;
 }
 
-/* Puts the END again, if there is nothing left to wait for; returns whether
- * gmsg_channel_wake() must be called. */
+/* Puts in the END again if it has nothing left to wait for; returns whether gmsg_channel_wake()
+ * must be called. */
 static gboolean
 resume_end_locked (GMsgPipe *self)
 {
@@ -1280,7 +1284,7 @@ gmsg_pipe_finish (GMsgPipe *self)
   return TRUE;
 }
 
-/* The pipe has finished, and will be closed at once. */
+/* Called when the pipe has finished and will be closed at once. */
 void
 gmsg_pipe_set_auto_closed (GMsgPipe *self)
 {
@@ -1289,8 +1293,8 @@ gmsg_pipe_set_auto_closed (GMsgPipe *self)
   self->auto_closed = TRUE;
 }
 
-/* Moves what waits to @waiting, which it initializes, for the caller to count and to free:
- * freeing a message may run a destroy notify, which is user code. */
+/* Moves the waiting messages to @waiting, which it initializes, for the caller to count and to
+ * free: freeing a message may run a destroy notify, which is user code. */
 void
 gmsg_pipe_close (GMsgPipe *self,
                  GQueue   *waiting)
@@ -1305,7 +1309,7 @@ gmsg_pipe_close (GMsgPipe *self,
   touch_locked (self);
   if (self->end_deferred)
     {
-      /* A TICKET may be under way, behind which the reference is to go. */
+      /* A TICKET may be under way; the reference goes behind it. */
       unref = gmsg_channel_is_drained_locked (self->channel);
       wake = !unref && push_end_locked (self, self);
       self->end_deferred = FALSE;
@@ -1344,7 +1348,7 @@ gmsg_pipe_set_pull_mode (GMsgPipe *self)
 
   g_mutex_lock (self->lock);
 
-  /* What is queued for a closed pipe stays where it is counted. */
+  /* Messages queued for a closed pipe stay where they are counted. */
   if (self->flow.pull_mode || is_closed_locked (self))
     {
       g_mutex_unlock (self->lock);
@@ -1362,8 +1366,7 @@ gmsg_pipe_set_pull_mode (GMsgPipe *self)
   return TRUE;
 }
 
-/* Handles a TICKET of a pipe in pull mode: returns whether it is to be told that messages
- * wait. */
+/* Handles a TICKET of a pipe in pull mode: returns whether to announce that messages wait. */
 gboolean
 gmsg_pipe_take_ready (GMsgPipe *self)
 {
@@ -1385,8 +1388,8 @@ has_ended_locked (GMsgPipe *self)
   return self->sender_state == GMSG_SENDER_STATE_STOPPED || self->ended;
 }
 
-/* Returns (transfer container) (element-type GVariant) the messages that wait, no more than
- * @max of them unless that is 0; none if the pipe is closed. If some are left, that is told,
+/* Returns (transfer container) (element-type GVariant) the waiting messages, at most @max of
+ * them unless that is 0; none if the pipe is closed. If it leaves some, that is announced,
  * unless a call waits. */
 GPtrArray *
 gmsg_pipe_pull (GMsgPipe *self,
@@ -1415,8 +1418,8 @@ gmsg_pipe_pull (GMsgPipe *self,
   return g_steal_pointer (&messages);
 }
 
-/* Adds what waits to be taken to @messages, for the caller to count and to free. With @gives_up, the
- * end does not wait any more for a call to be answered. */
+/* Adds the messages that wait to be taken to @messages, for the caller to count and to free.
+ * With @gives_up, the end no longer waits until a call is answered. */
 void
 gmsg_pipe_drain (GMsgPipe *self,
                  gboolean  gives_up,
@@ -1441,7 +1444,7 @@ gmsg_pipe_drain (GMsgPipe *self,
     gmsg_channel_wake (self->channel);
 }
 
-/* A call waits from now on; FALSE: one does already. */
+/* A call waits from now on; FALSE if one waits already. */
 gboolean
 gmsg_pipe_begin_call (GMsgPipe *self)
 {
@@ -1454,8 +1457,8 @@ gmsg_pipe_begin_call (GMsgPipe *self)
   return TRUE;
 }
 
-/* The turn (unowned) of the call that waits, for it to be woken; until gmsg_pipe_end_call().
- * What came before is for the call to look at. */
+/* Sets the turn (unowned) of the waiting call, which is woken through it until
+ * gmsg_pipe_end_call(). The call itself looks at what came before. */
 void
 gmsg_pipe_set_call_turn (GMsgPipe *self,
                          GMsgTurn *turn)
@@ -1463,7 +1466,7 @@ gmsg_pipe_set_call_turn (GMsgPipe *self,
   gmsg_channel_begin_wait (self->channel, &self->caller, turn);
 }
 
-/* The call waits no longer. */
+/* The call no longer waits. */
 void
 gmsg_pipe_end_call (GMsgPipe *self)
 {
@@ -1480,7 +1483,7 @@ gmsg_pipe_end_call (GMsgPipe *self)
     gmsg_channel_wake (self->channel);
 }
 
-/* Tells of messages that have begun to wait while a call did, unless another does now. */
+/* Announces messages that have begun to wait during a call, unless another call waits now. */
 void
 gmsg_pipe_remind (GMsgPipe *self)
 {
@@ -1508,14 +1511,14 @@ gmsg_pipe_has_call (GMsgPipe *self)
   return self->called;
 }
 
-/* Has the call, if one waits, look again, in whatever context. */
+/* Makes the waiting call, if any, look again, in whatever context. */
 void
 gmsg_pipe_wake_call (GMsgPipe *self)
 {
   gmsg_channel_wake_waiter (self->channel, &self->caller);
 }
 
-/* Tells whether there is an answer for a call, since when (monotonic µs), and whether it is
+/* Tells whether a call can be answered, since when (monotonic µs), and whether the answer is
  * that the pipe was closed. */
 gboolean
 gmsg_pipe_can_answer (GMsgPipe *self,
@@ -1528,7 +1531,7 @@ gmsg_pipe_can_answer (GMsgPipe *self,
   return gmsg_flow_is_waiting_locked (&self->flow, since) || *closed || has_ended_locked (self);
 }
 
-/* The router has room for @n_places more; FALSE: they were never taken. */
+/* The router has room for @n_places more; FALSE if they were never taken. */
 gboolean
 gmsg_pipe_credit (GMsgPipe *self,
                   guint64   n_places)
@@ -1538,7 +1541,7 @@ gmsg_pipe_credit (GMsgPipe *self,
   return gmsg_flow_credit_locked (&self->flow, n_places);
 }
 
-/* The connection is gone: whoever sends, or waits to, is told why. */
+/* Called when the connection is lost: every call that sends or waits learns why. */
 void
 gmsg_pipe_break (GMsgPipe     *self,
                  const GError *error)
@@ -1568,7 +1571,7 @@ gmsg_pipe_want_cancel (GMsgPipe *self)
   gmsg_flow_wake_all_locked (&self->flow);
 }
 
-/* Runs in the thread of a sender's call, or of its main context. */
+/* Called in the thread of a sender's call, or of its main context. */
 void
 gmsg_pipe_cancel_wanted (GMsgPipe *self)
 {
@@ -1581,7 +1584,7 @@ gmsg_pipe_cancel_wanted (GMsgPipe *self)
   if (!wanted)
     return;
 
-  /* Whoever calls meanwhile cancels, too, and finds it done on return. */
+  /* A call in another thread meanwhile cancels, too, and finds it done on return. */
   gmsg_pipe_cancel (self);
 
   g_mutex_lock (self->lock);
@@ -1604,8 +1607,8 @@ gmsg_pipe_set_progress (GMsgPipe *self,
   gmsg_flow_wake_all_locked (&self->flow);
 }
 
-/* Waits until everything has been handed to the kernel, which may take as long as it likes,
- * but must not stand still for FLUSH_TIMEOUT. */
+/* Waits until everything has been handed to the kernel, which may take any time, but must not
+ * stand still for FLUSH_TIMEOUT. */
 gboolean
 gmsg_pipe_wait_flushed (GMsgPipe  *self,
                         GError   **error)
@@ -1619,9 +1622,9 @@ gmsg_pipe_wait_flushed (GMsgPipe  *self,
       if (g_get_monotonic_time () >= wait.deadline)
         {
           self->broken = g_error_new (GMSG_ERROR, GMSG_ERROR_TIMED_OUT,
-                       "The router has read nothing of what was sent through pipe "
-                       "%s for %d seconds, and the rest is lost; see "
-                       "whether its main loop runs",
+                       "The router has read nothing from pipe %s for %d "
+                       "seconds, so the rest is lost; check that its "
+                       "main loop is running",
                        self->label, (int) (FLUSH_TIMEOUT / G_USEC_PER_SEC));
           gmsg_channel_wake (self->channel);
           break;
@@ -1633,7 +1636,7 @@ gmsg_pipe_wait_flushed (GMsgPipe  *self,
   if (!self->flushed)
     ask_locked (self, &wait);
   if (wait.interrupted)
-    return set_interrupted_error (self, "the rest is written to", error);
+    return set_interrupted_error (self, "the rest is still being written to", error);
 
   return self->flushed || check_connected_locked (self, error);
 }
