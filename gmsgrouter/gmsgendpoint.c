@@ -11,45 +11,45 @@
 #include "gmsgprocess-private.h"
 #include "gmsgthread-private.h"
 
-/* Each run has an endpoint. It starts nothing until the first address is needed; then it has
- * one server, of one transport, and one I/O thread, in which the transport reads and writes,
- * and spawned processes are watched.
+/* Each run has an endpoint. It starts nothing until the first address is needed. Then it has one
+ * server, of one transport, and one I/O thread, in which the transport reads and writes and
+ * spawned processes are watched.
  *
- * The senders hold the endpoint, because any of them may be handed over at any time in any
- * thread; when the run has ended, that fails. The I/O thread holds it, too, because nobody
- * waits for that thread: when the run has ended, it ends by itself, and touches nothing but
- * the endpoint, the links, and what these hold. */
+ * The senders hold the endpoint, because any thread may hand any of them over at any time; after
+ * the end of the run that fails. The I/O thread holds it, too, because nobody waits for that
+ * thread: after the end of the run it ends by itself, and touches only the endpoint, the links,
+ * and what these hold. */
 #define REPORT_INTERVAL_MSEC 1000
 
 struct _GMsgEndpoint
 {
   gatomicrefcount      ref_count;
   GMsgReport          *report;           /* (owned); immutable */
-  GAsyncQueue         *touched;          /* (owned) (element-type GMsgLink); immutable: for
-                                          * the I/O thread to update */
+  GAsyncQueue         *touched;          /* (owned) (element-type GMsgLink); immutable: links that
+                                          * the I/O thread must update */
   _Atomic guint64      max_message_size; /* atomic: bytes */
   _Atomic guint64      max_backlog_size; /* atomic: bytes */
   _Atomic guint        peer_timeout;     /* atomic: ms */
-  _Atomic guint        open_timeout;     /* atomic: ms, for addresses to come; 0: never */
-  gboolean             ending;           /* atomic: the I/O thread is to end */
+  _Atomic guint        open_timeout;     /* atomic: ms, for future addresses; 0: never */
+  gboolean             ending;           /* atomic: tells the I/O thread to end */
 
   GMutex               lock;
   const GMsgTransport *transport;        /* (nullable); lock; immutable once set */
   GMsgServer          *server;           /* (owned) (nullable); lock; the I/O thread closes it */
   GMainContext        *context;          /* (owned) (nullable); lock; immutable once set */
-  GHashTable          *links;            /* (owned) (element-type guint64 GMsgLink); lock: by
-                                          * pipe, until the worker's side has ended */
+  GHashTable          *links;            /* (owned) (element-type guint64 GMsgLink); lock: by pipe
+                                          * id, until the worker's side has ended */
   gboolean             connected;        /* lock: the I/O thread has not hung up yet */
-  GCond                hung_up;          /* lock: signalled when it has */
-  GSource             *watch;            /* (unowned) (nullable); lock: made ready when it has */
+  GCond                hung_up;          /* lock: signalled when it has hung up */
+  GSource             *watch;            /* (unowned) (nullable); lock: made ready when it has hung up */
   gboolean             draining;         /* lock: no pipe is handed over any more */
   gboolean             ended;            /* lock: nothing starts any more */
 
-  /* I/O thread only */
+  /* Used in the I/O thread only */
   GMsgProcesses       *processes;        /* (owned) (nullable) */
-  GSource             *report_timer;     /* (owned) (nullable): while no more may be told */
-  char                *report_text;      /* (owned) (nullable): the last that was not told */
-  guint                n_reports;        /* that were not told */
+  GSource             *report_timer;     /* (owned) (nullable): runs while nothing may be logged */
+  char                *report_text;      /* (owned) (nullable): the last text that was not logged */
+  guint                n_reports;        /* number of texts that were not logged */
 };
 
 GMsgEndpoint *
@@ -147,8 +147,8 @@ report_cb (gpointer data)
   return G_SOURCE_CONTINUE;
 }
 
-/* Takes @text (transfer full). Strangers may cause it as often as they like, so one line a second
- * is told; what comes meanwhile is counted in the next one. */
+/* Takes @text (transfer full). Strangers may cause it as often as they like, so one line a
+ * second is logged, which counts the texts that came meanwhile. */
 void
 gmsg_endpoint_report (GMsgEndpoint *self,
                       char         *text)
@@ -167,8 +167,8 @@ gmsg_endpoint_report (GMsgEndpoint *self,
                                                   report_cb, self, "[gmsgrouter] reports");
 }
 
-/* The state of the connection has changed; @reason (nullable) says why. Told in the router's
- * thread. */
+/* Called when the state of the connection has changed; @reason (nullable) says why. The router's
+ * thread logs it. */
 void
 gmsg_endpoint_set_state (GMsgEndpoint        *self,
                          GMsgConnectionState  state,
@@ -248,7 +248,8 @@ gmsg_endpoint_find_link (GMsgEndpoint *self,
 }
 
 /* Opens the link that a peer has named, once. @opener is the process that has connected, or 0.
- * Returns (transfer full) (nullable) the link; @peer is updated until the link ends or is disconnected. */
+ * Returns (transfer full) (nullable) the link, which updates @peer until it ends or is
+ * disconnected. */
 GMsgLink *
 gmsg_endpoint_open_link (GMsgEndpoint  *self,
                          guint64        pipe_id,
@@ -262,7 +263,7 @@ gmsg_endpoint_open_link (GMsgEndpoint  *self,
   if (link != NULL && gmsg_link_open (link, secret, opener, peer))
     return g_steal_pointer (&link);
 
-  /* The words are the same in all cases: they must not help to guess. */
+  /* The text is the same in all cases: it must not help a stranger to guess. */
   g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
                        "The address is unknown, already used or expired; get another from "
                        "dup_address()");
@@ -307,8 +308,8 @@ tell_hung_up (GMsgEndpoint *self)
     g_source_set_ready_time (self->watch, 0);
 }
 
-/* Hangs up, and ends what the connections have left. By now the channel may be closed, and
- * takes nothing any more. */
+/* Hangs up, and ends the links that the connections have left. The channel may be closed by now
+ * and accept nothing. */
 static void
 finish_io (GMsgEndpoint *self)
 {
@@ -320,7 +321,7 @@ finish_io (GMsgEndpoint *self)
   gmsg_thread_clear_source (&self->report_timer);
   g_clear_pointer (&self->report_text, g_free);
 
-  /* One of them may be withdrawn meanwhile. */
+  /* A link may be withdrawn meanwhile. */
   links = ref_links (self);
   for (GList *item = links; item != NULL; item = item->next)
     gmsg_link_end (item->data, NULL);
@@ -328,8 +329,8 @@ finish_io (GMsgEndpoint *self)
     gmsg_link_unref (link);
 }
 
-/* The I/O thread. A link that is touched after it was looked for wakes the context, and the
- * next iteration does not sleep. */
+/* The I/O thread. A link that is touched after the thread has looked for it wakes the context,
+ * and the next iteration does not sleep. */
 static gpointer
 run_io (gpointer data)
 {
@@ -342,8 +343,8 @@ run_io (gpointer data)
     {
       g_main_context_iteration (self->context, TRUE);
 
-      /* The end of the run closes the pipes, too; but the worker is to lose its connection, and
-       * not to be told that the pipe was closed. */
+      /* The end of the run closes the pipes, too; but the worker must lose its connection, and
+       * not be told that the pipe was closed. */
       if (!g_atomic_int_get (&self->ending))
         update_touched (self);
     }
@@ -363,7 +364,7 @@ check_run_locked (GMsgEndpoint  *self,
   if (self->ended)
     {
       g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_CLOSED,
-                           "The router of this pipe was stopped; start it again, and open another "
+                           "The router of this pipe was stopped; start it again and open another "
                            "pipe");
       return FALSE;
     }
@@ -372,14 +373,14 @@ check_run_locked (GMsgEndpoint  *self,
     {
       g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING,
                            "The router of this pipe is shutting down, so the sender was not handed "
-                           "over; stop it, or drop it");
+                           "over; stop the sender or drop it");
       return FALSE;
     }
 
   return TRUE;
 }
 
-/* Starts the server and the I/O thread. @address is NULL for one of the transport's choice. */
+/* Starts the server and the I/O thread. If @address is NULL, the transport chooses one. */
 static gboolean
 start_locked (GMsgEndpoint         *self,
               const GMsgTransport  *transport,
@@ -412,7 +413,7 @@ start_locked (GMsgEndpoint         *self,
   return TRUE;
 }
 
-/* Checks an address to listen at. */
+/* Checks an address at which to listen. */
 gboolean
 gmsg_endpoint_check_address (const char  *address,
                              GError     **error)
@@ -422,7 +423,7 @@ gmsg_endpoint_check_address (const char  *address,
   return transport != NULL && transport->check (address, error);
 }
 
-/* Listens at an address of the application's choice. */
+/* Listens at an address that the application has chosen. */
 gboolean
 gmsg_endpoint_listen (GMsgEndpoint  *self,
                       const char    *address,
@@ -439,7 +440,7 @@ gmsg_endpoint_listen (GMsgEndpoint  *self,
       g_autofree char *name = self->transport->dup_name (self->server);
 
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED,
-                   "The router listens already, at “%s”; call listen() once, before the first "
+                   "The router is listening already, at “%s”; call listen() once, before the first "
                    "address is made",
                    name);
       return FALSE;
@@ -448,8 +449,8 @@ gmsg_endpoint_listen (GMsgEndpoint  *self,
   return start_locked (self, transport, address, error);
 }
 
-/* The pipe has been exported. Returns (transfer full) the link, and the address at which a
- * worker opens it. @program is that of a process to be spawned, or NULL. */
+/* Called when the pipe has been exported. Returns (transfer full) the link, and the address at
+ * which a worker opens it. @program is the program of a process to be spawned, or NULL. */
 static GMsgLink *
 add_link (GMsgEndpoint  *self,
           GMsgPipe      *pipe,
@@ -502,8 +503,8 @@ gmsg_endpoint_export (GMsgEndpoint  *self,
   return address;
 }
 
-/* Sets the variable @name in the launcher, or unsets it; returns (transfer full) (nullable) the
- * value that it had. */
+/* Sets the variable @name in the launcher, or unsets it; returns (transfer full) (nullable) its
+ * old value. */
 static char *
 swap_variable (GSubprocessLauncher *launcher,
                const char          *name,
@@ -519,9 +520,9 @@ swap_variable (GSubprocessLauncher *launcher,
   return old;
 }
 
-/* Spawns with the address in the environment of the child, and not in the launcher's any
- * more. Options that are there for the address of this process itself, which may be a worker of
- * another router, are kept from a child whose address takes none. */
+/* Spawns with the address in the environment of the child, and afterwards removes it from the
+ * launcher. This process may itself be a worker of another router; address options that are set
+ * for that are kept from a child whose address takes none. */
 static GSubprocess *
 spawn_with_address (GMsgEndpoint         *self,
                     GSubprocessLauncher  *launcher,
@@ -544,7 +545,7 @@ spawn_with_address (GMsgEndpoint         *self,
   return process;
 }
 
-/* Has the I/O thread watch @process; once the run has ended, nobody needs to. */
+/* Makes the I/O thread watch @process; after the end of the run nobody needs that. */
 static void
 watch (GMsgEndpoint *self,
        GMsgLink     *link,
@@ -595,7 +596,8 @@ gmsg_endpoint_spawn (GMsgEndpoint         *self,
   return g_steal_pointer (&process);
 }
 
-/* A shutdown begins: who has not opened an address by now is too late, and there are no new ones. */
+/* A shutdown begins: addresses that have not been opened become void, and no new ones are
+ * made. */
 void
 gmsg_endpoint_begin_draining (GMsgEndpoint *self)
 {
@@ -618,10 +620,10 @@ gmsg_endpoint_give_up_draining (GMsgEndpoint *self)
   self->draining = FALSE;
 }
 
-/* The run has ended: what other processes see of it is taken away, and they are told, when this
- * returns. It waits for nobody: the I/O thread may be checking messages, or wait for a processor,
- * and ends by itself. What it still puts into the channel is counted with what is queued there,
- * until the channel is closed. */
+/* Called when the run has ended. When this returns, nothing that other processes see of the run
+ * is left, and they have been told. It waits for nobody: the I/O thread may be checking messages
+ * or waiting for a processor, and ends by itself. Until the channel is closed, entries that it
+ * still puts in are counted with those queued there. */
 void
 gmsg_endpoint_end (GMsgEndpoint *self)
 {
@@ -629,8 +631,8 @@ gmsg_endpoint_end (GMsgEndpoint *self)
   self->ended = TRUE;
   g_mutex_unlock (&self->lock);
 
-  /* Nothing starts any more, so this doesn't change; and the thread frees its server no sooner
-   * than it is told to end. */
+  /* Nothing starts any more, so this doesn't change; and the thread frees its server only after
+   * it was told to end. */
   if (self->server == NULL)
     return;
 
@@ -639,8 +641,8 @@ gmsg_endpoint_end (GMsgEndpoint *self)
   g_main_context_wakeup (self->context);
 }
 
-/* When the run has ended: waits until the workers know, but not for longer than @deadline
- * (monotonic µs), which FALSE tells. */
+/* After the end of the run: waits until the workers know, but not longer than until @deadline
+ * (monotonic µs); returns FALSE at the deadline. */
 gboolean
 gmsg_endpoint_wait_hung_up (GMsgEndpoint *self,
                             gint64        deadline)
@@ -653,9 +655,9 @@ gmsg_endpoint_wait_hung_up (GMsgEndpoint *self,
   return !self->connected;
 }
 
-/* When the run has ended: makes @watch (nullable) ready when the workers know. Until another call
- * takes it back, the caller keeps it, and the context that it is attached to, alive: the I/O thread
- * must not be the last to hold either. Returns FALSE if the workers know already. */
+/* After the end of the run: makes @watch (nullable) ready when the workers know. Until another
+ * call takes the watch back, the caller keeps it and its context alive: the I/O thread must not
+ * be the last to hold either. Returns FALSE if the workers know already. */
 gboolean
 gmsg_endpoint_watch_hung_up (GMsgEndpoint *self,
                              GSource      *watch)

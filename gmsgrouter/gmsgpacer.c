@@ -10,30 +10,32 @@
 
 #include <gio/gio.h>
 
-/* No constant priority is right: below GTK's redraws a busy animation starves the
- * messages, above them a flood of messages stops the animation. And routers that each care
- * for themselves are late because of each other, raise themselves, and stop the redraws
- * together. So all that deliver into one main context share a pacer. It has one source for
- * each priority in use: its level. There is one also at G_PRIORITY_DEFAULT, for what has
- * waited for too long, and one at G_PRIORITY_DEFAULT_IDLE, to let live what is down there.
+/* No constant priority is right: below GTK's redraws, a busy animation starves the messages;
+ * above them, a flood of messages stops the animation. And routers that each look after
+ * themselves delay one another, then all raise their priority, and together stop the redraws. So
+ * all routers that deliver into one main context share a pacer. It has one source, called a
+ * level, for each priority in use. It also has a level at G_PRIORITY_DEFAULT, for messages that
+ * have waited too long, and one at G_PRIORITY_DEFAULT_IDLE, to let the sources at that priority
+ * live.
  *
- * GLib dispatches, in one iteration, sources of one priority only. Therefore at most one
- * level is dispatched in an iteration, and the ledger of an iteration is that of the
- * dispatch: the time since it began. The iterations of a nested loop have dispatches, and so
- * ledgers, of their own.
+ * In one iteration GLib dispatches sources of one priority only. So at most one level is
+ * dispatched in an iteration, and the ledger of an iteration is that of the dispatch: the time
+ * since it began. The iterations of a nested loop have dispatches, and therefore ledgers, of
+ * their own.
  *
- * Locks: @registry_lock before a pacer's lock, before those of its clients and of GLib. None
- * is held while a client delivers. The destroy notify of a source runs while its context is
- * finalized, but not freed, so @registry never holds an address that another context has. */
+ * Locks: @registry_lock is taken before a pacer's lock, and that before the locks of its clients
+ * and of GLib. None is held while a client delivers. The destroy notify of a source runs while
+ * its context is finalized, but not yet freed, so @registry never holds an address that another
+ * context has. */
 
-/* Dispatches of one thread inside each other. A thread's stack ends somewhere: deeper,
- * messages wait until a handler has returned. */
+/* Nested dispatches of one thread. The stack is limited: at this depth, messages wait until a
+ * handler has returned. */
 #define MAX_DEPTH 64
 /* In µs: how long the sources of G_PRIORITY_DEFAULT_IDLE are kept waiting. They must run every
- * 100 ms, and a redraw may come first: it takes up to a frame, 16.7 ms. The pause itself costs
- * one look, since its iteration delivers, too. */
+ * 100 ms, and a redraw, which takes up to a frame of 16.7 ms, may come first. The pause itself
+ * costs one look, since its iteration delivers, too. */
 #define IDLE_INTERVAL (80 * G_TIME_SPAN_MILLISECOND)
-/* How many looks are left to them then. One may find a source in between, or end without a
+/* How many looks are then left to them. A look may find another source first, or end without a
  * dispatch, as g_main_context_pending() does. */
 #define MAX_DECLINED 3
 typedef struct _GMsgPacer GMsgPacer;
@@ -45,8 +47,8 @@ typedef struct
   GMsgPacer *pacer;     /* (owned); immutable */
   int        priority;  /* immutable */
   guint      n_turns;   /* pacer's lock */
-  guint      n_waiting; /* pacer's lock: of @n_turns, at the last look */
-  gboolean   declined;  /* pacer's lock: leaves the look under way to what lies below */
+  guint      n_waiting; /* pacer's lock: how many of @n_turns waited at the last look */
+  gboolean   declined;  /* pacer's lock: leaves the look under way to lower priorities */
 } Level;
 
 struct _GMsgTurn
@@ -63,13 +65,13 @@ struct _GMsgTurn
   Level               *level;       /* (unowned) (nullable): NULL once it has left */
   guint                max_latency; /* µs */
   GList                link;        /* in the pacer's @turns until it has left */
-  gboolean             waiting;     /* at the last look, like the next two */
+  gboolean             waiting;     /* as of the last look, like the next two */
   gboolean             urgent;
   gint64               since;       /* monotonic µs */
-  gboolean             behind;      /* has waited for longer than @max_latency, and is not
-                                     * done yet */
+  gboolean             behind;      /* has waited for longer than @max_latency, and is still
+                                     * waiting */
 
-  /* Used by who iterates the context */
+  /* Used by the thread that iterates the context */
   gint64               served_at;   /* monotonic µs */
 };
 
@@ -80,35 +82,34 @@ struct _GMsgPacer
   GMutex           lock;
 
   /* @lock */
-  GQueue           turns;         /* (element-type GMsgTurn): who was served the longest ago
-                                   * comes first */
+  GQueue           turns;         /* (element-type GMsgTurn): the one whose last service is
+                                   * the longest ago comes first */
   GPtrArray       *levels;        /* (owned) (element-type Level): by priority, the first to
                                    * be dispatched first; empty once the context is gone */
-  GPtrArray       *joined;        /* (owned) (element-type GMsgTurn) (unowned elements): since
-                                   * the last look */
-  guint            n_dispatches;  /* under way */
+  GPtrArray       *joined;        /* (owned) (element-type GMsgTurn) (unowned elements): those
+                                   * that have joined since the last look */
+  guint            n_dispatches;  /* dispatches under way */
   GCancellable    *waker;         /* (owned) (nullable): once set, stays */
   GPollFD          waker_fd;      /* of @waker; polled by the first level */
-  gboolean         ready;         /* a level was, in the look under way */
-  gboolean         late;          /* at the last look: raises those with a maximum latency ... */
-  gint64           late_since;    /* ... that wait since then (monotonic µs) or longer */
-  gboolean         urgent;        /* at the last look: raises the urgent ones */
-  gboolean         above_idle;    /* at the last look: one waits that keeps idle sources from
+  gboolean         ready;         /* a level was ready in the look under way */
+  gboolean         late;          /* at the last look: raises turns with a maximum latency ... */
+  gint64           late_since;    /* ... that have waited since then (monotonic µs) or longer */
+  gboolean         urgent;        /* at the last look: raises the urgent turns */
+  gboolean         above_idle;    /* at the last look: a waiting turn keeps idle sources from
                                    * running */
 
-  guint            n_joined;      /* atomic: of @joined */
+  guint            n_joined;      /* atomic: the length of @joined */
 
-  /* Used by who iterates the context */
-  GThread         *looker;        /* (unowned) (nullable): had the last look; to be compared only */
-  gint64           served_at;     /* monotonic µs: when the last emission has ended */
-  gint64           raised_at;     /* monotonic µs: when the last raised dispatch has ended */
-  gint64           raised_since;  /* monotonic µs: when the budget of those that were late has
-                                   * begun, ... */
+  /* Used by the thread that iterates the context */
+  GThread         *looker;        /* (unowned) (nullable): the thread of the last look; only compared */
+  gint64           served_at;     /* monotonic µs: when the last emission ended */
+  gint64           raised_at;     /* monotonic µs: when the last raised dispatch ended */
+  gint64           raised_since;  /* monotonic µs: when the budget of the late turns began, ... */
   gint64           raised_until;  /* ... and when it ends */
-  gint64           busy_since;    /* monotonic µs: since when no idle source could run; 0: not
-                                   * known to be so */
-  gint64           dispatch_usec; /* what the last dispatch took */
-  guint            n_declined;    /* looks, since the idle sources were due */
+  gint64           busy_since;    /* monotonic µs: since when no idle source could run; 0 if
+                                   * that is not known */
+  gint64           dispatch_usec; /* duration of the last dispatch */
+  guint            n_declined;    /* looks since the idle sources were due */
 };
 
 /* A dispatch under way. */
@@ -116,20 +117,20 @@ typedef struct
 {
   GMsgPacer *pacer;    /* (owned) */
   int        priority;
-  gboolean   late;     /* the pacer's, when it began: a nested loop looks, too ... */
-  gint64     since;    /* ... and its @late_since; once begun, this is for all that join */
+  gboolean   late;     /* that of the pacer at the start, since a nested loop looks, too ... */
+  gint64     since;    /* ... and its @late_since; then both apply to all that join */
   gboolean   idle;     /* takes the place of the levels that have declined */
-  GPtrArray *ring;     /* (owned) (element-type GMsgTurn): who may deliver, ... */
-  guint      next;     /* ... and the index of who is next */
+  GPtrArray *ring;     /* (owned) (element-type GMsgTurn): the turns that may deliver, ... */
+  guint      next;     /* ... and the index of the next one */
   gint64     start;    /* monotonic µs */
   gint64     spent;    /* the ledger, in µs */
-  gboolean   served;   /* somebody: the first always is */
+  gboolean   served;   /* a turn was served: the first always is */
   gboolean   emitted;
 } Dispatch;
 
 static GMutex registry_lock;
 static GHashTable *registry; /* registry_lock (owned) (nullable) (element-type GMainContext
-                              * GMsgPacer) (unowned elements): no longer than one is used */
+                              * GMsgPacer) (unowned elements): exists only while it has elements */
 
 static _Thread_local guint depth; /* dispatches under way */
 
@@ -186,7 +187,7 @@ get_budget (GMsgTurn *self)
   return (guint) g_atomic_int_get (&self->budget);
 }
 
-/* Asks a client whether it waits; who iterates the context. */
+/* Asks a client whether it waits; called in the thread that iterates the context. */
 static void
 ask_locked (GMsgTurn *self,
             gint64    now)
@@ -200,8 +201,8 @@ ask_locked (GMsgTurn *self,
     self->behind = TRUE;
 }
 
-/* Looks at all turns. Late is who waits while nobody was served for the smallest maximum
- * latency of those that wait: so the turns don't make each other late. */
+/* Looks at all turns. The turns are late when none was served for the smallest maximum latency
+ * of those that wait, so that they don't make each other late. */
 static void
 look_locked (GMsgPacer *self,
              gint64     now)
@@ -243,8 +244,8 @@ look_locked (GMsgPacer *self,
   self->late = has_latency && now - MAX (since, self->served_at) >= latency;
   self->late_since = now - latency;
 
-  /* Who is served for one thing at a time, and asks for the next between two iterations, has
-   * its part of the budget, too. */
+  /* A client that is served for one thing at a time, and asks for the next between two
+   * iterations, gets its part of the budget, too. */
   if (!self->late && has_latency && now < self->raised_until)
     {
       self->late = TRUE;
@@ -268,8 +269,8 @@ is_raised_locked (GMsgPacer *self,
   return level->priority == G_PRIORITY_DEFAULT && (self->late || self->urgent);
 }
 
-/* Whether the idle sources have waited for as long as they should, or would have by the end
- * of one more dispatch. */
+/* Tells whether the idle sources have waited as long as they should, or would have by the end of
+ * one more dispatch. */
 static gboolean
 is_idle_due (GMsgPacer *self,
              gint64     now)
@@ -278,9 +279,9 @@ is_idle_due (GMsgPacer *self,
          now + self->dispatch_usec - self->busy_since >= IDLE_INTERVAL;
 }
 
-/* The levels are prepared in the order of their priorities, and no other is unless the first
- * is: so its look is the others', too. The last may be ready in place of those that decline,
- * so that the iteration neither sleeps nor comes to nothing. */
+/* The levels are prepared in the order of their priorities, and the first one always is: so its
+ * look serves the others, too. The last one may become ready in place of those that decline, so
+ * that the iteration neither sleeps nor dispatches nothing. */
 static gboolean
 level_prepare (GSource *source,
                int     *timeout)
@@ -337,7 +338,8 @@ level_check (GSource *source)
 
   if (is_first_locked (self, level))
     {
-      /* Before the look: who wakes after it is seen by the next. */
+      /* Reset before the look, so that the next look sees a wake-up that comes after this
+       * one. */
       if (self->waker != NULL && g_cancellable_is_cancelled (self->waker))
         g_cancellable_reset (self->waker);
 
@@ -364,8 +366,9 @@ level_check (GSource *source)
   return level->n_waiting > 0;
 }
 
-/* Whether @turn may deliver in this dispatch: as one of its level; or because it has waited
- * for too long while others were served, at a priority that is above its own. */
+/* Tells whether @turn may deliver in this dispatch: because it belongs to the dispatched level;
+ * or because it has waited too long while others were served, and the level's priority is above
+ * its own. */
 static gboolean
 is_eligible_locked (Dispatch *dispatch,
                     GMsgTurn *turn)
@@ -397,7 +400,7 @@ add_eligible_locked (Dispatch *dispatch,
     }
 }
 
-/* There is one budget for those that are late, in however many dispatches it is spent. */
+/* The late turns have one budget together, in however many dispatches it is spent. */
 static void
 begin_raised_locked (Dispatch *dispatch)
 {
@@ -443,7 +446,7 @@ dispatch_begin (Dispatch *dispatch,
   dispatch->start = g_get_monotonic_time ();
   self->n_dispatches++;
 
-  /* A source stays ready until it is dispatched, if need be by another thread. */
+  /* A source stays ready until it is dispatched, perhaps by another thread. */
   if (self->looker != g_thread_self ())
     look_locked (self, dispatch->start);
 
@@ -456,9 +459,10 @@ dispatch_begin (Dispatch *dispatch,
     begin_raised_locked (dispatch);
 }
 
-/* Who has joined, with something to deliver, comes after all that are in the ring: who waits
- * for one thing at a time joins again for each. It does so in vain, and is served in the next
- * iteration, while nobody else delivers: there is no one to be fair to but the other sources. */
+/* A turn that has joined and has something to deliver goes behind all turns in the ring. A
+ * client that waits for one thing at a time joins again for each. While nobody else delivers, it
+ * joins in vain and is served in the next iteration: then only the other sources need
+ * fairness. */
 static void
 take_joined (Dispatch *dispatch)
 {
@@ -481,8 +485,8 @@ take_joined (Dispatch *dispatch)
   g_atomic_int_set (&self->n_joined, 0);
 }
 
-/* A budget of 0 is for one emission, and for a while in which nothing comes of it, as when
- * messages are freed that nobody wants. */
+/* A budget of 0 allows one emission, and a while without any, such as when unwanted messages are
+ * freed. */
 static gboolean
 has_budget (Dispatch *dispatch,
             GMsgTurn *turn)
@@ -495,7 +499,8 @@ has_budget (Dispatch *dispatch,
   return !dispatch->served || dispatch->spent < budget;
 }
 
-/* The next in the ring; who has spent its budget is not in it any more. */
+/* Returns the next turn in the ring, from which turns that have spent their budget were
+ * removed. */
 static GMsgTurn *
 get_next (Dispatch *dispatch)
 {
@@ -535,8 +540,8 @@ has_joined (GMsgPacer *self)
   return g_atomic_int_get (&self->n_joined) > 0;
 }
 
-/* Has @turn deliver while no other can: what costs something at each message is in here.
- * Returns whether the last call has emitted anything. */
+/* Makes @turn deliver while no other can. This contains all that costs something for each
+ * message. Returns whether the last call has emitted anything. */
 static gboolean
 serve_turn (Dispatch *dispatch,
             GMsgTurn *turn)
@@ -609,7 +614,7 @@ forget_locked (GMsgPacer *self)
     g_clear_pointer (&registry, g_hash_table_unref);
 }
 
-/* When the last turn has left; not in a dispatch, in which another may join. */
+/* Called when the last turn has left; not in a dispatch, during which another may join. */
 static void
 retire_if_unused (GMsgPacer *self)
 {
@@ -648,7 +653,7 @@ dispatch_end (Dispatch *dispatch)
       self->busy_since = dispatch->start;
     }
 
-  /* Empty, unless a turn's rest() has thrown it back. */
+  /* This calls rest() for each turn that is left in the ring, so the lock is not held. */
   g_ptr_array_unref (dispatch->ring);
 
   g_mutex_lock (&self->lock);
@@ -693,8 +698,8 @@ static GSourceFuncs level_funcs =
   .finalize = level_finalize,
 };
 
-/* The context is being finalized, by whatever thread has dropped it, or this pacer has
- * retired: nobody finds it any more. */
+/* Called when the context is being finalized, by whatever thread has dropped it, or this pacer
+ * has retired: nobody finds it any more. */
 static void
 gone_cb (gpointer data)
 {
@@ -757,7 +762,7 @@ add_level_locked (GMsgPacer    *self,
   level->priority = priority;
   g_source_set_static_name (source, "[gmsgrouter] pacer");
   g_source_set_priority (source, priority);
-  /* In a main loop that a handler runs, such as a modal dialog's, messages are still
+  /* In a main loop that a handler runs, such as that of a modal dialog, messages are still
    * delivered. */
   g_source_set_can_recurse (source, TRUE);
   if (priority == G_PRIORITY_DEFAULT)
@@ -785,8 +790,8 @@ get_level_locked (GMsgPacer    *self,
   return add_level_locked (self, context, priority);
 }
 
-/* Returns (transfer full) (nullable) the level, to be destroyed when the lock has been
- * released, if nobody is left who uses it. */
+/* Returns (transfer full) (nullable) the level if nobody uses it any more; to be destroyed after
+ * the lock has been released. */
 static Level *
 leave_level_locked (GMsgTurn *turn)
 {
@@ -812,7 +817,7 @@ pacer_new_locked (GMainContext *context)
   self->levels = g_ptr_array_new ();
   self->joined = g_ptr_array_new ();
 
-  /* Who iterates the context looks as soon as there is one. */
+  /* The thread that iterates the context looks as soon as one does. */
   g_mutex_lock (&self->lock);
   add_level_locked (self, context, G_PRIORITY_DEFAULT);
   add_level_locked (self, context, G_PRIORITY_DEFAULT_IDLE);
@@ -825,8 +830,8 @@ pacer_new_locked (GMainContext *context)
   return self;
 }
 
-/* Senders, and whoever cancels, may wake a context that is being finalized: so they don't
- * know the context, but only this. */
+/* Senders, and threads that cancel, may wake a context that is being finalized: so they know
+ * only this, not the context. */
 static void
 make_waker_locked (GMsgPacer *self)
 {
@@ -838,7 +843,7 @@ make_waker_locked (GMsgPacer *self)
     g_source_add_poll (g_ptr_array_index (self->levels, 0), &self->waker_fd);
 }
 
-/* Takes a reference of @data, which funcs->unref() drops. What is returned is to be given to
+/* Takes a reference of @data, which funcs->unref() drops. Pass the result to
  * gmsg_turn_leave(). */
 GMsgTurn *
 gmsg_pacer_join (GMainContext        *context,
@@ -878,14 +883,14 @@ gmsg_pacer_join (GMainContext        *context,
   g_mutex_unlock (&self->lock);
   g_mutex_unlock (&registry_lock);
 
-  /* Or it sleeps, and has not asked. */
+  /* Otherwise it sleeps, and has not asked. */
   if (!g_main_context_is_owner (context))
     g_main_context_wakeup (context);
 
   return turn;
 }
 
-/* Also in a dispatch, which goes on as it began but for the budget. */
+/* May be called in a dispatch, too, which goes on with its priority and the new budget. */
 void
 gmsg_turn_set (GMsgTurn *self,
                int       priority,
@@ -911,8 +916,8 @@ gmsg_turn_set (GMsgTurn *self,
     destroy_level (unused);
 }
 
-/* is_waiting() is not called any more, and nothing more is delivered, but for what another
- * thread has begun if it iterates the context. */
+/* After this, is_waiting() is not called any more, and nothing more is delivered, except what
+ * another thread that iterates the context has begun. */
 void
 gmsg_turn_leave (GMsgTurn *self)
 {
@@ -943,7 +948,7 @@ gmsg_turn_leave (GMsgTurn *self)
   turn_unref (self);
 }
 
-/* Has the context look again, also one that is being finalized. */
+/* Makes the context look again, even while it is being finalized. */
 void
 gmsg_turn_wake (GMsgTurn *self)
 {
