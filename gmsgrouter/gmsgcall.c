@@ -8,22 +8,22 @@
 
 #include "gmsgfork-private.h"
 
-/* A GTask would not do: it keeps its context alive, which then holds the source of the task,
- * and so the task, for ever; it completes a second call of one iteration, and a cancelled one,
- * in an idle source, which a source above it can keep from running.
+/* A GTask would not do. It keeps its context alive, which then holds the source of the task, and
+ * so the task, for ever. And it completes a second call of one iteration, and a cancelled call,
+ * in an idle source, which a source of a higher priority can keep from running.
  *
  * A call has a turn in the context that was the thread-default one, which need not be the
  * router's. The turn holds the call until it is answered, or until the context is finalized:
- * then the call is dropped, as if it had never been made. Messages are taken in the router's
- * thread only. That a pipe was closed, or a call cancelled, is answered by whoever iterates
- * the context; if the router's thread has ended, so is everything. */
+ * then the call is dropped, as if it had never been made. Only the router's thread takes
+ * messages. The thread that iterates the context answers that a pipe was closed or a call
+ * cancelled; if the router's thread has ended, it answers everything. */
 
 struct _GMsgCall
 {
   GObject               parent_instance;
 
-  /* Immutable once it waits */
-  GObject              *source;         /* (owned): who was asked */
+  /* Immutable while it waits */
+  GObject              *source;         /* (owned): the object that was asked */
   gpointer              tag;
   GAsyncReadyCallback   callback;       /* (nullable) */
   gpointer              user_data;
@@ -33,14 +33,14 @@ struct _GMsgCall
   guint                 max;            /* 0: no limit */
   gint64                asked_at;       /* monotonic µs */
   GMsgTurn             *turn;           /* (owned) (nullable): until it is answered */
-  gulong                handler;        /* of @cancellable; 0: none */
+  gulong                handler;        /* on @cancellable; 0: none */
 
   /* Atomic */
   int                   waits;          /* all of the above is set */
-  int                   cancelled;      /* once TRUE, stays TRUE, whatever becomes of
-                                         * @cancellable */
+  int                   cancelled;      /* once TRUE, stays TRUE, even if @cancellable
+                                         * is reset */
 
-  /* Who gives the answer, then who takes it */
+  /* Used by the thread that answers, then by the thread that takes the answer */
   GError               *error;          /* (owned) (nullable) */
   GPtrArray            *messages;       /* (owned) (nullable) (element-type GVariant) */
 };
@@ -124,7 +124,7 @@ gmsg_call_new (gpointer              source,
   return self;
 }
 
-/* Nothing waits any more; in any thread. */
+/* Nothing waits any more. Called in any thread. */
 static void
 end (GMsgCall *self)
 {
@@ -132,8 +132,8 @@ end (GMsgCall *self)
   if (self->pipe != NULL)
     gmsg_pipe_end_call (self->pipe);
 
-  /* g_cancellable_disconnect() would wait for a handler that runs in another thread, which
-   * is not needed: it holds what it uses. */
+  /* g_cancellable_disconnect() would wait for a handler that runs in another thread. That is not
+   * needed: the handler holds what it uses. */
   g_clear_signal_handler (&self->handler, self->cancellable);
   g_clear_pointer (&self->turn, gmsg_turn_leave);
 }
@@ -144,7 +144,7 @@ is_cancelled (GMsgCall *self)
   return g_atomic_int_get (&self->cancelled);
 }
 
-/* Tells whether there is an answer that this thread may give. */
+/* Tells whether this thread may answer now. */
 static gboolean
 has_answer (GMsgCall *self,
             gint64   *since)
@@ -166,7 +166,7 @@ call_is_waiting (gpointer  data,
 {
   GMsgCall *self = data;
 
-  /* The caller has not returned yet, and has the context look again. */
+  /* The function that made the call has not returned yet, and makes the context look again. */
   if (!g_atomic_int_get (&self->waits) || !has_answer (self, since))
     return FALSE;
 
@@ -175,14 +175,14 @@ call_is_waiting (gpointer  data,
   return TRUE;
 }
 
-/* Takes what there is; returns whether that has changed the receiver's state. */
+/* Takes the waiting messages; returns whether that has changed the receiver's state. */
 static gboolean
 take_answer (GMsgCall *self)
 {
   if (self->error != NULL)
     return FALSE;
 
-  /* Before anything is taken, which would be lost. */
+  /* Checked before anything is taken, which would be lost. */
   if (is_cancelled (self))
     {
       self->error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED,
@@ -198,8 +198,8 @@ take_answer (GMsgCall *self)
       !gmsg_pipe_is_auto_closed (self->pipe))
     {
       self->error = g_error_new (GMSG_ERROR, GMSG_ERROR_CLOSED,
-                                 "Pipe %s was closed; nothing more can be "
-                                 "taken from it",
+                                 "Pipe %s was closed; nothing more can be taken "
+                                 "from it",
                                  gmsg_pipe_get_label (self->pipe));
       return FALSE;
     }
@@ -217,7 +217,7 @@ call_deliver_one (gpointer data)
   guint n_messages;
   gint64 since;
 
-  /* A handler that has run since may have taken it away. */
+  /* A handler that has run since the look may have taken the answer away. */
   if (!g_atomic_int_get (&self->waits) || !has_answer (self, &since))
     return FALSE;
 
@@ -259,7 +259,7 @@ static const GMsgTurnFuncs call_turn_funcs =
   .wakes = TRUE,
 };
 
-/* This runs in the thread that cancels. */
+/* Called in the thread that cancels. */
 static void
 cancelled_cb (GCancellable *cancellable,
               GMsgCall     *self)
@@ -276,7 +276,7 @@ unref_call (gpointer  data,
   g_object_unref (data);
 }
 
-/* Waits in the thread-default context, from where the answer comes; never before this has
+/* Waits in the thread-default context, which answers; never before this function has
  * returned. */
 static void
 join (GMsgCall    *self,
@@ -295,13 +295,13 @@ join (GMsgCall    *self,
   if (self->pipe != NULL)
     gmsg_pipe_set_call_turn (self->pipe, self->turn);
 
-  /* Another thread may be asleep in the context, after it has asked in vain. */
+  /* Another thread may be asleep in the context after it has asked in vain. */
   g_atomic_int_set (&self->waits, TRUE);
   if (!g_main_context_is_owner (context))
     gmsg_turn_wake (self->turn);
 }
 
-/* Answers with @error (transfer full), paced by the figures of @channel (nullable). In a forked
+/* Answers with @error (transfer full), at the pace that @channel (nullable) sets. In a forked
  * child no main loop works, so there it answers before it returns. */
 void
 gmsg_call_fail (GMsgCall    *self,
@@ -317,8 +317,8 @@ gmsg_call_fail (GMsgCall    *self,
     self->callback (self->source, G_ASYNC_RESULT (self), self->user_data);
 }
 
-/* Waits for at most @max messages of @pipe, if that is not 0, which is in pull mode; FALSE: a
- * call waits there already. In the router's thread. */
+/* Waits for messages of @pipe, which is in pull mode: at most @max of them, unless that is 0.
+ * Returns FALSE if a call waits there already. Called in the router's thread. */
 gboolean
 gmsg_call_wait (GMsgCall            *self,
                 GMsgPipe            *pipe,
@@ -332,7 +332,7 @@ gmsg_call_wait (GMsgCall            *self,
   self->max = max;
   self->funcs = funcs;
 
-  /* Who cancels now is seen by the first look. */
+  /* The first look sees a cancellation that comes now. */
   if (self->cancellable != NULL)
     {
       self->handler = g_signal_connect_data (self->cancellable, "cancelled",
@@ -347,7 +347,7 @@ gmsg_call_wait (GMsgCall            *self,
 }
 
 /* Returns (transfer container) (element-type GVariant) the messages, none if the pipe has
- * finished; or NULL with @error set. The elements are the caller's then. */
+ * finished; or NULL with @error set. The caller then owns the elements. */
 GPtrArray *
 gmsg_call_take_result (GAsyncResult  *result,
                        gpointer       source,
@@ -373,7 +373,7 @@ gmsg_call_take_result (GAsyncResult  *result,
   if (self->messages == NULL)
     {
       g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
-                           "The result of this call was taken already, or is yet to come; take it "
+                           "The result of this call was taken already or has not come yet; take it "
                            "once, in the callback");
       return NULL;
     }

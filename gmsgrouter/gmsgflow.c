@@ -6,7 +6,7 @@
 
 #include "gmsgflow-private.h"
 
-/* So much may wait of one worker even if others have taken up the backlog of all. */
+/* One worker may have this many bytes waiting even if others have taken up the whole backlog. */
 #define MIN_BYTES (64 * 1024)
 
 void
@@ -39,7 +39,7 @@ forget_cost_locked (GMsgFlow *self)
 {
   gsize cost;
 
-  /* What is sent in this process costs nothing. */
+  /* A message that is sent in this process costs nothing. */
   if (g_queue_is_empty (&self->costs))
     return;
 
@@ -48,8 +48,8 @@ forget_cost_locked (GMsgFlow *self)
   *self->backlog -= cost;
 }
 
-/* Takes @message (transfer full) unless it returns GMSG_FLOW_CARRY. There must be room, or
- * the pipe drops the oldest message, which is put into @dropped (transfer full) then. */
+/* Takes @message (transfer full) unless it returns GMSG_FLOW_CARRY. There must be room, or the
+ * pipe drops the oldest message and puts it into @dropped (transfer full). */
 GMsgFlowPut
 gmsg_flow_put_locked (GMsgFlow  *self,
                       GVariant  *message,
@@ -57,8 +57,8 @@ gmsg_flow_put_locked (GMsgFlow  *self,
 {
   if (gmsg_flow_is_full_locked (self))
     {
-      /* A drop-oldest pipe keeps all its messages in @waiting. The places in the order stay,
-       * and the messages move up into them. */
+      /* A drop-oldest pipe keeps all its messages in @waiting. The places in the order stay, and
+       * the messages move up into them. */
       *dropped = g_queue_pop_head (&self->waiting);
       forget_cost_locked (self);
       g_queue_push_tail (&self->waiting, message);
@@ -86,8 +86,8 @@ gmsg_flow_put_locked (GMsgFlow  *self,
   return GMSG_FLOW_TICKET;
 }
 
-/* Gives the place of the oldest message back, which is about to be emitted or was taken.
- * Returns whether the link to the worker has news. */
+/* Gives back the place of the oldest message, which is about to be emitted or was taken. Returns
+ * whether the link must tell the worker. */
 gboolean
 gmsg_flow_release_locked (GMsgFlow *self)
 {
@@ -99,8 +99,8 @@ gmsg_flow_release_locked (GMsgFlow *self)
       if (self->linked)
         self->n_released++;
 
-      /* A signal is a system call. Whoever was signalled and is not awake yet needs no
-       * second one, but looks for itself. */
+      /* A signal is a system call. A sender that was signalled and is not awake yet needs no
+       * second one: it looks for itself. */
       if (self->n_asleep > self->n_woken)
         {
           self->n_woken++;
@@ -113,7 +113,7 @@ gmsg_flow_release_locked (GMsgFlow *self)
 }
 
 /* Returns (transfer full) (nullable) the first message that waits here for its TICKET, and gives
- * its place back; sets @touch if the link to the worker has news. */
+ * back its place; sets @touch if the link must tell the worker. */
 GVariant *
 gmsg_flow_pop_locked (GMsgFlow *self,
                       gboolean *touch)
@@ -127,8 +127,8 @@ gmsg_flow_pop_locked (GMsgFlow *self,
   return message;
 }
 
-/* Moves the messages that wait here to @messages (transfer full), no more than @max of them
- * unless that is 0, and does what gmsg_flow_pop_locked() does. */
+/* Moves the messages that wait here to @messages (transfer full), at most @max of them unless
+ * that is 0, and otherwise does what gmsg_flow_pop_locked() does. */
 void
 gmsg_flow_pop_many_locked (GMsgFlow  *self,
                            guint      max,
@@ -154,7 +154,7 @@ gmsg_flow_get_n_waiting_locked (GMsgFlow *self)
   return self->pull_mode ? self->waiting.length : self->n_queued;
 }
 
-/* Tells whether a message waits here, and since when, at the longest. */
+/* Tells whether a message waits here, and since when the oldest has been waiting. */
 gboolean
 gmsg_flow_is_waiting_locked (GMsgFlow *self,
                              gint64   *since)
@@ -164,7 +164,7 @@ gmsg_flow_is_waiting_locked (GMsgFlow *self,
 }
 
 /* From now on messages wait here. Returns (transfer none) the queue to which the caller moves
- * those that the channel carries, in order. */
+ * the messages that the channel carries, in order. */
 GQueue *
 gmsg_flow_begin_pull_mode_locked (GMsgFlow *self)
 {
@@ -173,8 +173,8 @@ gmsg_flow_begin_pull_mode_locked (GMsgFlow *self)
   return &self->waiting;
 }
 
-/* Moves what waits to @messages, which it initializes. The places are not given back: it is
- * called when the pipe closes, and there are no places any more. */
+/* Moves the waiting messages to @messages, which it initializes. It does not give back the
+ * places: it is called when the pipe closes, when places no longer exist. */
 void
 gmsg_flow_steal_waiting_locked (GMsgFlow *self,
                                 GQueue   *messages)
@@ -186,7 +186,7 @@ gmsg_flow_steal_waiting_locked (GMsgFlow *self,
   g_queue_init (&self->waiting);
 }
 
-/* Counts messages that the worker has dropped; FALSE: this pipe drops none. */
+/* Counts messages that the worker has dropped; FALSE if this pipe drops none. */
 gboolean
 gmsg_flow_count_dropped_locked (GMsgFlow *self,
                                 guint64   n_dropped)
@@ -198,23 +198,23 @@ gmsg_flow_count_dropped_locked (GMsgFlow *self,
   return TRUE;
 }
 
-/* A sender is about to wait; TRUE: it is the first. */
+/* A sender is about to wait; TRUE if it is the first. */
 gboolean
 gmsg_flow_begin_waiting_locked (GMsgFlow *self)
 {
   return self->n_blocked++ == 0;
 }
 
-/* A sender has waited; TRUE: it was the last. */
+/* A sender has stopped waiting; TRUE if it was the last. */
 gboolean
 gmsg_flow_end_waiting_locked (GMsgFlow *self)
 {
   return --self->n_blocked == 0;
 }
 
-/* Waits until something may have changed, or until @deadline (monotonic µs), which FALSE tells;
- * @lock is released meanwhile. No wake-up is lost: whoever makes room or ends a side holds the
- * lock while it signals. */
+/* Waits until something may have changed, or until @deadline (monotonic µs); returns FALSE at
+ * the deadline. @lock is released meanwhile. No wake-up is lost: a thread that makes room or
+ * ends a side holds the lock while it signals. */
 gboolean
 gmsg_flow_wait_until_locked (GMsgFlow *self,
                              GMutex   *lock,
@@ -222,8 +222,8 @@ gmsg_flow_wait_until_locked (GMsgFlow *self,
 {
   gboolean in_time = TRUE;
 
-  /* A sender that waits may also do something else without the lock. It must not count here
-   * then: the signal for it would be lost, and no other would be given one. */
+  /* A waiting sender may also do something else without the lock. Then it must not count here:
+   * its signal would be lost, and no other sender would get one. */
   self->n_asleep++;
   if (deadline == G_MAXINT64)
     g_cond_wait (&self->room, lock);
@@ -242,8 +242,8 @@ gmsg_flow_wake_all_locked (GMsgFlow *self)
   g_cond_broadcast (&self->room);
 }
 
-/* The sender is in another process from now on, or no longer. There is no message yet, or
- * none will come any more. */
+/* The sender is in another process from now on, or no longer. No message has come yet, or none
+ * will come any more. */
 void
 gmsg_flow_set_linked_locked (GMsgFlow *self,
                              gboolean  linked)
@@ -252,11 +252,12 @@ gmsg_flow_set_linked_locked (GMsgFlow *self,
   gmsg_flow_set_partial_locked (self, 0);
 }
 
-/* Tells whether more may be read from the worker; if not, a later release tells.
+/* Tells whether more may be read from the worker; if not, a later release tells that it may.
  *
- * Each worker may have as many bytes here as are left for all. So of n that send without end
- * each has one part of n + 1 in the end, and one that comes late finds room. A message that is
- * not complete is read on while no other waits, for only what waits can be released. */
+ * Each worker may have as many bytes waiting here as are left for all workers. So each of n
+ * workers that send without end gets one part of n + 1 in the end, and one that comes late finds
+ * room. While no other message waits, an incomplete one is read on, since only waiting messages
+ * can be released. */
 gboolean
 gmsg_flow_may_read_locked (GMsgFlow *self,
                            guint64   max_bytes,
@@ -266,7 +267,7 @@ gmsg_flow_may_read_locked (GMsgFlow *self,
   guint64 limit = max_backlog > 0 ? MIN (max_bytes, MAX (left, MIN_BYTES)) : max_bytes;
 
   self->paused = self->n_bytes > 0 && self->n_bytes + self->n_partial > limit;
-  /* Not at each message that is delivered, since to tell takes a system call. */
+  /* Not checked for each delivered message, since telling the worker takes a system call. */
   self->resume_bytes = limit / 2;
   return !self->paused;
 }
@@ -279,7 +280,7 @@ gmsg_flow_set_partial_locked (GMsgFlow *self,
   self->n_partial = n_bytes;
 }
 
-/* Counts a message that is about to be put. */
+/* Counts a message that is about to be put in. */
 void
 gmsg_flow_count_cost_locked (GMsgFlow *self,
                              guint64   cost)
@@ -289,7 +290,7 @@ gmsg_flow_count_cost_locked (GMsgFlow *self,
   *self->backlog += cost;
 }
 
-/* In the worker's process: the router has room for @n_places more; FALSE: they were never
+/* In the worker's process: the router has room for @n_places more; FALSE if they were never
  * taken. */
 gboolean
 gmsg_flow_credit_locked (GMsgFlow *self,

@@ -14,52 +14,52 @@
 #include <sys/random.h>
 
 /* A link is the router's end of a pipe whose sender was handed over. It has a secret, which
- * opens it once, and it decides when the worker's side has ended, and how: the transport
- * knows how the connection ended, the endpoint how a spawned process did, and the receiver is
+ * opens it once, and it decides when and how the worker's side has ended: the transport knows
+ * how the connection ended, the endpoint knows how a spawned process did, and the receiver is
  * told both, if both come together.
  *
- * The endpoint holds a link until it has ended; whoever else uses it has a reference. The pipe
- * calls the link, without a reference, until it is detached from it, which the end does. */
+ * The endpoint holds a link until it has ended; others that use it have a reference. The pipe
+ * calls the link, without a reference, until the two are detached, which the end does. */
 
-/* How long a connection's end waits for the exit status of the process, which usually follows
- * at once; and an exit for a connection, which may be about to be accepted, or opened by another
- * process. */
+/* How long the end of a connection waits for the exit status of the process, which usually
+ * follows at once; and how long an exit waits for a connection, which may be about to be
+ * accepted, or opened by another process. */
 #define EXIT_TIMEOUT_MSEC 1000
 #define OPEN_TIMEOUT_MSEC 100
-/* The wait is split, so that whatever a connection, or one to come, has to say is read in
- * between: each part is a turn of the I/O thread, which serves all peers in it. */
+/* The wait is split, so that the data of a connection, or of one to come, is read in between:
+ * each part is a turn of the I/O thread, which serves all peers in it. */
 #define N_WAITS 3
 
 struct _GMsgLink
 {
   gatomicrefcount      ref_count;
   const GMsgLinkFuncs *funcs;     /* immutable */
-  gpointer             owner;     /* (unowned); immutable: the endpoint, which is alive in all
-                                   * calls of @funcs */
-  GMainContext        *context;   /* (owned); immutable: of the I/O thread */
+  gpointer             owner;     /* (unowned); immutable: the endpoint, which is alive during
+                                   * all calls of @funcs */
+  GMainContext        *context;   /* (owned); immutable: that of the I/O thread */
   GMsgPipe            *pipe;      /* (owned); immutable */
   char                *secret;    /* (owned); immutable */
-  char                *program;   /* (owned) (nullable); immutable: that was spawned */
+  char                *program;   /* (owned) (nullable); immutable: of the spawned process */
   guint                open_timeout; /* immutable: ms; 0: never */
   GSubprocess         *process;   /* (owned) (nullable); atomic: spawned, and not watched yet */
   gboolean             touched;   /* atomic: gmsg_link_update() will be called */
-  gboolean             withdrawn; /* atomic: handing over has failed */
-  gboolean             is_void;   /* atomic: who has not opened it is too late */
+  gboolean             withdrawn; /* atomic: handing the sender over has failed */
+  gboolean             is_void;   /* atomic: it can't be opened any more */
 
-  /* The I/O thread */
+  /* Used in the I/O thread */
   gpointer             peer;      /* (unowned) (nullable): the transport's */
   GPid                 pid;       /* of the spawned process; 0: unknown, or none */
   GPid                 opener;    /* the process that has opened the link; 0: unknown, or none */
   char                *exit;      /* (owned) (nullable): how the process ended */
   char                *lost;      /* (owned) (nullable): how the connection ended */
   GSource             *timer;     /* (owned) (nullable): ends the wait for the other event */
-  GSource             *open_timer; /* (owned) (nullable): while it may be opened, for its time */
-  guint                n_waits;   /* parts of the wait that are over */
-  guint64              n_partial; /* bytes of a message that is not complete */
+  GSource             *open_timer; /* (owned) (nullable): ends the time in which it may be opened */
+  guint                n_waits;   /* how many parts of the wait are over */
+  guint64              n_partial; /* bytes of a message that has arrived in part only */
   gboolean             may_read;
   gboolean             opened;
   gboolean             ended;
-  gboolean             stopped;   /* ended, cleanly, by the worker */
+  gboolean             stopped;   /* the worker has ended it cleanly */
   gboolean             failed;    /* the process has exited, with a status other than 0 */
 };
 
@@ -88,7 +88,8 @@ gmsg_link_unref (GMsgLink *self)
   g_free (self);
 }
 
-/* Makes a secret of random bytes from the kernel; GLib's own random numbers can be guessed. */
+/* Makes a secret of random bytes from the kernel, since the numbers of GLib's own generator can
+ * be guessed. */
 static char *
 make_secret (GError **error)
 {
@@ -110,7 +111,7 @@ make_secret (GError **error)
   return g_string_free (secret, FALSE);
 }
 
-/* Compares in a time that does not tell how much of a guess was right. */
+/* Compares in a time that does not reveal how much of a guess was right. */
 static gboolean
 secrets_match (const char *expected,
                const char *found)
@@ -126,8 +127,8 @@ secrets_match (const char *expected,
   return difference == 0;
 }
 
-/* The pipe has been exported. @program is that of a process to be spawned, or NULL.
- * @open_timeout is how long the link may stay unopened, in ms; 0: for ever. */
+/* Called when the pipe has been exported. @program is the program of a process to be spawned, or
+ * NULL. @open_timeout is how long the link may stay unopened, in ms; 0 for ever. */
 GMsgLink *
 gmsg_link_new (GMsgPipe             *pipe,
                const char           *program,
@@ -180,7 +181,7 @@ gmsg_link_get_secret (GMsgLink *self)
   return self->secret;
 }
 
-/* Runs in any thread, also with the channel's lock held. */
+/* May run in any thread, also with the channel's lock held. */
 static void
 touch_cb (gpointer data)
 {
@@ -197,7 +198,7 @@ gmsg_link_attach (GMsgLink *self)
   gmsg_pipe_attach_link (self->pipe, touch_cb, self);
 }
 
-/* Has @process watched, which the caller has spawned; once. */
+/* Makes the owner watch @process, which the caller has spawned; called once. */
 void
 gmsg_link_set_process (GMsgLink    *self,
                        GSubprocess *process)
@@ -206,7 +207,7 @@ gmsg_link_set_process (GMsgLink    *self,
   touch_cb (self);
 }
 
-/* Takes a link back whose address nobody knows. */
+/* Withdraws a link whose address nobody knows. */
 void
 gmsg_link_withdraw (GMsgLink *self)
 {
@@ -215,7 +216,7 @@ gmsg_link_withdraw (GMsgLink *self)
   self->funcs->ended (self, self->owner);
 }
 
-/* If nobody has opened the address by now, it is lost. */
+/* If nobody has opened the address by now, the worker is lost. */
 void
 gmsg_link_void (GMsgLink *self)
 {
@@ -223,8 +224,8 @@ gmsg_link_void (GMsgLink *self)
   touch_cb (self);
 }
 
-/* A worker that has stopped has done its work, whatever follows; but whoever looks for a fault
- * may want to know of a status other than 0. */
+/* A worker that has stopped has done its work, whatever follows; but someone who looks for a
+ * fault may want to know of a status other than 0. */
 static void
 remark_failure (GMsgLink *self)
 {
@@ -235,8 +236,8 @@ remark_failure (GMsgLink *self)
                            self->owner);
 }
 
-/* The worker's side ends here, cleanly or with an error; what came before is in the channel
- * already. The second time this does nothing. The caller has a reference. */
+/* Ends the worker's side, cleanly or with an error; everything that came before is in the
+ * channel already. The second call does nothing. The caller has a reference. */
 void
 gmsg_link_end (GMsgLink     *self,
                const GError *error)
@@ -254,16 +255,16 @@ gmsg_link_end (GMsgLink     *self,
   self->funcs->ended (self, self->owner);
 }
 
-/* The process that was spawned has opened the link itself, and has exited: its children may hold
- * the connection, but nobody writes to it any more who knows of the pipe. */
+/* Tells whether the spawned process has opened the link itself and has exited. Its children may
+ * hold the connection, but none of them knows the pipe and would write to it. */
 static gboolean
 is_peer_gone (GMsgLink *self)
 {
   return self->exit != NULL && self->opener != 0 && self->opener == self->pid;
 }
 
-/* What comes first from a process that exits, its sender's drop or the end of its connection,
- * is chance: so it is told as one thing. */
+/* When a process exits, chance decides whether the drop of its sender or the end of its
+ * connection comes first, so both are reported in the same words. */
 static const char *
 describe_loss (GMsgLink *self)
 {
@@ -299,8 +300,9 @@ waited_cb (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* Either the process has exited or the connection has ended, and the other may follow. At a
- * lower priority than the peers', the timer would wait for a moment when none of them sends. */
+/* Called when either the process has exited or the connection has ended, and the other may
+ * follow. At a lower priority than that of the peers, the timer would wait until none of them
+ * sends. */
 static void
 wait_for_other (GMsgLink *self,
                 guint     msec)
@@ -312,8 +314,8 @@ wait_for_other (GMsgLink *self,
                              "[gmsgrouter] lost worker");
 }
 
-/* The connection has ended, as @how says, before the worker stopped. The caller has a
- * reference. */
+/* Called when the connection has ended, as @how says, before the worker stopped. The caller has
+ * a reference. */
 void
 gmsg_link_lose (GMsgLink   *self,
                 const char *how)
@@ -328,9 +330,9 @@ gmsg_link_lose (GMsgLink   *self,
     end_lost (self);
 }
 
-/* The worker says that it has failed. An error of this library would speak of the worker's
- * process, so it arrives as FAILED; but PEER_LOST means that the sender was dropped there. The
- * caller has a reference. */
+/* Called when the worker says that it has failed. An error of this library would seem to
+ * describe the worker's process, so it arrives as FAILED; but PEER_LOST means that the sender
+ * was dropped there. The caller has a reference. */
 void
 gmsg_link_fail (GMsgLink     *self,
                 const GError *reason)
@@ -371,7 +373,7 @@ exited_cb (const char *how,
   if (self->ended)
     return;
 
-  /* While there is a connection of another process, it decides. */
+  /* While another process has a connection, that connection decides. */
   if (self->lost != NULL)
     end_lost (self);
   else if (!self->opened)
@@ -380,8 +382,8 @@ exited_cb (const char *how,
     touch_cb (self);
 }
 
-/* An address that was never opened is void once the pipe is closed. A worker that was spawned
- * is told when it opens it. */
+/* An address that was never opened becomes void when the pipe is closed. A spawned worker learns
+ * of it when it opens the address. */
 static void
 check_closed (GMsgLink *self)
 {
@@ -396,7 +398,8 @@ check_closed (GMsgLink *self)
     gmsg_link_end (self, NULL);
 }
 
-/* A worker may have connected in time, and not been read yet: so there are some turns more. */
+/* A worker may have connected in time without having been read yet, so the link waits some turns
+ * more. */
 static gboolean
 not_opened_cb (gpointer data)
 {
@@ -427,15 +430,15 @@ lose_void (GMsgLink *self)
   end_lost (self);
 }
 
-/* Something has happened to the pipe, or a process was spawned. Returns (nullable) the peer,
- * for the transport to update. The caller has a reference. */
+/* Called when something has happened to the pipe, or a process was spawned. Returns (nullable)
+ * the peer, which the transport must update. The caller has a reference. */
 gpointer
 gmsg_link_update (GMsgLink      *self,
                   GMsgProcesses *processes)
 {
   g_autoptr (GSubprocess) process = NULL;
 
-  /* This comes first: what happens after this look touches the link again. */
+  /* This comes first: an event after this look touches the link again. */
   g_atomic_int_set (&self->touched, FALSE);
   if (self->ended || g_atomic_int_get (&self->withdrawn))
     return NULL;
@@ -453,7 +456,8 @@ gmsg_link_update (GMsgLink      *self,
   return self->peer;
 }
 
-/* Opens the link for @peer, in process @opener, once; FALSE: the secret is wrong, or was used before. */
+/* Opens the link for @peer, in process @opener, once; FALSE if the secret is wrong, or was used
+ * before. */
 gboolean
 gmsg_link_open (GMsgLink   *self,
                 const char *secret,
@@ -473,8 +477,8 @@ gmsg_link_open (GMsgLink   *self,
   return TRUE;
 }
 
-/* Tells whether the router had room for what the peer sends when it was last asked: with each
- * message. If not, the link is updated once it has. */
+/* Tells whether, at the last message, the router had room for more from the peer. If not, the
+ * link is updated when it has. */
 gboolean
 gmsg_link_may_read (GMsgLink *self)
 {
@@ -495,7 +499,7 @@ gmsg_link_get_news (GMsgLink *self,
   news->peer_gone = is_peer_gone (self);
 }
 
-/* Counts what the peer has sent of a message so far. */
+/* Counts the bytes of an incomplete message that have arrived so far. */
 void
 gmsg_link_set_partial (GMsgLink *self,
                        guint64   n_bytes)
@@ -511,8 +515,8 @@ gmsg_link_set_partial (GMsgLink *self,
                                           limits.max_backlog_size);
 }
 
-/* Takes @message (transfer full), which takes @cost bytes of memory until it is delivered, in
- * place of what was counted of it so far. */
+/* Takes @message (transfer full), which takes @cost bytes of memory until it is delivered. They
+ * replace the bytes counted while it arrived. */
 gboolean
 gmsg_link_receive (GMsgLink  *self,
                    GVariant  *message,
@@ -528,8 +532,8 @@ gmsg_link_receive (GMsgLink  *self,
     return TRUE;
 
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
-               "The worker sent more than the %u messages for which pipe %s"
-               " has room",
+               "The worker sent more messages than the %u for which pipe %s "
+               "has room",
                gmsg_link_get_capacity (self), gmsg_pipe_get_label (self->pipe));
   return FALSE;
 }
@@ -543,7 +547,7 @@ gmsg_link_count_dropped (GMsgLink  *self,
     return TRUE;
 
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
-               "The worker dropped messages of pipe %s, which drops none",
+               "The worker dropped messages of pipe %s, whose policy does not allow that",
                gmsg_pipe_get_label (self->pipe));
   return FALSE;
 }

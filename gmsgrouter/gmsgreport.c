@@ -6,24 +6,24 @@
 
 #include "gmsgreport-private.h"
 
-/* Each run has a report. Messages for closed pipes are counted here, and what the library's
- * own threads notice arrives in a mailbox; both are told in the router's thread, where a log
- * handler may run, and no more often than a reader can bear:
- * - What is discarded from one pipe is told at once if nothing was in the last second, else
- *   with its sum when the second is over, or when the pipe or the run ends.
- * - At most MAX_LINES lines a second are told. Of more pipes than there are lines left, the
- *   last line tells the sum.
- * No message is told of twice, and none is left out, so that the sum over the log is exact.
+/* Each run has a report. It counts messages for closed pipes, and has a mailbox for what the
+ * library's own threads notice. Both are logged in the router's thread, where a log handler may
+ * run, and no more often than a reader can bear:
+ * - The messages discarded from a pipe are logged at once if none were in the last second,
+ *   otherwise with their sum when that second is over, or when the pipe or the run ends.
+ * - At most MAX_LINES lines a second are logged. If more pipes than that have something to
+ *   report, the last line gives their sum.
+ * Each message is counted exactly once, so that the sum over the log is exact.
  *
- * The log handler is user code, which may call this file again. So what is told is taken out
- * of the fields before the first line is logged. The handler may also send, such as one that
- * fills a log window. If its pipe is closed, each line would make another one, for ever. So
- * what was sent while a line was being written, an echo, is counted like the rest, but is no
- * reason for a line of its own: it is told with what comes next, or at the end. */
+ * The log handler is user code, which may call this file again. So everything to be logged is
+ * taken out of the fields before the first line is written. The handler may also send, such as
+ * one that fills a log window. If its pipe is closed, each line would cause another one, for
+ * ever. So messages that were sent while a line was being written, echoes, are counted like the
+ * others, but cause no line of their own: they are logged with the next line, or at the end. */
 
 #define INTERVAL G_USEC_PER_SEC
 #define MAX_LINES 10
-/* More texts than this don't wait in the mailbox; they are counted. */
+/* The mailbox holds at most this many texts; more are only counted. */
 #define MAX_LETTERS 10
 
 struct _GMsgReport
@@ -36,33 +36,33 @@ struct _GMsgReport
   GMutex              lock;
   GQueue              letters;   /* lock (element-type utf8) */
   guint               n_more;    /* lock: texts that found no place in @letters */
-  GQueue              debugs;    /* lock (element-type utf8): for the debug log, which has no
-                                  * limit: each process causes one at most */
-  GQueue              changes;   /* lock (element-type Change): of the connection's state */
+  GQueue              debugs;    /* lock (element-type utf8): for the debug log, without a limit:
+                                  * each process causes one at most */
+  GQueue              changes;   /* lock (element-type Change): changes of the connection state */
 
-  /* Router's thread only */
+  /* Used in the router's thread only */
   GThread            *thread;    /* (unowned) (nullable): the router's, once attached */
   GSource            *source;    /* (owned) (nullable): ready when something is due */
   GMsgReportStateFunc changed;   /* (nullable): while attached, with @changed_data */
   gpointer            changed_data; /* (unowned) */
-  GHashTable         *discards;  /* (owned) (element-type guint64 Discard): by pipe */
+  GHashTable         *discards;  /* (owned) (element-type guint64 Discard): by pipe id */
   gint64              due_at;    /* monotonic µs: no discard is due before */
   gint64              second_at; /* monotonic µs: when the second began that @n_lines counts */
-  guint               n_lines;   /* told since then */
+  guint               n_lines;   /* lines logged since then */
 };
 
 /* The messages that were discarded from one pipe. */
 typedef struct
 {
   guint64 pipe_id;
-  char   *label;      /* (owned): what the pipe is called */
-  guint64 n_messages; /* not told of yet */
-  gboolean waits;     /* all of these are echoes, which are not due by themselves */
-  gint64  due_at;     /* monotonic µs: when they may be told of */
+  char   *label;      /* (owned): the name of the pipe */
+  guint64 n_messages; /* not logged yet */
+  gboolean waits;     /* all of these are echoes, which cause no line */
+  gint64  due_at;     /* monotonic µs: when they may be logged */
 } Discard;
 
-/* The connection's state has changed. There is no limit to how many are told: they follow the
- * attempts to connect, which have intervals. */
+/* A change of the connection's state. All changes are logged: they follow the attempts to
+ * connect, which have intervals. */
 typedef struct
 {
   int   state;
@@ -163,7 +163,7 @@ gmsg_report_post (GMsgReport *self,
   self->wake (self->data);
 }
 
-/* The same, for the debug log. */
+/* Does the same for the debug log. */
 void
 gmsg_report_post_debug (GMsgReport *self,
                         char       *text)
@@ -175,7 +175,7 @@ gmsg_report_post_debug (GMsgReport *self,
   self->wake (self->data);
 }
 
-/* Takes @text (transfer full): a line that tells of the state. */
+/* Takes @text (transfer full), a line that describes the state. */
 void
 gmsg_report_post_state (GMsgReport *self,
                         int         state,
@@ -208,7 +208,7 @@ has_letters (GMsgReport *self)
   return self->letters.length > 0 || self->debugs.length > 0;
 }
 
-/* Returns the lines that may still be told in this second. */
+/* Returns how many lines may still be logged in this second. */
 static guint
 count_free_lines (GMsgReport *self,
                   gint64      now)
@@ -222,7 +222,7 @@ count_free_lines (GMsgReport *self,
   return MAX_LINES - self->n_lines;
 }
 
-/* Returns when there is something to tell; G_MAXINT64: there is nothing. */
+/* Returns when something may be logged; G_MAXINT64 if there is nothing. */
 static gint64
 get_due_time (GMsgReport *self)
 {
@@ -301,7 +301,7 @@ static GSourceFuncs source_funcs =
   .finalize = source_finalize,
 };
 
-/* Has @context, which the calling thread iterates, tell what becomes due. */
+/* Makes @context, which the calling thread iterates, log what becomes due. */
 void
 gmsg_report_attach (GMsgReport          *self,
                     GMainContext        *context,
@@ -346,7 +346,7 @@ gmsg_report_discard (GMsgReport *self,
     self->due_at = MIN (self->due_at, discard->due_at);
 }
 
-/* Nothing comes from the pipe any more: what was discarded need not wait for more. */
+/* Called when nothing more comes from the pipe: discarded messages need not wait for others. */
 void
 gmsg_report_end_pipe (GMsgReport *self,
                       guint64     pipe_id)
@@ -377,8 +377,8 @@ compare_discards (gconstpointer a,
   return (id_a > id_b) - (id_a < id_b);
 }
 
-/* Takes what is due, in the order of the pipes; with @all, the rest, too. Entries that have
- * had their second without a message are forgotten. */
+/* Takes everything that is due, in the order of the pipes; with @all, everything else, too. An
+ * entry is forgotten when a second has passed without a message. */
 static GArray *
 take_discards (GMsgReport *self,
                gint64      now,
@@ -443,8 +443,8 @@ void
 gmsg_report_warn_stranded (void)
 {
   telling++;
-  g_warning ("another thread iterates the main context than the one that started the router: "
-             "no message is delivered there");
+  g_warning ("another thread, not the router's, iterates the main context, so no message is delivered "
+             "there");
   telling--;
 }
 
@@ -461,14 +461,13 @@ void
 gmsg_report_warn_unheard (const char *label)
 {
   telling++;
-  g_warning ("a message from pipe %s was delivered while no handler of “message” "
-             "was connected, and is lost: connect it before the main context iterates, or set "
-             "“pull-mode”",
+  g_warning ("a message from pipe %s was delivered while no handler of “message” was connected, "
+             "and is lost: connect one before the main context iterates, or set “pull-mode”",
              label);
   telling--;
 }
 
-/* Tells what is due in at most @n_lines lines. */
+/* Logs what is due, in at most @n_lines lines. */
 static void
 tell_discards (const GArray *due,
                guint         n_lines)
@@ -491,8 +490,8 @@ tell_discards (const GArray *due,
                n_messages, due->len - n_alone);
 }
 
-/* Moves at most @max of the letters to @letters, and counts those that found no place once
- * all others are told. */
+/* Moves at most @max of the letters to @letters, and, after the last letter, counts those for
+ * which the mailbox had no place. */
 static void
 take_letters (GMsgReport *self,
               guint       max,
@@ -536,7 +535,7 @@ take_change (GMsgReport *self)
   return g_queue_pop_head (&self->changes);
 }
 
-/* Both the log handler and whoever is told of the state may end the run. */
+/* The log handler and the state's callback may end the run. */
 static void
 tell_changes (GMsgReport *self)
 {
@@ -599,7 +598,7 @@ tell (GMsgReport *self,
   telling--;
 }
 
-/* Tells what is due. */
+/* Logs what is due. */
 void
 gmsg_report_tell (GMsgReport *self)
 {
@@ -608,7 +607,7 @@ gmsg_report_tell (GMsgReport *self)
     tell (self, FALSE);
 }
 
-/* Nothing is told by the context any more. */
+/* From now on the context logs nothing. */
 void
 gmsg_report_detach (GMsgReport *self)
 {
@@ -618,7 +617,7 @@ gmsg_report_detach (GMsgReport *self)
   g_clear_pointer (&self->source, g_source_unref);
 }
 
-/* Tells the rest, at the end of the run; @dropped tells that of a router that was dropped. */
+/* Logs the rest at the end of the run; @dropped says that the router was dropped. */
 void
 gmsg_report_end (GMsgReport *self,
                  gboolean    dropped,

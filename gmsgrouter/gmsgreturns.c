@@ -6,31 +6,31 @@
 
 #include "gmsgreturns-private.h"
 
-/* While the router's thread can't keep up, it keeps the messages that it has delivered, and
- * the senders free them, one with each message that they send. The senders' threads have the
- * time that the router's thread, which has frames to draw, lacks; and the memory is freed
- * where it was allocated and will be used again, without a trip between the caches of two
- * processors.
+/* While the router's thread can't keep up, it keeps the messages that it has delivered, and the
+ * senders free them, one with each message that they send. The senders' threads have the time
+ * that the router's thread, which has frames to draw, lacks. And the memory is freed where it
+ * was allocated and will be used again, without a trip between the caches of two processors.
  *
- * This file is passive: it takes no lock, frees no message and starts nothing. The channel
- * calls it, and frees what it returns when the lock has been released, because freeing a
+ * This file is passive: it takes no lock, frees no message and starts nothing. The channel calls
+ * it, and frees the messages that it returns after the lock has been released, because freeing a
  * message may run a destroy notify, which is user code.
  *
- * Why no message stays behind:
- * - The router's thread alone adds. It adds to @delivered, and only while the channel is
- *   backlogged, that is while a whole burst waits behind the one that is being dispatched.
+ * No message stays behind, because:
+ * - Only the router's thread adds. It adds to @delivered, and only while the channel is
+ *   backlogged, that is, while a whole burst waits behind the one being dispatched.
  * - @delivered becomes @spent only when @spent is empty. So at most 2 × KEPT_SIZE messages
  *   are kept, and a burst, which is larger, waits behind them.
- * - Once the channel is not backlogged, each entry that the router's thread takes has it take
- *   one message from @delivered or, when that is empty, from @spent. The entries that still
- *   wait are more than the messages that are kept, so none is kept after the last entry.
+ * - When the channel is not backlogged, the router's thread takes one message from @delivered
+ *   or, when that is empty, from @spent, with each entry that it takes. More entries wait than
+ *   messages are kept, so no message is kept after the last entry.
  * - @n_spent never falls below the length of @spent, since the senders only take from it. So
  *   @n_spent == 0 tells the router's thread, without the lock, that @spent is empty.
- * - If no sender has come for @spent between two looks, the senders are taken to be idle, and
- *   the channel not to be backlogged, until the next burst is taken. */
+ * - If no sender has taken from @spent between two looks, the senders count as idle, and the
+ *   channel as not backlogged, until the next burst is taken. */
 
-/* Messages: enough for the lock that hands them over not to count, few enough to be freed
- * soon; and how many are refused between two looks at what the senders have left. */
+/* KEPT_SIZE, in messages: enough to make the cost of the lock that hands them over negligible,
+ * and few enough to be freed soon. LOOK_INTERVAL: how many messages are refused between two
+ * looks at what the senders have left. */
 #define KEPT_SIZE 64
 #define LOOK_INTERVAL 16
 G_STATIC_ASSERT (2 * KEPT_SIZE <= GMSG_RETURNS_MAX);
@@ -52,7 +52,7 @@ gmsg_returns_set_backlogged (GMsgReturns *self,
   self->backlogged = backlogged;
 }
 
-/* Takes @message (transfer full), which was delivered; FALSE: the caller keeps it. */
+/* Takes @message (transfer full), which was delivered; FALSE if the caller keeps it. */
 gboolean
 gmsg_returns_keep (GMsgReturns *self,
                    GVariant    *message)
@@ -69,15 +69,16 @@ gmsg_returns_keep (GMsgReturns *self,
   return TRUE;
 }
 
-/* Tells, after gmsg_returns_keep() has refused a message, whether it is time to call
- * gmsg_returns_hand_over_locked(); not at each message, because the senders need the lock. */
+/* Tells, after gmsg_returns_keep() has refused a message, whether to call
+ * gmsg_returns_hand_over_locked() now; not for each message, because the senders need the
+ * lock. */
 gboolean
 gmsg_returns_wants_look (GMsgReturns *self)
 {
   return self->backlogged && self->n_refused++ % LOOK_INTERVAL == 0;
 }
 
-/* Hands what was delivered over to the senders, if they have taken all that they had. */
+/* Hands the delivered messages over to the senders, if they have taken all that they had. */
 void
 gmsg_returns_hand_over_locked (GMsgReturns *self)
 {
@@ -95,7 +96,7 @@ gmsg_returns_hand_over_locked (GMsgReturns *self)
   self->n_refused = 0;
 }
 
-/* Returns (transfer full) (nullable) a message of those that no sender sees yet. */
+/* Returns (transfer full) (nullable) one of the messages that no sender sees yet. */
 GVariant *
 gmsg_returns_take_delivered (GMsgReturns *self)
 {
@@ -105,7 +106,7 @@ gmsg_returns_take_delivered (GMsgReturns *self)
   return g_ptr_array_steal_index_fast (self->delivered, self->delivered->len - 1);
 }
 
-/* Returns (transfer full) (nullable) a message of those that were meant for the senders. */
+/* Returns (transfer full) (nullable) one of the messages that were meant for the senders. */
 GVariant *
 gmsg_returns_take_back_locked (GMsgReturns *self)
 {

@@ -8,27 +8,27 @@
 
 #include <string.h>
 
-/* This comes to the same verdict as g_variant_is_normal_form(), for any bytes, but for the
- * limits on types. GLib's goes down a level in C for each level of a value, and takes a lock
- * or a table for each variant: it can't be left half-way, and takes minutes for what a peer
- * sends in a second. Here
+/* This gives the same verdict as g_variant_is_normal_form(), for any bytes, except for the
+ * limits on types. GLib's function recurses for each level of a value, and takes a lock or a
+ * table for each variant. So it can't be interrupted half-way, and can take minutes for what a
+ * peer sends in a second. Here
  *
- * - values of fixed size are looked at by a mask of the bits that must be 0, or not at all;
- * - what has no bytes is decided by its type, since a container may have thousands of such
+ * - values of fixed size are checked with a mask of the bits that must be 0, or not at all;
+ * - a value without bytes is decided by its type, since a container may have thousands of such
  *   members for each byte of its own;
- * - only arrays and tuples whose children have to be looked at one by one take a frame, which
- *   they give up with the last child.
+ * - only arrays and tuples whose children must be checked one by one take a frame, which they
+ *   give up with the last child.
  *
- * So each round of the loop takes a byte at least, and what it takes is bounded by the bytes
- * that have been seen. */
+ * So each round of the loop takes at least one byte, and all that it takes is bounded by the
+ * number of bytes that have been checked. */
 
-/* What looking at a child costs, in the bytes that are checked in the same time. */
+/* The cost of checking a child, in bytes that are checked in the same time. */
 #define CHILD_COST 8
 #define MEMBER_COST 2
-/* What laying out a type costs, for each of its characters. */
+/* The cost of laying out a type, for each of its characters. */
 #define TYPE_COST 4
-/* How many types are kept, by what they cost GLib: for the rest of the value, and for the
- * next one. */
+/* How many types are kept, measured by what they cost GLib: for the rest of the value, and for
+ * the next one. */
 #define MAX_COST (256 * 1024)
 #define MAX_KEPT_COST (16 * 1024)
 
@@ -59,7 +59,7 @@ walker_trim_types (GMsgWalker *self)
   gmsg_types_trim (&self->types);
 }
 
-/* Counts a type once a value; or again, if it was forgotten meanwhile. */
+/* Counts a type once for each value; or again, if it was forgotten meanwhile. */
 static GMsgWalk
 walker_count_type (GMsgWalker *self,
                    GMsgType   *type)
@@ -91,7 +91,7 @@ get_offset_size (gsize size)
   return 8;
 }
 
-/* Offsets are little-endian whatever the byte order of the numbers. */
+/* Offsets are little-endian, whatever the byte order of the numbers. */
 static gsize
 read_offset (const guint8 *data,
              guint         offset_size)
@@ -119,7 +119,8 @@ read_offset (const guint8 *data,
     }
 }
 
-/* Whether @n_offsets of that size are the smallest that can be, behind @size bytes. */
+/* Tells whether offsets of @offset_size bytes are the smallest possible ones, for @n_offsets of
+ * them behind @size bytes. */
 static gboolean
 is_smallest_offset_size (gsize size,
                          gsize n_offsets,
@@ -141,7 +142,7 @@ is_smallest_offset_size (gsize size,
     }
 }
 
-/* Moves @position up to @alignment, over zeros; FALSE: there is something else. */
+/* Moves @position up to @alignment, over zeros; FALSE if another byte is in between. */
 static gboolean
 skip_padding (const guint8 *data,
               gsize        *position,
@@ -158,7 +159,7 @@ skip_padding (const guint8 *data,
   return TRUE;
 }
 
-/* One value of fixed size, or many. */
+/* Checks one value of fixed size, or many. */
 static GMsgWalk
 visit_fixed (GMsgWalker *self,
              GMsgType   *type,
@@ -207,7 +208,7 @@ visit_text (GMsgWalker   *self,
   return GMSG_WALK_MORE;
 }
 
-/* An array whose elements have a variable size; it has bytes. */
+/* Checks an array whose elements have a variable size; it has bytes. */
 static GMsgWalk
 visit_array (GMsgWalker *self,
              GMsgType   *type,
@@ -238,7 +239,7 @@ visit_array (GMsgWalker *self,
   return GMSG_WALK_MORE;
 }
 
-/* A tuple of variable size; it has bytes. */
+/* Checks a tuple of variable size; it has bytes. */
 static GMsgWalk
 visit_tuple (GMsgWalker *self,
              GMsgType   *type,
@@ -301,11 +302,11 @@ open_variant (GMsgWalker    *self,
   if ((*type)->nodes[0].fixed_size > 0 && (*type)->nodes[0].fixed_size != *size)
     return GMSG_WALK_NOT_NORMAL;
 
-  /* GLib asks what the type may hold, not what the value does. */
+  /* GLib asks what the type may hold, not what the value holds. */
   return depth + (*type)->nodes[0].depth < GMSG_MAX_DEPTH ? GMSG_WALK_MORE : GMSG_WALK_TOO_DEEP;
 }
 
-/* Looks at a value so far that what is left is a frame, or bytes, or nothing. */
+/* Checks a value until only a frame, or bytes, or nothing is left. */
 static GMsgWalk
 visit (GMsgWalker *self,
        GMsgType   *type,
@@ -317,7 +318,7 @@ visit (GMsgWalker *self,
 {
   GMsgWalk result;
 
-  /* Each round takes away a byte or more. */
+  /* Each round takes at least one byte away. */
   while (TRUE)
     {
       const GMsgTypeNode *node = &type->nodes[index];
@@ -382,7 +383,7 @@ visit (GMsgWalker *self,
     }
 }
 
-/* Takes the next element, and gives the frame up with the last. */
+/* Takes the next element, and gives up the frame with the last one. */
 static GMsgWalk
 walk_array (GMsgWalker    *self,
             GMsgWalkFrame *frame,
@@ -404,8 +405,8 @@ walk_array (GMsgWalker    *self,
   return visit (self, frame->type, node, frame->data + start, end - start, frame->depth, budget);
 }
 
-/* Takes the next member, and gives the frame up with the last; together with it those before
- * it in which nothing can be wrong. */
+/* Takes the next member, after those in which nothing can be wrong; gives up the frame with the
+ * last member. */
 static GMsgWalk
 walk_tuple (GMsgWalker    *self,
             GMsgWalkFrame *frame,
@@ -434,7 +435,7 @@ walk_tuple (GMsgWalker    *self,
         }
       else
         {
-          /* Offsets are stored from the end of the tuple on. */
+          /* Offsets are stored from the end of the tuple backwards. */
           if (frame->data_end < frame->offset_size)
             return GMSG_WALK_NOT_NORMAL;
           frame->data_end -= frame->offset_size;
@@ -463,7 +464,7 @@ walk_tuple (GMsgWalker    *self,
   return visit (self, frame->type, index, frame->data + start, end - start, frame->depth, budget);
 }
 
-/* Whether any of the bits of @mask is set. */
+/* Tells whether any of the bits of @mask is set. */
 static gboolean
 has_bits (const guint8 *data,
           const guint8 *mask,
@@ -511,7 +512,7 @@ swap_values (guint8       *data,
       swap_number (data + i, widths[i]);
 }
 
-/* Returns how many bytes it took; 0: they are wrong. */
+/* Returns how many bytes it took; 0 if they are wrong. */
 static gsize
 take_values (GMsgWalkBytes *bytes,
              gsize          budget)
@@ -535,7 +536,7 @@ take_values (GMsgWalkBytes *bytes,
   return size;
 }
 
-/* Takes as many of the bytes as @budget allows, and those that go together with them. */
+/* Takes as many bytes as @budget allows, and those that belong to them. */
 static GMsgWalk
 take_bytes (GMsgWalker *self,
             gsize      *budget)
@@ -565,8 +566,8 @@ take_bytes (GMsgWalker *self,
   return GMSG_WALK_MORE;
 }
 
-/* Begins with a value; an earlier one need not have come to its end. @data, which is only
- * written to where the byte order is another, must stay until the end. */
+/* Begins with a value; an earlier one may be incomplete. @data must stay until the end. It is
+ * written to only if its byte order is not this machine's. */
 GMsgWalk
 gmsg_walker_begin (GMsgWalker *self,
                    const char *type_string,
@@ -589,9 +590,8 @@ gmsg_walker_begin (GMsgWalker *self,
   return self->type != NULL ? walker_count_type (self, self->type) : GMSG_WALK_NO_TYPE;
 }
 
-/* Goes on, until something is wrong, or as much has been looked at as takes the time of checking
- * @budget bytes of text; takes that from @budget. With anything but GMSG_WALK_MORE the value has
- * come to its end. */
+/* Goes on until something is wrong, or until it has spent as much time as @budget bytes of text
+ * take; subtracts that from @budget. Any result except GMSG_WALK_MORE ends the value. */
 GMsgWalk
 gmsg_walker_step (GMsgWalker *self,
                   gsize      *budget)

@@ -18,9 +18,9 @@
 #define ALIGNMENT 8
 #define MAGIC "GMSG"
 
-/* The bytes that are read and written at a time. */
+/* The number of bytes that are read and written at a time. */
 #define BUFFER_SIZE (64 * 1024)
-/* A larger message goes past the buffers, without a copy. */
+/* A larger message bypasses the buffers, without a copy. */
 #define MAX_BUFFERED_SIZE (32 * 1024)
 
 typedef struct
@@ -95,12 +95,12 @@ struct _GMsgDecoder
   gsize             start, end;
 
   GMsgMessageCheck *check;   /* (owned): of the message that is being read or checked */
-  gboolean          reading; /* the payload of a large message */
+  gboolean          reading; /* the payload of a large message is being read */
   gboolean          checking;
   guint8           *payload; /* (unowned): of a large message; the check's */
   gsize             payload_size, payload_end;
 
-  guint64           max_message_size; /* 0: no message is taken yet */
+  guint64           max_message_size; /* 0: no message is accepted yet */
 };
 
 GMsgDecoder *
@@ -137,22 +137,22 @@ gmsg_decoder_set_swapped (GMsgDecoder *self,
   gmsg_message_check_set_swapped (self->check, swapped);
 }
 
-/* Tells, at the end of the connection, whether the last frame was whole. */
+/* Tells, at the end of the connection, whether the last frame was complete. */
 gboolean
 gmsg_decoder_is_empty (GMsgDecoder *self)
 {
   return !self->reading && !self->checking && self->start == self->end;
 }
 
-/* Returns the bytes of a large message that were read, while it is not complete. */
+/* Returns how many bytes of a large message have been read while it is incomplete. */
 gsize
 gmsg_decoder_get_partial (GMsgDecoder *self)
 {
   return self->reading || self->checking ? self->payload_end : 0;
 }
 
-/* Returns the place to read the next bytes to, which is never empty. The payload of a large
- * message is read into memory of its own. */
+/* Returns the place into which to read the next bytes, which is never empty. The payload of a
+ * large message is read into memory of its own. */
 guint8 *
 gmsg_decoder_get_space (GMsgDecoder *self,
                         gsize       *size)
@@ -235,7 +235,7 @@ check_control_header (const Header  *header,
   return TRUE;
 }
 
-/* Runs before anything is allocated for the frame. */
+/* Called before anything is allocated for the frame. */
 static gboolean
 check_header (GMsgDecoder   *self,
               const Header  *header,
@@ -262,8 +262,8 @@ check_header (GMsgDecoder   *self,
   if (header->payload_length > self->max_message_size)
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_TOO_LARGE,
-                   "A message has %" G_GUINT64_FORMAT " bytes; at most %" G_GUINT64_FORMAT " are "
-                   "taken: split it, or raise the router's max-message-size",
+                   "A message has %" G_GUINT64_FORMAT " bytes, but at most %" G_GUINT64_FORMAT " are "
+                   "accepted; split it, or raise the router's max-message-size",
                    header->payload_length, self->max_message_size);
       return FALSE;
     }
@@ -358,8 +358,8 @@ decode_control (GMsgDecoder   *self,
     }
 }
 
-/* Begins with a message of which the header and the type string are in the buffer, and
- * @available bytes after them; the rest of the payload is read into its place. */
+/* Begins with a message of which the header and the type string are in the buffer, followed by
+ * @available bytes of its payload; the rest of the payload is read into its place. */
 static gboolean
 begin_message (GMsgDecoder   *self,
                const Header  *header,
@@ -374,7 +374,7 @@ begin_message (GMsgDecoder   *self,
   if (self->payload == NULL && size > 0)
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_TOO_LARGE,
-                   "No memory is left for a message of %zu bytes", size);
+                   "Could not allocate memory for a message of %zu bytes", size);
       return FALSE;
     }
 
@@ -414,8 +414,8 @@ check_message (GMsgDecoder  *self,
     }
 }
 
-/* Takes the next frame. The work of checking a message is taken from @budget, which is in bytes
- * that are checked in the same time. After an error, nothing more can be taken. */
+/* Takes the next frame. The work of checking a message is subtracted from @budget, which is in
+ * bytes that are checked in the same time. After an error, nothing more can be taken. */
 GMsgDecoded
 gmsg_decoder_next (GMsgDecoder  *self,
                    GMsgFrame    *frame,
@@ -468,7 +468,7 @@ gmsg_decoder_next (GMsgDecoder  *self,
 
 struct _GMsgEncoder
 {
-  GByteArray *bytes;       /* (owned): frames, from @written on */
+  GByteArray *bytes;       /* (owned): frames, of which the first @written bytes were written */
   gsize       written;
   GVariant   *large;       /* (owned) (nullable): a payload that follows @bytes */
   gsize       large_written;
@@ -520,7 +520,7 @@ add_header (GMsgEncoder   *self,
     .payload_length = GUINT64_TO_LE ((guint64) payload_length),
   };
 
-  /* A frame that follows a large payload would be written before it. */
+  /* A frame after a large payload would be written before it. */
   g_assert (self->large == NULL);
 
   g_byte_array_append (self->bytes, (const guint8 *) &header, sizeof header);
@@ -631,8 +631,7 @@ gmsg_encoder_add_error (GMsgEncoder  *self,
   add_frame (self, GMSG_FRAME_ERROR, payload, sizeof head + domain_length + length);
 }
 
-/* Says what is to be written next, and returns the number of @vectors that this takes; 0:
- * nothing is left. */
+/* Fills in what to write next, and returns the number of @vectors; 0 if nothing is left. */
 guint
 gmsg_encoder_get_vectors (GMsgEncoder   *self,
                           GOutputVector  vectors[GMSG_ENCODER_MAX_VECTORS])
@@ -681,8 +680,8 @@ gmsg_encoder_advance (GMsgEncoder *self,
     g_clear_pointer (&self->large, g_variant_unref);
 }
 
-/* Releases the memory of what has been written; for a writer that must wait, and to which
- * more may be added each time before all has been written. */
+/* Releases the memory of what has been written; for a writer that must wait and gets more before
+ * it has written everything. */
 void
 gmsg_encoder_compact (GMsgEncoder *self)
 {
@@ -690,7 +689,8 @@ gmsg_encoder_compact (GMsgEncoder *self)
   self->written = 0;
 }
 
-/* The sink of an outlet, for each transport that carries this protocol: the encoder is its data. */
+/* The sink of an outlet, for every transport that carries this protocol: the encoder is its
+ * data. */
 static gboolean
 sink_has_room (gpointer sink)
 {
