@@ -12,7 +12,7 @@ G_BEGIN_DECLS
 
 /* The environment variable in which a spawned worker finds its address. */
 #define GMSG_ADDRESS_VARIABLE "GMSG_ADDRESS"
-/* What a worker's machine adds to that, such as how it logs in at a server. */
+/* The options that a worker's machine adds to it, such as the login for a server. */
 #define GMSG_ADDRESS_OPTIONS_VARIABLE "GMSG_ADDRESS_OPTIONS"
 /* The hexadecimal digits of a secret of 128 bits. */
 #define GMSG_SECRET_LENGTH 32
@@ -37,7 +37,7 @@ gboolean     gmsg_address_set_invalid   (GError             **error,
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgAddress, gmsg_address_free)
 
-/* These write an address, from “scheme:” on */
+/* These functions write an address, from “scheme:” on */
 void         gmsg_address_append_option (GString             *string,
                                          const char          *name,
                                          const char          *value);

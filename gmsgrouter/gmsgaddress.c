@@ -14,10 +14,10 @@ struct _GMsgAddress
 {
   char       *scheme;  /* (owned) */
   GHashTable *options; /* (owned) (element-type utf8 filename): values without escapes */
-  guint64     id;      /* of the pipe; 0: none is named */
+  guint64     id;      /* of the pipe; 0 if it names none */
 };
 
-/* Returns FALSE. The message must not hold the address itself, which may hold a secret. */
+/* Returns FALSE. The text must not contain the address itself, which may hold a secret. */
 gboolean
 gmsg_address_set_invalid (GError     **error,
                           const char  *reason)
@@ -48,7 +48,7 @@ check_value (GMsgAddress  *self,
     return gmsg_address_set_invalid (error, "its pipe is not a number from 1 up");
 
   if (strcmp (name, "secret") == 0 && !is_secret (value))
-    return gmsg_address_set_invalid (error, "its secret does not have the form of one");
+    return gmsg_address_set_invalid (error, "its secret is malformed");
 
   return TRUE;
 }
@@ -69,10 +69,10 @@ parse_option (GMsgAddress  *self,
   name = g_strndup (option, equals - option);
   value = g_uri_unescape_string (equals + 1, NULL);
   if (value == NULL)
-    return gmsg_address_set_invalid (error, "it has a wrong percent escape");
+    return gmsg_address_set_invalid (error, "it has an invalid percent escape");
 
   if (g_hash_table_contains (self->options, name))
-    return gmsg_address_set_invalid (error, "it has an option twice");
+    return gmsg_address_set_invalid (error, "it has the same option twice");
 
   if (!check_value (self, name, value, error))
     return FALSE;

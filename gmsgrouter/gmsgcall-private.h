@@ -12,16 +12,17 @@ G_BEGIN_DECLS
 
 #define GMSG_TYPE_CALL (gmsg_call_get_type ())
 
-/* The result of an asynchronous call, which waits where it must. */
+/* The result of an asynchronous call, which waits where it was made. */
 G_DECLARE_FINAL_TYPE (GMsgCall, gmsg_call, GMSG, CALL, GObject)
 
-/* What the one that was asked does about the answer, in the thread that gives it. */
+/* What the object that was asked does with the answer, in the thread that answers. */
 typedef struct
 {
   /* Before the callback: counts @n_messages. Runs no code of the application. */
   void (*counted)  (GObject  *source,
                     guint     n_messages);
-  /* After it: emits notifications, the state's if it has changed, else those of the messages. */
+  /* After the callback: emits notifications, of the state if it has changed, otherwise of the
+   * messages. */
   void (*answered) (GObject  *source,
                     gboolean  state_changed);
 } GMsgCallFuncs;
@@ -40,7 +41,7 @@ gboolean   gmsg_call_wait         (GMsgCall             *self,
                                    guint                 max,
                                    const GMsgCallFuncs  *funcs);
 
-/* Any thread, once the callback has the call */
+/* Any thread, after the callback has received the call */
 GPtrArray *gmsg_call_take_result  (GAsyncResult         *result,
                                    gpointer              source,
                                    gpointer              tag,

@@ -13,13 +13,13 @@ G_BEGIN_DECLS
 typedef struct _GMsgChannel GMsgChannel;
 typedef struct _GMsgPipe GMsgPipe;
 
-/* An entry of the channel asks this of the thread that takes it. */
+/* What an entry of the channel asks of the thread that takes it. */
 typedef enum
 {
   /* Deliver the message that the entry carries. */
   GMSG_ENTRY_MESSAGE,
-  /* Look at the pipe, which has something to do in this place of the order: a message of its
-   * own to deliver (a drop-oldest pipe), or discarded messages to tell of. */
+  /* Look at the pipe, which has something to do at this place in the order: deliver a message of
+   * its own (a drop-oldest pipe), or report discarded messages. */
   GMSG_ENTRY_TICKET,
   /* The sender's side has ended. This is the last entry of its pipe; it owns a reference to
    * the pipe, and so keeps it alive for all entries before it. */
@@ -35,20 +35,20 @@ typedef struct
   GMsgEntryKind  kind;
 } GMsgEntry;
 
-/* Somebody who waits for what a pipe holds, in whatever context. Its owner embeds it; only
+/* A caller that waits for messages of a pipe, in whatever context. Its owner embeds it; only
  * gmsgchannel.c reads the fields. */
 typedef struct
 {
-  GMsgTurn *turn; /* (unowned) (nullable); wake_lock: NULL while nobody waits */
-  GList     link; /* wake_lock: in the channel's list meanwhile */
+  GMsgTurn *turn; /* (unowned) (nullable); wake_lock: NULL while it does not wait */
+  GList     link; /* wake_lock: in the channel's list while it waits */
 } GMsgWaiter;
 
-/* Where in the channel the messages of one pipe are. The pipe embeds it; only gmsgchannel.c
+/* Which bursts of the channel hold messages of one pipe. The pipe embeds it; only gmsgchannel.c
  * reads the fields, with the lock held. */
 typedef struct
 {
-  guint64  last;   /* the number of the burst that has its last message; 0: none */
-  GArray  *bursts; /* (owned) (nullable): those that have its messages */
+  guint64  last;   /* the number of the burst that has its last message; 0 if none has */
+  GArray  *bursts; /* (owned) (nullable): the bursts that hold its messages */
 } GMsgTrail;
 
 GMsgChannel *gmsg_channel_new                   (GMainContext  *context,

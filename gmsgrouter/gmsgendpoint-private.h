@@ -38,16 +38,16 @@ GSubprocess  *gmsg_endpoint_spawn         (GMsgEndpoint         *self,
                                            const char * const   *argv,
                                            GError              **error);
 
-/* The addresses that nobody has opened by now are void, and there are no new ones; until the
- * shutdown is given up */
+/* Makes the addresses that nobody has opened void, and allows no new ones, until the shutdown is
+ * given up */
 void          gmsg_endpoint_begin_draining   (GMsgEndpoint      *self);
 void          gmsg_endpoint_give_up_draining (GMsgEndpoint      *self);
 
-/* Tells the I/O thread, if there is one, to end, and does not wait; the thread that ends the
- * run, once */
+/* Tells the I/O thread, if it runs, to end, and does not wait; called once, by the thread that
+ * ends the run */
 void          gmsg_endpoint_end           (GMsgEndpoint         *self);
 
-/* After that */
+/* After that call */
 gboolean      gmsg_endpoint_wait_hung_up  (GMsgEndpoint         *self,
                                            gint64                deadline);     /* monotonic µs */
 gboolean      gmsg_endpoint_watch_hung_up (GMsgEndpoint         *self,

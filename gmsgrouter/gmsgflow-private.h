@@ -11,13 +11,13 @@
 G_BEGIN_DECLS
 
 /* A pipe embeds this, and calls all functions with the channel's lock held, which guards all
- * fields that are not immutable. Only gmsgflow.c, and the inline functions below, read them. */
+ * fields that are not immutable. Only gmsgflow.c and the inline functions below read them. */
 typedef struct
 {
   guint         capacity;      /* immutable; 0: unbounded */
   GMsgOverflow  overflow;      /* immutable; of a bounded pipe */
   gboolean      pull_mode;
-  gboolean      linked;        /* to a worker: its bytes are counted, and its credit */
+  gboolean      linked;        /* the sender is a worker's: its bytes and credit are counted */
   guint         n_queued;      /* undelivered messages of a bounded pipe */
   guint64       n_dropped;
 
@@ -28,26 +28,26 @@ typedef struct
 
   /* The senders that wait for room */
   guint         n_blocked;
-  guint         n_asleep;      /* of them: in @room */
-  guint         n_woken;       /* of those: signalled, and not awake yet */
+  guint         n_asleep;      /* how many of them sleep in @room */
+  guint         n_woken;       /* how many of those are signalled and not awake yet */
   GCond         room;
 
-  /* A linked pipe; what it has counted when it no longer is, stays counted */
-  GQueue        costs;         /* (element-type gsize): of each undelivered message, in bytes */
+  /* For a linked pipe; the counts stay when it is no longer linked */
+  GQueue        costs;         /* (element-type gsize): the cost of each undelivered message, in bytes */
   guint64       n_bytes;       /* the sum of @costs */
-  guint64       n_partial;     /* bytes of a message that is not complete */
-  guint64      *backlog;       /* (unowned): the channel's sum of the two over all pipes */
-  guint64       n_released;    /* places so far, for the worker to be told of */
+  guint64       n_partial;     /* bytes of a message that has arrived in part only */
+  guint64      *backlog;       /* (unowned): the channel's sum of both over all pipes */
+  guint64       n_released;    /* places given back so far, for the worker */
   gboolean      paused;        /* nothing is read until @n_bytes is small again ... */
-  guint64       resume_bytes;  /* ... which is this */
+  guint64       resume_bytes;  /* ... that is, this number */
 } GMsgFlow;
 
 /* The next step for a message that was put into the flow. */
 typedef enum
 {
-  GMSG_FLOW_CARRY,  /* the channel is to carry it */
-  GMSG_FLOW_TICKET, /* it waits here, and the channel is to carry a ticket */
-  GMSG_FLOW_FIRST,  /* it waits here to be pulled, and nothing else does */
+  GMSG_FLOW_CARRY,  /* the channel must carry it */
+  GMSG_FLOW_TICKET, /* it waits here, and the channel must carry a ticket */
+  GMSG_FLOW_FIRST,  /* it waits here to be pulled, and is the only one */
   GMSG_FLOW_WAIT,   /* it waits here, and nobody needs to know */
 } GMsgFlowPut;
 

@@ -10,9 +10,9 @@
 
 #include <pthread.h>
 
-/* In a child of fork() that has not called exec() the threads of the library, and of GLib,
- * are missing, and locks may be held for ever by those that are. So nothing is done there:
- * calls fail, and what is dropped is left as it is.
+/* In a child of fork() that has not called exec(), the threads of the library and of GLib are
+ * missing, and may have left locks held for ever. So nothing is done there: calls fail, and
+ * dropped objects are left as they are.
  *
  * Written before any other thread of the child runs. */
 static gboolean happened;
@@ -24,9 +24,9 @@ child_cb (void)
 }
 
 /* Call this before the first thread, lock or pipe that a child could take for its own: when a
- * router is started, and when a sender is opened by its address. Classes and objects alone do
- * no harm, so a daemon that has looked at them, and the workers of a forkserver that has made
- * a router while it preloaded a module, are like any other process. */
+ * router is started, and when a sender is opened by its address. Classes and objects alone do no
+ * harm. So a daemon that has looked at them is like any other process, and so are the workers of
+ * a forkserver that has made a router while it preloaded a module. */
 void
 gmsg_fork_watch (void)
 {
@@ -52,9 +52,9 @@ gmsg_fork_check (GError **error)
     return TRUE;
 
   g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
-                       "Neither router nor sender can be used in a forked process that did not "
-                       "call exec(), as its parent had used one before: use the first after the "
-                       "fork (in Python, in no module that a forkserver preloads), or start the "
+                       "Neither a router nor a sender can be used in a forked process that did not "
+                       "call exec(), because its parent had used one before; fork before the first "
+                       "use (in Python, let a forkserver preload no module with one), or start the "
                        "process with gmsg_sender_spawn() or GSubprocess, or, in Python, with "
                        "multiprocessing's “spawn” or “forkserver” context");
   return FALSE;

@@ -10,7 +10,7 @@
 
 G_BEGIN_DECLS
 
-/* Both are about the calling thread. gmsg_interrupt_ask() runs user code: no lock may be held. */
+/* Both concern the calling thread. gmsg_interrupt_ask() runs user code: hold no lock. */
 gint64   gmsg_interrupt_get_next_time (void);
 gboolean gmsg_interrupt_ask           (void);
 

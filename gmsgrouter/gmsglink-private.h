@@ -15,16 +15,17 @@ G_BEGIN_DECLS
 /* The endpoint's half of a link; the transport's half is in gmsgtransport-private.h. */
 typedef struct
 {
-  /* gmsg_link_update() is to be called, in the I/O thread. Any thread; the channel's lock may
-   * be held, so that it only passes the word on. */
+  /* Call gmsg_link_update() in the I/O thread. Any thread may call this, perhaps with the
+   * channel's lock held, so it only passes the request on. */
   void (*touched)    (GMsgLink   *self,
                       gpointer    owner);
-  /* The worker's side has ended. I/O thread; any thread if the link was withdrawn. */
+  /* The worker's side has ended. Called in the I/O thread; in any thread if the link was
+   * withdrawn. */
   void (*ended)      (GMsgLink   *self,
                       gpointer    owner);
   void (*get_limits) (gpointer    owner,
                       GMsgLimits *limits);
-  /* There is something for the debug log, @text (transfer full). I/O thread. */
+  /* Takes a line for the debug log, @text (transfer full). Called in the I/O thread. */
   void (*remarked)   (GMsgLink   *self,
                       char       *text,
                       gpointer    owner);

@@ -17,12 +17,12 @@ G_BEGIN_DECLS
 #define GMSG_MESSAGE_MAX_DOMAIN_LENGTH 128
 #define GMSG_MESSAGE_MAX_TEXT_LENGTH 1024
 
-/* Bytes, that the places take where a message waits: in the channel, and in the list of what
- * messages cost. */
+/* The bytes that a waiting message's places take: in the channel, and in the list of the
+ * messages' costs. */
 #define GMSG_MESSAGE_PLACES_COST 56
 
-/* Checks what a peer sends, one message after another, each in steps. Not for several threads
- * at once. */
+/* Checks what a peer sends, one message after another, each in steps. Only one thread at a time
+ * may use it. */
 typedef struct _GMsgMessageCheck GMsgMessageCheck;
 
 typedef enum

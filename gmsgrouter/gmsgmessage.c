@@ -13,22 +13,22 @@
 
 G_STATIC_ASSERT (GMSG_MESSAGE_MAX_TYPE_LENGTH == GMSG_MAX_TYPE_LENGTH);
 
-/* Bytes, measured with GLib 2.74 and 2.84 on 64 bits: a GVariant and its GBytes, beside the
- * places. */
+/* In bytes, measured with GLib 2.74 and 2.84 on 64 bits: a GVariant and its GBytes, apart from
+ * the places. */
 #define MESSAGE_COST (80 + 48 + GMSG_MESSAGE_PLACES_COST)
-/* What malloc() rounds to, for which it asks the kernel itself. */
+/* The size to which malloc() rounds memory that it gets straight from the kernel. */
 #define MAPPED_SIZE (128 * 1024)
 #define PAGE_SIZE 4096
-/* What it takes GLib to meet a type and to forget it, for each byte that it keeps meanwhile, in
+/* What it costs GLib to meet a type and to forget it, for each byte that it keeps meanwhile, in
  * bytes that are checked in the same time. */
 #define MEETING_COST 2
 
 struct _GMsgMessageCheck
 {
   GMsgWalker walker;
-  guint8    *data;     /* (owned) (nullable): of the message that is being checked */
+  guint8    *data;     /* (owned) (nullable): of the message being checked */
   gsize      size;
-  gsize      debt;     /* what is to be taken from the budget of steps beforehand */
+  gsize      debt;     /* to be subtracted first from the budget of steps */
 };
 
 GMsgMessageCheck *
@@ -57,31 +57,31 @@ gmsg_message_check_set_swapped (GMsgMessageCheck *self,
   self->walker.swapped = swapped;
 }
 
-/* Returns why a value can't cross, and what its sender can do. */
+/* Returns why a value can't cross to another process, and what its sender can do. */
 static const char *
 describe (GMsgWalk result)
 {
   switch (result)
     {
     case GMSG_WALK_TOO_DEEP:
-      return "it nests deeper than 128 levels: flatten it";
+      return "it nests deeper than 128 levels; flatten it";
 
     case GMSG_WALK_HANDLE:
-      return "it holds a file handle (“h”), which means nothing in another process: send the path";
+      return "it holds a file handle (“h”), which means nothing in another process; send the path";
 
     case GMSG_WALK_TYPE_TOO_LONG:
-      return "a variant in it has a type string of more than 16384 bytes: send arrays instead of "
+      return "a variant in it has a type string of more than 16384 bytes; send arrays instead of "
              "long tuples";
 
     case GMSG_WALK_TYPES_TOO_BIG:
-      return "the types in it would take more memory than its data: use fewer or simpler ones";
+      return "the types in it would take more memory than its data; use fewer or simpler ones";
 
     case GMSG_WALK_NO_TYPE:
-      return "that is not one definite type";
+      return "this is not one definite type";
 
     case GMSG_WALK_NOT_NORMAL:
-      return "its data is not in normal form, such as text that is not UTF-8: send what "
-             "g_variant_get_normal_form() returns, or the bytes as “ay”";
+      return "its data is not in normal form, such as text that is not UTF-8; send the result of "
+             "g_variant_get_normal_form(), or the bytes as “ay”";
 
     case GMSG_WALK_MORE:
     case GMSG_WALK_NORMAL:
@@ -104,9 +104,9 @@ set_protocol_error (GMsgMessageCheck  *self,
                "The peer sent a message of type “%s”, but %s", escaped, describe (result));
 }
 
-/* Begins with a message that an untrusted peer has sent. Takes @data, of g_malloc() and so
- * aligned for every type: GLib would copy what is not. The last message must have come to its
- * end. */
+/* Begins with a message from an untrusted peer. Takes @data, which comes from g_malloc() and so
+ * is aligned for every type: GLib would copy unaligned data. The check of the last message must
+ * be complete. */
 gboolean
 gmsg_message_check_begin (GMsgMessageCheck  *self,
                           const char        *type_string,
@@ -134,9 +134,9 @@ gmsg_message_check_begin (GMsgMessageCheck  *self,
   return FALSE;
 }
 
-/* Goes on, until the message is good or bad, or @budget is used up: the number of bytes that are
- * checked in the same time. Small elements count for more; so does a new type, for what GLib
- * does with it in the end. */
+/* Goes on until the message is known to be good or bad, or @budget is used up. The budget is the
+ * number of bytes that are checked in the same time. Small elements count for more, and so does
+ * a new type, because of what GLib will do with it. */
 GMsgMessageState
 gmsg_message_check_step (GMsgMessageCheck  *self,
                          gsize             *budget,
@@ -161,8 +161,8 @@ gmsg_message_check_step (GMsgMessageCheck  *self,
   return GMSG_MESSAGE_BAD;
 }
 
-/* What a message takes while it waits. Its type is counted with the first message that has
- * it: while others wait, GLib keeps it once. */
+/* The memory that a message takes while it waits. A type is counted with the first message that
+ * has it: while others wait, GLib keeps it once. */
 static guint64
 get_cost (const GMsgType *type,
           gsize           size)
@@ -175,7 +175,7 @@ get_cost (const GMsgType *type,
   return cost + gmsg_allocation_cost (size);
 }
 
-/* Returns the message that was found to be good, and the bytes of memory that it takes. */
+/* Returns the message, which was found to be good, and the bytes of memory that it takes. */
 GVariant *
 gmsg_message_check_end (GMsgMessageCheck *self,
                         guint64          *cost)
@@ -186,13 +186,13 @@ gmsg_message_check_end (GMsgMessageCheck *self,
 
   *cost = get_cost (type, self->size);
 
-  /* Messages of a type that comes again are made in a fraction of the time. */
+  /* Messages of a repeated type are made in a fraction of the time. */
   if (type->keeper == NULL)
     type->keeper = g_variant_ref_sink (g_variant_new_from_data (variant_type, NULL, 0, TRUE,
                                                                 NULL, NULL));
 
-  /* Trusted, it is not checked again, and its children are read without the checks that GLib
-   * makes for each. */
+  /* As trusted data it is not checked again, and its children are read without the checks that
+   * GLib makes for each. */
   return g_variant_ref_sink (g_variant_new_from_bytes (variant_type, bytes, TRUE));
 }
 
@@ -204,10 +204,10 @@ typedef enum
   NESTING_TOO_LARGE,
 } Nesting;
 
-/* A variant takes two bytes at least: the end of its value, and its type. */
+/* A variant takes at least two bytes: the end of its value, and its type. */
 #define MIN_VARIANT_SIZE 2
 
-/* GLib aborts when it is asked for a child of serialised data whose type, as it counts, is
+/* GLib aborts when it is asked for a child of serialised data whose type, as GLib counts, is
  * deeper than this. */
 static gboolean
 is_type_too_deep (const char *type_string)
@@ -227,7 +227,7 @@ is_type_too_deep (const char *type_string)
   return too_deep;
 }
 
-/* GLib has a child's object in hand, and gives it out again, only while the container is not
+/* GLib has an object for a child, and returns it again, only while the container is not
  * serialised. */
 static gboolean
 is_serialised (GVariant *container)
@@ -238,10 +238,10 @@ is_serialised (GVariant *container)
   return child != again;
 }
 
-/* GLib goes down a level in C for each level of a value that it serialises, or only measures.
- * Variants can nest without end, so this looks first. Serialised data has a size, and is left
- * to the walker. A value may be part of another as often as one likes, so variants are taken
- * off @size_left, which is what the message may have. */
+/* GLib recurses for each level of a value that it serialises or measures. Variants can nest
+ * without end, so this looks first. Serialised data has a size, and is left to the walker. A
+ * value may be part of others any number of times, so variants are subtracted from @size_left,
+ * which is the size that the message may have. */
 static Nesting
 get_nesting (GVariant *value,
              guint     depth,
@@ -287,13 +287,13 @@ check_outgoing_type (GVariant  *message,
     return TRUE;
 
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_TOO_LARGE,
-               "A message to another process may have a type string of at most %d bytes; this one "
-               "has %zu: send arrays instead of long tuples",
+               "A message to another process may have a type string of at most %d bytes, but this "
+               "one has %zu; send arrays instead of long tuples",
                GMSG_MESSAGE_MAX_TYPE_LENGTH, length);
   return FALSE;
 }
 
-/* @size is unknown if it is 0. */
+/* @size is 0 if it is unknown. */
 static void
 set_too_large (guint64   size,
                guint64   max_size,
@@ -303,7 +303,7 @@ set_too_large (guint64   size,
                                     : g_strdup ("the variants in this one alone take more");
 
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_TOO_LARGE,
-               "The router takes messages of at most %" G_GUINT64_FORMAT " bytes, and %s: split "
+               "The router accepts messages of at most %" G_GUINT64_FORMAT " bytes, but %s; split "
                "it, or raise the router's max-message-size",
                max_size, found);
 }
@@ -319,7 +319,7 @@ walk_outgoing (GVariant *message)
   GMsgWalker walker;
   GMsgWalk result;
 
-  /* GLib has no data for a value of fixed size that was made of too few bytes. */
+  /* GLib has no data for a value of fixed size that was made from too few bytes. */
   if (data == NULL && size > 0)
     return GMSG_WALK_NOT_NORMAL;
 
@@ -332,10 +332,9 @@ walk_outgoing (GVariant *message)
   return result;
 }
 
-/* Refuses in the sender's process whatever the router would refuse, by the router's own
- * check. GLib tells nobody whether it has built a value itself, and has not looked at bytes
- * that were given to it as trusted; most values are checked in less time than it takes to
- * write them. */
+/* Refuses in the sender's process everything that the router would refuse, with the router's own
+ * check. GLib does not say whether it has built a value itself, and has not looked at bytes that
+ * it was given as trusted. Most values are checked in less time than it takes to write them. */
 gboolean
 gmsg_message_check_outgoing (GVariant  *message,
                              guint64    max_size,
@@ -381,7 +380,7 @@ gmsg_message_check_outgoing (GVariant  *message,
   return FALSE;
 }
 
-/* Whether an error from another process may have that domain here. */
+/* Tells whether an error from another process may have that domain here. */
 gboolean
 gmsg_message_is_domain (const char *domain,
                         gsize       length)
@@ -396,7 +395,7 @@ gmsg_message_is_domain (const char *domain,
   return TRUE;
 }
 
-/* Whether an error from another process may have that text here. */
+/* Tells whether an error from another process may have that text here. */
 gboolean
 gmsg_message_is_text (const char *text,
                       gsize       length)

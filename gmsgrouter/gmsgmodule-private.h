@@ -11,10 +11,10 @@
 G_BEGIN_DECLS
 
 /* A transport that needs another library is a module: a file of its own, which is loaded when
- * one of its addresses is first used, and is never unloaded. The library exports nothing for it:
- * it is given a table of the functions of gmsgtransport-private.h, by the same names without
- * “gmsg_”, and returns its own. Module and library are built together; the version and the size
- * of both tables are there to notice when they were not. */
+ * one of its addresses is first used, and never unloaded. The library exports nothing for it.
+ * Instead it passes the module a table of the functions of gmsgtransport-private.h, by the same
+ * names without “gmsg_”, and the module returns its own table. Module and library are built
+ * together; the version and the size of both tables reveal when they were not. */
 #define GMSG_CORE_VERSION 1
 
 #define GMSG_CORE_FUNCTIONS(F)                                                 \
@@ -59,13 +59,13 @@ typedef struct
   GMSG_CORE_FUNCTIONS (GMSG_CORE_FIELD)
 } GMsgCore;
 
-/* The one function that a module exports. Returns (transfer none) (nullable) its table; NULL:
+/* The only function that a module exports. Returns (transfer none) (nullable) its table; NULL if
  * it can't use @core. */
 typedef const GMsgTransport *(*GMsgModuleFunc) (const GMsgCore *core);
 
 #define GMSG_MODULE_FUNC "gmsg_module_get_transport"
 
-/* Any thread. Returns (transfer none) the transport of the module that is called @name. */
+/* Any thread. Returns (transfer none) the transport of the module named @name. */
 const GMsgTransport *gmsg_module_load (const char  *name,
                                        GError     **error);
 

@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-/* For secure_getenv() */
+/* For secure_getenv(). */
 #define _GNU_SOURCE
 
 #include "gmsgmodule-private.h"
@@ -12,9 +12,9 @@
 #include <gmodule.h>
 #include <stdlib.h>
 
-/* Where modules are looked for in place of GMSG_TRANSPORT_DIR, which the build sets: directories
- * with colons between them. It is for the build tree. A program that runs with more rights than
- * its caller has must not load the caller's code. */
+/* The directories, separated by colons, that are searched for modules in place of
+ * GMSG_TRANSPORT_DIR, which the build sets. This is for the build tree. A program that runs with
+ * more rights than its caller must not load the caller's code. */
 #define PATH_VARIABLE "GMSG_TRANSPORT_PATH"
 
 #define CORE_VALUE(name) .name = gmsg_##name,
@@ -26,7 +26,7 @@ static const GMsgCore core =
   GMSG_CORE_FUNCTIONS (CORE_VALUE)
 };
 
-/* Returns (transfer full) the file of the module, or where it should be. */
+/* Returns (transfer full) the file of the module, or the place where it should be. */
 static char *
 find_file (const char *name)
 {
@@ -57,7 +57,7 @@ check_file (const char  *name,
     return TRUE;
 
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
-               "The transport of the address is not installed: there is no “%s”; install the "
+               "The transport of the address is not installed: “%s” does not exist; install the "
                "package libgmsgrouter-1-%s, or build gmsgrouter with -D%s=enabled",
                display_name, name, name);
   return FALSE;
@@ -75,7 +75,7 @@ get_transport (GModule     *module,
   if (!g_module_symbol (module, GMSG_MODULE_FUNC, &function))
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
-                   "“%s” is no transport of gmsgrouter; install the library and its transports "
+                   "“%s” is not a transport of gmsgrouter; install the library and its transports "
                    "again",
                    display_name);
       return NULL;
@@ -121,13 +121,14 @@ load (const char  *name,
       return NULL;
     }
 
-  /* Its threads may run as long as the process does. */
+  /* Its threads may run as long as the process. */
   g_module_make_resident (module);
   g_debug ("loaded “%s”", file);
   return transport;
 }
 
-/* What has failed is tried again at the next call: somebody may have installed it. */
+/* A module that could not be loaded is tried again at the next call: it may have been installed
+ * meanwhile. */
 const GMsgTransport *
 gmsg_module_load (const char  *name,
                   GError     **error)

@@ -9,26 +9,26 @@
 #include "gmsgpipe-private.h"
 #include "gmsgthread-private.h"
 
-/* In a worker's process there is a channel and a pipe, as in the router's; the outlet takes
- * the entries in place of a run, and has the transport write them. The sender holds the pipe,
+/* A worker's process has a channel and a pipe, as the router's process does. The outlet takes
+ * the entries in place of a run, and makes the transport write them. The sender holds the pipe,
  * and only the transport's thread holds the outlet: so dropping the sender never waits. The
  * thread ends when it has written the pipe's END, or has lost the connection. */
 struct _GMsgOutlet
 {
-  GMainContext        *context;       /* (owned): the thread's */
+  GMainContext        *context;       /* (owned): of the transport's thread */
   GMainContext        *owner_context; /* (owned): where the cancellable is cancelled */
   const GMsgSinkFuncs *funcs;         /* the transport's, with @sink */
   gpointer             sink;
   GMsgPipe            *pipe;          /* (owned) (nullable): NULL until opened */
-  guint64              n_dropped;     /* that the router has been told of */
-  gboolean             closed;        /* by the router: messages are discarded, and not told of,
-                                       * since the log is not for the library's threads */
+  guint64              n_dropped;     /* dropped messages that the router knows of */
+  gboolean             closed;        /* by the router: messages are discarded and not logged, since
+                                       * the library's threads write no log */
   gboolean             cancelled;     /* the sender has been told, or will be */
   GSource             *cancel;        /* (owned) (nullable): in @owner_context, tells it */
   gboolean             at_end;        /* END was taken */
 };
 
-/* Captures the main context that is the caller's thread-default one. */
+/* Captures the thread-default main context of the caller. */
 GMsgOutlet *
 gmsg_outlet_new (GMainContext         *context,
                  const GMsgSinkFuncs  *funcs,
@@ -50,7 +50,7 @@ gmsg_outlet_new (GMainContext         *context,
   return self;
 }
 
-/* Makes the pipe and starts the thread. If that fails, the outlet is still the caller's. */
+/* Makes the pipe and starts the thread. If that fails, the caller still owns the outlet. */
 GMsgPipe *
 gmsg_outlet_start (GMsgOutlet        *self,
                    guint64            pipe_id,
@@ -75,7 +75,7 @@ gmsg_outlet_start (GMsgOutlet        *self,
   return g_steal_pointer (&pipe);
 }
 
-/* Frees what can't be sent any more. */
+/* Frees the messages that can't be sent any more. */
 static void
 drain (GMsgOutlet *self)
 {
@@ -94,8 +94,8 @@ drain (GMsgOutlet *self)
 void
 gmsg_outlet_free (GMsgOutlet *self)
 {
-  /* In a thread without a main loop the source would stay for ever, and the pipe with it. Who
-   * has stopped needs not be asked to. */
+  /* In a thread without a main loop the source, and the pipe with it, would stay for ever. A
+   * sender that has stopped need not be asked to. */
   if (self->at_end && self->cancel != NULL)
     g_source_destroy (self->cancel);
   g_clear_pointer (&self->cancel, g_source_unref);
@@ -109,7 +109,7 @@ gmsg_outlet_free (GMsgOutlet *self)
   g_free (self);
 }
 
-/* A drop-oldest pipe's counter goes before the message that took the place. */
+/* The counter of a drop-oldest pipe goes before the message that took the place. */
 static void
 tell_dropped (GMsgOutlet *self)
 {
@@ -159,13 +159,13 @@ put_entry (GMsgOutlet *self,
       gmsg_pipe_unref (entry->pipe);
       break;
 
-    case GMSG_ENTRY_MOVED: /* into pull mode, which a worker's end does not have */
+    case GMSG_ENTRY_MOVED: /* moved into pull mode, which a worker's end does not have */
     default:
       g_assert_not_reached ();
     }
 }
 
-/* Puts what is queued into the sink, as much as it has room for. */
+/* Puts queued entries into the sink, as long as it has room. */
 gboolean
 gmsg_outlet_fill (GMsgOutlet *self)
 {
@@ -188,7 +188,7 @@ gmsg_outlet_has_next (GMsgOutlet *self)
   return gmsg_channel_has_next (gmsg_pipe_get_channel (self->pipe), &since);
 }
 
-/* stop() breaks the pipe when it has waited for too long: the rest is lost. */
+/* stop() breaks the pipe when it has waited too long: then the rest is lost. */
 gboolean
 gmsg_outlet_is_broken (GMsgOutlet *self)
 {
@@ -238,7 +238,7 @@ gmsg_outlet_cancel (GMsgOutlet *self)
   self->cancel = g_steal_pointer (&source);
 }
 
-/* The router has closed the pipe: what is sent from now on is discarded. */
+/* The router has closed the pipe: messages sent from now on are discarded. */
 void
 gmsg_outlet_close (GMsgOutlet *self)
 {
@@ -258,8 +258,7 @@ gmsg_outlet_progress (GMsgOutlet *self,
   gmsg_pipe_set_progress (self->pipe, flushed);
 }
 
-/* Nothing more can be written: whoever sends is told so from now on, and who waits in
- * stop(). */
+/* Nothing more can be written: calls that send, and those that wait in stop(), learn why. */
 void
 gmsg_outlet_break (GMsgOutlet   *self,
                    const GError *reason)

@@ -10,38 +10,38 @@
 
 G_BEGIN_DECLS
 
-/* The figures of a router, unless it was told others. The priority is just below GTK's redraw,
- * at 120. */
+/* The defaults of a router. The priority comes just after GTK's redraw, which is at 120. */
 #define GMSG_PACER_PRIORITY 130
-/* µs: the part of a frame's 16.7 ms that an application can spare. */
+/* In µs: the part of a frame's 16.7 ms that an application can spare. */
 #define GMSG_PACER_BUDGET 4000
-/* µs: a frame. */
+/* In µs: a frame. */
 #define GMSG_PACER_MAX_LATENCY 16000
 
-/* A place in the line of those that deliver into a main context. */
+/* A place in the line of clients that deliver into a main context. */
 typedef struct _GMsgTurn GMsgTurn;
 
 typedef struct
 {
-  /* Whether there is something to deliver, since when (monotonic µs), and whether it is
-   * @urgent, as what has waited for too long is. Runs no code of the application, calls no
-   * function of the pacer, and sees to it that what comes after a FALSE wakes the context. */
+  /* Tells whether something can be delivered, since when (monotonic µs), and whether it is
+   * @urgent, as messages are that have waited too long. Runs no code of the application, calls
+   * no function of the pacer, and ensures that whatever comes after a FALSE wakes the
+   * context. */
   gboolean (*is_waiting)   (gpointer  data,
                             gint64   *since,
                             gboolean *urgent);
-  /* Delivers one thing, in the thread that has asked last. Returns whether anything was
-   * emitted or completed; FALSE: it may do more. May do what it likes: leave, drop its turn's
-   * owner, run a main loop. */
+  /* Delivers one thing, in the thread that has asked last. Returns whether anything was emitted
+   * or completed; after FALSE it may still have more to do. It may do what it likes: leave, drop
+   * its turn's owner, run a main loop. */
   gboolean (*deliver_one)  (gpointer  data);
-  /* (nullable): in a dispatch for which it was waiting there will be no deliver_one() any
-   * more; likewise. */
+  /* (nullable): in a dispatch for which it was waiting, deliver_one() will not be called any
+   * more; otherwise as above. */
   void     (*rest)         (gpointer  data);
   /* (nullable): the context was finalized before the turn has left. Nothing is asked or
-   * delivered any more; the turn is still to be left. */
+   * delivered any more; the turn must still be left. */
   void     (*context_gone) (gpointer  data);
   /* The last use of @data. */
   void     (*unref)        (gpointer  data);
-  /* Whether gmsg_turn_wake() is used, which takes a file descriptor a context. */
+  /* Whether gmsg_turn_wake() is used, which takes a file descriptor for each context. */
   gboolean   wakes;
 } GMsgTurnFuncs;
 
@@ -57,7 +57,7 @@ void      gmsg_turn_set   (GMsgTurn            *self,
                            guint                budget,
                            guint                max_latency);
 
-/* Any thread; the context may be gone. leave() may be called once, and also in a dispatch */
+/* Any thread; the context may be gone. leave() may be called once, also in a dispatch */
 void      gmsg_turn_leave (GMsgTurn            *self);
 void      gmsg_turn_wake  (GMsgTurn            *self);
 

@@ -13,8 +13,8 @@
 
 G_BEGIN_DECLS
 
-/* Told, with the channel's lock held and in any thread, that gmsg_pipe_get_news() has some; it
- * only passes the word on. */
+/* Called in any thread, with the channel's lock held, when gmsg_pipe_get_news() has news; it
+ * only passes that on. */
 typedef void (*GMsgPipeTouchFunc) (gpointer data);
 
 GMsgPipe      *gmsg_pipe_new                (GMsgChannel        *channel,
@@ -136,7 +136,7 @@ void           gmsg_pipe_drain              (GMsgPipe           *self,
                                              gboolean            gives_up,
                                              GQueue             *messages);
 
-/* A call that waits for messages: the router's thread, but for those that say so */
+/* A call that waits for messages: the router's thread, unless stated */
 gboolean       gmsg_pipe_begin_call         (GMsgPipe           *self);
 void           gmsg_pipe_end_call           (GMsgPipe           *self); /* any thread */
 void           gmsg_pipe_remind             (GMsgPipe           *self); /* any thread */

@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-/* For syscall() */
+/* For syscall(). */
 #define _GNU_SOURCE
 
 #include "gmsgprocess-private.h"
@@ -45,8 +45,8 @@ static GSourceFuncs process_funcs =
   .finalize = process_finalize,
 };
 
-/* Returns a source that is ready when process @pid has exited; NULL: it has exited already
- * (ESRCH), or the kernel, or a sandbox, has no such source. Any thread. */
+/* Returns a source that is ready when process @pid has exited; NULL if it has exited already
+ * (ESRCH), or if the kernel, or a sandbox, offers no such source. Any thread may call it. */
 GSource *
 gmsg_process_source_new (GPid  pid,
                          int  *error_number)
@@ -72,10 +72,10 @@ struct _GMsgProcesses
   guint         n_watches;
 };
 
-/* GSubprocess tells the exit, with the status; but on a busy machine late, and never if an
- * application takes the status away. So the kernel is asked, too: it tells that the process has
- * exited, and the status, if nobody has taken it. If GSubprocess has, it is told by that, which
- * has some time to follow. */
+/* GSubprocess reports the exit with the status; but on a busy machine it does so late, and never
+ * if the application takes the status away. So the kernel is asked, too. It reports that the
+ * process has exited, and the status if nobody has taken it. If GSubprocess has taken it,
+ * GSubprocess reports it, and gets some time to do so. */
 #define STATUS_TIMEOUT_MSEC 500
 
 typedef struct
@@ -83,9 +83,9 @@ typedef struct
   GMsgProcesses *processes; /* (unowned): outlives its watches */
   char          *name;      /* (owned) */
   GPid           pid;       /* 0: it had exited already */
-  GMsgExitFunc   func;      /* (nullable): NULL once it was called, with @data */
+  GMsgExitFunc   func;      /* (nullable): called once with @data, then NULL */
   gpointer       data;
-  GSource       *source;    /* (owned) (nullable): the kernel's word, and then the time */
+  GSource       *source;    /* (owned) (nullable): waits for the kernel, then for GSubprocess */
 } Watch;
 
 GMsgProcesses *
@@ -112,7 +112,7 @@ gmsg_processes_free (GMsgProcesses *self)
 static char *
 describe_unknown (const char *name)
 {
-  return g_strdup_printf ("“%s” exited with an unknown status, which the application took away by "
+  return g_strdup_printf ("“%s” exited with an unknown status, because the application took it by "
                           "ignoring SIGCHLD or waiting for all its children",
                           name);
 }
@@ -131,8 +131,8 @@ describe_signal (const char *name,
   return g_strdup_printf ("“%s” was killed by signal %d (%s)", name, number, g_strsignal (number));
 }
 
-/* Returns (nullable) how a process has exited, and leaves the status to whoever waits for it.
- * @failed: whether it did not exit with 0. */
+/* Returns (nullable) how a process has exited, and leaves the status to those that wait for it.
+ * @failed: whether the status was other than 0. */
 static char *
 describe_zombie (GPid        pid,
                  const char *name,
@@ -149,7 +149,7 @@ describe_zombie (GPid        pid,
 }
 
 /* An application that ignores SIGCHLD, or waits for all its children, takes the status from
- * GLib, which then says -1; before 2.78 it said 0. */
+ * GLib, which then reports -1; before 2.78 it reported 0. */
 static char *
 describe_exit (GSubprocess *process,
                const char  *name)
@@ -162,8 +162,8 @@ describe_exit (GSubprocess *process,
     return describe_unknown (name);
 
   if (g_subprocess_get_status (process) == 0 && glib_check_version (2, 78, 0) != NULL)
-    return g_strdup_printf ("“%s” exited with status 0, or with an unknown one that the application "
-                            "took away",
+    return g_strdup_printf ("“%s” exited with status 0, or with an unknown one, if the application "
+                            "took it",
                             name);
 
   if (g_subprocess_get_if_exited (process))
@@ -172,7 +172,7 @@ describe_exit (GSubprocess *process,
   return describe_signal (name, g_subprocess_get_term_sig (process));
 }
 
-/* Tells the exit, once. */
+/* Reports the exit, once. */
 static void
 watch_tell (Watch      *watch,
             const char *how,
@@ -240,7 +240,7 @@ gone_cb (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* An old kernel has no descriptors of processes; then GSubprocess must do. */
+/* An old kernel has no descriptors for processes; then GSubprocess alone reports. */
 static void
 watch_process (Watch *watch)
 {
@@ -254,7 +254,7 @@ watch_process (Watch *watch)
     watch_wait_for_status (watch);
 }
 
-/* Calls @func once. The process may have been spawned in any thread. Returns its id; 0: it has
+/* Calls @func once. The process may have been spawned in any thread. Returns its id; 0 if it has
  * exited already. */
 GPid
 gmsg_processes_watch (GMsgProcesses *self,

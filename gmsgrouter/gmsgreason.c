@@ -11,13 +11,13 @@
 
 #include <string.h>
 
-/* What crosses is bounded, on both sides and over every transport: the worker's side makes it
- * so, and the router's side does not trust it to. */
+/* The size of an error that crosses is bounded, on both sides and over every transport: the
+ * worker's side sees to that, and the router's side does not trust it. */
 
-/* Returns (transfer full) an error of what a peer has sent; NULL: the text is too long, or not
- * UTF-8 without a NUL. GLib keeps a domain for good, which is bearable from a worker: it is
- * short, and an error is the last that comes through a pipe. With @known_only, for strangers,
- * only those are taken that GLib has already. */
+/* Returns (transfer full) an error made from what a peer has sent; NULL if the text is too long,
+ * or not UTF-8 without a NUL. GLib keeps a domain for good. That is bearable for a worker's
+ * domain, which is short, and an error is the last thing that comes through a pipe. With
+ * @known_only, for strangers, only domains that GLib has already are accepted. */
 GError *
 gmsg_reason_new (gboolean    known_only,
                  const char *domain,
@@ -46,7 +46,7 @@ gmsg_reason_new (gboolean    known_only,
   return g_error_new_literal (quark, code, owned_text);
 }
 
-/* Returns (transfer full) what can cross of @error. */
+/* Returns (transfer full) the part of @error that can cross. */
 GError *
 gmsg_reason_copy (const GError *error)
 {
@@ -54,7 +54,7 @@ gmsg_reason_copy (const GError *error)
   g_autofree char *text = g_utf8_make_valid (error->message, -1);
   gsize length = strlen (text);
 
-  /* A character that would not fit is left out whole. */
+  /* A character that would not fit is left out as a whole. */
   if (length > GMSG_MESSAGE_MAX_TEXT_LENGTH)
     length = g_utf8_find_prev_char (text, text + GMSG_MESSAGE_MAX_TEXT_LENGTH + 1) - text;
 

@@ -14,8 +14,8 @@ GMsgReceiver *gmsg_receiver_new      (GMsgPipe     *pipe);
 GMsgPipe     *gmsg_receiver_get_pipe (GMsgReceiver *self);
 const char   *gmsg_receiver_get_label (GMsgReceiver *self);
 
-/* The router's thread. Handlers of the application run in all of these. The run owns a
- * reference until gmsg_receiver_release(), which may drop it later than it is called. */
+/* The router's thread. Handlers of the application run in all of these. The run owns a reference
+ * until gmsg_receiver_release(), which may drop it later than at the call. */
 void          gmsg_receiver_deliver  (GMsgReceiver *self,
                                       GVariant     *message);
 void          gmsg_receiver_ready    (GMsgReceiver *self);

@@ -10,10 +10,11 @@
 
 G_BEGIN_DECLS
 
-/* Wakes the main context that gmsg_report_attach() was given; any thread. */
+/* Wakes the main context that was passed to gmsg_report_attach(); any thread. */
 typedef void (*GMsgReportWakeFunc) (gpointer data);
 
-/* What gmsg_report_post_state() was given, in the router's thread; until gmsg_report_detach(). */
+/* Receives the state passed to gmsg_report_post_state(), in the router's thread, until
+ * gmsg_report_detach(). */
 typedef void (*GMsgReportStateFunc) (int      state,
                                      gpointer data);
 
@@ -27,7 +28,7 @@ void        gmsg_report_unref         (GMsgReport         *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgReport, gmsg_report_unref)
 
-/* Any thread; the text is told later, in the router's thread */
+/* Any thread; the text is logged later, in the router's thread */
 void        gmsg_report_post          (GMsgReport         *self,
                                        char               *text);
 void        gmsg_report_post_debug    (GMsgReport         *self,
@@ -56,12 +57,13 @@ void        gmsg_report_end           (GMsgReport         *self,
                                        guint               n_unclosed,
                                        guint               n_undelivered);
 
-/* At once: the thread that iterates the context */
+/* Logged at once, in the thread that iterates the context */
 void        gmsg_report_warn_stranded  (void);
 void        gmsg_report_warn_manual    (void);
 void        gmsg_report_warn_unheard   (const char        *label);
 
-/* Any thread: whether it is in the middle of a line of a report, so that a log handler sends */
+/* Any thread: tells whether this thread is writing a line of a report, so that a log handler
+ * sends */
 gboolean    gmsg_report_is_telling     (void);
 
 G_END_DECLS

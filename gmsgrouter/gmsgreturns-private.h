@@ -13,17 +13,17 @@ G_BEGIN_DECLS
 /* No more messages than this are ever kept. */
 #define GMSG_RETURNS_MAX 128
 
-/* A channel embeds this, so that what a send() reads shares a cache line with the channel's
- * lock. Only gmsgreturns.c, and the inline function below, read the fields. */
+/* A channel embeds this, so that the fields that a send() reads share a cache line with the
+ * channel's lock. Only gmsgreturns.c and the inline function below read the fields. */
 typedef struct
 {
-  /* The channel's lock */
+  /* Guarded by the channel's lock */
   GPtrArray *spent;      /* (owned) (nullable) (element-type GVariant): for the senders */
 
-  /* The router's thread only */
+  /* Used in the router's thread only */
   GPtrArray *delivered;  /* (owned) (nullable) (element-type GVariant): becomes @spent */
-  gboolean   backlogged; /* enough waits behind, and the senders come for @spent */
-  guint      n_spent;    /* the length of @spent at the last look: it has not grown since */
+  gboolean   backlogged; /* enough entries wait, and the senders take from @spent */
+  guint      n_spent;    /* the length of @spent at the last look; it has not grown since */
   guint      n_refused;  /* messages that found @delivered full, since it last became @spent */
 } GMsgReturns;
 
@@ -37,14 +37,15 @@ gboolean  gmsg_returns_keep             (GMsgReturns *self,
 gboolean  gmsg_returns_wants_look       (GMsgReturns *self);
 GVariant *gmsg_returns_take_delivered   (GMsgReturns *self) G_GNUC_WARN_UNUSED_RESULT;
 
-/* The router's thread, which holds the channel's lock */
+/* The router's thread, holding the channel's lock */
 void      gmsg_returns_hand_over_locked (GMsgReturns *self);
 GVariant *gmsg_returns_take_back_locked (GMsgReturns *self) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Any thread, which holds the channel's lock */
+/* Any thread, holding the channel's lock */
 GVariant *gmsg_returns_reclaim_locked   (GMsgReturns *self) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Tells, in the router's thread, whether nothing is kept; inline, because each message asks. */
+/* Tells, in the router's thread, whether nothing is kept; inline, because it is asked for each
+ * message. */
 static inline gboolean
 gmsg_returns_is_empty (const GMsgReturns *self)
 {

@@ -15,8 +15,8 @@ gboolean  gmsg_router_check_running (GMsgRouter  *self,
                                      const char  *method,
                                      GError     **error);
 
-/* ... which gmsg_router_check_running() has found to be running. Handlers of the application
- * run in end_run(). */
+/* ... after gmsg_router_check_running() has found the router running. Handlers of the
+ * application run in end_run(). */
 GMsgRun  *gmsg_router_get_run       (GMsgRouter  *self);
 void      gmsg_router_end_run       (GMsgRouter  *self);
 

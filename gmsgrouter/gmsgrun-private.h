@@ -24,7 +24,7 @@ typedef struct
   guint   peer_timeout;     /* ms */
 } GMsgRunSettings;
 
-/* A run calls these of its router, in the router's thread. */
+/* A run calls these functions of its router, in the router's thread. */
 typedef struct
 {
   /* @receiver has emitted finished, and may be closed by now. */
@@ -44,8 +44,8 @@ gboolean    gmsg_run_check_address (const char             *address,
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgRun, gmsg_run_unref)
 
-/* The router's thread; gmsg_run_start() makes it that. Handlers of the application run in
- * end(), close_pipe() and route_until(). */
+/* The router's thread; gmsg_run_start() makes the caller that. Handlers of the application run
+ * in end(), close_pipe() and route_until(). */
 GMsgRun    *gmsg_run_start         (GMainContext           *context,
                                     const GMsgRunSettings  *settings,
                                     const GMsgRunFuncs     *funcs,
@@ -74,7 +74,7 @@ gboolean    gmsg_run_listen        (GMsgRun                *self,
                                     GError                **error);
 void        gmsg_run_end           (GMsgRun                *self);
 
-/* For a shutdown: the router's thread. Handlers run in begin_draining() and drain_pipe(). */
+/* For a shutdown, in the router's thread. Handlers run in begin_draining() and drain_pipe(). */
 void        gmsg_run_begin_draining (GMsgRun               *self,
                                      GSource               *watch);
 void        gmsg_run_give_up_draining (GMsgRun             *self);
@@ -86,7 +86,7 @@ gboolean    gmsg_run_has_ended     (GMsgRun                *self);
 gboolean    gmsg_run_is_draining   (GMsgRun                *self);
 gboolean    gmsg_run_is_manual     (GMsgRun                *self);
 
-/* When it has ended: waits for the transport's goodbye, or has @watch told of it. */
+/* After the end: waits for the transport's goodbye, or makes @watch ready when it comes. */
 gboolean    gmsg_run_wait_goodbye  (GMsgRun                *self,
                                     gint64                  deadline);  /* monotonic µs */
 gboolean    gmsg_run_watch_goodbye (GMsgRun                *self,

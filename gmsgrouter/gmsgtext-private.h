@@ -10,14 +10,14 @@
 
 G_BEGIN_DECLS
 
-/* As in GLib: how many containers a type may nest, and how many levels a value may have. */
+/* As in GLib: how deep the containers of a type, and the levels of a value, may nest. */
 #define GMSG_MAX_DEPTH 128
 
 /* Follows the grammar of type strings, a character at a time. */
 typedef struct
 {
   guint  n_open;                   /* containers that are not complete yet */
-  guint8 open[GMSG_MAX_DEPTH + 1]; /* what each of them waits for */
+  guint8 open[GMSG_MAX_DEPTH + 1]; /* what each of the containers waits for */
 } GMsgTypeScanner;
 
 void     gmsg_type_scanner_init (GMsgTypeScanner *self);
@@ -36,7 +36,7 @@ typedef enum
 typedef struct
 {
   GMsgTextKind    kind;
-  guint64         state;   /* its lowest six bits: of the automaton */
+  guint64         state;   /* its lowest six bits are the state of the automaton */
   GMsgTypeScanner scanner; /* of a signature */
 } GMsgText;
 

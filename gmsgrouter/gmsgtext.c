@@ -8,11 +8,11 @@
 
 #include <string.h>
 
-/* Strings and object paths are checked by automata that have no branch for a byte: what a
- * peer sends can't be worse than what others send. The entry of a byte holds, at the
- * position that each state names, the state that follows. A state is the number of that
- * position, so that one shift finds the next. Whatever is not named leads to BAD, which no
- * byte leaves. */
+/* Strings and object paths are checked by automata without a branch for each byte, so that a
+ * peer can't send bytes that take longer than others. The entry of a byte holds, at the position
+ * that each state names, the next state. A state is the number of that position, so that one
+ * shift finds the next state. Transitions that are not listed lead to BAD, which no byte
+ * leaves. */
 #define STATE(n) (6 * (n))
 #define STATE_MASK 63
 #define GO(from, to) ((guint64) (to) << (from))
@@ -22,16 +22,16 @@ enum
   BAD = STATE (0),
 };
 
-/* UTF-8, as RFC 3629 has it: what follows a first byte depends on it. */
+/* UTF-8 as in RFC 3629: the first byte of a character decides which bytes may follow. */
 enum
 {
   STRING_WHOLE = STATE (1),  /* between two characters */
   STRING_NEED_1 = STATE (2), /* this many more bytes of any value from 0x80 to 0xbf */
   STRING_NEED_2 = STATE (3),
   STRING_NEED_3 = STATE (4),
-  STRING_E0 = STATE (5),     /* nothing that fewer bytes could say */
-  STRING_ED = STATE (6),     /* no surrogate */
-  STRING_F0 = STATE (7),     /* nothing that fewer bytes could say */
+  STRING_E0 = STATE (5),     /* no character that fewer bytes could encode */
+  STRING_ED = STATE (6),     /* no surrogates */
+  STRING_F0 = STATE (7),     /* no character that fewer bytes could encode */
   STRING_F4 = STATE (8),     /* nothing above U+10FFFF */
 };
 
@@ -91,7 +91,7 @@ run_automaton (const guint64 *table,
 #define HIGH_BITS G_GUINT64_CONSTANT (0x8080808080808080)
 #define LOW_BITS G_GUINT64_CONSTANT (0x7f7f7f7f7f7f7f7f)
 
-/* Whether a block is of ASCII characters, without a NUL. */
+/* Tells whether a block consists of ASCII characters, without a NUL. */
 static inline gboolean
 is_plain_block (const guint8 *data)
 {
@@ -101,7 +101,7 @@ is_plain_block (const guint8 *data)
   if (((words[0] | words[1]) & HIGH_BITS) != 0)
     return FALSE;
 
-  /* Adding 127 sets the high bit of all but a NUL. */
+  /* Adding 127 sets the high bit of each byte that is not a NUL. */
   return ((words[0] + LOW_BITS) & (words[1] + LOW_BITS) & HIGH_BITS) == HIGH_BITS;
 }
 
@@ -125,7 +125,7 @@ feed_string (guint64       state,
   return run_automaton (string_table, state, data + i, size - i);
 }
 
-/* What a container that is open waits for: more types, until “)” ... */
+/* What an open container waits for: more types, until “)” ... */
 #define OPEN_TUPLE '('
 /* ... one type */
 #define OPEN_ARRAY 'a'
@@ -134,12 +134,12 @@ feed_string (guint64       state,
 #define OPEN_VALUE ':'
 #define OPEN_BRACE '}'
 
-/* What a character may be. */
+/* The possible meanings of a character. */
 enum
 {
   IS_KEY = 1,    /* a basic type */
-  IS_TYPE = 2,   /* a type of its own */
-  IS_PREFIX = 4, /* begins one that goes on */
+  IS_TYPE = 2,   /* a complete type */
+  IS_PREFIX = 4, /* begins a type that goes on */
 };
 
 static const guint8 char_classes[256] =
@@ -170,8 +170,8 @@ gmsg_type_scanner_init (GMsgTypeScanner *self)
   self->n_open = 0;
 }
 
-/* Types are definite: “r”, “*” and “?” are none. FALSE: nothing that follows can make it
- * right. A type is complete while @n_open is 0. */
+/* Types are definite: “r”, “*” and “?” are not allowed. Returns FALSE if nothing that follows
+ * can make the text right. A type is complete while @n_open is 0. */
 gboolean
 gmsg_type_scanner_scan (GMsgTypeScanner *self,
                         const char      *string,
@@ -194,7 +194,7 @@ gmsg_type_scanner_scan (GMsgTypeScanner *self,
         }
       else if (class == 0 || n_open > GMSG_MAX_DEPTH || waits_for == OPEN_BRACE)
         {
-          /* GLib lets nothing but “)” stand at that depth. */
+          /* At that depth GLib allows nothing but “)”. */
           return FALSE;
         }
       else if (waits_for == OPEN_KEY)
@@ -216,7 +216,7 @@ gmsg_type_scanner_scan (GMsgTypeScanner *self,
           continue;
         }
 
-      /* A type is complete, and with it what waited for one. */
+      /* A type is complete, and so is everything that waited for one. */
       while (n_open > 0 && open[n_open - 1] == OPEN_ARRAY)
         n_open--;
       if (n_open > 0 && open[n_open - 1] == OPEN_VALUE)
@@ -233,7 +233,7 @@ feed_signature (GMsgText     *self,
                 const guint8 *data,
                 gsize         size)
 {
-  /* D-Bus knows no maybe type. */
+  /* D-Bus has no maybe types. */
   return memchr (data, 'm', size) == NULL &&
          gmsg_type_scanner_scan (&self->scanner, (const char *) data, size);
 }
@@ -247,7 +247,7 @@ gmsg_text_begin (GMsgText     *self,
   gmsg_type_scanner_init (&self->scanner);
 }
 
-/* FALSE: nothing that follows can make it right. */
+/* Returns FALSE if nothing that follows can make the text right. */
 gboolean
 gmsg_text_feed (GMsgText     *self,
                 const guint8 *data,
@@ -273,7 +273,7 @@ gmsg_text_feed (GMsgText     *self,
   return (self->state & STATE_MASK) != BAD;
 }
 
-/* Whether the text may end here. */
+/* Tells whether the text may end here. */
 gboolean
 gmsg_text_end (const GMsgText *self)
 {

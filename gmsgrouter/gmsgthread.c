@@ -14,12 +14,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* A fault is raised in the thread that caused it, and would end the process without a
- * handler's say if it were blocked there. */
+/* A fault is raised in the thread that caused it. If it were blocked there, it would end the
+ * process before a handler could run. */
 static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT };
 
 /* GLib aborts the process if no file descriptor is left for a new context, so this function
- * looks first. Another thread may still take the last descriptor in between. */
+ * checks first. Another thread may still take the last descriptor in between. */
 static gboolean
 check_descriptor (GError **error)
 {
@@ -43,16 +43,16 @@ gmsg_thread_new_context (GError **error)
   return check_descriptor (error) ? g_main_context_new () : NULL;
 }
 
-/* The thread-default context may be the global one, which is made by its first use. */
+/* The thread-default context may be the global one, which its first use creates. */
 GMainContext *
 gmsg_thread_ref_default_context (GError **error)
 {
   return check_descriptor (error) ? g_main_context_ref_thread_default () : NULL;
 }
 
-/* Starts a thread that leaves all signals but those of faults to the application's threads.
- * A thread inherits its mask from its creator, so the mask is set here for the time of the
- * call: a signal can't arrive in the thread before it has blocked it. */
+/* Starts a thread that leaves all signals, except those of faults, to the application's threads.
+ * A thread inherits its mask from its creator, so the mask is set here during the call: no
+ * signal can arrive in the thread before it has blocked them. */
 GThread *
 gmsg_thread_start (const char   *name,
                    GThreadFunc   func,
@@ -87,7 +87,8 @@ gmsg_thread_attach_source (GMainContext *context,
   return source;
 }
 
-/* Destroys and releases what gmsg_thread_attach_source() has returned, if it is still there. */
+/* Destroys and releases the source that gmsg_thread_attach_source() returned, if it still
+ * exists. */
 void
 gmsg_thread_clear_source (GSource **source)
 {

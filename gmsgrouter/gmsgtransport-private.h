@@ -13,16 +13,16 @@
 G_BEGIN_DECLS
 
 /* A transport carries messages between a worker's process and the router's. It fills in the
- * table GMsgTransport, and is one line in gmsgtransport.c; the rest of this header is what it
- * may call. It takes no lock and reads no field of the core.
+ * table GMsgTransport, and is one line in gmsgtransport.c. The rest of this header is everything
+ * that it may call. It takes no lock and reads no field of the core.
  *
- * In the router's process a run has an endpoint, and the endpoint has an I/O thread, in whose
- * main context the transport attaches its sources. All that the transport does after
- * listen(), it does in that thread; so neither it nor a link needs a lock. No other thread
- * ever waits for what it does there.
+ * In the router's process a run has an endpoint, and the endpoint has an I/O thread. The
+ * transport attaches its sources to the main context of that thread. Everything that the
+ * transport does after listen(), it does in that thread, so neither it nor a link needs a lock.
+ * No other thread ever waits for that work.
  *
  * In a worker's process the transport has an outlet for each pipe that it opens, and a thread
- * for that, in which it reads and writes.
+ * for each outlet, in which it reads and writes.
  *
  * Threads: “I/O” is the endpoint's I/O thread, “any” is any thread. */
 
@@ -32,7 +32,7 @@ typedef struct _GMsgOutlet   GMsgOutlet;   /* the worker's end of one exported p
 typedef struct _GMsgPipe     GMsgPipe;     /* opaque here */
 typedef struct _GMsgServer   GMsgServer;   /* the transport's own, in the router's process */
 
-/* The limits of what the router takes from a worker. */
+/* The limits of what the router accepts from a worker. */
 typedef struct
 {
   guint64 max_message_size; /* bytes */
@@ -52,18 +52,19 @@ typedef struct
   /* A worker may append options to an address, which say how it reaches the router. */
   gboolean     takes_options;
 
-  /* Checks an address to listen at. Any thread; has no effect. */
+  /* Checks an address at which to listen. Any thread; has no effect. */
   gboolean    (*check)       (const char    *address,
                               GError       **error);
 
-  /* Begins to listen at @address; NULL: at one that the transport chooses. Any thread; waits
-   * for nobody. The I/O thread starts when it has returned, so sources that it attaches to
-   * the endpoint's context are not dispatched before. */
+  /* Begins to listen at @address; if that is NULL, the transport chooses one. Any thread; waits
+   * for nobody. The I/O thread starts after this has returned, so sources that this attaches to
+   * the endpoint's context are not dispatched earlier. */
   GMsgServer *(*listen)      (const char    *address,
                               GMsgEndpoint  *endpoint,
                               GError       **error);
 
-  /* Returns (transfer full) where the server listens, for logs and errors. Any thread. */
+  /* Returns (transfer full) the place where the server listens, for logs and errors. Any
+   * thread. */
   char       *(*dup_name)    (GMsgServer    *server);
 
   /* Returns (transfer full) the address at which a worker opens a pipe. Any thread. */
@@ -71,28 +72,28 @@ typedef struct
                               guint64        pipe_id,
                               const char    *secret);
 
-  /* Something has happened to the link that @peer has opened: gmsg_link_get_news() says
-   * what. I/O thread. */
+  /* Something has happened to the link that @peer has opened: gmsg_link_get_news() says what.
+   * I/O thread. */
   void        (*update)      (gpointer       peer);
 
-  /* The run ends: takes away what other processes see of the server, accepts nobody any more,
-   * and lets the workers know. Any thread, while the I/O thread may be at work; before
-   * close(); waits for nobody. */
+  /* The run ends: removes what other processes see of the server, accepts nobody any more, and
+   * tells the workers. Any thread, while the I/O thread may be at work; before close(); waits
+   * for nobody. */
   void        (*end)         (GMsgServer    *server);
 
-  /* Says goodbye to the workers that end() could not tell, hangs up, and frees the server; the
-   * links that are still open are disconnected. A shutdown waits for its return, within its
-   * limit, so it takes a second at most. I/O thread, last; any thread, if the I/O thread could
-   * not be started. */
+  /* Says goodbye to the workers that end() could not tell, hangs up, and frees the server; links
+   * that are still open are disconnected. A shutdown waits for it to return, within its time
+   * limit, so it may take at most a second. I/O thread, as the last call; any thread, if the I/O
+   * thread could not be started. */
   void        (*close)       (GMsgServer    *server);
 
-  /* Opens the pipe at @address, in the worker's process: returns (transfer full) the pipe of
-   * an outlet that runs in a thread of the transport's. Any thread. */
+  /* Opens the pipe at @address, in the worker's process: returns (transfer full) the pipe of an
+   * outlet that runs in a thread of the transport. Any thread. */
   GMsgPipe   *(*open)        (const char    *address,
                               GError       **error);
 } GMsgTransport;
 
-/* The endpoint: I/O thread, if not said otherwise */
+/* The endpoint: I/O thread, unless stated */
 GMainContext *gmsg_endpoint_get_context  (GMsgEndpoint      *self);       /* any thread */
 void          gmsg_endpoint_get_limits   (GMsgEndpoint      *self,        /* any thread */
                                           GMsgLimits        *limits);
@@ -110,15 +111,15 @@ GMsgLink     *gmsg_endpoint_open_link    (GMsgEndpoint      *self,
                                           gpointer           peer,
                                           GError           **error);
 
-/* The events of the pipe that the worker must know; and of the worker, which the transport
+/* The events of the pipe that the worker must know, and those of the worker that the transport
  * must know. */
 typedef struct
 {
   gboolean cancelled;
   gboolean closed;
-  guint64  n_released; /* places since the link was opened that have become free again */
+  guint64  n_released; /* places that have become free again since the link was opened */
   gboolean may_read;   /* FALSE: read no more from the peer until the next update() */
-  gboolean peer_gone;  /* its process has exited: what it has written by now is all */
+  gboolean peer_gone;  /* its process has exited, and writes no more */
 } GMsgNews;
 
 /* A link, from the call that found or opened it until gmsg_link_unref(): I/O thread */
@@ -141,9 +142,8 @@ gboolean      gmsg_link_count_dropped    (GMsgLink          *self,        /* lik
                                           guint64            n_dropped,
                                           GError           **error);
 
-/* Each of these is the last call before gmsg_link_unref(): the peer has stopped (@error is
- * NULL) or broken the rules; it says that it has failed; it was lost; or only the run has
- * ended */
+/* Each of these is the last call before gmsg_link_unref(): the peer has stopped (@error is NULL)
+ * or broken the rules; it says that it has failed; it was lost; or only the run has ended */
 void          gmsg_link_end              (GMsgLink          *self,
                                           const GError      *error);
 void          gmsg_link_fail             (GMsgLink          *self,
@@ -152,7 +152,7 @@ void          gmsg_link_lose             (GMsgLink          *self,
                                           const char        *how);
 void          gmsg_link_disconnect       (GMsgLink          *self);
 
-/* A sink is filled by gmsg_outlet_fill(), in the thread that calls it. */
+/* gmsg_outlet_fill() fills a sink, in the thread that calls it. */
 typedef struct
 {
   gboolean (*has_room)    (gpointer   sink);
@@ -160,14 +160,14 @@ typedef struct
                            GVariant  *message);
   void     (*add_dropped) (gpointer   sink,
                            guint64    n_dropped);
-  /* @error (nullable) is for gmsg_link_fail(); NULL: the worker has stopped. */
+  /* @error (nullable) is for gmsg_link_fail(); NULL if the worker has stopped. */
   void     (*add_end)     (gpointer      sink,
                            const GError *error);
 } GMsgSinkFuncs;
 
-/* An outlet. It is made before the handshake, because what may fail must come before an address
- * is used up, and started after it. Then @run, in a thread of its own that iterates @context,
- * makes all other calls, and frees the outlet in the end. */
+/* An outlet. It is made before the handshake, because everything that may fail must come before
+ * an address is used up, and started after it. From then on @run, in a thread of its own that
+ * iterates @context, makes all other calls, and frees the outlet at the end. */
 GMsgOutlet   *gmsg_outlet_new            (GMainContext        *context,
                                           const GMsgSinkFuncs *funcs,
                                           gpointer             sink,

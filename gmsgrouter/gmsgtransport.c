@@ -24,7 +24,7 @@ static const GMsgTransport * const transports[] =
 #endif
 };
 
-/* The schemes of those that are modules, and the names of these. */
+/* The schemes of the transports that are modules, and the names of the modules. */
 static const struct
 {
   const char *scheme;
@@ -35,7 +35,7 @@ static const struct
   { "tls", "nats" },
 };
 
-/* Returns the transport of an address. A scheme is all that the address must have. */
+/* Returns the transport of an address, of which only the scheme is needed. */
 const GMsgTransport *
 gmsg_transport_find (const char  *address,
                      GError     **error)
@@ -46,12 +46,12 @@ gmsg_transport_find (const char  *address,
   if (colon == NULL || colon == address)
     {
       g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_INVALID_ADDRESS,
-                           "Could not read the address: it has no scheme; use one that "
+                           "Could not read the address: it has no scheme; use an address that "
                            "dup_address() returned, or “unix:path=…” to listen at");
       return NULL;
     }
 
-  /* The scheme is shown, but not at any length. */
+  /* The scheme is shown, but only up to some length. */
   scheme = g_utf8_make_valid (address, MIN (colon - address, 32));
   for (guint i = 0; i < G_N_ELEMENTS (transports); i++)
     {

@@ -12,7 +12,7 @@
 
 G_BEGIN_DECLS
 
-/* Of a type string, in bytes: that of a message, or of a variant in it. */
+/* The longest type string, in bytes: of a message, or of a variant in it. */
 #define GMSG_MAX_TYPE_LENGTH 16384
 
 typedef enum
@@ -21,29 +21,29 @@ typedef enum
   GMSG_TYPE_CHECKED = 1 << 0,
   /* A value of variable size may take no bytes at all. */
   GMSG_TYPE_MAY_BE_EMPTY = 1 << 1,
-  /* File handles, which mean nothing in another process, are in it. */
+  /* It contains file handles, which mean nothing in another process. */
   GMSG_TYPE_HAS_HANDLE = 1 << 2,
-  /* The last member of a tuple. */
+  /* It is the last member of a tuple. */
   GMSG_TYPE_LAST = 1 << 3,
 } GMsgTypeFlags;
 
-/* One for each character of a type string, so that a type's first member or element follows
- * it at once. */
+/* One for each character of a type string, so that a type's first member or element follows it
+ * directly. */
 typedef struct
 {
   guint32 next;       /* the node behind this type */
   guint32 fixed_size; /* 0: variable */
-  guint32 inner;      /* where to go on with a value: see @n_skipped */
-  guint32 layout;     /* 1 and more: the number of its layout, once it was asked for */
+  guint32 inner;      /* the node that a value goes on with: see @n_skipped */
+  guint32 layout;     /* the number of its layout, from 1 up; 0 until asked for */
   guint8  kind;       /* the character */
   guint8  alignment;  /* as a mask */
   guint8  flags;      /* GMsgTypeFlags */
-  guint8  depth;      /* as GLib counts it, which takes an empty tuple for no level */
+  guint8  depth;      /* as GLib counts it: an empty tuple is no level */
   guint8  n_levels;   /* of a value of fixed size, and of an empty one */
-  guint8  n_skipped;  /* tuples whose only member has a variable size: its bytes are theirs */
+  guint8  n_skipped;  /* nested tuples whose only member has a variable size */
 } GMsgTypeNode;
 
-/* The bytes of a value of fixed size. */
+/* The layout of the bytes of a value of fixed size. */
 typedef struct
 {
   gsize         period; /* bytes of @mask, a multiple of the value's size */
@@ -61,14 +61,14 @@ typedef struct
   GArray             *layouts;  /* (owned) (nullable) (element-type GMsgTypeLayout) */
   gsize               cost;     /* bytes that GLib keeps while a value of this type exists */
   guint64             message;  /* the last message that has it */
-  GVariant           *keeper;   /* (owned) (nullable): has GLib keep what it knows of a type */
-  gboolean            marked;   /* to stay, in the trimming under way */
+  GVariant           *keeper;   /* (owned) (nullable): makes GLib keep what it knows of the type */
+  gboolean            marked;   /* kept by the trimming under way */
 } GMsgType;
 
-/* Types that have been seen; not for several threads at once. */
+/* The types that have been seen. Only one thread at a time may use it. */
 typedef struct
 {
-  GMsgType   *last;   /* (unowned) (nullable): that was asked for */
+  GMsgType   *last;   /* (unowned) (nullable): the one last asked for */
   GMsgType   *singles[26]; /* (unowned) (nullable): those of one letter */
   GHashTable *table;  /* (owned) (nullable) (element-type GMsgType): as a set */
   gsize       cost;   /* of all in @table */
@@ -81,7 +81,7 @@ GMsgType *gmsg_types_get        (GMsgTypes  *self,
                                  const char *string,
                                  gsize       length);
 
-/* What malloc() takes for @size bytes, on 64 bits with glibc. */
+/* The memory that malloc() takes for @size bytes, on 64 bits with glibc. */
 static inline gsize
 gmsg_allocation_cost (gsize size)
 {

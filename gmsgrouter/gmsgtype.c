@@ -8,8 +8,8 @@
 
 #include <string.h>
 
-/* What GLib keeps while a value of a type exists, in bytes, on 64 bits: for each container in
- * the type a record, with its entry in a table; and a record for each member of a tuple. */
+/* What GLib keeps while a value of a type exists, in bytes, on 64 bits: a record for each
+ * container in the type, with its entry in a table; and a record for each member of a tuple. */
 #define CONTAINER_COST 88
 #define MEMBER_COST 32
 
@@ -57,7 +57,7 @@ align (guint32 offset,
   return offset + (-offset & alignment);
 }
 
-/* The size of a number; 0 for what has a variable size. */
+/* The size of a number; 0 for a type of variable size. */
 static guint32
 get_basic_size (char kind)
 {
@@ -104,7 +104,7 @@ lay_out_basic (GMsgTypeNode *node)
     node->flags |= GMSG_TYPE_HAS_HANDLE;
 }
 
-/* An array or a maybe: empty, it has no bytes. */
+/* An array or a maybe: it has no bytes when it is empty. */
 static void
 lay_out_prefix (GMsgTypeNode       *node,
                 const GMsgTypeNode *element)
@@ -124,7 +124,7 @@ lay_out_tuple (GMsgTypeNode *nodes,
   GMsgTypeNode *node = &nodes[index];
   gboolean fixed = TRUE, may_be_empty = TRUE;
   guint32 member = index + 1, last = index, n_members = 0;
-  guint32 size = 0; /* of the members, while all have a fixed one */
+  guint32 size = 0; /* of the members, as long as all have a fixed size */
 
   for (; nodes[member].kind != ')' && nodes[member].kind != '}'; member = nodes[member].next)
     {
@@ -140,7 +140,7 @@ lay_out_tuple (GMsgTypeNode *nodes,
       node->alignment |= child->alignment;
       node->flags |= child->flags & (GMSG_TYPE_CHECKED | GMSG_TYPE_HAS_HANDLE);
       node->n_levels = MAX (node->n_levels, child->n_levels + 1);
-      /* GLib leaves out the key of a dictionary's entry. */
+      /* GLib leaves out the key of a dictionary entry. */
       if (node->kind == '(' || n_members > 0)
         node->depth = MAX (node->depth, child->depth + 1);
       last = member;
@@ -269,7 +269,7 @@ trim_cb (gpointer key,
   GMsgType *type = key;
   GMsgTypes *self = user_data;
 
-  /* Those of one letter are few, and cost GLib nothing. */
+  /* Types of one letter are few, and cost GLib nothing. */
   if (type->marked || type->length == 1)
     {
       type->marked = FALSE;
@@ -315,8 +315,8 @@ hash_string (const char *string,
   return (guint32) (hash ^ hash >> 32);
 }
 
-/* The type that @string names, owned by @self; NULL if it names none that is complete and
- * definite, and that GLib would take. */
+/* Returns the type that @string names, owned by @self; NULL if it names no complete and definite
+ * type that GLib would accept. */
 GMsgType *
 gmsg_types_get (GMsgTypes  *self,
                 const char *string,
@@ -345,7 +345,7 @@ gmsg_types_get (GMsgTypes  *self,
         return NULL;
 
       type = type_new (&key);
-      /* There was another type behind the first. */
+      /* Another type followed the first one. */
       if (type->nodes[0].next != length)
         {
           type_free (type);
@@ -363,8 +363,8 @@ gmsg_types_get (GMsgTypes  *self,
   return type;
 }
 
-/* What a value of the type at @index, of fixed size, must hold. Padding, and the byte of an
- * empty tuple, is 0. */
+/* What a value of the fixed-size type at @index must contain. Padding, and the byte of an empty
+ * tuple, are 0. */
 static void
 layout_fill (GMsgTypeLayout     *self,
              const GMsgTypeNode *nodes,
@@ -393,7 +393,7 @@ layout_fill (GMsgTypeLayout     *self,
     }
 }
 
-/* Of the type at @index, which has a fixed size. */
+/* For the type at @index, which has a fixed size. */
 const GMsgTypeLayout *
 gmsg_type_get_layout (GMsgType *self,
                       guint32   index)
@@ -405,7 +405,7 @@ gmsg_type_get_layout (GMsgType *self,
   if (node->layout > 0)
     return &g_array_index (self->layouts, GMsgTypeLayout, node->layout - 1);
 
-  /* So that eight bytes can be looked at at a time, and that often. */
+  /* This makes it possible to check eight bytes at a time, and as often. */
   layout.period = size < 8 ? 64 * size : size < 64 ? 8 * size : size;
   layout.mask = g_malloc (layout.period);
   layout.widths = g_malloc0 (size);

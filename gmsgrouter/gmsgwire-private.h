@@ -13,7 +13,7 @@
 
 G_BEGIN_DECLS
 
-/* Documented to the byte in docs/guides/wire-protocol.md. */
+/* docs/guides/wire-protocol.md documents it to the byte. */
 #define GMSG_WIRE_VERSION 2
 
 typedef enum
@@ -51,13 +51,13 @@ void gmsg_frame_clear (GMsgFrame *self);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (GMsgFrame, gmsg_frame_clear)
 
-/* Takes frames apart, as bytes come in. The bytes are untrusted. */
+/* Takes frames apart as bytes arrive. The bytes are untrusted. */
 typedef struct _GMsgDecoder GMsgDecoder;
 
 typedef enum
 {
   GMSG_DECODED_NOTHING, /* more bytes are needed */
-  GMSG_DECODED_MORE,    /* the budget is used up, and a message not checked to its end */
+  GMSG_DECODED_MORE,    /* the budget is used up before the end of a message */
   GMSG_DECODED_FRAME,
   GMSG_DECODED_ERROR,
 } GMsgDecoded;

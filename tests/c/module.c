@@ -46,8 +46,8 @@ test_missing (Fixture       *fixture,
   {
     "nats://localhost", "tls://localhost", "nats:servers=localhost,run=0,pipe=1", "nats:", "tls:",
   };
-  g_autofree char *pattern = g_strdup_printf ("The transport of the address is not installed: there "
-                                              "is no “%s”; install the package "
+  g_autofree char *pattern = g_strdup_printf ("The transport of the address is not installed: “%s” "
+                                              "does not exist; install the package "
                                               "libgmsgrouter-1-nats, or *",
                                               file);
   g_autoptr (Record) record = NULL;
@@ -84,7 +84,7 @@ test_no_transport (Fixture       *fixture,
   assert_listen_fails (fixture, "Could not load the transport of the address: *libgmsgnats.so*; *");
 
   put_module ("NAME");
-  assert_listen_fails (fixture, "*libgmsgnats.so” is no transport of gmsgrouter; *");
+  assert_listen_fails (fixture, "*libgmsgnats.so” is not a transport of gmsgrouter; *");
 }
 
 static void
