@@ -29,9 +29,6 @@ from gi.repository import GLib, GMsg  # noqa: E402
 # Long enough for a sanitizer on a busy machine; only a failing test waits for it.
 DEADLINE = 60
 
-# So long that one dispatch delivers all, however slow the machine is, in µs.
-ONE_DISPATCH = DEADLINE * 1000000
-
 # Long enough to catch a call that returns although it must wait.
 SHORT = 0.1
 
@@ -95,19 +92,6 @@ def iterate_until(condition, context, seconds=DEADLINE):
             context.iteration(True)
     finally:
         tick.destroy()
-
-
-def wait_until(condition, seconds=DEADLINE):
-    """As iterate_until(), where no context may be iterated."""
-    iterate_until(condition, GLib.MainContext.new(), seconds)
-
-
-def attempt(measure, is_good, seconds=DEADLINE):
-    """Measures until it is good: other work on the machine must not fail a test, and what is wrong never is."""
-    deadline = time.monotonic() + seconds
-    while not is_good(found := measure()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f'not once in {seconds} s; the last time: {found}')
 
 
 def drain(context):
@@ -192,6 +176,12 @@ class TestCase(unittest.TestCase):
         with self.assertRaises(GLib.Error) as caught:
             yield caught
         self.check_error(caught.exception, code)
+
+    def assert_errors(self, code, *calls):
+        """Each of the calls raises the library's error of this code."""
+        for call in calls:
+            with self.assert_error(code):
+                call()
 
     def check_error(self, error, code):
         """error is the library's of this code, and says why."""

@@ -1,184 +1,72 @@
 #!/usr/bin/python3
-# test_router.py: promises 1 to 6, the life of a router, from Python
+# test_router.py: promises 1 to 10 and 22, the lives of the objects, from Python
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 import gc
-import os
 import threading
 import weakref
 
 import tap
-from gmsgtest import (DEADLINE, GLib, GMsg, TestCase, Thread, drain, in_thread,
+from gmsgtest import (GLib, GMsg, TestCase, Thread, drain, in_thread,
                       iterate_until, number)
+
+
+class Holder:
+    """What can be held in a cycle."""
 
 
 class RouterTest(TestCase):
 
-    def test_p1_start_twice(self):
-        router = self.start_router()
+    def calls(self, router, receiver):
+        """Those that need a running router."""
+        return (router.stop, router.pipe,
+                lambda: router.pipe_bounded(1, GMsg.Overflow.FAIL),
+                lambda: router.close_pipe(receiver),
+                lambda: router.route_until(0, lambda: True))
 
-        with self.assert_error(GMsg.Error.ALREADY_STARTED):
-            router.start()
-        self.assertTrue(router.get_running())
-
-    def check_not_running(self, router, receiver):
-        with self.assert_error(GMsg.Error.NOT_RUNNING):
-            router.stop()
-        with self.assert_error(GMsg.Error.NOT_RUNNING):
-            router.pipe()
-        with self.assert_error(GMsg.Error.NOT_RUNNING):
-            router.pipe_bounded(1, GMsg.Overflow.FAIL)
-        with self.assert_error(GMsg.Error.NOT_RUNNING):
-            router.close_pipe(receiver)
-        with self.assert_error(GMsg.Error.NOT_RUNNING):
-            router.route_until(0, lambda: True)
-        self.assertFalse(router.get_running())
-
-    def test_p1_calls_before_start(self):
-        sender, receiver = self.open_pipe(self.start_router())
-
-        self.check_not_running(GMsg.Router.new(self.context), receiver)
-
-    def test_p1_calls_after_stop(self):
-        router = self.start_router()
-        sender, receiver = router.pipe()
-        router.close_pipe(receiver)
-        router.stop()
-
-        self.check_not_running(router, receiver)
-
-    def test_p1_arguments_are_checked_first(self):
-        with self.assert_error(GMsg.Error.INVALID_ARGUMENT):
-            GMsg.Router.new(self.context).pipe_bounded(0, GMsg.Overflow.FAIL)
-
-    def test_p2_second_run(self):
+    def test_p1_p2_runs(self):
         router = self.start_router()
         sender, receiver = self.open_pipe(router)
+        self.assert_errors(GMsg.Error.ALREADY_STARTED, router.start)
+        self.assertTrue(router.get_running())
         # Manual mode, from which the second run must not inherit.
         router.route_until(0, lambda: True)
         router.close_pipe(receiver)
         router.stop()
 
+        for each in (router, GMsg.Router.new(self.context)):
+            self.assert_errors(GMsg.Error.NOT_RUNNING, *self.calls(each, receiver))
+            self.assert_errors(GMsg.Error.INVALID_ARGUMENT,
+                               lambda: each.pipe_bounded(0, GMsg.Overflow.FAIL))
+            self.assertFalse(each.get_running())
+
         router.start()
         self.assertEqual(router.get_n_pipes(), 0)
-        with self.assert_error(GMsg.Error.UNKNOWN_RECEIVER):
-            router.close_pipe(receiver)
-
+        self.assert_errors(GMsg.Error.UNKNOWN_RECEIVER, lambda: router.close_pipe(receiver))
         sender, receiver = self.open_pipe(router)
         events = self.record(receiver)
         sender.send(number(1))
         iterate_until(lambda: events, self.context)
         self.assertEqual(events, [1])
-
-    def test_p3_unclosed_pipes(self):
-        router = self.start_router()
-        first_sender, first = router.pipe()
-        second_sender, second = router.pipe()
-        router.stop()
-
-        self.expect_warnings(r'\b2 unclosed pipes\b')
-        self.assertEqual(first.get_state(), GMsg.ReceiverState.CLOSED)
-        self.assertEqual(second.get_state(), GMsg.ReceiverState.CLOSED)
-        self.assertEqual(router.get_n_pipes(), 0)
-
-    def test_p3_one_unclosed_pipe(self):
-        router = self.start_router()
-        sender, receiver = router.pipe()
-        router.stop()
-
-        self.expect_warnings(r'\b1 unclosed pipe\b(?!s)')
-
-    def test_p3_undelivered_messages(self):
-        router = self.start_router()
-        sender, receiver = self.open_pipe(router)
-        events = self.record(receiver)
-        for value in range(5):
-            sender.send(number(value))
-        router.stop()
-
-        self.expect_warnings(r'\b1 unclosed pipe\b',
-                             r'\bdropping 5 undelivered messages\b')
-        drain(self.context)
-        self.assertEqual(events, [])
-
-    def test_p3_one_undelivered_message(self):
-        router = self.start_router()
-        sender, receiver = self.open_pipe(router)
-        sender.send(number(1))
-        router.stop()
-
-        self.expect_warnings(r'\b1 unclosed pipe\b',
-                             r'\bdropping 1 undelivered message\b(?!s)')
-
-    def test_p3_nothing_to_warn_of(self):
-        router = self.start_router()
-        sender, receiver = self.open_pipe(router)
-        router.close_pipe(receiver)
-        router.stop()
-
-        self.expect_warnings()
 
     def test_p4_calls_from_another_thread(self):
         router = self.start_router()
         sender, receiver = self.open_pipe(router)
-        events = self.record(receiver)
-        sender.send(number(1))
 
         def work():
-            for call in (router.start,
-                         router.stop,
-                         router.pipe,
-                         lambda: router.pipe_bounded(1, GMsg.Overflow.BLOCK),
-                         lambda: router.close_pipe(receiver),
-                         lambda: router.route_until(0, lambda: True)):
-                with self.assert_error(GMsg.Error.WRONG_THREAD):
-                    call()
-            with self.assert_error(GMsg.Error.INVALID_ARGUMENT):
-                router.pipe_bounded(0, GMsg.Overflow.BLOCK)
+            self.assert_errors(GMsg.Error.WRONG_THREAD, router.start,
+                               lambda: receiver.take(0), *self.calls(router, receiver))
+            self.assert_errors(GMsg.Error.INVALID_ARGUMENT,
+                               lambda: router.pipe_bounded(0, GMsg.Overflow.BLOCK))
+            return (router.get_running(), router.get_n_pipes(), router.get_priority(),
+                    router.get_budget(), router.get_max_latency(), receiver.get_id(),
+                    receiver.get_state(), receiver.get_n_received(), receiver.get_n_dropped(),
+                    receiver.get_pull_mode())
 
-        in_thread(work)
-
-        self.assertTrue(router.get_running())
-        self.assertEqual(router.get_n_pipes(), 1)
-        self.assertEqual(receiver.get_state(), GMsg.ReceiverState.OPEN)
-        iterate_until(lambda: events, self.context)
-        self.assertEqual(events, [1])
-
-    def test_p4_next_async_from_another_thread(self):
-        router = self.start_router()
-        sender, receiver = self.open_pipe(router)
-        events = self.record(receiver)
-
-        def work():
-            context = GLib.MainContext.new()
-            context.push_thread_default()
-            results = []
-            receiver.next_async(None, lambda _, result: results.append(result))
-            iterate_until(lambda: results, context)
-            context.pop_thread_default()
-            with self.assert_error(GMsg.Error.WRONG_THREAD):
-                receiver.next_finish(results[0])
-
-        in_thread(work)
-
-        self.assertFalse(receiver.get_pull_mode())
-        sender.send(number(1))
-        iterate_until(lambda: events, self.context)
-        self.assertEqual(events, [1])
-
-    def test_p4_getters_from_another_thread(self):
-        router = self.start_router()
-        sender, receiver = self.open_pipe(router)
-
-        self.assertEqual(in_thread(lambda: (
-            router.get_running(), router.get_n_pipes(), router.get_priority(),
-            router.get_budget(), router.get_max_latency(),
-            receiver.get_id(), receiver.get_state(), receiver.get_n_received(),
-            receiver.get_n_dropped(), receiver.get_pull_mode())),
-            (True, 1, 130, 4000, 16000,
-             1, GMsg.ReceiverState.OPEN, 0, 0, False))
+        self.assertEqual(in_thread(work), (True, 1, 130, 4000, 16000, 1,
+                                           GMsg.ReceiverState.OPEN, 0, 0, False))
 
     def test_p4_setters_from_another_thread(self):
         router = self.start_router()
@@ -203,119 +91,8 @@ class RouterTest(TestCase):
         for text in texts:
             self.assertIn('thread', text)
 
-    def test_p4_no_thread_before_start(self):
-        router = GMsg.Router.new(self.context)
-
-        def work():
-            with self.assert_error(GMsg.Error.NOT_RUNNING):
-                router.stop()
-
-        in_thread(work)
-
-    def test_p4_started_where_another_thread_iterates(self):
-        context = GLib.MainContext.new()
-        router = GMsg.Router.new(context)
-        owned = threading.Event()
-        leave = threading.Event()
-
-        def work():
-            self.assertTrue(context.acquire())
-            owned.set()
-            self.assertTrue(leave.wait(DEADLINE))
-            context.release()
-
-        thread = Thread(work)
-        self.assertTrue(owned.wait(DEADLINE))
-        with self.assert_error(GMsg.Error.WRONG_THREAD):
-            router.start()
-        self.assertFalse(router.get_running())
-        leave.set()
-        thread.result()
-
-        router.start()
-        router.stop()
-
-    def test_p4_belongs_to_the_thread_that_started_it(self):
-        context = GLib.MainContext.new()
-        router = GMsg.Router.new(context)
-        started = threading.Event()
-        leave = threading.Event()
-
-        def work():
-            router.start()
-            started.set()
-            self.assertTrue(leave.wait(DEADLINE))
-            router.stop()
-
-        thread = Thread(work)
-        self.assertTrue(started.wait(DEADLINE))
-        with self.assert_error(GMsg.Error.WRONG_THREAD):
-            router.stop()
-        leave.set()
-        thread.result()
-        self.assertFalse(router.get_running())
-
-    def test_p5_dropped_while_running(self):
-        router = GMsg.Router.new(self.context)
-        router.start()
-        sender, receiver = router.pipe()
-        events = self.record(receiver)
-        sender.start()
-        for value in range(3):
-            sender.send(number(value))
-        finalized = []
-        router.weak_ref(finalized.append, True)
-        del router
-        gc.collect()
-
-        # A collector may have dropped it, so nothing is told of there.
-        self.assertEqual(finalized, [True])
-        self.assertEqual(self.warnings.take(), [])
-        self.assertEqual(receiver.get_state(), GMsg.ReceiverState.CLOSED)
-        self.assertFalse(sender.get_cancellable().is_cancelled())
-
-        drain(self.context)
-        self.expect_warnings(r'\bdropped while running: 1 unclosed pipe\b(?!s)',
-                             r'\bdropping 3 undelivered messages\b')
-        self.assertTrue(sender.get_cancellable().is_cancelled())
-
-        with self.assert_error(GMsg.Error.CLOSED):
-            sender.send(number(3))
-        sender.stop()
-        drain(self.context)
-        self.assertEqual(events, [])
-
-    def test_p5_dropped_in_a_handler(self):
-        router = GMsg.Router.new(self.context)
-        router.start()
-        sender, receiver = router.pipe()
-        events = []
-        routers = [router]
-
-        def message_cb(_, message):
-            events.append(message.unpack())
-            routers.clear()
-            gc.collect()
-
-        receiver.connect('message', message_cb)
-        sender.start()
-        for value in range(100):
-            sender.send(number(value))
-        del router
-        iterate_until(lambda: receiver.get_state() == GMsg.ReceiverState.CLOSED,
-                      self.context)
-        drain(self.context)
-
-        # The dispatch under way may go on, but only in order.
-        self.assertEqual(events, list(range(len(events))))
-        self.assertGreater(len(self.warnings.take()), 0)
-        sender.stop()
-
     def collect_on_a_thread(self, holder):
-        """Puts holder into a cycle, and lets a thread's collector find it."""
-        class Holder:
-            pass
-
+        """Puts what is held into a cycle, and lets a thread's collector find it."""
         cycle = Holder()
         cycle.itself = cycle
         cycle.held = holder.pop()
@@ -362,8 +139,7 @@ class RouterTest(TestCase):
         self.assertEqual(finalized, [True])
         self.assertEqual(self.warnings.take(), [])
         self.assertEqual(threads, [])
-        with self.assert_error(GMsg.Error.CLOSED):
-            sender.send(number(2))
+        self.assert_errors(GMsg.Error.CLOSED, lambda: sender.send(number(2)))
         self.assertFalse(cancellable.is_cancelled())
 
         iterate_until(cancellable.is_cancelled, self.context)
@@ -390,20 +166,6 @@ class RouterTest(TestCase):
         router.stop()
         self.expect_warnings(r'\b1 unclosed pipe\b')
 
-    def test_p5_closed_receiver_collected_on_a_thread(self):
-        router = self.start_router()
-        sender, receiver = self.open_pipe(router)
-        self._receivers.clear()
-        finalized = []
-        receiver.weak_ref(finalized.append, True)
-        router.close_pipe(receiver)
-        holder = [receiver]
-        del receiver
-
-        self.collect_on_a_thread(holder)
-        self.assertEqual(finalized, [True])
-        sender.stop()
-
     def test_p6_objects_end(self):
         router = self.start_router()
         sender, receiver = router.pipe()
@@ -424,32 +186,160 @@ class RouterTest(TestCase):
         gc.collect()
         self.assertEqual(sorted(finalized), ['Receiver', 'Router', 'Sender'])
 
-    def test_p6_no_thread_and_no_descriptor_stays(self):
-        def count():
-            return [len(os.listdir(f'/proc/self/{kind}'))
-                    for kind in ('task', 'fd')]
+    def test_p7_states(self):
+        router = self.start_router()
+        sender, receiver = router.pipe()
+        self._receivers.append(receiver)
 
-        def live():
-            router = GMsg.Router.new(self.context)
-            router.start()
-            sender, receiver = router.pipe()
-            events = self.record(receiver)
+        def send():
+            return sender.send(number(1))
+
+        self.assertEqual(sender.get_state(), GMsg.SenderState.INITIAL)
+        self.assert_errors(GMsg.Error.NOT_STARTED, send, sender.stop)
+        self.assertTrue(sender.start())
+        self.assertEqual(sender.get_state(), GMsg.SenderState.OPEN)
+        self.assert_errors(GMsg.Error.ALREADY_STARTED, sender.start)
+        self.assertTrue(sender.stop())
+        self.assertEqual(sender.get_state(), GMsg.SenderState.STOPPED)
+        self.assert_errors(GMsg.Error.STOPPED, send, sender.stop)
+        self.assert_errors(GMsg.Error.ALREADY_STARTED, sender.start)
+
+    def end_sender(self, end, started):
+        """What a receiver finishes with whose sender this has ended."""
+        sender, receiver = self.start_router().pipe()
+        self._receivers.append(receiver)
+        events = self.record(receiver)
+        if started:
             sender.start()
-            in_thread(sender.send, number(1))
-            sender.stop()
-            iterate_until(lambda: len(events) == 2, self.context)
-            router.close_pipe(receiver)
-            router.stop()
+            sender.send(number(1))
+        holder = [sender]
+        del sender
+        end(holder)
+        iterate_until(lambda: len(events) == 1 + started, self.context)
+        self.assertEqual(events[:-1], [1] if started else [])
+        return events[-1]
 
-        live()
-        gc.collect()
-        threads, descriptors = count()
-        for _ in range(20):
-            live()
-        gc.collect()
-        # A joined thread may be seen for a moment after its end, here or before.
-        iterate_until(lambda: count()[0] <= threads, self.context)
-        self.assertEqual(count()[1], descriptors)
+    def test_p9_lost_and_failed(self):
+        def drop(holder):
+            holder.clear()
+            gc.collect()
+
+        def fail(holder):
+            holder[0].fail(reason)
+            self.assertEqual(holder[0].get_state(), GMsg.SenderState.STOPPED)
+            self.assert_errors(GMsg.Error.STOPPED, lambda: holder[0].fail(reason))
+
+        reason = GLib.Error('disk full', 'g-io-error-quark', 12)
+        for started in (False, True):
+            with self.subTest(started=started):
+                self.check_error(self.end_sender(drop, started), GMsg.Error.PEER_LOST)
+                error = self.end_sender(fail, started)
+                self.assertEqual((error.domain, error.code, error.message),
+                                 ('g-io-error-quark', 12, 'disk full'))
+
+    def test_p22_cancel_asks_the_sender_to_end(self):
+        router = self.start_router()
+        sender, receiver = self.open_pipe(router)
+        events = self.record(receiver)
+        cancellable = sender.get_cancellable()
+        threads = []
+        cancellable.connect(lambda *args: threads.append(threading.get_ident()))
+
+        def work():
+            sent = 0
+            while not cancellable.is_cancelled():
+                sender.send(number(sent))
+                sent += 1
+            sender.stop()
+            return sent
+
+        thread = Thread(work)
+        iterate_until(lambda: len(events) > 10, self.context)
+        receiver.cancel()
+        self.assertEqual(threads, [threading.get_ident()])
+        self.assertEqual(receiver.get_state(), GMsg.ReceiverState.OPEN)
+        iterate_until(lambda: 'finished' in events, self.context)
+        self.assertEqual(events, [*range(thread.result()), 'finished'])
+
+    def test_handmade(self):
+        sender = GMsg.Sender()
+        receiver = GMsg.Receiver()
+        self.assert_errors(GMsg.Error.INVALID_ARGUMENT, sender.start, sender.stop,
+                           lambda: sender.send(number(1)), lambda: receiver.take(0))
+        self.assert_errors(GMsg.Error.UNKNOWN_RECEIVER,
+                           lambda: self.start_router().close_pipe(receiver))
+        receiver.cancel()
+        self.assertEqual((sender.get_id(), sender.get_state()), (0, GMsg.SenderState.STOPPED))
+        self.assertEqual((sender.props.id, sender.props.state), (0, GMsg.SenderState.STOPPED))
+        self.assertEqual((receiver.get_id(), receiver.get_state(),
+                          receiver.get_n_received(), receiver.get_n_dropped()),
+                         (0, GMsg.ReceiverState.CLOSED, 0, 0))
+        self.assertEqual((receiver.props.id, receiver.props.state,
+                          receiver.props.n_received, receiver.props.n_dropped),
+                         (0, GMsg.ReceiverState.CLOSED, 0, 0))
+
+    def test_properties_of_a_router(self):
+        router = GMsg.Router(context=self.context)
+        self.assertEqual((router.props.priority, router.props.budget,
+                          router.props.max_latency), (130, 4000, 16000))
+        self.assertEqual(router.props.context, self.context)
+        self.assertEqual(GMsg.Router.new(None).get_context(), self.context)
+        notified = []
+        router.connect('notify',
+                       lambda _, pspec: notified.append(pspec.name))
+
+        router.props.priority = 200
+        router.props.budget = 1
+        router.props.max_latency = 2
+        router.props.budget = 1
+        self.assertEqual((router.get_priority(), router.get_budget(),
+                          router.get_max_latency()), (200, 1, 2))
+        router.set_priority(-5)
+        router.set_budget(7)
+        router.set_max_latency(0)
+        self.assertEqual((router.props.priority, router.props.budget,
+                          router.props.max_latency), (-5, 7, 0))
+        self.assertEqual(notified, ['priority', 'budget', 'max-latency'] * 2)
+
+        notified.clear()
+        router.start()
+        self.assertTrue(router.props.running)
+        sender, receiver = router.pipe()
+        self.assertEqual(router.props.n_pipes, 1)
+        router.close_pipe(receiver)
+        self.assertEqual(router.props.n_pipes, 0)
+        router.stop()
+        self.assertFalse(router.props.running)
+        self.assertEqual(notified, ['running', 'n-pipes', 'n-pipes', 'running'])
+
+    def test_properties_of_a_pipe(self):
+        router = self.start_router()
+        sender, receiver = router.pipe_bounded(2, GMsg.Overflow.DROP_OLDEST)
+        notified = []
+        sender.connect('notify', lambda *args: notified.append('sender'))
+        receiver.connect('notify', lambda receiver, pspec: notified.append(
+            (pspec.name, threading.get_ident())))
+        self.assertEqual((sender.props.id, sender.props.state), (1, GMsg.SenderState.INITIAL))
+
+        def work():
+            sender.start()
+            for value in range(5):
+                sender.send(number(value))
+            sender.stop()
+
+        in_thread(work)
+        iterate_until(lambda: receiver.props.state ==
+                      GMsg.ReceiverState.FINISHED, self.context)
+        drain(self.context)
+        self.assertEqual(sender.props.state, GMsg.SenderState.STOPPED)
+        self.assertEqual((receiver.props.id, receiver.props.n_received,
+                          receiver.props.n_dropped, receiver.props.pull_mode),
+                         (1, 2, 3, False))
+        router.close_pipe(receiver)
+        self.assertEqual(receiver.props.state, GMsg.ReceiverState.CLOSED)
+        self.assertEqual({name for name, thread in notified},
+                         {'n-received', 'n-dropped', 'state'})
+        self.assertEqual({thread for name, thread in notified}, {threading.get_ident()})
 
 
 if __name__ == '__main__':
