@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import os
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -234,6 +235,12 @@ class TestCase(unittest.TestCase):
         receiver.connect('finished', lambda _, error: events.append(
             'finished' if error is None else error))
         return events
+
+
+def run_program(script):
+    """Runs a program that may import what is beside this module, to its end."""
+    return subprocess.run([sys.executable, '-c', script], cwd=os.path.dirname(os.path.abspath(__file__)),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=DEADLINE)
 
 
 def number(value):

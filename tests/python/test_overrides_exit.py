@@ -11,17 +11,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-import textwrap
 import threading
 import unittest
 from pathlib import Path
 
 import tap
 from gmsgtest import (DEADLINE, GMsg, TestCase, Thread, drain, in_thread,
-                      iterate_until)
+                      iterate_until, run_program)
 
 PROLOGUE = '''
-import sys, threading
+import asyncio, os, sys, threading
 from gmsgtest import GLib, GMsg
 
 router = GMsg.Router()
@@ -32,129 +31,186 @@ sender.start()
 '''
 
 LOOP = '''
-import asyncio
 from test_overrides_asyncio import ContextSelector
 
 receiver.set_pull_mode(True)
 loop = asyncio.SelectorEventLoop(ContextSelector(GLib.MainContext.default()))
 '''
 
+# Programs that say where they end, by the status that they end with.
+ENDS = {
+    0: {
+        'router runs': '''
+sender.send({'a': [1, b'2', None]})
+print('reached')
+''',
+        'manual mode': '''
+sender.send(1)
+router.route_until(lambda: receiver.get_n_received() == 1)
+sender.send(2)
+print('reached')
+''',
+        'everything in a cycle': '''
+class Application:
+    def __init__(self):
+        self.router = router
+        self.sender, self.receiver = router.pipe()
+        self.receiver.connect('message', self.message_cb)
+        self.receiver.connect('finished', lambda *args: router.stop())
+        self.receiver.connect('notify', lambda *args: router.get_running())
+        self.receiver.application = self
+        self.sender.application = self
+
+    def message_cb(self, receiver, message):
+        pass
+
+application = Application()
+with application.sender as sender:
+    sender.send('text')
+print('reached')
+''',
+        'next_async() waits': '''
+receiver.next_async(None, lambda *args: print('called'))
+print('reached')
+''',
+        'next() is awaited': LOOP + '''
+task = loop.create_task(receiver.next())
+loop.run_until_complete(asyncio.sleep(0.01))
+task.cancel()
+loop.run_until_complete(asyncio.wait([task]))
+print('reached')
+''',
+        'next() is abandoned': LOOP + '''
+loop.set_exception_handler(lambda *args: None)
+task = loop.create_task(receiver.next())
+loop.run_until_complete(asyncio.sleep(0.01))
+sender.send(1)
+task._log_destroy_pending = False
+print('reached')
+''',
+        'thread holds the sender': '''
+held = threading.Event()
+
+def work(sender):
+    held.set()
+    threading.Event().wait()
+
+threading.Thread(target=work, args=(sender,), daemon=True).start()
+held.wait()
+del sender
+print('reached')
+''',
+        'thread sends on': '''
+sent = threading.Event()
+free, other = router.pipe()
+free.start()
+
+def work():
+    while True:
+        free.send({'values': [1, 2.5, ('x', b'y')]})
+        sent.set()
+
+threading.Thread(target=work, daemon=True).start()
+sent.wait()
+print('reached')
+''',
+        'thread waits for room': '''
+full = threading.Event()
+
+def work(sender):
+    sender.send([1])
+    sender.send([2])
+    full.set()
+    sender.send([3])
+
+threading.Thread(target=work, args=(sender,), daemon=True).start()
+full.wait()
+print('reached')
+''',
+        'thread outlives the router': '''
+go = threading.Event()
+
+def work(sender):
+    go.wait()
+    try:
+        sender.send(1)
+    except GLib.Error:
+        pass
+    sender.stop()
+
+threading.Thread(target=work, args=(sender,)).start()
+router.stop()
+del router, receiver, sender
+go.set()
+print('reached')
+''',
+        'forked': '''
+child = os.fork()
+if child == 0:
+    errors = []
+    receiver.next_async(None, lambda receiver, result: errors.append(result))
+    for call in (lambda: receiver.next_finish(errors.pop(0)), lambda: router.shutdown(0)):
+        try:
+            call()
+        except GLib.Error as error:
+            errors.append(error)
+    assert [error.matches(GMsg.Error.quark(), GMsg.Error.NOT_SUPPORTED)
+            for error in errors] == [True, True], errors
+    assert receiver.get_state() == GMsg.ReceiverState.CLOSED
+    assert sender.get_state() == GMsg.SenderState.STOPPED
+    assert not router.get_running()
+    os._exit(0)
+
+assert os.waitpid(child, 0)[1] == 0
+print('reached')
+''',
+    },
+    3: {
+        'exit in a handler of the main loop': '''
+receiver.connect('message', lambda *args: sys.exit(3))
+sender.send(1)
+sender.send(2)
+print('reached')
+while True:
+    GLib.MainContext.default().iteration(True)
+''',
+        'exit in a handler of route_until()': '''
+receiver.connect('message', lambda *args: sys.exit(3))
+sender.send(1)
+print('reached')
+router.route_until(lambda: False)
+''',
+        'exit in a condition': '''
+sender.send(1)
+print('reached')
+router.route_until(lambda: sys.exit(3))
+''',
+        'exit in with': '''
+router.close_pipe(receiver)
+router.stop()
+with router:
+    sender, receiver = router.pipe()
+    with sender:
+        sender.send('text')
+        print('reached')
+        sys.exit(3)
+''',
+    },
+}
+
 
 class ExitTest(unittest.TestCase):
 
-    def check(self, script, status=0):
-        """The script ends with this status, and at most with warnings."""
-        process = subprocess.run(
-            [sys.executable, '-c', PROLOGUE + textwrap.dedent(script)],
-            cwd=os.path.dirname(os.path.abspath(__file__)),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            timeout=DEADLINE)
-        self.assertEqual(process.returncode, status, process.stderr)
-        self.assertNotIn('CRITICAL', process.stderr)
-        self.assertNotIn('Traceback', process.stderr)
-        self.assertNotIn('Exception', process.stderr)
-        self.assertEqual(process.stdout, 'reached\n')
-
-    def test_router_runs(self):
-        self.check('''
-            sender.send({'a': [1, b'2', None]})
-            print('reached')
-        ''')
-
-    def test_exit_in_with(self):
-        self.check('''
-            router.close_pipe(receiver)
-            router.stop()
-            with router:
-                sender, receiver = router.pipe()
-                with sender:
-                    sender.send('text')
-                    print('reached')
-                    sys.exit(3)
-        ''', status=3)
-
-    def test_exit_in_a_condition(self):
-        self.check('''
-            print('reached')
-            router.route_until(lambda: sys.exit(3))
-        ''', status=3)
-
-    def test_exit_in_a_handler_of_route_until(self):
-        self.check('''
-            receiver.connect('message', lambda *args: sys.exit(3))
-            sender.send(1)
-            print('reached')
-            router.route_until(lambda: False)
-        ''', status=3)
-
-    def test_thread_sends_on(self):
-        self.check('''
-            sent = threading.Event()
-            free, other = router.pipe()
-            free.start()
-
-            def work():
-                while True:
-                    free.send({'values': [1, 2.5, ('x', b'y')]})
-                    sent.set()
-
-            threading.Thread(target=work, daemon=True).start()
-            sent.wait()
-            print('reached')
-        ''')
-
-    def test_thread_waits_for_room(self):
-        self.check('''
-            full = threading.Event()
-
-            def fill(sender):
-                sender.send([1])
-                sender.send([2])
-                full.set()
-                sender.send([3])
-
-            threading.Thread(target=fill, args=(sender,), daemon=True).start()
-            full.wait()
-            print('reached')
-        ''')
-
-    def test_next_is_awaited(self):
-        self.check(LOOP.replace('\n', '\n            ') + '''
-            task = loop.create_task(receiver.next())
-            loop.run_until_complete(asyncio.sleep(0.01))
-            task.cancel()
-            loop.run_until_complete(asyncio.wait([task]))
-            print('reached')
-        ''')
-
-    def test_next_is_abandoned(self):
-        self.check(LOOP.replace('\n', '\n            ') + '''
-            loop.set_exception_handler(lambda *args: None)
-            task = loop.create_task(receiver.next())
-            loop.run_until_complete(asyncio.sleep(0.01))
-            sender.send(1)
-            task._log_destroy_pending = False
-            print('reached')
-        ''')
-
-    def test_everything_in_a_cycle(self):
-        self.check('''
-            class Application:
-                def __init__(self):
-                    self.router = router
-                    self.sender, self.receiver = router.pipe()
-                    self.receiver.connect('message', self.message_cb)
-                    self.receiver.application = self
-                    self.sender.application = self
-
-                def message_cb(self, receiver, message):
-                    pass
-
-            application = Application()
-            with application.sender as sender:
-                sender.send('text')
-            print('reached')
-        ''')
+    def test_p5_p9_p24_programs_end(self):
+        """With this status, and at most with warnings."""
+        for status, scripts in ENDS.items():
+            for name, script in scripts.items():
+                with self.subTest(name=name):
+                    process = run_program(PROLOGUE + script)
+                    self.assertEqual(process.returncode, status, process.stderr)
+                    for word in ('CRITICAL', 'Traceback', 'Exception'):
+                        self.assertNotIn(word, process.stderr)
+                    self.assertEqual(process.stdout, 'reached\n')
 
 
 class ThreadsTest(TestCase):
