@@ -216,14 +216,16 @@ class TestCase(unittest.TestCase):
                 router.close_pipe(receiver)
         router.stop()
 
+    def keep(self, pipe):
+        """The ends of a pipe, which is closed when its router ends."""
+        self._receivers.append(pipe[1])
+        return pipe
+
     def open_pipe(self, router, capacity=None, overflow=None):
         """A pipe with a started sender, closed when its router ends."""
-        if capacity is None:
-            sender, receiver = router.pipe()
-        else:
-            sender, receiver = router.pipe_bounded(capacity, overflow)
+        sender, receiver = self.keep(router.pipe() if capacity is None else
+                                     router.pipe_bounded(capacity, overflow))
         sender.start()
-        self._receivers.append(receiver)
         return sender, receiver
 
     def record(self, receiver, events=None):

@@ -188,8 +188,7 @@ class RouterTest(TestCase):
 
     def test_p7_states(self):
         router = self.start_router()
-        sender, receiver = router.pipe()
-        self._receivers.append(receiver)
+        sender, receiver = self.keep(router.pipe())
 
         def send():
             return sender.send(number(1))
@@ -206,8 +205,7 @@ class RouterTest(TestCase):
 
     def end_sender(self, end, started):
         """What a receiver finishes with whose sender this has ended."""
-        sender, receiver = self.start_router().pipe()
-        self._receivers.append(receiver)
+        sender, receiver = self.keep(self.start_router().pipe())
         events = self.record(receiver)
         if started:
             sender.start()
