@@ -14,7 +14,6 @@ export const DEADLINE_USEC = 60 * GLib.USEC_PER_SEC;
 
 const tests = [];
 let warnings = [];
-let unheard = [];
 let exceptions = [];
 let complaints = [];
 let fixtures = [];
@@ -25,8 +24,8 @@ let workers = [];
 function logCb(domain, level, text) {
     // Many tests need no handler of messages.
     if (text.includes('while no handler of'))
-        unheard.push(text);
-    else if (domain === 'GMsgRouter' && level & GLib.LogLevelFlags.LEVEL_WARNING)
+        return;
+    if (domain === 'GMsgRouter' && level & GLib.LogLevelFlags.LEVEL_WARNING)
         warnings.push(text);
     else if (domain === 'Gjs' && text.startsWith('JS ERROR'))
         exceptions.push(text);
@@ -97,6 +96,12 @@ export function assertError(code, func) {
     throw new AssertionError(`expected code ${code}, found ${result}`);
 }
 
+/** Each of the functions throws the library's error of this code. */
+export function assertErrors(code, ...funcs) {
+    for (const func of funcs)
+        assertError(code, func);
+}
+
 export async function assertRejects(code, promise) {
     let result;
 
@@ -125,14 +130,6 @@ export function takeWarnings() {
     return found;
 }
 
-/** What the library tells of messages without a handler. */
-export function takeUnheard() {
-    const found = unheard;
-
-    unheard = [];
-    return found;
-}
-
 /** What GJS has logged because it could not throw it. */
 export function takeExceptions() {
     const found = exceptions;
@@ -157,15 +154,6 @@ export function iterateUntil(condition) {
     } finally {
         GLib.Source.remove(tick);
     }
-}
-
-/** Measures until it is good: other work on the machine must not fail a test, and what is wrong never is. */
-export function attempt(measure, isGood) {
-    const deadline = GLib.get_monotonic_time() + DEADLINE_USEC;
-    let found;
-
-    while (!isGood(found = measure()))
-        assert(GLib.get_monotonic_time() < deadline, `not once in time; the last time: ${JSON.stringify(found)}`);
 }
 
 /** Dispatches what is ready, and no more. */
@@ -225,11 +213,6 @@ export class Fixture {
 
         sender.start();
         return [sender, receiver];
-    }
-
-    /** Lets one dispatch deliver all, however slow the machine is. */
-    useOneDispatch() {
-        this.router.set_budget(DEADLINE_USEC);
     }
 
     finish() {
@@ -324,7 +307,7 @@ export class Worker {
 }
 
 /** Runs a script in a process of its own; hands back its status and output. */
-export function runScript(script, environment = {G_DEBUG: 'fatal-criticals'}) {
+export function runScript(script) {
     const [file, stream] = Gio.File.new_tmp('gmsg-XXXXXX.js');
 
     stream.close(null);
@@ -335,8 +318,7 @@ export function runScript(script, environment = {G_DEBUG: 'fatal-criticals'}) {
                 Gio.SubprocessFlags.STDERR_PIPE,
         });
 
-        for (const [name, value] of Object.entries(environment))
-            launcher.setenv(name, value, true);
+        launcher.setenv('G_DEBUG', 'fatal-criticals', true);
 
         const process = launcher.spawnv(['gjs', '-m', file.get_path()]);
         const [, stdout, stderr] = process.communicate_utf8(null, null);
