@@ -4,9 +4,9 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-/* A property that vapigen finds in the .gir file while the methods to read and
- * write it are hidden is read by g_object_get(), by name; one that is declared
- * here calls them. */
+/* If vapigen finds a property in the .gir file, but the methods to read and write it are
+ * hidden, the property is read by name with g_object_get(). A property that is declared
+ * here calls the methods. */
 namespace GMsg {
     public sealed class Router : GLib.Object {
         [Version (since = "1.0")]
@@ -58,7 +58,7 @@ namespace GMsg {
         [Version (since = "1.0")]
         public GMsg.ReceiverState state { get; }
 
-        /* vapigen forgets that the length is a gsize. */
+        /* vapigen loses the fact that the length is a gsize. */
         [CCode (array_length_type = "gsize")]
         [Version (since = "1.0")]
         public async GLib.Variant[] next_many_async (uint max, GLib.Cancellable? cancellable = null) throws GLib.Error;

@@ -4,11 +4,11 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Tries whether what "meson install" has put into the prefix is found without being
-told where it is, and prints the commands that change that; nothing if all is found.
+"""Checks whether programs find what "meson install" has put into the prefix without being told
+where it is, and prints the commands that make them find it; nothing if they do.
 
-The searches are the real ones, of linker, typelib loader and interpreters, in the
-environment of whoever installs. The text is ASCII, for the C locale.
+It runs the real searches, of the linker, the typelib loader and the interpreters, in the
+environment of the user who installs. The text is ASCII, for the C locale.
 """
 
 import argparse
@@ -19,10 +19,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-# ldconfig is not in everybody's path.
+# Not everybody has ldconfig in the path.
 ENVIRONMENT = {**os.environ, "LC_ALL": "C", "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"}
 
-# Prints the file that the linker takes for a name.
+# Prints the file that the linker loads for a name.
 FIND_LIBRARY = """
 import ctypes, sys
 
@@ -36,8 +36,8 @@ if ctypes.CDLL(None).dladdr(function, ctypes.byref(info)):
     print(info.file.decode())
 """
 
-# Prints the file that the typelib loader takes for a namespace. It is older than
-# GLib's own, or that; a new system may have the second alone.
+# Prints the file that the typelib loader loads for a namespace. The loader is the old
+# libgirepository, or GLib's own; a new system may have only the second.
 FIND_TYPELIB = """
 import ctypes, sys
 
@@ -58,7 +58,7 @@ if require(repository, namespace, version, 0, None):
     print(get_path(repository, namespace).decode())
 """
 
-# Prints the file that PyGObject takes for the override of a namespace.
+# Prints the file that PyGObject loads as the override of a namespace.
 FIND_OVERRIDE = """
 import importlib.util, sys
 
@@ -67,15 +67,15 @@ if spec is not None:
     print(spec.origin)
 """
 
-# Prints below which directories GJS looks for overrides.
+# Prints the directories below which GJS looks for overrides.
 LIST_GJS_DIRECTORIES = r"print(imports.searchPath.join('\n'))"
 
-# What GLib takes for XDG_DATA_DIRS where that is unset.
+# What GLib uses if XDG_DATA_DIRS is unset.
 DATA_DIRECTORIES = "/usr/local/share:/usr/share"
 
 
 def run(*command):
-    """The lines that a command prints; none if it fails, or is not there."""
+    """Returns the lines that a command prints; none if it fails or does not exist."""
     try:
         process = subprocess.run(command, cwd="/", env=ENVIRONMENT, stdin=subprocess.DEVNULL,
                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -85,12 +85,12 @@ def run(*command):
 
 
 def run_python(python, code, *arguments):
-    # It may run as root, and leaves no __pycache__.
+    # It may run as root, and must leave no __pycache__.
     return run(python, "-B", "-c", code, *arguments)
 
 
 def is_first(path, candidates):
-    """Whether this is the one that is there, or hides all others."""
+    """Tells whether this is the first existing candidate, which hides the others."""
     found = [candidate for candidate in candidates if os.path.exists(candidate)]
     return bool(found) and os.path.samefile(path, found[0])
 
@@ -109,8 +109,8 @@ def list_gjs_overrides(name):
 
 
 def list_vapis(name):
-    """The vapis that valac loads for a package."""
-    # It loads them before it finds that there is no such source.
+    """Returns the vapis that valac loads for a package."""
+    # It loads them before it notices that the source does not exist.
     lines = run("valac", "--verbose", "--pkg", name, "no-source.vala")
     if not lines:
         return [f"{directory}/vala/vapi/{name}.vapi" for directory in list_data_directories()]
@@ -119,20 +119,20 @@ def list_vapis(name):
 
 
 def get_linker_command(directory):
-    # With -N and -X it changes nothing, and with -v names the directories that it reads.
+    # With -N and -X it changes nothing, and with -v it names the directories that it reads.
     if any(line.startswith(f"{directory}:") for line in run("ldconfig", "-NXv")):
         return "ldconfig" if os.geteuid() == 0 and "SUDO_USER" not in os.environ else "sudo ldconfig"
     return get_export("LD_LIBRARY_PATH", directory)
 
 
 def get_export(variable, directory, default=None):
-    """Puts a directory before what a variable has, or what its absence stands for."""
+    """Returns a command that puts a directory before the value or the default of a variable."""
     rest = f":${{{variable}:-{default}}}" if default else f"${{{variable}:+:${variable}}}"
     return f"export {variable}={shlex.quote(os.fspath(directory))}{rest}"
 
 
 def list_needs(arguments):
-    """Yields for whom a command is needed, and the command."""
+    """Yields who needs a command, and the command."""
     python, library, pkgconfig = arguments.python, arguments.library, arguments.pkgconfig
     typelib, override = arguments.typelib, arguments.python_override
 
@@ -161,8 +161,8 @@ def report(prefix, needs, output_is_kept):
     if any(command.startswith("export ") for _, command in needs):
         text += "\nKeep the exports in a file such as ~/.profile.\n"
 
-    # Meson 1.0 throws away what an install script prints, so there it goes where Meson
-    # prints its own errors; unless that is a file, whose end the two would not share.
+    # Meson 1.0 throws away what an install script prints, so this goes to where Meson prints its
+    # own errors; unless that is a file, whose end the two would not share.
     output = f"/proc/{os.getppid()}/fd/2"
     if not output_is_kept:
         print(text, file=sys.stderr)
@@ -174,7 +174,7 @@ def report(prefix, needs, output_is_kept):
 def main():
     prefix = Path(os.environ["MESON_INSTALL_PREFIX"])
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--python", required=True, help="an interpreter, with PyGObject if there is one")
+    parser.add_argument("--python", required=True, help="an interpreter, if possible one with PyGObject")
     parser.add_argument("--pkgconfig", type=prefix.joinpath, required=True)
     for name in ("library", "typelib", "vapi", "gjs-override", "python-override"):
         parser.add_argument(f"--{name}", type=prefix.joinpath, help="where it is, if it was built")

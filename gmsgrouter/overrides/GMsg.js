@@ -9,7 +9,7 @@
 const {Gio, GLib} = imports.gi;
 const System = imports.system;
 
-// GLib takes what lies deeper for a unit tuple when it reads it back. A message that
+// When GLib reads a value back, it takes anything deeper for a unit tuple. A message that
 // could not leave the process should not be sent inside it either.
 const MAX_LEVELS = 128;
 
@@ -17,16 +17,16 @@ const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
 const UINT64_MAX = 2n ** 64n - 1n;
 
-// While the collector of GJS sweeps, GJS refuses to call JavaScript, and where it has
-// too much to sweep at once, it goes back to the main loop in the middle of that: seen
-// in 1.74. Then messages and wake-ups are lost, and as no JavaScript runs, the
-// sweep never ends. Wrappers of GLib's values are what is slow to sweep, so they are
-// collected before there are too many. It is a tenth of what makes it fail, and
-// costs a tenth of the time that it takes to make them.
+// While its collector sweeps, GJS refuses to call JavaScript; and if it has too much to sweep
+// at once, it returns to the main loop in the middle (seen in 1.74). Then messages and
+// wake-ups are lost, and since no JavaScript runs, the sweep never ends. Wrappers of GLib's
+// values are slow to sweep, so they are collected before they are too many: this number is a
+// tenth of what makes GJS fail, and collecting them costs a tenth of the time that it takes
+// to make them.
 const MAX_WRAPPERS = 30000;
 
-// Of messages that are taken at once, unless another number is asked for: 100,000 would
-// stop GJS for most of a second.
+// How many messages are taken at once, unless another number is asked for: 100,000 would stop
+// GJS for most of a second.
 const BATCH_SIZE = 1000;
 
 let nWrappers = 0;
@@ -52,7 +52,7 @@ function getVariantType(text) {
     return type;
 }
 
-// What GVariant stores as C does.
+// Values that GVariant stores as C does.
 const numberArrays = {
     ab: Uint8Array,
     an: Int16Array,
@@ -65,8 +65,8 @@ const numberArrays = {
     ad: Float64Array,
 };
 
-// What the binary data of JavaScript becomes. GVariant has no integer of 8 bits that may
-// be negative, and no float of 32, so those are widened.
+// What the binary data of JavaScript becomes. GVariant has no signed integer of 8 bits, and
+// no float of 32 bits, so those are widened.
 const bufferTypes = {
     ArrayBuffer: 'ay',
     DataView: 'ay',
@@ -83,7 +83,7 @@ const bufferTypes = {
     Float64Array: 'ad',
 };
 
-/* The key in bufferTypes of a value, also of one whose class is derived. */
+/* Returns the key of a value in bufferTypes, also if its class is derived. */
 function getBufferName(value) {
     if (value instanceof ArrayBuffer)
         return 'ArrayBuffer';
@@ -137,11 +137,11 @@ function describe(value) {
 
     if (!name)
         return 'an object of another class';
-    // GJS calls the classes of libraries so.
+    // GJS names the classes of libraries this way.
     return `an object of ${'$gtype' in constructor ? name.replace('_', '.') : name}`;
 }
 
-/* Of numbers the value, where not any will do. */
+/* Describes a number by its value, if not any number is accepted. */
 function describeNumber(value) {
     return typeof value === 'number' ? `${value}` : describe(value);
 }
@@ -177,7 +177,7 @@ function isPlainObject(value) {
     return prototype === null || prototype === Object.prototype;
 }
 
-/* The one type that the keys of a Map share, and how one of them is packed. */
+/* Returns the one type that the keys of a Map share, and a function that packs a key. */
 function findKeyType(keys, path) {
     const refused = keys.findIndex(key =>
         !['string', 'boolean', 'number', 'bigint'].includes(typeof key));
@@ -219,7 +219,7 @@ function findKeyType(keys, path) {
         `found ${describe(odd)}`);
 }
 
-/* Whether any bytes of its size would do. */
+/* Tells whether any bytes of its size are a valid value. */
 function isArrayOfNumbers(variant) {
     const type = variant.get_type_string();
     const size = type === 'ay' ? 1 : numberArrays[type]?.BYTES_PER_ELEMENT;
@@ -231,7 +231,7 @@ function refuseDepth(path) {
     throw new TypeError(`${path}: it is nested too deeply`);
 }
 
-/* The last level is of the type alone, whatever is inside. */
+/* The last level belongs to the type alone, whatever is inside. */
 function checkLevels(last, path) {
     if (last > MAX_LEVELS)
         refuseDepth(path);
@@ -307,7 +307,7 @@ class Packer {
         if (level === 0)
             return value;
 
-        // It takes GLib long to look at each byte of these, and they are always normal.
+        // GLib takes long to check each byte of these, and they are always normal.
         if (isArrayOfNumbers(value)) {
             checkLevels(level + 2, path);
             return value;
@@ -318,7 +318,7 @@ class Packer {
         if (!value.is_container())
             return normal;
 
-        // How deep it is nested only GLib knows.
+        // Only GLib knows how deep it is nested.
         let whole = normal;
 
         for (let i = 0; i < level; i++)
@@ -339,7 +339,7 @@ class Packer {
     packArray(value, path, level) {
         checkLevels(level + 2, path);
 
-        // Unlike map(), this sees holes, which are undefined.
+        // Unlike map(), this sees holes, as undefined.
         const items = Array.from(value,
             (item, i) => this.packBoxed(item, `${path}[${i}]`, level + 2));
 
@@ -396,12 +396,12 @@ function shrinkInteger(big) {
     return Number.isSafeInteger(number) ? number : big;
 }
 
-// As text: a 64 bit integer arrives from GJS as a Number, rounded and with a warning.
+// As text: GJS returns a 64-bit integer as a Number, rounded and with a warning.
 function unpackInt64(variant) {
     return shrinkInteger(BigInt(variant.print(false)));
 }
 
-// A copy: GJS lends the memory of the message, which must stay as it was sent.
+// A copy: GJS lends the memory of the message, which must not change.
 function copyBytes(variant) {
     return variant.get_data_as_bytes().toArray().slice();
 }
@@ -417,12 +417,13 @@ function unpackArray(variant) {
     if (type === 'ay')
         return copyBytes(variant);
 
-    // One by one, a hundred thousand numbers take seconds.
+    // One by one, a hundred thousand numbers would take seconds.
     if (type in numberArrays) {
         const {buffer, byteLength} = copyBytes(variant);
         const ArrayType = numberArrays[type];
 
-        // What C makes of bytes that are no such array, as when they come from elsewhere.
+        // The result that C gives for bytes that are no such array, such as bytes from
+        // elsewhere.
         if (byteLength % ArrayType.BYTES_PER_ELEMENT !== 0)
             return [];
 
@@ -490,7 +491,7 @@ function checkOptions(options) {
         if (name !== 'capacity' && name !== 'overflow')
             throw new TypeError(`Expected capacity and overflow, found ${name}`);
     }
-    // A bad number is the library's to refuse; this is what GJS would convert.
+    // The library refuses a bad number itself; this checks what GJS would convert.
     if (options.capacity !== undefined && !Number.isInteger(options.capacity))
         throw new TypeError(`capacity: expected an integer, found ${describeNumber(options.capacity)}`);
     if (options.overflow !== undefined && !Number.isInteger(options.overflow))
@@ -499,7 +500,8 @@ function checkOptions(options) {
         throw new TypeError('overflow: expected a capacity, too, found none');
 }
 
-/* GJS takes the properties of any object, and where it has none of the kind, says nothing. */
+/* GJS takes the properties of any object, and does not complain if it has none of the
+ * kind. */
 function checkProperties(properties, alternative) {
     if (typeof properties !== 'object' || !isPlainObject(properties))
         throw new TypeError(`Expected ${alternative}an object with properties, found ${describe(properties)}`);
@@ -567,7 +569,7 @@ function overrideRouter(GMsg) {
         let thrown = null;
         let result;
 
-        // An exception can't pass through C: GJS would log it, and go on.
+        // An exception can't pass through C: GJS would log it and go on.
         try {
             result = routeUntil.call(this, timeoutUsec, () => {
                 try {
@@ -586,7 +588,7 @@ function overrideRouter(GMsg) {
     };
 }
 
-/* The GLib.Error with which a sender fails. */
+/* Returns the GLib.Error with which a sender fails. */
 function makeReason(GMsg, reason) {
     if (reason instanceof GLib.Error)
         return reason;
@@ -594,13 +596,13 @@ function makeReason(GMsg, reason) {
     let text = reason;
 
     if (reason instanceof Error) {
-        // As GJS prints it; either may have been replaced by anything.
+        // The same as GJS prints; any code may have replaced either of them.
         text = reason.message ? `${reason.name}: ${reason.message}` : `${reason.name}`;
     } else if (typeof reason !== 'string') {
         throw new TypeError(`Expected an Error, a GLib.Error or a string, found ${describe(reason)}`);
     }
 
-    // C has neither.
+    // C accepts neither.
     text = text.replace(/\0/g, '\\x00').replace(/\p{Surrogate}/gu,
         surrogate => `\\u${surrogate.charCodeAt(0).toString(16)}`);
     return new GLib.Error(GMsg.Error, GMsg.Error.FAILED, text);
@@ -668,8 +670,8 @@ function overrideReceiver(GMsg) {
             yield messages;
     };
 
-    // Each message costs a turn of the main loop, so whatever else is due there gets
-    // its own. None is taken before it is asked for, so none is lost with the loop.
+    // Each message costs a turn of the main loop, so other sources that are due get theirs.
+    // No message is taken before it is asked for, so none is lost when the loop ends.
     prototype[Symbol.asyncIterator] = async function* () {
         for (let message = await this.next_async(); message !== null;
             message = await this.next_async())

@@ -33,7 +33,7 @@ except ImportError:
 
 GMsg = get_introspection_module('GMsg')
 
-# A process in which a sender is unpickled may not have asked for a version.
+# A process that unpickles a sender may not have required a version.
 gi.require_version('GMsg', '1')
 
 __all__ = []
@@ -42,11 +42,11 @@ Variant = GLib.Variant
 
 
 class Temporary(Variant):
-    """A variant that these overrides make and drop themselves, or have sent.
+    """A variant that these overrides have made or sent, and drop themselves.
 
-    Variant.__del__() runs Python, so also the handlers of signals that have come
-    meanwhile. What one raises there, as KeyboardInterrupt, is printed and lost.
-    This one runs none: it is given the class as soon as it is made.
+    Variant.__del__() runs Python code, and with it the signal handlers that are due. An
+    exception that one of them raises there, such as KeyboardInterrupt, is printed and
+    lost. This class runs none: an object gets it as soon as it is made.
     """
 
     __del__ = Variant.unref
@@ -54,14 +54,14 @@ class Temporary(Variant):
 
 # Values and variants
 
-# GLib takes what lies deeper for a unit tuple when it reads it back.
+# When GLib reads a value back, it takes anything deeper for a unit tuple.
 MAX_LEVELS = 128
 
 EXPECTED = ('expected None, a bool, int, float, str, bytes, bytearray, memoryview, '
             'os.PathLike, list, tuple, dict, GLib.Bytes or GLib.Variant')
 TOO_DEEP = 'it is nested too deeply, or in itself'
 
-# Each look-up of a type, and of a constructor, takes longer than its use.
+# Looking up a type or a constructor takes longer than using it.
 VARIANT = GLib.VariantType.new('v')
 BYTES = GLib.VariantType.new('ay')
 ENTRIES = {key: GLib.VariantType.new(f'{{{key}v}}') for key in 'bxtds'}
@@ -79,7 +79,7 @@ def new_variant(child):
 
 
 class Unsuitable(Exception):
-    """A part that can't be expressed; the way to it is noted on the way out."""
+    """A part that can't be expressed; the path to it is added on the way out."""
 
     def __init__(self, reason):
         super().__init__()
@@ -160,7 +160,7 @@ def pack_memoryview(value, level):
     if string is None:
         raise Unsuitable('expected a memoryview of bytes, numbers or truth values, '
                          f'found one of the format {value.format!r}')
-    # GVariant has no integer of 8 bits that may be negative, nor a short float.
+    # GVariant has no signed integer of 8 bits, and no short float.
     if code in WIDENED:
         items = struct.unpack(f'{len(value)}{code}', data)
         data = struct.pack(f'{len(items)}{NUMBER_CODES[string]}', *items)
@@ -199,7 +199,7 @@ def pack_dict(value, level):
 
 
 def find_key_type(keys):
-    """The type that all the keys have, and what packs one."""
+    """Returns the type that all the keys have, and what packs one."""
     types = set(map(get_plain_type, keys))
     if len(types) > 1:
         names = sorted(kind.__name__ for kind in types)
@@ -230,7 +230,7 @@ VIEW_TYPES = {('B', 1): 'ay', ('c', 1): 'ay', ('?', 1): 'ab', ('b', 1): 'an',
                                         ('HILQN', ('aq', 'au', 'at')))
                  for code in codes for string in strings}}
 WIDENED = 'bef?'
-# Those of which any bytes would do, if there are enough for the last item.
+# Arrays for which any bytes are valid, if there are enough for the last item.
 ALWAYS_NORMAL = {string: struct.calcsize(code)
                  for string, code in (*NUMBER_CODES.items(), ('ay', 'B'))
                  if string != 'ab'}
@@ -240,7 +240,7 @@ def pack_variant(value, level):
     if level == 0:
         return value
 
-    # GLib looks at each of their bytes, which may be many.
+    # GLib checks each of their bytes, of which there may be many.
     size = ALWAYS_NORMAL.get(value.get_type_string())
     if size is not None and value.get_size() % size == 0:
         if level + 2 > MAX_LEVELS:
@@ -252,7 +252,7 @@ def pack_variant(value, level):
     if not value.is_container():
         return value
 
-    # How deep it is nested only GLib knows.
+    # Only GLib knows how deep it is nested.
     whole = value
     for _ in range(level):
         whole = new_variant(whole)
@@ -263,7 +263,7 @@ def pack_variant(value, level):
     return value
 
 
-# With the levels that the type alone takes, whatever is inside.
+# Including the levels that the type alone takes, whatever is inside.
 PACKERS = {
     type(None): (pack_none, 2),
     bool: (pack_bool, 1),
@@ -285,7 +285,7 @@ KEY_LETTERS = {bool: 'b', float: 'd', str: 's'}
 
 
 def get_plain_type(value):
-    """The type in the table that the value has, or is derived from."""
+    """Returns the type in the table that the value has, or is derived from."""
     kind = type(value)
     if kind in PACKERS:
         return kind
@@ -293,22 +293,22 @@ def get_plain_type(value):
 
 
 def unbox_scalar(value):
-    """The plain value that a scalar of numpy stands for; others as they are.
+    """Returns the plain value of a numpy scalar; other values as they are.
 
-    By the kind of the array type: its truth values are no numbers.Number, but its
-    time spans are; and item() makes an int of a date.
+    The kind of the array type decides: numpy's truth values are no numbers.Number, but
+    its time spans are; and item() makes an int of a date.
     """
     kind = getattr(getattr(value, 'dtype', None), 'kind', None)
     if kind in ('b', 'i', 'u', 'f') and getattr(value, 'shape', None) == ():
         plain = value.item()
-        # A long double stays one: a float has no room for it.
+        # A long double stays one: it does not fit into a float.
         if type(plain) in (bool, int, float):
             return plain
     return value
 
 
 def pack_part(value, level, step):
-    """The GVariant that stands for the part of a value at this step."""
+    """Returns the GVariant for the part of a value at this step."""
     try:
         packer = PACKERS.get(type(value)) or PACKERS.get(get_plain_type(value))
         if packer is None:
@@ -330,7 +330,7 @@ def pack_part(value, level, step):
 
 
 def pack(value):
-    """The GVariant that stands for a plain value."""
+    """Returns the GVariant for a plain value."""
     try:
         return pack_part(value, 0, None)
     except Unsuitable as error:
@@ -363,7 +363,7 @@ def unpack_array(variant):
     return memoryview(data).cast(code).tolist()
 
 
-# By the type, or the first letter of it.
+# Keyed by the type, or by its first letter.
 UNPACKERS = {
     'b': Variant.get_boolean,
     'y': Variant.get_byte,
@@ -393,11 +393,10 @@ def unpack_part(variant):
 
 
 def unpack(message):
-    """Gives back the plain value that a message stands for.
+    """Returns the plain value from which a message was made.
 
-    This is the inverse of what Sender.send() does with plain values. It takes
-    variants of other types, too: arrays become lists, but arrays of bytes
-    become bytes.
+    This is the inverse of what Sender.send() does with plain values. It takes variants
+    of other types, too: arrays become lists, except arrays of bytes, which become bytes.
     """
     if not isinstance(message, Variant):
         raise TypeError(f'expected a GLib.Variant, found '
@@ -411,10 +410,9 @@ __all__.append('unpack')
 # The classes
 
 class TimeoutError(GLib.Error, builtins.TimeoutError):
-    """What is raised when the time of a call is up.
+    """The exception that a call raises at its time limit.
 
-    It is the GLib.Error TIMED_OUT of the library, and a TimeoutError of
-    Python's.
+    It is the library's GLib.Error TIMED_OUT, and also Python's TimeoutError.
     """
 
     def __init__(self, message='', domain='gmsg-error-quark',
@@ -426,7 +424,7 @@ __all__.append('TimeoutError')
 
 
 def get_microseconds(timeout):
-    """The time limit as C takes it, where a negative one is none."""
+    """Returns the time limit in the form for C, in which a negative one means no limit."""
     if timeout is None:
         return -1
     if timeout != timeout:
@@ -437,15 +435,15 @@ def get_microseconds(timeout):
 
 
 def raise_timeout(error):
-    """Raises an error of the library as TimeoutError, if that is what it means."""
+    """Raises an error of the library as TimeoutError, if it means that."""
     if error.matches(GMsg.Error.quark(), GMsg.Error.TIMED_OUT):
         raise TimeoutError(error.message) from None
 
 
 class Catchers(threading.local):
-    """The calls of this thread that want what handlers raise, the innermost last.
+    """The calls of this thread that collect what handlers raise, the innermost last.
 
-    Weakly: a call that the handler of a signal has ended anywhere leaves nothing.
+    The references are weak: if a signal handler ends a call anywhere, nothing is left.
     """
 
     def __init__(self):
@@ -458,15 +456,15 @@ class Catchers(threading.local):
 
 
 catchers = Catchers()
-# Of all threads; guarded by the lock, as is the taking and giving back of the hook.
+# For all threads; the lock guards it, and the taking and giving back of the hook.
 all_catchers = weakref.WeakSet()
 catchers_lock = threading.Lock()
 
 
 class Hook:
-    """What stands in sys.excepthook while any thread catches.
+    """The object that replaces sys.excepthook while any thread catches.
 
-    There PyGObject brings what a callback of C has raised, as it can't raise it.
+    PyGObject can't raise the exceptions of C callbacks, and passes them to the hook.
     """
 
     def __init__(self, previous):
@@ -499,25 +497,25 @@ class Catcher:
             catchers.stack.pop()
         with catchers_lock:
             all_catchers.discard(self)
-            # If a handler has put another there, that goes on with this one.
+            # If a handler has installed another hook, that one goes on with this one.
             if not all_catchers and isinstance(sys.excepthook, Hook):
                 sys.excepthook = sys.excepthook.previous
 
 
-# What the handler of a signal has raised while a call of C waited. Python runs handlers
-# in the main thread alone, so only that touches this.
+# The exception that a signal handler has raised while a C call waited. Python runs such
+# handlers in the main thread only, so only that thread touches this.
 raised = []
 
 
 def is_interrupt_kept():
-    """Whether PyGObject keeps a Ctrl-C until a main loop of this thread has ended."""
+    """Tells whether PyGObject keeps a Ctrl-C until a main loop of this thread has ended."""
     handler = signal.getsignal(signal.SIGINT)
     return (getattr(handler, '__module__', None) == 'gi._ossighelper' and
             getattr(_ossighelper, '_sigint_called', False))
 
 
-# C resumes this while it waits, and so lets the handlers of signals run. They may raise
-# as soon as any Python runs, so nearly all of it is inside of the try.
+# C resumes this while it waits, and so lets the signal handlers run. They may raise as
+# soon as any Python code runs, so nearly all of it is inside the try.
 def look():
     while True:
         try:
@@ -528,11 +526,12 @@ def look():
         except GeneratorExit:
             return
         except BaseException as error:
-            # Whoever clears the frames of a traceback, as unittest does, must not find this.
+            # Code that clears the frames of a traceback, as unittest does, must not find
+            # this one.
             raised.append(error.with_traceback(error.__traceback__.tb_next))
 
 
-# What C resumes; None until the main thread has called what may wait.
+# The generator that C resumes; None until the main thread has made a call that may wait.
 looking = None
 
 
@@ -541,28 +540,28 @@ def is_in_main_thread():
 
 
 def look_while_waiting():
-    """Has the calls of C that wait in the main thread look for signals."""
+    """Makes C calls that wait in the main thread look for signals."""
     global looking
     if looking is None and is_in_main_thread():
         generator = look()
         next(generator)
-        # Once it has ended, this is true.
+        # After the generator has ended, this is true.
         GMsg.set_interrupt_func(functools.partial(next, generator, True))
         looking = generator
 
 
-# C may wait on when there is no interpreter any more.
+# C may go on waiting when the interpreter no longer exists.
 atexit.register(GMsg.set_interrupt_func, None)
 
 
 def take_raised():
-    """What the handler of a signal has raised while a call of C waited; or None."""
+    """Returns what a signal handler has raised while a C call waited, or None."""
     global looking
     if not is_in_main_thread():
         return None
     error = raised[0] if raised else None
     raised.clear()
-    # It may have come outside of the try. PyGObject has printed it.
+    # It may have come outside the try; then PyGObject has printed it.
     if looking is not None and looking.gi_frame is None:
         looking = None
         error = error or getattr(sys, 'last_value', None)
@@ -570,14 +569,14 @@ def take_raised():
 
 
 def raise_cause(failure):
-    """Raises what has made a call of C fail that may wait, if that has another name here."""
+    """Raises the exception that made a waiting C call fail, if Python has another for it."""
     error = take_raised()
     if error is not None:
         raise error from None
     if isinstance(failure, GLib.Error):
         raise_timeout(failure)
-    # To make a GLib.Error runs Python, too. What the handler of a signal raises there,
-    # PyGObject prints, and raises this in its place.
+    # Making a GLib.Error runs Python code, too. If a signal handler raises there,
+    # PyGObject prints its exception, and raises this one instead.
     elif str(failure) == 'Converting the GError failed':
         raise sys.last_value from None
 
@@ -594,9 +593,9 @@ class Router(GMsg.Router):
             self.stop()
 
     def pipe(self, *, capacity=None, overflow=None):
-        """Makes a pipe, with bounds if a capacity is given.
+        """Makes a pipe, which is bounded if a capacity is given.
 
-        Gives back the sender and the receiver.
+        Returns the sender and the receiver.
         """
         if capacity is not None:
             if overflow is None:
@@ -607,10 +606,10 @@ class Router(GMsg.Router):
         return super().pipe()
 
     def route_until(self, condition, timeout=None):
-        """Delivers messages, without the main loop, until condition() is true.
+        """Delivers messages without a main loop, until condition() is true.
 
-        The timeout is in seconds; None means no limit. Past it, TimeoutError is
-        raised. What the condition or a handler raises ends the call, and is raised.
+        The timeout is in seconds; None means no limit. After it, TimeoutError is raised.
+        An exception of the condition or of a handler ends the call, and is raised.
         """
         if not callable(condition):
             raise TypeError('expected a condition that can be called, found '
@@ -619,8 +618,8 @@ class Router(GMsg.Router):
         evaluating = False
         interrupted = False
 
-        # The handler of a signal may raise as soon as any Python runs, so all of
-        # it is inside of the try: C resumes this and never calls it anew.
+        # A signal handler may raise as soon as any Python code runs, so all of it is
+        # inside the try: C resumes this generator and never calls it anew.
         def evaluate():
             nonlocal evaluating
             answer = False
@@ -648,7 +647,7 @@ class Router(GMsg.Router):
         evaluation = evaluate()
         next(evaluation)
         try:
-            # In a handler PyGObject would print a KeyboardInterrupt, and go on.
+            # In a handler, PyGObject would print a KeyboardInterrupt and go on.
             with register_sigint_fallback(interrupt), catcher:
                 route_until(self, get_microseconds(timeout),
                             functools.partial(next, evaluation, True))
@@ -662,25 +661,25 @@ class Router(GMsg.Router):
             if interrupted:
                 raise KeyboardInterrupt
         finally:
-            # It holds this frame through its traceback.
+            # The exception holds this frame through its traceback.
             catcher.error = None
         return True
 
     def shutdown(self, timeout=None):
-        """Ends the run without losing anything, and without the main loop.
+        """Ends the run without losing anything, and without a main loop.
 
-        Asks all tasks to end, delivers until each pipe has finished, and stops. The
-        timeout is in seconds; None means no limit. Past it the router is stopped all
-        the same, and TimeoutError is raised, which names the pipes that had not
-        finished. What a handler raises meanwhile is raised in the end.
+        It asks all tasks to end, delivers until each pipe has finished, and stops. The
+        timeout is in seconds; None means no limit. At the limit the router stops all the
+        same, and TimeoutError is raised, which names the pipes that had not finished. An
+        exception of a handler is raised at the end.
 
-        What the handler of a signal raises, as Ctrl-C does, is raised at once. Then the
-        router runs on: call stop(), or shutdown() again.
+        If a signal handler raises an exception, as Ctrl-C does, it is raised at once.
+        The router then goes on running: call stop(), or call shutdown() again.
         """
         catcher = Catcher()
         look_while_waiting()
         try:
-            # In a handler PyGObject would print a KeyboardInterrupt, and go on.
+            # In a handler, PyGObject would print a KeyboardInterrupt and go on.
             with register_sigint_fallback(lambda: raised.append(KeyboardInterrupt())), catcher:
                 shutdown(self, get_microseconds(timeout))
         except RuntimeError as error:
@@ -688,23 +687,23 @@ class Router(GMsg.Router):
                 raise_cause(error)
                 raise
         finally:
-            # Ctrl-C may have come when C had ended.
+            # Ctrl-C may have come after C had ended.
             if is_in_main_thread():
                 raised.clear()
         try:
             if catcher.error is not None:
                 raise catcher.error
         finally:
-            # It holds this frame through its traceback.
+            # The exception holds this frame through its traceback.
             catcher.error = None
         return True
 
     def shutdown_async(self, timeout=None, callback=None):
-        """Does what shutdown() does, while the main loop goes on.
+        """Does the same as shutdown(), while the main loop goes on.
 
-        In an asyncio loop it is to be awaited; cancelling the task stops the router at
-        once. Elsewhere give it a callback: what that gets, the router and a result, is
-        for shutdown_finish().
+        Await it in an asyncio loop; cancelling the task stops the router at once.
+        Elsewhere, pass a callback. It receives the router and a result, which it passes
+        to shutdown_finish().
         """
         if callback is not None:
             return shutdown_async(self, get_microseconds(timeout), None, callback)
@@ -716,7 +715,7 @@ class Router(GMsg.Router):
 
 
 async def await_shutdown(router, timeout):
-    # Who awaits has it loaded; the others need not wait for that.
+    # A program that awaits has loaded it already; others need not load it.
     import asyncio
 
     loop = asyncio.get_running_loop()
@@ -759,7 +758,7 @@ __all__.append('Router')
 
 
 def describe_exception(error):
-    """What Python would print last, and any exception has."""
+    """Returns the line that Python prints last, which any exception has."""
     kind = type(error)
     name = kind.__qualname__
     if kind.__module__ not in ('builtins', '__main__'):
@@ -772,7 +771,7 @@ def describe_exception(error):
 
 
 def get_reason(reason):
-    """The GLib.Error with which a sender fails."""
+    """Returns the GLib.Error with which a sender fails."""
     domain, code = 'gmsg-error-quark', int(GMsg.Error.FAILED)
     if isinstance(reason, GLib.Error):
         text, domain, code = reason.message, reason.domain, reason.code
@@ -783,13 +782,13 @@ def get_reason(reason):
     else:
         raise TypeError('expected an exception, a str or a GLib.Error, found '
                         f'{type(reason).__name__}')
-    # C has neither.
+    # C accepts neither.
     text = str(text).replace('\0', r'\x00').encode(errors='backslashreplace').decode()
     return GLib.Error(text, str(domain), int(code))
 
 
 def is_success(error):
-    """Whether an exception that leaves the block of a sender, if any, is a clean end."""
+    """Tells whether the block of a sender ends cleanly, with this exception or none."""
     if isinstance(error, SystemExit):
         return error.code is None or isinstance(error.code, int) and error.code == 0
     return error is None
@@ -818,7 +817,7 @@ class Sender(GMsg.Sender):
         """Ends the sender's side: the work has failed.
 
         The receiver finishes with a GLib.Error: the reason itself, if it is one;
-        else FAILED, with the type and the text of an exception, or with a str.
+        otherwise FAILED, with the type and text of the exception, or with the str.
         """
         look_while_waiting()
         try:
@@ -839,16 +838,16 @@ class Sender(GMsg.Sender):
     def send(self, value, timeout=None):
         """Sends a message: a GLib.Variant, or a plain value that becomes one.
 
-        A value that can't raises TypeError, and nothing is sent.
+        A value that can't become one raises TypeError, and nothing is sent.
 
-        If the pipe is full and blocks, this waits for room, for timeout seconds at most;
-        None means no limit. Past it TimeoutError is raised, and with 0 FULL. What the
-        handler of a signal raises meanwhile, as Ctrl-C does, is raised; then nothing was
-        sent, too.
+        If the pipe is full and blocks, this waits up to timeout seconds for room; None
+        means no limit. At the limit it raises TimeoutError; with 0 it raises FULL at
+        once. If a signal handler raises an exception meanwhile, as Ctrl-C does, that is
+        raised. In all these cases nothing was sent.
         """
         limit = -1 if timeout is None else get_microseconds(timeout)
         variant = value if isinstance(value, Variant) else pack(value)
-        # It may be the caller's temporary, which dies in the same statement.
+        # It may be a temporary of the caller, which dies in the same statement.
         if type(variant) is Variant:
             variant.__class__ = Temporary
         if looking is None:
@@ -860,10 +859,9 @@ class Sender(GMsg.Sender):
             raise
 
     def spawn(self, argv, *, launcher=None):
-        """Starts a process with these arguments, and hands the sender over.
+        """Starts a process with these arguments, and hands the sender over to it.
 
-        Gives back the Gio.Subprocess. A Gio.SubprocessLauncher may say how it is
-        started.
+        Returns the Gio.Subprocess. A Gio.SubprocessLauncher may say how to start it.
         """
         if isinstance(argv, (str, bytes)):
             raise TypeError('expected a list of a program and its arguments, '
@@ -882,14 +880,14 @@ __all__.append('Sender')
 
 
 def _open_sender(address):
-    """What a pickled sender becomes in the other process."""
+    """Makes the sender in the process that unpickles it."""
     try:
         return Sender.new_for_address(address)
     except GLib.Error as failure:
         error = failure.copy()
 
-    # Raised here it would end the process, and a pool with it. So it is raised
-    # where the sender is used.
+    # Raised here, it would end the process, and a pool with it. So it is raised when the
+    # sender is used.
     def refuse(*args):
         raise error.copy()
 
@@ -898,24 +896,24 @@ def _open_sender(address):
     return sender
 
 
-# Where it is unpickled, gi.overrides can't be imported yet.
+# In the unpickling process, gi.overrides can't be imported yet.
 _open_sender.__module__ = 'gi.repository.GMsg'
 __all__.append('_open_sender')
 
 
 def get_context(loop, method='receiver.next()'):
-    """The main context that an asyncio loop iterates.
+    """Returns the main context that an asyncio loop iterates.
 
-    None if it does not say which: then it is the default one of its thread.
+    Returns None if the loop does not say which: then it is its thread's default one.
     """
     selector = getattr(loop, '_selector', None)
-    # The loops of asyncio, and others that know nothing of GLib, would never
-    # bring an answer.
+    # The loops of asyncio, and others that know nothing of GLib, would never deliver an
+    # answer.
     if selector is None or type(selector).__module__ == 'selectors':
         if type(loop).__module__.startswith('asyncio.') or not GLib.main_depth():
             raise RuntimeError(
                 f'{method} needs an asyncio loop that runs the GLib main '
-                f'loop, found {type(loop).__module__}.{type(loop).__name__}: set '
+                f'loop, found {type(loop).__module__}.{type(loop).__name__}; set '
                 'the policy of gi.events, or of gbulb before PyGObject 3.50')
     for owner in (loop, selector):
         context = getattr(owner, '_context', None)
@@ -925,7 +923,7 @@ def get_context(loop, method='receiver.next()'):
 
 
 class Call:
-    """A call that waits for messages. It may outlive the await that it was made for."""
+    """A call that waits for messages. It may outlive the await for which it was made."""
 
     def __init__(self, receiver, context, max):
         self.cancellable = Gio.Cancellable()
@@ -952,15 +950,15 @@ class Call:
             self.waiter.set_result(None)
 
     def take(self, max):
-        """Of what it was answered with, as many as max; all if that is 0."""
+        """Takes up to max of the messages in the answer; 0 means all."""
         messages = self.messages[:max] if max > 0 else self.messages
         self.messages = self.messages[len(messages):]
         return messages
 
 
 async def wait_for_messages(receiver, max):
-    """As many messages as max, if that is not 0; none when the pipe has finished."""
-    # Who awaits has it loaded; the others need not wait for that.
+    """Waits for up to max messages (0: no limit); none when the pipe has finished."""
+    # A program that awaits has loaded it already; others need not load it.
     import asyncio
 
     try:
@@ -976,8 +974,8 @@ async def wait_for_messages(receiver, max):
             call = receiver._call = Call(receiver, context, max)
         elif call.waiter is not None:
             raise GLib.Error(
-                f'A call waits for messages of pipe #{receiver.get_id()} already; '
-                'wait until it has completed, or cancel it',
+                f'A call is waiting for messages of pipe #{receiver.get_id()} already; '
+                'wait until it completes, or cancel it',
                 'gmsg-error-quark', int(GMsg.Error.PENDING))
 
         if not call.done:
@@ -985,7 +983,7 @@ async def wait_for_messages(receiver, max):
             try:
                 await call.waiter
             except asyncio.CancelledError:
-                # Should it have a message already, the next call takes it.
+                # If it has a message already, the next call takes it.
                 call.cancellable.cancel()
                 raise
             finally:
@@ -997,8 +995,8 @@ async def wait_for_messages(receiver, max):
                 receiver._call = None
             return messages
         receiver._call = None
-        # By its own cancellable: a worker may fail with any error, that of a
-        # cancelled call too. What the pipe has finished with comes again.
+        # Identified by its own cancellable: a worker may fail with any error, also with
+        # that of a cancelled call. The error of the pipe comes again at the next call.
         if not call.cancellable.is_cancelled():
             raise call.error
 
@@ -1008,12 +1006,12 @@ class Receiver(GMsg.Receiver):
     _call = None
 
     def take(self, max=1000):
-        """The messages that wait now, as a list of at most max; 0 means all.
+        """Takes the messages that wait now, as a list of at most max; 0 means all.
 
-        Puts the receiver into pull mode, and never waits. The signal "ready" tells
-        when there are some.
+        This puts the receiver into pull mode, and never waits. The signal "ready" tells
+        when messages wait.
         """
-        # An await that was cancelled may have been answered before.
+        # A cancelled await may have been answered before.
         call = self._call
         if call is not None and call.done and call.waiter is None:
             messages = call.take(max)
@@ -1024,19 +1022,19 @@ class Receiver(GMsg.Receiver):
         return take(self, max)
 
     async def next(self):
-        """The next message; None when the pipe has finished.
+        """Waits for the next message; None when the pipe has finished.
 
-        Puts the receiver into pull mode. Raises what ended the sender's side, if
-        it was an error. Cancelling the task loses no message.
+        This puts the receiver into pull mode. If an error ended the sender's side, it is
+        raised. Cancelling the task loses no message.
         """
         messages = await wait_for_messages(self, 1)
         return messages[0] if messages else None
 
     async def batches(self, max=1000):
-        """Waits for messages, and gives all that there are then, as a list.
+        """Waits for messages, and returns all that are there then, as a list.
 
-        For "async for". A list has at most max messages; 0 means no limit. Raises
-        what ended the sender's side, if it was an error.
+        It is for "async for". A list has at most max messages; 0 means no limit. If an
+        error ended the sender's side, it is raised.
         """
         while messages := await wait_for_messages(self, max):
             yield messages

@@ -15,7 +15,7 @@ declare module 'gi://GMsg?version=1' {
         const MICRO_VERSION: number;
         const VERSION_S: string;
 
-        /** What sender.send() takes. */
+        /** What sender.send() accepts. */
         type Value =
             | null
             | undefined
@@ -33,8 +33,8 @@ declare module 'gi://GMsg?version=1' {
             | ReadonlyMap<number | bigint, Value>
             | { readonly [key: string]: Value };
 
-        /** T, if sender.send() takes it. An interface has no index signature, and so is no
-         *  Value, although the objects of it may be: each of its properties is looked at. */
+        /** T, if sender.send() accepts it. An interface has no index signature, and so is not a
+         *  Value, although its objects may be: so each of its properties is checked. */
         type Sendable<T> = T extends Value
             ? T
             : T extends ((...args: any[]) => any) | symbol
@@ -57,12 +57,12 @@ declare module 'gi://GMsg?version=1' {
             | Map<boolean | number | bigint, Unpacked>
             | { [key: string]: Unpacked };
 
-        /** Gives the value back that a message was made of. */
+        /** Returns the value from which a message was made. */
         function unpack<T = Unpacked>(message: GLib.Variant): T;
 
         function error_quark(): GLib.Quark;
 
-        /** Asked every 50 ms while a call waits; true ends the call. */
+        /** Called every 50 ms while a call waits; true ends the call. */
         function set_interrupt_func(func: (() => boolean) | null): void;
 
         /** An error of the library, and the codes that it may have. */
@@ -90,14 +90,14 @@ declare module 'gi://GMsg?version=1' {
             static quark(): GLib.Quark;
         }
 
-        /** What send() does on a full pipe. */
+        /** What send() does when the pipe is full. */
         enum Overflow {
             BLOCK,
             FAIL,
             DROP_OLDEST,
         }
 
-        /** How a router is connected to the server that carries messages from other machines. */
+        /** The state of a router's connection to the server for other machines. */
         enum ConnectionState {
             NONE,
             CONNECTING,
@@ -105,7 +105,7 @@ declare module 'gi://GMsg?version=1' {
             DISCONNECTED,
         }
 
-        /** Where a sender is in its life. */
+        /** The state of a sender's life. */
         enum SenderState {
             INITIAL,
             OPEN,
@@ -113,7 +113,7 @@ declare module 'gi://GMsg?version=1' {
             EXPORTED,
         }
 
-        /** Where a receiver is in its life. */
+        /** The state of a receiver's life. */
         enum ReceiverState {
             OPEN,
             FINISHED,
@@ -123,7 +123,7 @@ declare module 'gi://GMsg?version=1' {
         interface PipeOptions {
             /** How many undelivered messages the pipe holds; any number by default. */
             capacity?: number;
-            /** What send() does when it is full: Overflow.BLOCK by default. */
+            /** What send() does when the pipe is full: Overflow.BLOCK by default. */
             overflow?: Overflow;
         }
 
@@ -196,7 +196,7 @@ declare module 'gi://GMsg?version=1' {
             stop(): boolean;
             /** Asks all tasks to end, delivers until they have, and stops. */
             shutdown(timeout_usec?: number): boolean;
-            /** Does so while the main loop goes on. */
+            /** Does the same while the main loop goes on. */
             shutdown_async(timeout_usec?: number, cancellable?: Gio.Cancellable | null): Promise<boolean>;
             shutdown_async(
                 timeout_usec: number,
@@ -204,11 +204,11 @@ declare module 'gi://GMsg?version=1' {
                 callback: ((source: Router | null, result: Gio.AsyncResult) => void) | null,
             ): void;
             shutdown_finish(result: Gio.AsyncResult): boolean;
-            /** Makes a pipe; a bounded one if it is given a capacity. */
+            /** Makes a pipe, which is bounded if a capacity is given. */
             pipe(options?: PipeOptions): [Sender, Receiver];
             pipe_bounded(capacity: number, overflow: Overflow): [Sender, Receiver];
             close_pipe(receiver: Receiver): boolean;
-            /** Delivers until the condition is true; an exception of it ends the call. */
+            /** Delivers until the condition is true; an exception in it ends the call. */
             route_until(timeout_usec: number, condition: () => boolean): boolean;
             /** Chooses the socket, before the first address is made. */
             listen(address: string): boolean;
@@ -216,8 +216,8 @@ declare module 'gi://GMsg?version=1' {
 
         /** The end of a pipe that sends. */
         class Sender extends GObject.Object {
-            /** The sender of a worker process. It is kept until it is stopped: a worker that
-             *  ends before is lost. */
+            /** The sender of a worker process. It is kept until it is stopped; if the worker
+             *  ends before that, it counts as lost. */
             static new_for_address(address: string): Sender;
             static new_from_environment(): Sender;
 
@@ -231,8 +231,8 @@ declare module 'gi://GMsg?version=1' {
             start(): boolean;
             /** Sends a variant as it is, or a plain value. */
             send<T>(value: T & Sendable<T>): boolean;
-            /** Waits for room no longer than so many microseconds; a negative number means no
-             *  limit. */
+            /** Waits for room no longer than the given number of microseconds; a negative number
+             *  means no limit. */
             send_full<T>(
                 value: T & Sendable<T>,
                 timeout_usec: number,
@@ -240,9 +240,9 @@ declare module 'gi://GMsg?version=1' {
             ): boolean;
             /** Ends the sender's side: the work is done. */
             stop(): boolean;
-            /** Ends the sender's side: the work has failed, as an error or a text says. */
+            /** Ends the sender's side: the work has failed, for the reason given. */
             fail(reason: globalThis.Error | GLib.Error | string): boolean;
-            /** Hands the sender over, to whatever process opens the address. */
+            /** Hands the sender over to the process that opens the address. */
             dup_address(): string;
             /** Starts a worker process, and hands the sender over to it. */
             spawn(launcher: Gio.SubprocessLauncher | null, argv: string[]): Gio.Subprocess;
@@ -273,7 +273,7 @@ declare module 'gi://GMsg?version=1' {
             get_pull_mode(): boolean;
             set_pull_mode(pull_mode: boolean): void;
 
-            /** The process that spawn() has started for this pipe. */
+            /** The process that spawn() started for this pipe. */
             dup_process(): Gio.Subprocess | null;
 
             cancel(): void;
@@ -284,7 +284,7 @@ declare module 'gi://GMsg?version=1' {
                 callback: ((source: Receiver | null, result: Gio.AsyncResult) => void) | null,
             ): void;
             next_finish(result: Gio.AsyncResult): GLib.Variant | null;
-            /** The next messages, 1,000 of them at most, or none once the pipe has finished;
+            /** The next messages, at most 1,000 by default, or none once the pipe has finished;
              *  0 means no limit. */
             next_many_async(max?: number, cancellable?: Gio.Cancellable | null): Promise<GLib.Variant[]>;
             next_many_async(
@@ -293,9 +293,9 @@ declare module 'gi://GMsg?version=1' {
                 callback: ((source: Receiver | null, result: Gio.AsyncResult) => void) | null,
             ): void;
             next_many_finish(result: Gio.AsyncResult): GLib.Variant[];
-            /** What waits now, 1,000 messages at most; 0 means no limit. */
+            /** The waiting messages, at most 1,000 by default; 0 means no limit. */
             take(max?: number): GLib.Variant[];
-            /** For `for await`: waits for messages, and gives all that there are then. */
+            /** For `for await`: waits for messages, and yields all that are there then. */
             batches(max?: number): AsyncGenerator<GLib.Variant[], void, void>;
             [Symbol.asyncIterator](): AsyncGenerator<GLib.Variant, void, void>;
 
