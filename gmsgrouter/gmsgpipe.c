@@ -305,7 +305,7 @@ set_exported_error (GMsgPipe  *self,
 {
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_EXPORTED,
                "The sender of pipe %s was handed over to another process; use it there, with "
-               "sender.new_for_address() or new_from_environment(), and make one pipe for each job",
+               "sender.new_for_address() or new_from_environment(), and make a pipe for each job",
                self->label);
   return FALSE;
 }

@@ -1531,7 +1531,7 @@ gmsg_router_close_pipe (GMsgRouter    *self,
   if (!gmsg_run_contains (self->run, receiver))
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_UNKNOWN_RECEIVER,
-                   "close_pipe() needs an open pipe of this router; pipe %s is closed already, or "
+                   "close_pipe() needs an open pipe of this router; pipe %s was closed already, or "
                    "belongs to another router",
                    gmsg_receiver_get_label (receiver));
       return FALSE;

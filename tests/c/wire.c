@@ -1138,7 +1138,7 @@ test_credit_violation (Fixture       *fixture,
       for (int j = 0; j < 4; j++)
         put_int32 (peer->out, j);
       write_all (peer->fd, peer->out);
-      expect_error_frame (peer->fd, GMSG_ERROR_PROTOCOL, "*more than the 3 messages*");
+      expect_error_frame (peer->fd, GMSG_ERROR_PROTOCOL, "*more messages than the 3*");
       peer_wait_finished (fixture, peer);
       g_assert_error (peer->error, GMSG_ERROR, GMSG_ERROR_PROTOCOL);
       g_assert_cmpuint (peer->n_messages, ==, 3);
