@@ -27,12 +27,12 @@ format_from_name (const char  *name,
     }
 
   g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-               "There is no format “%s”: choose “text” or “json”", name);
+               "Unknown format “%s”; choose “text” or “json”", name);
   return FALSE;
 }
 
-/* Appends a line without its newline. Text has strings as they are, which may hold
- * newlines themselves, and any other type as GVariant prints it. */
+/* Appends a line without its newline. In text, strings are written as they are, and may contain
+ * newlines; values of other types are written as GVariant prints them. */
 void
 format_append (Format    format,
                GString  *text,
@@ -68,7 +68,7 @@ format_read (Format       format,
   if (format == FORMAT_JSON)
     return json_read (copy, length, error);
 
-  /* A NUL makes it invalid, too. g_variant_new_string() would validate once more. */
+  /* A NUL makes it invalid, too. g_variant_new_string() would validate it again. */
   if (g_utf8_validate_len (line, length, NULL))
     {
       char *string = g_steal_pointer (&copy);

@@ -1,6 +1,6 @@
 /* json.c: messages from JSON, and JSON from messages
  *
- * What stands for what is the table of the guide "Plain values".
+ * The guide "Plain values" has the table of what becomes what.
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Each level is an array and a variant, and a GVariant has 128 levels. */
+/* Each level takes an array and a variant, and a GVariant has at most 128 levels. */
 #define MAX_DEPTH 64
 
 static gboolean
@@ -40,7 +40,7 @@ check_number (const char **cursor,
   errno = 0;
   g_ascii_strtoll (start, NULL, 10);
   if (is_integer && errno == ERANGE)
-    return refuse (error, "An integer is beyond 64 bits");
+    return refuse (error, "An integer does not fit into 64 bits");
 
   return TRUE;
 }
@@ -57,15 +57,15 @@ check_string (const char **cursor,
         continue;
 
       if (g_str_has_prefix (*cursor, "\\u0000"))
-        return refuse (error, "A string holds the character NUL, which no message can");
+        return refuse (error, "A string contains the character NUL, which no message can");
       (*cursor)++;
     }
 
   return TRUE;
 }
 
-/* Looks for what json-glib, which checks everything else, gets wrong: it recurses
- * once a level, without a limit; it ends a string at a NUL, and wraps integers round. */
+/* Checks for what json-glib, which checks everything else, gets wrong: it recurses for each
+ * level, without a limit; it ends a string at a NUL; and it wraps large integers round. */
 static gboolean
 check_limits (const char  *text,
               gsize        length,
@@ -121,7 +121,7 @@ json_read (const char  *text,
 
   if (memchr (text, '\0', length) != NULL)
     {
-      refuse (error, "The text holds the character NUL");
+      refuse (error, "The text contains the character NUL");
       return NULL;
     }
 
@@ -131,7 +131,7 @@ json_read (const char  *text,
   root = json_parser_get_root (parser);
   if (root == NULL)
     {
-      refuse (error, "There is no JSON value");
+      refuse (error, "The text contains no JSON value");
       return NULL;
     }
 
@@ -177,8 +177,8 @@ append_string (GString    *text,
   g_string_append_c (text, '"');
 }
 
-/* With as few digits as give the same number again, and so that it is read as a
- * number with a fraction. JSON has no other numbers than the finite ones. */
+/* Writes as few digits as give the same number again, and so that it is read as a number with a
+ * fraction. JSON has only finite numbers. */
 static void
 append_double (GString *text,
                double   number)
@@ -305,8 +305,8 @@ append_children (GString  *text,
   g_string_append_c (text, is_object ? '}' : ']');
 }
 
-/* json-glib's own way, json_gvariant_serialize(), has negative numbers for large
- * unsigned ones, and "nan", which is no JSON. */
+/* json-glib's own function, json_gvariant_serialize(), writes large unsigned numbers as negative
+ * ones, and "nan", which is not JSON. */
 void
 json_append (GString  *text,
              GVariant *message)

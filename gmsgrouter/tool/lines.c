@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What a pipe holds */
+/* The capacity of a pipe */
 #define READ_SIZE (64 * 1024)
 
 void
@@ -26,9 +26,9 @@ lines_clear (Lines *self)
   g_clear_pointer (&self->buffer, g_free);
 }
 
-/* Makes room for one read. A line that is not complete yet moves to the front only
- * after others were taken from the same buffer, so that each byte moves once; the
- * buffer of a long line doubles, and is given back after it. */
+/* Makes room for one read. An incomplete line moves to the front only after others were taken
+ * from the same buffer, so that each byte moves once. The buffer of a long line doubles, and is
+ * given back afterwards. */
 static void
 make_room (Lines *self)
 {
@@ -53,7 +53,7 @@ make_room (Lines *self)
   self->buffer = g_realloc (self->buffer, self->size);
 }
 
-/* Reads once, so that it waits no longer than until something can be read. */
+/* Reads once, so that it waits only until something can be read. */
 LinesResult
 lines_fill (Lines   *self,
             GError **error)
@@ -95,8 +95,8 @@ lines_fill (Lines   *self,
   return LINES_END;
 }
 
-/* Takes the next line, without its newline; at the end of the file also a last one
- * that has none. The line is valid until the next call of lines_fill(). */
+/* Takes the next line, without its newline; at the end of the file also a last line that has
+ * none. The line is valid until the next call of lines_fill(). */
 gboolean
 lines_next (Lines       *self,
             const char **line,

@@ -8,7 +8,7 @@
 
 #include <gio/gio.h>
 
-/* The longest line, which is the most that a router takes by default */
+/* The longest line, which is the longest message that a router accepts by default */
 #define LINES_MAX_LENGTH (64 * 1024 * 1024)
 
 typedef struct
@@ -16,10 +16,10 @@ typedef struct
   int      fd;          /* (not owned) */
   char    *buffer;      /* (owned) (nullable) */
   gsize    size;        /* of @buffer */
-  gsize    start;       /* of the next line */
-  gsize    scanned;     /* up to here there is no newline */
-  gsize    end;         /* of what has been read */
-  gboolean at_end;      /* of the file */
+  gsize    start;       /* start of the next line */
+  gsize    scanned;     /* there is no newline before this */
+  gsize    end;         /* end of the bytes that have been read */
+  gboolean at_end;      /* the end of the file was reached */
 } Lines;
 
 typedef enum

@@ -7,7 +7,7 @@
 #include "printer.h"
 #include "tool.h"
 
-/* Prints it before anything else, so that whoever reads it can start a worker. */
+/* Prints the addresses before anything else, so that their reader can start workers. */
 static gboolean
 add_address (Printer  *printer,
              GError  **error)
@@ -77,7 +77,7 @@ tool_listen (char **arguments)
 
   if (g_strv_length (arguments) != 2 || n_pipes < 1)
     {
-      tool_complain ("Expected one address, and at least 1 pipe; see “%s --help”", g_get_prgname ());
+      tool_complain ("Give one address, and at least 1 pipe; see “%s --help”", g_get_prgname ());
       return TOOL_STATUS_FAILED;
     }
 

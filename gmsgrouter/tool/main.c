@@ -62,7 +62,7 @@ tool_parse (GOptionContext   *context,
   return FALSE;
 }
 
-/* What a shell's status is where a command can't be started */
+/* The status that a shell gives a command that can't be started */
 int
 tool_spawn_status (const GError *error)
 {
@@ -75,7 +75,7 @@ tool_spawn_status (const GError *error)
   return TOOL_STATUS_FAILED;
 }
 
-/* What a shell's status is when a process has ended */
+/* The status that a shell gives a process that has ended */
 int
 tool_process_status (GSubprocess *process)
 {
@@ -85,8 +85,8 @@ tool_process_status (GSubprocess *process)
   return g_subprocess_get_exit_status (process);
 }
 
-/* At once: g_subprocess_send_signal() leaves it to a thread, which the end of this
- * program may overtake. */
+/* Sends the signal at once: g_subprocess_send_signal() leaves it to a thread, and this program
+ * may end before that. */
 void
 tool_kill (GSubprocess *process,
            int          signal_number,
@@ -138,7 +138,7 @@ run_main (char **arguments)
 
   if (parsed[1] == NULL)
     {
-      tool_complain ("Expected a command; see “gmsgrouter --help”");
+      tool_complain ("Give a command; see “gmsgrouter --help”");
       return TOOL_STATUS_FAILED;
     }
 
@@ -148,7 +148,7 @@ run_main (char **arguments)
         return run_command (&commands[i], parsed + 1);
     }
 
-  tool_complain ("There is no command “%s”; see “gmsgrouter --help”", parsed[1]);
+  tool_complain ("Unknown command “%s”; see “gmsgrouter --help”", parsed[1]);
   return TOOL_STATUS_FAILED;
 }
 
@@ -159,8 +159,8 @@ write_text (FILE       *stream,
   g_autofree char *valid = NULL;
   g_autofree char *ascii = NULL;
 
-  /* GLib would write question marks for quotation marks in the C locale. The text may
-   * quote an argument in any encoding. */
+  /* In the C locale GLib would write question marks for quotation marks. The text may quote an
+   * argument in any encoding. */
   if (!g_get_console_charset (NULL))
     {
       valid = g_utf8_make_valid (text, -1);
@@ -184,8 +184,8 @@ printerr_cb (const char *text)
   write_text (stderr, text);
 }
 
-/* Whoever started this may have closed the standard streams. What the library opens
- * must not take their places; reading and writing them goes on to fail. */
+/* The standard streams may have been closed by the caller. Files that the library opens must not
+ * take their places; reading and writing them keeps failing. */
 static void
 occupy_standard_streams (void)
 {

@@ -1,8 +1,8 @@
 /* output.c: writes to a file descriptor without ever waiting for its reader
  *
- * The descriptor is shared with other programs, as a shell's terminal is, so it must
- * stay as it is: O_NONBLOCK would be theirs, too. Where poll() says that there is
- * room, a write of PIPE_BUF bytes does not wait.
+ * The descriptor is shared with other programs, like a shell's terminal, so it must stay as it
+ * is: O_NONBLOCK would affect them, too. When poll() says that there is room, a write of
+ * PIPE_BUF bytes does not wait.
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -55,7 +55,7 @@ output_clear (Output *self)
     g_string_free (g_steal_pointer (&self->buffer), TRUE);
 }
 
-/* Tells whether what was given to the last output_write() is still being written. */
+/* Tells whether the data of the last output_write() are still being written. */
 gboolean
 output_is_busy (Output *self)
 {
@@ -67,11 +67,11 @@ has_room (Output *self)
 {
   struct pollfd fd = { .fd = self->fd, .events = POLLOUT };
 
-  /* An error counts as room: the write will say which. */
+  /* An error counts as room: the write will return it. */
   return poll (&fd, 1, 0) > 0;
 }
 
-/* Returns FALSE if the reader has to be waited for. */
+/* Returns FALSE if it has to wait for the reader. */
 static gboolean
 write_what_goes (Output *self)
 {
@@ -124,8 +124,8 @@ room_cb (int          fd,
   return G_SOURCE_REMOVE;
 }
 
-/* Writes what has been appended to the buffer, now or as soon as the reader takes
- * it. In the latter case the function is called afterwards. */
+/* Writes what has been appended to the buffer, now or as soon as the reader accepts it. In the
+ * latter case it calls the function afterwards. */
 void
 output_write (Output *self)
 {

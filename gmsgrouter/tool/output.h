@@ -11,13 +11,13 @@
 /* Called when everything has been written, or nothing more can be. */
 typedef void (*OutputFunc) (gpointer user_data);
 
-/* All of it belongs to one thread, in whose default main context it waits. */
+/* Everything belongs to one thread, in whose default main context it waits. */
 typedef struct
 {
   int        fd;           /* (not owned) */
   GString   *buffer;       /* (owned) */
-  gsize      n_written;    /* of @buffer */
-  gsize      max_write;    /* so much is taken without waiting, or all of it if 0 */
+  gsize      n_written;    /* how much of @buffer was written */
+  gsize      max_write;    /* this much is accepted without waiting; 0: everything */
   GSource   *source;       /* (owned) (nullable): while it waits for the reader */
   int        error_number; /* 0 until writing fails */
   OutputFunc func;

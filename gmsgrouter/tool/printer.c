@@ -13,15 +13,15 @@
 
 #include "tool.h"
 
-/* So many messages are taken at once: enough for a large write, few enough for signals
- * to be seen between two batches. */
+/* How many messages are taken at once: enough for a large write, and few enough to notice
+ * signals between two batches. */
 #define MAX_BATCH 256
 
-/* What the messages of all workers may take before the router reads no further. It bounds
- * the memory where PRINTER_CAPACITY messages would be large. */
+/* How many bytes the messages of all workers may take before the router stops reading. This
+ * bounds the memory if PRINTER_CAPACITY messages are large. */
 #define MAX_BACKLOG_SIZE (8 * 1024 * 1024)
 
-/* How long workers have to end when nobody reads what they send */
+/* How long workers have to end when nobody reads their messages */
 #define DISCARD_SECONDS 5
 
 static void
@@ -46,8 +46,8 @@ discarded_cb (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
-/* Nobody reads any more, or the disk is full: the workers are cancelled, and what
- * they still send is thrown away. */
+/* Called when nobody reads any more, or the disk is full: cancels the workers, and throws away
+ * the messages that they still send. */
 static void
 discard (Printer *self)
 {
@@ -80,8 +80,8 @@ append_message (Printer      *self,
   g_string_append_c (text, '\n');
 }
 
-/* Prints a batch of what waits. The rest is announced by the signal `ready` once more,
- * when the main loop has had its turn. */
+/* Prints a batch of the waiting messages. The signal `ready` announces the rest again, after the
+ * main loop has had its turn. */
 static void
 print_batch (Printer      *self,
              GMsgReceiver *receiver)
@@ -101,7 +101,7 @@ print_batch (Printer      *self,
   write_output (self);
 }
 
-/* While the output is busy messages wait in their pipes, until the pipes are full. */
+/* While the output is busy, messages wait in their pipes until the pipes are full. */
 static void
 ready_cb (GMsgReceiver *receiver,
           gpointer      user_data)
@@ -119,7 +119,8 @@ quit_if_done (Printer *self)
     g_main_loop_quit (self->loop);
 }
 
-/* The output has become free: takes what waits, from each pipe in its turn. */
+/* Called when the output has become free: takes the waiting messages, from each pipe in its
+ * turn. */
 static void
 written_cb (gpointer user_data)
 {
@@ -168,7 +169,7 @@ interrupt_cb (gpointer user_data)
     }
 
   self->interrupted = TRUE;
-  tool_complain ("Cancelled, waiting for the end; interrupt again to stop at once");
+  tool_complain ("Cancelled; waiting for the workers to end (interrupt again to stop at once)");
   cancel_all (self);
 
   return G_SOURCE_CONTINUE;
@@ -200,7 +201,7 @@ printer_clear (Printer *self)
 {
   g_clear_handle_id (&self->timeout_id, g_source_remove);
 
-  /* Else it was not even started. */
+  /* Otherwise it was not even started. */
   if (self->router != NULL && gmsg_router_get_running (self->router))
     stop_router (self);
 
@@ -255,8 +256,8 @@ get_status (Printer *self)
   return self->n_failed > 0 || self->discarding ? TOOL_STATUS_INCOMPLETE : TOOL_STATUS_OK;
 }
 
-/* Prints until all pipes have finished, or until the second interrupt, and returns
- * the exit status. */
+/* Prints until all pipes have finished, or until the second interrupt; returns the exit
+ * status. */
 int
 printer_run (Printer *self)
 {
@@ -275,7 +276,7 @@ printer_run (Printer *self)
   return get_status (self);
 }
 
-/* If the pipe of the standard output is broken, ends as any other program does. */
+/* If the pipe of the standard output is broken, ends like any other program. */
 void
 printer_die_if_broken (Printer *self)
 {

@@ -11,8 +11,8 @@
 #include "format.h"
 #include "output.h"
 
-/* How many messages of a pipe may wait: enough for its worker to go on while lines
- * are written, and little memory. */
+/* How many messages of a pipe may wait: enough for its worker to go on while lines are written,
+ * and few enough to take little memory. */
 #define PRINTER_CAPACITY 1024
 
 #define PRINTER_FORMAT_ENTRY(name) \
@@ -27,10 +27,10 @@ typedef struct
   Output       output;
   Format       format;
   gboolean     show_pipes;    /* begin each line with the number of its pipe */
-  guint        turn;          /* whose messages were taken last */
-  guint        n_unfinished;  /* receivers */
+  guint        turn;          /* the receiver whose messages were taken last */
+  guint        n_unfinished;  /* receivers that have not finished */
   guint        n_failed;      /* receivers that finished with an error */
-  guint        n_holds;       /* what else must end first */
+  guint        n_holds;       /* other things that must end first */
   guint        timeout_id;
   gboolean     discarding;    /* since nothing can be written any more */
   gboolean     interrupted;

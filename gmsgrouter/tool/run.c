@@ -38,7 +38,7 @@ overflow_from_name (const char    *name,
   if (value == NULL)
     {
       g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                   "There is no overflow policy “%s”: choose “block”, “fail” or “drop-oldest”", name);
+                   "Unknown overflow policy “%s”; choose “block”, “fail” or “drop-oldest”", name);
       return FALSE;
     }
 
@@ -46,7 +46,7 @@ overflow_from_name (const char    *name,
   return TRUE;
 }
 
-/* Returns the command, which belongs to @arguments, or NULL if they were wrong. */
+/* Returns the command, which belongs to @arguments, or NULL if the arguments were wrong. */
 static char **
 parse_arguments (Run   *self,
                  char **arguments)
@@ -62,7 +62,7 @@ parse_arguments (Run   *self,
     { "capacity", 'c', 0, G_OPTION_ARG_INT, &capacity,
       "How many messages may wait to be printed (default: " G_STRINGIFY (PRINTER_CAPACITY) ")", "N" },
     { "overflow", 'o', 0, G_OPTION_ARG_STRING, &overflow,
-      "What happens when so many wait: block (default), fail or drop-oldest", "POLICY" },
+      "What happens when that many wait: block (default), fail or drop-oldest", "POLICY" },
     G_OPTION_ENTRY_NULL
   };
 
@@ -86,7 +86,7 @@ parse_arguments (Run   *self,
 
   if (command[0] == NULL || capacity < 1)
     {
-      tool_complain ("Expected a command, and a capacity of at least 1; see “%s --help”", g_get_prgname ());
+      tool_complain ("Give a command, and a capacity of at least 1; see “%s --help”", g_get_prgname ());
       return NULL;
     }
 
@@ -103,8 +103,8 @@ exited_cb (GObject      *object,
   printer_release (user_data);
 }
 
-/* Runs in the child, between fork() and exec(). Ctrl-C goes to all programs in the
- * terminal's foreground; it is for this one, which then cancels the command. */
+/* Called in the child, between fork() and exec(). Ctrl-C reaches all programs in the terminal's
+ * foreground; it is for this program, which then cancels the command. */
 static void
 ignore_interrupts (gpointer user_data)
 {
@@ -156,9 +156,9 @@ tool_run (char **arguments)
 
   status = printer_run (&self.printer);
 
-  /* If the command was not waited for, it is told. Else the status is its own, unless that
-   * hides what became of its messages: one that was cancelled since they could not be
-   * written ends as it likes. */
+  /* A command for which this did not wait is told to end. Otherwise the status is the
+   * command's, unless that hides what happened to its messages: a command that was cancelled
+   * because they could not be written may end as it likes. */
   if (self.printer.stopped)
     tool_kill (self.process, SIGTERM, FALSE);
   else if (!self.printer.discarding && tool_process_status (self.process) != 0)

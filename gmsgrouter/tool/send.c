@@ -17,15 +17,15 @@
 #include "lines.h"
 #include "tool.h"
 
-/* Where gmsg_sender_new_from_environment() finds the address */
+/* The variable in which gmsg_sender_new_from_environment() finds the address */
 #define ADDRESS_VARIABLE "GMSG_ADDRESS"
 
 static const char summary[] =
-  "Sends each VALUE, or else each line of the standard input as it comes, to the\n"
-  "router that started this script: to “gmsgrouter run”, or to an application. With a\n"
-  "COMMAND it sends that one's lines, and tells the router if it fails.\n"
+  "Sends each VALUE, or otherwise each line of the standard input as it comes, to the\n"
+  "router that started this script: “gmsgrouter run”, or an application. With a COMMAND\n"
+  "it sends the lines that the command prints, and tells the router if it fails.\n"
   "\n"
-  "A script sends once: the pipe ends with this program. So let it send all that\n"
+  "A script sends once: the pipe ends with this program. So let it send everything that\n"
   "the script writes: “gmsgrouter send -- ./script”, or “{ …; } | gmsgrouter send”.";
 
 typedef struct
@@ -38,10 +38,10 @@ typedef struct
   GSource     *cancelled;    /* (owned) (nullable) */
   GSource     *readable;     /* (owned) (nullable) */
   GSubprocess *command;      /* (owned) (nullable) */
-  gboolean     exited;       /* the command */
+  gboolean     exited;       /* the command has exited */
   gboolean     has_group;    /* the command and its children are a process group */
   gboolean     terminated;   /* SIGTERM has come, and was passed on to the command */
-  GError      *error;        /* (owned) (nullable): why not everything was sent */
+  GError      *error;        /* (owned) (nullable): why sending failed */
 } Send;
 
 static void
@@ -79,8 +79,8 @@ quit_if_done (Send *self)
     g_main_loop_quit (self->loop);
 }
 
-/* A command whose output nobody wants any more is ended, and waited for: when the pipe
- * has finished, nothing goes on behind it. */
+/* Ends a command whose output nobody wants any more, and waits for it: when the pipe has
+ * finished, nothing goes on behind it. */
 static void
 stop_reading (Send *self)
 {
@@ -95,8 +95,8 @@ stop_reading (Send *self)
   quit_if_done (self);
 }
 
-/* Runs while a call of the sender waits: has the main loop pass on a signal. A command that was
- * told to end is not kept by a router that has no room for its lines. */
+/* Runs while a call of the sender waits: lets the main loop pass on a signal. A command that was
+ * told to end is not held up by a router that has no room for its lines. */
 static gboolean
 interrupt_cb (gpointer user_data)
 {
@@ -108,7 +108,7 @@ interrupt_cb (gpointer user_data)
   return self->terminated;
 }
 
-/* Returns TRUE, too, if the router has cancelled: then nothing needs to be sent. */
+/* Also returns TRUE if the router has cancelled: then nothing needs to be sent. */
 static gboolean
 send_text (Send        *self,
            const char  *text,
@@ -210,7 +210,7 @@ terminate_cb (gpointer user_data)
   return G_SOURCE_CONTINUE;
 }
 
-/* Runs in the child, between fork() and exec(). */
+/* Called in the child, between fork() and exec(). */
 static void
 make_group (gpointer user_data)
 {
@@ -225,11 +225,11 @@ start_command (Send    *self,
   g_autoptr (GSubprocessLauncher) launcher = NULL;
 
   launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDIN_INHERIT | G_SUBPROCESS_FLAGS_STDOUT_PIPE);
-  /* It is used up, and nobody else's. */
+  /* It is used up, and belongs to nobody else. */
   g_subprocess_launcher_unsetenv (launcher, ADDRESS_VARIABLE);
 
-  /* A shell that gets a signal leaves the program that it waits for alone, so the signal goes
-   * to a group. One of its own could not read from the terminal. */
+  /* A shell that gets a signal does not pass it on to the program for which it waits, so the
+   * signal goes to a group. A process group of its own could not read from the terminal. */
   self->has_group = !isatty (STDIN_FILENO);
   if (self->has_group)
     g_subprocess_launcher_set_child_setup (launcher, make_group, NULL, NULL);
@@ -275,7 +275,7 @@ send_input (Send    *self,
   if (command != NULL)
     gmsg_set_interrupt_func (interrupt_cb, self, NULL);
   g_main_loop_run (self->loop);
-  /* The end is to reach the router, whatever signals have come. */
+  /* The end must reach the router, whatever signals have come. */
   gmsg_set_interrupt_func (NULL, NULL, NULL);
 
   if (self->error != NULL)
@@ -304,8 +304,8 @@ send_values (Send    *self,
   return TRUE;
 }
 
-/* Ends the sender with an error. The router shows it; if there is none any more, this
- * program does. */
+/* Ends the sender with an error. The router shows it; if the router is gone, this program
+ * does. */
 static int
 fail (Send         *self,
       const GError *error,
@@ -317,7 +317,7 @@ fail (Send         *self,
   return status;
 }
 
-/* Ends the sender as the work has ended, and returns the exit status. */
+/* Ends the sender according to how the work ended, and returns the exit status. */
 static int
 finish (Send  *self,
         char **command)
@@ -341,8 +341,8 @@ finish (Send  *self,
   return cancelled ? TOOL_STATUS_INTERRUPTED : TOOL_STATUS_OK;
 }
 
-/* Returns the command after the first “--”, which is cut off, or NULL. GOption would
- * drop the mark, and a command is no list of values. */
+/* Returns the command after the first “--”, which is cut off, or NULL. GOption would drop the
+ * mark, and take the command for a list of values. */
 static char **
 take_command (char **arguments)
 {
@@ -394,7 +394,7 @@ tool_send (char **arguments)
 
   if (command != NULL && (command[0] == NULL || values != NULL))
     {
-      tool_complain ("Expected a command after “--”, and no value before it; see “%s --help”", g_get_prgname ());
+      tool_complain ("Give a command after “--”, and no value before it; see “%s --help”", g_get_prgname ());
       return TOOL_STATUS_FAILED;
     }
 

@@ -13,15 +13,15 @@ typedef enum
 {
   TOOL_STATUS_OK = 0,
   TOOL_STATUS_INCOMPLETE = 1,      /* a pipe did not end well */
-  TOOL_STATUS_FAILED = 125,        /* wrong usage, or nothing could be started */
+  TOOL_STATUS_FAILED = 125,        /* wrong usage, or the start failed */
   TOOL_STATUS_NOT_EXECUTABLE = 126,
   TOOL_STATUS_NOT_FOUND = 127,
   TOOL_STATUS_SIGNAL = 128,        /* with the number of the signal added */
   TOOL_STATUS_INTERRUPTED = 130,
 } ToolStatus;
 
-/* Each takes the arguments from the name of the command on, which it may change, and
- * returns the exit status. */
+/* Each receives the arguments from the name of the command on, which it may change, and returns
+ * the exit status. */
 int       tool_run             (char           **arguments);
 int       tool_send            (char           **arguments);
 int       tool_listen          (char           **arguments);

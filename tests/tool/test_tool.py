@@ -36,7 +36,7 @@ DEADLINE_S = 120
 MAX_SIZE = 64 << 20
 MAX_LENGTH = MAX_SIZE - 1
 
-CANCELLED = b'gmsgrouter run: Cancelled, waiting for the end; interrupt again to stop at once\n'
+CANCELLED = b'gmsgrouter run: Cancelled; waiting for the workers to end (interrupt again to stop at once)\n'
 
 
 class ToolTest(unittest.TestCase):

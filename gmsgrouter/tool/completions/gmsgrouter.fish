@@ -31,7 +31,7 @@ complete -c gmsgrouter -s h -l help -d 'Show the options'
 
 complete -c gmsgrouter -n '__fish_gmsgrouter_in run listen' -s f -l format -x -a 'text json' -d 'How a message becomes a line'
 complete -c gmsgrouter -n '__fish_gmsgrouter_in run' -s c -l capacity -x -d 'How many messages may wait to be printed'
-complete -c gmsgrouter -n '__fish_gmsgrouter_in run' -s o -l overflow -x -a 'block fail drop-oldest' -d 'What happens when so many wait'
+complete -c gmsgrouter -n '__fish_gmsgrouter_in run' -s o -l overflow -x -a 'block fail drop-oldest' -d 'What happens when that many wait'
 complete -c gmsgrouter -n '__fish_gmsgrouter_in send' -s j -l json -d 'Take each line or value as JSON'
 complete -c gmsgrouter -n '__fish_gmsgrouter_in listen' -s p -l pipes -x -d 'How many pipes to make'
 complete -c gmsgrouter -n '__fish_gmsgrouter_in listen' -a unix:path= -d 'Where to listen'
