@@ -435,7 +435,7 @@ class ForkedTest(ProcessTest):
         output = self.run_program(PRELOADING_MAIN, preloaded='import sys\n' + PRELOADED.format(more=more))
         self.assertEqual(len(output.splitlines()), 2)
         for line in output.splitlines():
-            self.assertRegex(line, 'in no module that a forkserver preloads')
+            self.assertRegex(line, 'let a forkserver preload no module')
 
     def test_daemon(self):
         for before in BEFORE_A_FORK:
