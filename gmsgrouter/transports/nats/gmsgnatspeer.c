@@ -62,9 +62,23 @@ gmsg_nats_peer_new (GMsgEndpoint     *endpoint,
   return self;
 }
 
+/* Tells what the network has done to the pipe. */
+static void
+log_counts (GMsgNatsPeer *self)
+{
+  GMsgChunkCounts counts;
+
+  gmsg_chunk_reader_get_counts (self->reader, &counts);
+  g_debug ("pipe #%" G_GUINT64_FORMAT " took %" G_GUINT64_FORMAT " chunks, dropped %" G_GUINT64_FORMAT
+           " that came again, refused %" G_GUINT64_FORMAT " messages, and asked %" G_GUINT64_FORMAT
+           " times for what was missing",
+           self->id, counts.n_taken, counts.n_doubled, counts.n_refused, counts.n_asked);
+}
+
 void
 gmsg_nats_peer_free (GMsgNatsPeer *self)
 {
+  log_counts (self);
   gmsg_nats_peer_disconnect (self);
   gmsg_chunk_reader_free (self->reader);
   g_free (self);
