@@ -73,6 +73,7 @@ nats_server_start (NatsServer *self)
   g_assert_true (g_file_set_contents (config_file, config, -1, &error));
   self->process = g_subprocess_new (G_SUBPROCESS_FLAGS_STDOUT_SILENCE |
                                     G_SUBPROCESS_FLAGS_STDERR_SILENCE, &error,
+                                    "setpriv", "--pdeathsig", "KILL",
                                     g_getenv ("GMSG_TEST_NATS_SERVER"), "-c", config_file, NULL);
   g_assert_no_error (error);
   wait_until (read_port (self));

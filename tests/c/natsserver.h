@@ -11,7 +11,8 @@
 G_BEGIN_DECLS
 
 /* The program is that of GMSG_TEST_NATS_SERVER. It listens at the loopback interface only, at a
- * port that the system has chosen, and keeps its streams in a directory of its own. */
+ * port that the system has chosen, and keeps its streams in a directory of its own. It ends with
+ * the thread that has started it, so that a test which fails leaves none behind. */
 typedef struct
 {
   GSubprocess *process;   /* (owned) (nullable): while it runs */

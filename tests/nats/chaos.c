@@ -10,6 +10,7 @@
 #include "workers.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Workers, and messages of each; they are spread over about SPREAD_MSEC, so that something can
@@ -18,6 +19,65 @@
 #define N_MESSAGES 25000
 #define BURST 250
 #define SPREAD_MSEC 3000
+
+/* What the workers and the router's ends of the pipes tell at their ends, summed up. */
+typedef struct
+{
+  guint n_workers, n_sent, n_resent;
+  guint n_peers, n_taken, n_doubled;
+} Counts;
+
+static GMutex counts_lock;
+static Counts counts; /* counts_lock */
+
+/* Any thread. */
+static void
+debug_cb (const char     *domain,
+          GLogLevelFlags  level,
+          const char     *message,
+          gpointer        user_data)
+{
+  const char *sent = strstr (message, "”: sent ");
+  guint first, second;
+
+  g_mutex_lock (&counts_lock);
+  if (sent != NULL && sscanf (sent, "”: sent %u chunks, and %u times", &first, &second) == 2)
+    {
+      counts.n_workers++;
+      counts.n_sent += first;
+      counts.n_resent += second;
+    }
+  else if (sscanf (message, "pipe #%*u took %u chunks, dropped %u", &first, &second) == 2)
+    {
+      counts.n_peers++;
+      counts.n_taken += first;
+      counts.n_doubled += second;
+    }
+  g_mutex_unlock (&counts_lock);
+}
+
+static Counts
+get_counts (void)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&counts_lock);
+
+  return counts;
+}
+
+/* Stops the router, and returns what it and the workers have counted until the end. */
+static Counts
+stop_and_count (Fixture *fixture)
+{
+  g_autoptr (GError) error = NULL;
+  Counts found;
+
+  g_assert_true (gmsg_router_stop (fixture->router, &error));
+  wait_until (get_counts ().n_workers == N_WORKERS && get_counts ().n_peers == N_WORKERS);
+  found = get_counts ();
+  /* Each chunk counts once, however often it came. */
+  g_assert_cmpuint (found.n_taken, ==, found.n_sent);
+  return found;
+}
 
 typedef struct
 {
@@ -101,8 +161,9 @@ count_finished (Task *tasks)
 
 typedef struct
 {
-  Trouble     trouble;
-  TroubleFunc func;
+  Trouble      trouble;
+  TroubleFunc  func;
+  GAsyncQueue *over; /* something comes when the run is over */
 } TroubleThread;
 
 static gpointer
@@ -116,6 +177,9 @@ trouble_run (gpointer data)
       g_usleep ((gulong) g_test_rand_int_range (0, SPREAD_MSEC * 800 / (gint32) self->trouble.n_times) + 1000);
       self->func (&self->trouble);
     }
+
+  /* A server that was started here ends with this thread. */
+  g_async_queue_pop (self->over);
   return NULL;
 }
 
@@ -152,11 +216,16 @@ run (Fixture     *fixture,
      Trouble      trouble)
 {
   Task tasks[N_WORKERS] = { 0 };
-  TroubleThread thread_data = { trouble, func };
+  g_autoptr (GAsyncQueue) over = g_async_queue_new ();
+  TroubleThread thread_data = { trouble, func, over };
   g_autoptr (GError) error = NULL;
   gint64 begun = g_get_monotonic_time (), longest;
   GThread *thread;
+  Counts found;
 
+  g_mutex_lock (&counts_lock);
+  counts = (Counts) { 0 };
+  g_mutex_unlock (&counts_lock);
   g_assert_true (gmsg_router_listen (fixture->router, url, &error));
   g_assert_no_error (error);
   /* A cluster has to choose its leader first. */
@@ -174,7 +243,6 @@ run (Fixture     *fixture,
   iterate_until (fixture->context, count_messages (tasks) > 0);
   thread = g_thread_new ("trouble", trouble_run, &thread_data);
   longest = wait_for_all (fixture, tasks);
-  g_thread_join (thread);
 
   for (guint i = 0; i < N_WORKERS; i++)
     {
@@ -186,8 +254,12 @@ run (Fixture     *fixture,
       g_free (tasks[i].address);
     }
 
-  g_test_message ("sent %d, delivered %d in order, longest pause %.1f s, in all %.1f s",
-                  N_WORKERS * N_MESSAGES, N_WORKERS * N_MESSAGES,
+  g_async_queue_push (over, over);
+  g_thread_join (thread);
+  found = stop_and_count (fixture);
+  g_test_message ("%d messages sent and delivered in order, in %u chunks; %u sent again, %u came again "
+                  "and were dropped; longest pause %.1f s, in all %.1f s",
+                  N_WORKERS * N_MESSAGES, found.n_taken, found.n_resent, found.n_doubled,
                   (double) longest / G_USEC_PER_SEC,
                   (double) (g_get_monotonic_time () - begun) / G_USEC_PER_SEC);
   forget_refusals ();
@@ -414,6 +486,7 @@ main (int    argc,
 {
   test_init (&argc, &argv);
   workers_init ();
+  g_log_set_handler ("GMsgRouter", G_LOG_LEVEL_DEBUG, debug_cb, NULL);
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
     {
