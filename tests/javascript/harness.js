@@ -12,12 +12,16 @@ import System from 'system';
 // Long enough for a slow machine; only a failing test waits for it.
 export const DEADLINE_USEC = 60 * GLib.USEC_PER_SEC;
 
+/** Whether workers reach the router through a NATS server, not through its socket. */
+export const OVER_NATS = GLib.getenv('GMSG_TEST_NATS_SERVER') !== null;
+
 const tests = [];
 let warnings = [];
 let exceptions = [];
 let complaints = [];
 let fixtures = [];
 let workers = [];
+let natsServer = null;
 
 // GJS logs an exception that it can't throw as a critical, and some tests want
 // just that: so criticals are not fatal in this process, but collected, too.
@@ -42,6 +46,12 @@ const logHandlers = ['GMsgRouter', 'Gjs', 'GLib', 'GLib-GObject', 'GLib-GIO'].ma
 /** Adds a test; a function that returns a promise is waited for. */
 export function test(name, func) {
     tests.push({name, func});
+}
+
+/** Adds a test of what sockets alone have. */
+export function testOfSockets(name, func) {
+    if (!OVER_NATS)
+        test(name, func);
 }
 
 export class AssertionError extends Error {}
@@ -189,6 +199,48 @@ export function reuseMemory() {
     System.gc();
 }
 
+/** A NATS server of this program's own, which ends with it, however that ends. */
+class NatsServer {
+    constructor() {
+        const directory = GLib.Dir.make_tmp('gmsgrouter-nats-XXXXXX');
+        const config = GLib.build_filenamev([directory, 'server.conf']);
+
+        GLib.file_set_contents(config, `listen: "127.0.0.1:-1"
+            ports_file_dir: "${directory}"
+            jetstream { store_dir: "${directory}/store" }`);
+        this._directory = directory;
+        this._process = Gio.Subprocess.new(
+            ['setpriv', '--pdeathsig', 'KILL', GLib.getenv('GMSG_TEST_NATS_SERVER'), '-c', config],
+            Gio.SubprocessFlags.STDOUT_SILENCE | Gio.SubprocessFlags.STDERR_SILENCE);
+        iterateUntil(() => this._readUrl());
+    }
+
+    // The server writes the file when it listens: it may be there by halves.
+    _readUrl() {
+        const file = Gio.File.new_for_path(
+            GLib.build_filenamev([this._directory, `nats-server_${this._process.get_identifier()}.ports`]));
+
+        if (!file.query_exists(null))
+            return false;
+        [this.url] = /nats:\/\/127\.0\.0\.1:\d+(?=")/.exec(new TextDecoder().decode(file.load_contents(null)[1])) ?? [];
+        return this.url !== undefined;
+    }
+
+    finish() {
+        this._process.force_exit();
+        this._process.wait(null);
+        Gio.Subprocess.new(['rm', '-r', this._directory], Gio.SubprocessFlags.NONE).wait(null);
+    }
+}
+
+/** Has the router take workers the way that was chosen; at its socket it does so by itself. */
+function listenForWorkers(router) {
+    if (!OVER_NATS)
+        return;
+    natsServer ??= new NatsServer();
+    router.listen(natsServer.url);
+}
+
 /** A running router that ends with the test, without a warning. */
 export class Fixture {
     constructor() {
@@ -196,6 +248,7 @@ export class Fixture {
         this.router = new GMsg.Router();
         this.router.start();
         this.receivers = [];
+        listenForWorkers(this.router);
     }
 
     /** A pipe whose sender is not started: for a worker process. */
@@ -393,6 +446,7 @@ export function run() {
         for (const line of `${failure}\n${failure.stack}`.trim().split('\n'))
             print(`# ${line}`);
     });
+    natsServer?.finish();
     // No JavaScript may run while GJS ends.
     logHandlers.forEach(([domain, id]) => GLib.log_remove_handler(domain, id));
     System.exit(failed ? 1 : 0);

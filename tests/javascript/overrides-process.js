@@ -11,7 +11,7 @@ import System from 'system';
 
 import {makeDeepest} from './deep.js';
 import {
-    Fixture, Worker, WORKER, assert, assertEqual, assertError, assertRejects,
+    Fixture, OVER_NATS, Worker, WORKER, assert, assertEqual, assertError, assertRejects,
     checkError, isSame, iterateUntil, reuseMemory, row, run, test
 } from './harness.js';
 
@@ -228,8 +228,13 @@ test('/overrides/process/latest-value', async () => {
 
     fixture.receivers.push(receiver);
     new Worker(sender, 'send', 1000).expectSuccess();
-    assertEqual(await readAll(receiver), [[999], null]);
-    assertEqual(receiver.get_n_dropped(), 999);
+
+    const [values, error] = await readAll(receiver);
+
+    // A NATS server may have had some of it.
+    assertEqual([values.at(-1), error], [999, null]);
+    assert(values.length === 1 || OVER_NATS, values.join());
+    assertEqual(receiver.get_n_dropped(), 1000 - values.length);
 });
 
 test('/overrides/process/cancelled-wait-loses-nothing', async () => {

@@ -3,8 +3,10 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
+import atexit
 import contextlib
 import ctypes
+import functools
 import os
 import re
 import subprocess
@@ -15,6 +17,7 @@ import unittest
 
 import gi
 import gi.overrides
+from natsserver import NatsServer
 
 # What is installed on this machine is not what is to be tested: it is either the
 # overrides of this tree, or the raw typelib.
@@ -32,6 +35,28 @@ DEADLINE = 60
 
 # Long enough to catch a call that returns although it must wait.
 SHORT = 0.1
+
+# Whether workers reach the router through a NATS server, not through its socket.
+OVER_NATS = 'GMSG_TEST_NATS_SERVER' in os.environ
+
+
+def sockets_only(test):
+    """Leaves out, over NATS, a test of what sockets alone have."""
+    return None if OVER_NATS else test
+
+
+@functools.cache
+def nats_server():
+    """The server of this program, which is started when it is first asked for."""
+    server = NatsServer()
+    atexit.register(server.close)
+    return server
+
+
+def listen_for_workers(router):
+    """Has the router take workers the way that was chosen; at its socket it does so by itself."""
+    if OVER_NATS:
+        router.listen(nats_server().url)
 
 
 def scale(n):

@@ -12,13 +12,15 @@ import sys
 
 import gi
 import tap
-from gmsgtest import (DEADLINE, SHORT, GLib, GMsg, TestCase, drain, in_thread,
-                      iterate_until, number)
+from gmsgtest import (DEADLINE, OVER_NATS, SHORT, GLib, GMsg, TestCase, drain, in_thread,
+                      iterate_until, listen_for_workers, number, sockets_only)
 
 gi.require_version('Gio', '2.0')
 
 from gi.repository import Gio  # noqa: E402
 
+ADDRESS = (r'^nats:servers=nats%3A//127\.0\.0\.1%3A\d+,run=\w{22},pipe=\d+,secret=[0-9a-f]{32}$' if OVER_NATS else
+           r'^unix:path=[^,]+,pipe=\d+,secret=[0-9a-f]{32,}$')
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'worker.py')
 
 
@@ -50,6 +52,7 @@ class ProcessTest(TestCase):
     def setUp(self):
         super().setUp()
         self.router = self.start_router()
+        listen_for_workers(self.router)
 
     def make_pipe(self, capacity=None, overflow=GMsg.Overflow.BLOCK):
         """A pipe whose sender has not been started."""
@@ -249,7 +252,7 @@ class AddressTest(ProcessTest):
         sender, receiver = self.make_pipe()
         events = self.record(receiver)
         address = in_thread(sender.dup_address)
-        self.assertRegex(address, r'^unix:path=[^,]+,pipe=\d+,secret=[0-9a-f]{32,}$')
+        self.assertRegex(address, ADDRESS)
         with subprocess.Popen([sys.executable, WORKER, 'flood', '100', address]) as process:
             self.iterate_until_finished(receiver)
             self.assertEqual(process.wait(DEADLINE), 0)
@@ -298,6 +301,7 @@ class AddressTest(ProcessTest):
         with self.assert_error(GMsg.Error.INVALID_ADDRESS):
             GMsg.Sender.new_from_environment()
 
+    @sockets_only
     def test_listen(self):
         directory = GLib.dir_make_tmp('gmsg-test-XXXXXX')
         path = os.path.join(directory, 'socket')
