@@ -20,11 +20,24 @@
 #define NKEY_SEED "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"
 #define NKEY_PUBLIC "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
 
+/* The server's certificate is for 127.0.0.1, and it takes that of “client”. In texts, DIR is the
+ * directory of certificates and keys. */
+#define TLS "tls { cert_file: \"DIR/good.pem\", key_file: \"DIR/good.key\" }\n"
+#define MUTUAL_TLS "tls { cert_file: \"DIR/good.pem\", key_file: \"DIR/good.key\", " \
+                   "ca_file: \"DIR/client.pem\", "
+#define CLIENT ",ca=DIR/good.pem,cert=DIR/client.pem,key=DIR/client.key"
+
+#define REFUSED "the server refuses the credentials"
+#define NO_FILE "see whether the files that the address names are there"
+
 /* All that the library has logged, at any level. */
 static GMutex log_lock;
 static GString *log_text; /* log_lock */
 
 static char *directory; /* of certificates and keys */
+
+/* Lines of the files in there that no log may have. */
+static GPtrArray *secret_lines; /* (element-type utf8) */
 
 static void
 log_cb (const char     *domain,
@@ -67,6 +80,8 @@ assert_nothing_secret (const char *text)
       if (strstr (text, secrets[i]) != NULL)
         g_error ("“%s” in: %s", secrets[i], text);
     }
+  for (guint i = 0; i < secret_lines->len; i++)
+    g_assert_null (strstr (text, g_ptr_array_index (secret_lines, i)));
 }
 
 static void
@@ -77,16 +92,52 @@ assert_log_is_clean (void)
   g_mutex_unlock (&log_lock);
 }
 
+/* Reads a file of ours, or of docs/examples/nats. */
 static char *
-read_example (const char *name)
+read_config (const char *name)
 {
-  g_autofree char *file = g_build_filename (g_getenv ("GMSG_TEST_NATS_EXAMPLES"), name, NULL);
+  g_autofree char *ours = g_build_filename (directory, name, NULL);
+  g_autofree char *example = g_build_filename (g_getenv ("GMSG_TEST_NATS_EXAMPLES"), name, NULL);
   g_autoptr (GError) error = NULL;
   char *text;
 
-  g_file_get_contents (file, &text, NULL, &error);
+  if (g_file_get_contents (ours, &text, NULL, NULL))
+    return text;
+
+  g_file_get_contents (example, &text, NULL, &error);
   g_assert_no_error (error);
   return text;
+}
+
+static char *
+replace (const char *text,
+         const char *old,
+         const char *new)
+{
+  g_auto (GStrv) parts = g_strsplit (text, old, -1);
+
+  return g_strjoinv (new, parts);
+}
+
+static char *
+expand (const char *text)
+{
+  return replace (text, "DIR", directory);
+}
+
+/* @config: more for its configuration, or the name of a file with that. */
+static NatsServer *
+new_server (const char *config)
+{
+  g_autofree char *text = NULL, *at_home = NULL, *whole = NULL;
+
+  if (config == NULL)
+    return nats_server_new (NULL);
+
+  text = g_str_has_suffix (config, ".conf") ? read_config (config) : g_strdup (config);
+  at_home = replace (text, "/etc/nats/server", "DIR/good");
+  whole = expand (at_home);
+  return nats_server_new (whole);
 }
 
 /* Returns the address at @server with the rest of a URL: “SCHEME://USER127.0.0.1:PORTOPTIONS”. */
@@ -96,7 +147,9 @@ make_url (NatsServer *server,
           const char *user,
           const char *options)
 {
-  return g_strdup_printf ("%s://%s127.0.0.1:%u%s", scheme, user, server->port, options);
+  g_autofree char *whole = expand (options);
+
+  return g_strdup_printf ("%s://%s127.0.0.1:%u%s", scheme, user, server->port, whole);
 }
 
 static void
@@ -138,7 +191,8 @@ assert_works (Fixture    *fixture,
   g_autoptr (Sink) sink = NULL;
   g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
   g_autofree char *address = dup_address (sender);
-  g_autofree char *whole = g_strconcat (address, options, NULL);
+  g_autofree char *expanded = expand (options);
+  g_autofree char *whole = g_strconcat (address, expanded, NULL);
   g_autoptr (GMsgSender) there = NULL;
   g_autoptr (GError) error = NULL;
 
@@ -163,7 +217,8 @@ assert_worker_refused (Fixture    *fixture,
   g_autoptr (Sink) sink = NULL;
   g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
   g_autofree char *address = dup_address (sender);
-  g_autofree char *whole = g_strconcat (address, options, NULL);
+  g_autofree char *expanded = expand (options);
+  g_autofree char *whole = g_strconcat (address, expanded, NULL);
   g_autoptr (GError) error = NULL;
 
   g_assert_null (gmsg_sender_new_for_address (whole, &error));
@@ -174,30 +229,102 @@ assert_worker_refused (Fixture    *fixture,
   sink_close (fixture, sink);
 }
 
-static void
-test_users (Fixture       *fixture,
-            gconstpointer  data)
+/* How a router and its worker log in. What else may go wrong a worker tries again for ten seconds,
+ * so that is left to the routers below, which connect by the same code. */
+typedef struct
 {
-  g_autofree char *config = read_example ("users.conf");
-  g_autoptr (NatsServer) server = nats_server_new (config);
-  g_autofree char *url = make_url (server, "nats", ROUTER, "");
+  const char *path;
+  const char *config;
+  const char *scheme;
+  const char *user;
+  const char *options; /* the router's */
+  const char *worker_options;
+  const char *refused[2]; /* other options of the worker; (nullable) */
+} Login;
+
+static const Login logins[] =
+{
+  { "/login/p19/users", "users.conf", "nats", ROUTER, "", WORKER_OPTIONS,
+    { "", ",user=worker,password=wrong-word" } },
+  { "/login/p19/token", "authorization { token: \"change-this\" }\n", "nats", "change-this@", "",
+    ",token=change-this",
+    { "", ",token=wrong-word" } },
+  { "/login/p19/nkey", "authorization { users: [ { nkey: \"" NKEY_PUBLIC "\" } ] }\n", "nats", "",
+    ",nkey-seed=DIR/good.seed", ",nkey-seed=DIR/good.seed",
+    { "", ",nkey-seed=DIR/stranger.seed" } },
+  { "/login/p19/creds", "jwt.conf", "nats", "", ",creds=DIR/router.creds",
+    ",creds=DIR/worker.creds",
+    { "", ",creds=DIR/stranger.creds" } },
+  { "/login/p19/tls", "tls.conf", "tls", "", ",ca=DIR/good.pem", ",ca=DIR/good.pem", { NULL } },
+  { "/login/p19/client-certificate", MUTUAL_TLS "verify: true }\n", "tls", "", CLIENT, CLIENT,
+    { NULL } },
+  { "/login/p19/client-certificate-is-the-user", MUTUAL_TLS "verify_and_map: true }\n"
+    "authorization { users: [ { user: \"CN=client\" } ] }\n", "tls", "", CLIENT, CLIENT, { NULL } },
+};
+
+static void
+test_login (Fixture       *fixture,
+          gconstpointer  data)
+{
+  const Login *login = data;
+  g_autoptr (NatsServer) server = new_server (login->config);
+  g_autofree char *url = make_url (server, login->scheme, login->user, login->options);
 
   listen_at (fixture, url);
-  assert_works (fixture, WORKER_OPTIONS);
-  assert_worker_refused (fixture, "", "refuses the credentials");
-  assert_worker_refused (fixture, ",user=worker,password=wrong-word", "refuses the credentials");
-  assert_works (fixture, WORKER_OPTIONS);
+  assert_works (fixture, login->worker_options);
+  for (guint i = 0; i < G_N_ELEMENTS (login->refused) && login->refused[i] != NULL; i++)
+    assert_worker_refused (fixture, login->refused[i], REFUSED);
+  assert_works (fixture, login->worker_options);
 }
 
-static void
-test_wrong_password (Fixture       *fixture,
-                     gconstpointer  data)
+/* A router that can't, and why. */
+typedef struct
 {
-  g_autofree char *config = read_example ("users.conf");
-  g_autoptr (NatsServer) server = nats_server_new (config);
-  g_autofree char *url = make_url (server, "nats", "router:wrong-word@", "");
+  const char *path;
+  const char *config;
+  const char *scheme;
+  const char *user;
+  const char *options;
+  const char *word;
+} Refusal;
 
-  assert_refused (fixture, url, "refuses the credentials");
+#define NO_CERTIFICATE "want another certificate of this side"
+
+static const Refusal refusals[] =
+{
+  { "/login/p19/wrong-password", "users.conf", "nats", "router:wrong-word@", "", REFUSED },
+  { "/login/p19/no-jetstream", "accounts { A { users: [ { user: \"a\", password: \"b\" } ] } }\n",
+    "nats", "a:b@", "", "JetStream" },
+  { "/login/p19/wrong-nkey", "authorization { users: [ { nkey: \"" NKEY_PUBLIC "\" } ] }\n", "nats",
+    "", ",nkey-seed=DIR/stranger.seed", REFUSED },
+  { "/login/p19/no-nkey", NULL, "nats", "", ",nkey-seed=DIR/client.key", NO_FILE },
+  { "/login/p19/wrong-creds", "jwt.conf", "nats", "", ",creds=DIR/stranger.creds",
+    REFUSED },
+  { "/login/p19/no-creds", "jwt.conf", "nats", "", ",creds=DIR/missing.creds",
+    NO_FILE },
+  { "/login/p19/wrong-ca", TLS, "tls", "", ",ca=DIR/other.pem", "TLS has failed" },
+  { "/login/p19/wrong-name", "tls { cert_file: \"DIR/named.pem\", key_file: \"DIR/named.key\" }\n",
+    "tls", "", ",ca=DIR/named.pem", "TLS has failed" },
+  { "/login/p19/no-ca", TLS, "tls", "", ",ca=DIR/missing.pem", NO_FILE },
+  { "/login/p19/no-certificate-file", TLS, "tls", "", ",cert=DIR/missing.pem,key=DIR/missing.key", NO_FILE },
+  { "/login/p19/key-of-another-certificate", TLS, "tls", "", ",cert=DIR/client.pem,key=DIR/other.key", NO_FILE },
+  { "/login/p19/plain-server", NULL, "tls", "", "", "offers no TLS" },
+  { "/login/p19/tls-server", TLS, "nats", "", "", "wants TLS" },
+  { "/login/p19/no-client-certificate", MUTUAL_TLS "verify: true }\n", "tls", "", ",ca=DIR/good.pem",
+    NO_CERTIFICATE },
+  { "/login/p19/wrong-client-certificate", MUTUAL_TLS "verify: true }\n", "tls", "",
+    ",ca=DIR/good.pem,cert=DIR/other.pem,key=DIR/other.key", NO_CERTIFICATE },
+};
+
+static void
+test_refusal (Fixture       *fixture,
+              gconstpointer  data)
+{
+  const Refusal *refusal = data;
+  g_autoptr (NatsServer) server = new_server (refusal->config);
+  g_autofree char *url = make_url (server, refusal->scheme, refusal->user, refusal->options);
+
+  assert_refused (fixture, url, refusal->word);
 }
 
 /* A worker's account can't make streams. */
@@ -205,166 +332,12 @@ static void
 test_permissions (Fixture       *fixture,
                   gconstpointer  data)
 {
-  g_autofree char *config = read_example ("users.conf");
-  g_autoptr (NatsServer) server = nats_server_new (config);
+  g_autoptr (NatsServer) server = new_server ("users.conf");
   g_autofree char *url = make_url (server, "nats", "", WORKER_OPTIONS);
 
   assert_refused (fixture, url, "JetStream did not answer; see whether the account may publish");
   iterate_until (fixture->context, was_logged ("Permissions Violation"));
   assert_log_is_clean ();
-}
-
-static void
-test_no_jetstream (Fixture       *fixture,
-                   gconstpointer  data)
-{
-  g_autoptr (NatsServer) server = nats_server_new ("accounts { A { users: [ { user: \"a\", "
-                                                   "password: \"b\" } ] } }\n");
-  g_autofree char *url = make_url (server, "nats", "a:b@", "");
-
-  assert_refused (fixture, url, "JetStream");
-}
-
-static void
-test_token (Fixture       *fixture,
-            gconstpointer  data)
-{
-  g_autoptr (NatsServer) server = nats_server_new ("authorization { token: \"change-this\" }\n");
-  g_autofree char *url = make_url (server, "nats", "change-this@", "");
-
-  listen_at (fixture, url);
-  assert_works (fixture, ",token=change-this");
-}
-
-static void
-test_nkey (Fixture       *fixture,
-           gconstpointer  data)
-{
-  g_autoptr (NatsServer) server = nats_server_new ("authorization { users: [ { nkey: \""
-                                                   NKEY_PUBLIC "\" } ] }\n");
-  g_autofree char *file = g_build_filename (directory, "seed", NULL);
-  g_autofree char *options = g_strconcat (",nkey-seed=", file, NULL);
-  g_autofree char *url = make_url (server, "nats", "", options);
-
-  g_assert_true (g_file_set_contents (file, NKEY_SEED "\n", -1, NULL));
-  listen_at (fixture, url);
-  assert_works (fixture, options);
-}
-
-/* TLS */
-
-static void
-openssl (const char *first,
-         ...)
-{
-  g_autoptr (GSubprocessLauncher) launcher = NULL;
-  g_autoptr (GPtrArray) argv = g_ptr_array_new ();
-  g_autoptr (GSubprocess) process = NULL;
-  const char *argument;
-  va_list arguments;
-
-  launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDERR_SILENCE | G_SUBPROCESS_FLAGS_STDOUT_SILENCE);
-  g_subprocess_launcher_set_cwd (launcher, directory);
-  g_ptr_array_add (argv, (gpointer) "openssl");
-  va_start (arguments, first);
-  for (argument = first; argument != NULL; argument = va_arg (arguments, const char *))
-    g_ptr_array_add (argv, (gpointer) argument);
-  va_end (arguments);
-  g_ptr_array_add (argv, NULL);
-
-  process = g_subprocess_launcher_spawnv (launcher, (const char * const *) argv->pdata, NULL);
-  g_assert_nonnull (process);
-  g_assert_true (g_subprocess_wait_check (process, NULL, NULL));
-}
-
-/* Makes NAME.pem and NAME.key, signed by themselves, for @host. */
-static void
-make_certificate (const char *name,
-                  const char *host)
-{
-  g_autofree char *key = g_strconcat (name, ".key", NULL);
-  g_autofree char *pem = g_strconcat (name, ".pem", NULL);
-  g_autofree char *alternative = g_strconcat ("subjectAltName=", host, NULL);
-
-  openssl ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-           "-days", "2", "-subj", "/CN=test", "-addext", alternative, "-keyout", key, "-out", pem,
-           NULL);
-}
-
-static NatsServer *
-new_tls_server (const char *name)
-{
-  g_autofree char *config = g_strdup_printf ("tls { cert_file: \"%s/%s.pem\", key_file: \"%s/%s.key\" }\n",
-                                             directory, name, directory, name);
-
-  return nats_server_new (config);
-}
-
-static void
-test_tls (Fixture       *fixture,
-          gconstpointer  data)
-{
-  g_autoptr (NatsServer) server = NULL;
-  g_autofree char *options = g_strdup_printf (",ca=%s/good.pem", directory);
-  g_autofree char *url = NULL;
-
-  make_certificate ("good", "IP:127.0.0.1");
-  server = new_tls_server ("good");
-  url = make_url (server, "tls", "", options);
-  listen_at (fixture, url);
-  assert_works (fixture, options);
-}
-
-static void
-test_wrong_ca (Fixture       *fixture,
-               gconstpointer  data)
-{
-  g_autoptr (NatsServer) server = NULL;
-  g_autofree char *options = g_strdup_printf (",ca=%s/other.pem", directory);
-  g_autofree char *url = NULL;
-
-  make_certificate ("good", "IP:127.0.0.1");
-  make_certificate ("other", "IP:127.0.0.1");
-  server = new_tls_server ("good");
-  url = make_url (server, "tls", "", options);
-  assert_refused (fixture, url, "TLS has failed");
-}
-
-static void
-test_wrong_name (Fixture       *fixture,
-                 gconstpointer  data)
-{
-  g_autoptr (NatsServer) server = NULL;
-  g_autofree char *options = g_strdup_printf (",ca=%s/named.pem", directory);
-  g_autofree char *url = NULL;
-
-  make_certificate ("named", "DNS:elsewhere.example");
-  server = new_tls_server ("named");
-  url = make_url (server, "tls", "", options);
-  assert_refused (fixture, url, "TLS has failed");
-}
-
-static void
-test_plain_server (Fixture       *fixture,
-                   gconstpointer  data)
-{
-  g_autoptr (NatsServer) server = nats_server_new (NULL);
-  g_autofree char *url = make_url (server, "tls", "", "");
-
-  assert_refused (fixture, url, "offers no TLS");
-}
-
-static void
-test_tls_server (Fixture       *fixture,
-                 gconstpointer  data)
-{
-  g_autoptr (NatsServer) server = NULL;
-  g_autofree char *url = NULL;
-
-  make_certificate ("good", "IP:127.0.0.1");
-  server = new_tls_server ("good");
-  url = make_url (server, "nats", "", "");
-  assert_refused (fixture, url, "wants TLS");
 }
 
 static void
@@ -381,37 +354,105 @@ test_no_server (Fixture       *fixture,
   assert_works (fixture, "");
 }
 
+static void
+run_program (const char * const *argv)
+{
+  g_autoptr (GSubprocessLauncher) launcher = NULL;
+  g_autoptr (GSubprocess) process = NULL;
+  g_autoptr (GError) error = NULL;
+
+  launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDERR_SILENCE | G_SUBPROCESS_FLAGS_STDOUT_SILENCE);
+  g_subprocess_launcher_set_cwd (launcher, directory);
+  process = g_subprocess_launcher_spawnv (launcher, argv, &error);
+  g_assert_no_error (error);
+  g_subprocess_wait_check (process, NULL, &error);
+  g_assert_no_error (error);
+}
+
+/* Makes NAME.pem and NAME.key, signed by themselves, for @host. */
+static void
+make_certificate (const char *name,
+                  const char *host)
+{
+  g_autofree char *key = g_strconcat (name, ".key", NULL);
+  g_autofree char *pem = g_strconcat (name, ".pem", NULL);
+  g_autofree char *subject = g_strconcat ("/CN=", name, NULL);
+  g_autofree char *alternative = g_strconcat ("subjectAltName=", host, NULL);
+  const char *argv[] =
+  {
+    "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+    "-days", "2", "-subj", subject, "-addext", alternative, "-keyout", key, "-out", pem, NULL
+  };
+
+  run_program (argv);
+}
+
+/* What is in files that are not certificates is secret. */
+static void
+find_secrets (void)
+{
+  g_autoptr (GDir) dir = g_dir_open (directory, 0, NULL);
+  const char *name;
+
+  secret_lines = g_ptr_array_new ();
+  while ((name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *file = g_build_filename (directory, name, NULL);
+      g_autofree char *text = NULL;
+      g_auto (GStrv) lines = NULL;
+
+      g_assert_true (g_file_get_contents (file, &text, NULL, NULL));
+      lines = g_strsplit (text, "\n", -1);
+      for (guint i = 0; lines[i] != NULL; i++)
+        {
+          if (!g_str_has_suffix (name, ".pem") && strlen (lines[i]) >= 32 && lines[i][0] != '-')
+            g_ptr_array_add (secret_lines, g_strdup (lines[i]));
+        }
+    }
+  g_assert_cmpuint (secret_lines->len, >=, 10);
+}
+
+static void
+make_files (void)
+{
+  const char *argv[] = { g_getenv ("GMSG_TEST_CREDENTIALS"), NULL, NULL };
+  g_autofree char *seed = NULL;
+
+  directory = g_dir_make_tmp ("gmsgrouter-login-XXXXXX", NULL);
+  g_assert_nonnull (directory);
+  seed = g_build_filename (directory, "good.seed", NULL);
+  g_assert_true (g_file_set_contents (seed, NKEY_SEED "\n", -1, NULL));
+  make_certificate ("good", "IP:127.0.0.1");
+  make_certificate ("other", "IP:127.0.0.1");
+  make_certificate ("named", "DNS:elsewhere.example");
+  make_certificate ("client", "DNS:client.example");
+  argv[1] = directory;
+  run_program (argv);
+  find_secrets ();
+}
+
 int
 main (int    argc,
       char **argv)
 {
   const char *rm[] = { "rm", "-rf", NULL, NULL };
-  g_autoptr (GSubprocess) process = NULL;
   int result;
 
   test_init (&argc, &argv);
   workers_init ();
   log_text = g_string_new (NULL);
   g_log_set_handler ("GMsgRouter", G_LOG_LEVEL_MASK, log_cb, NULL);
-  directory = g_dir_make_tmp ("gmsgrouter-login-XXXXXX", NULL);
-  g_assert_nonnull (directory);
+  make_files ();
 
-  fixture_test ("/login/p19/users", test_users);
-  fixture_test ("/login/p19/wrong-password", test_wrong_password);
+  for (guint i = 0; i < G_N_ELEMENTS (logins); i++)
+    fixture_test_with (logins[i].path, &logins[i], test_login);
+  for (guint i = 0; i < G_N_ELEMENTS (refusals); i++)
+    fixture_test_with (refusals[i].path, &refusals[i], test_refusal);
   fixture_test ("/login/p19/permissions", test_permissions);
-  fixture_test ("/login/p19/no-jetstream", test_no_jetstream);
-  fixture_test ("/login/p19/token", test_token);
-  fixture_test ("/login/p19/nkey", test_nkey);
-  fixture_test ("/login/p19/tls", test_tls);
-  fixture_test ("/login/p19/wrong-ca", test_wrong_ca);
-  fixture_test ("/login/p19/wrong-name", test_wrong_name);
-  fixture_test ("/login/p19/plain-server", test_plain_server);
-  fixture_test ("/login/p19/tls-server", test_tls_server);
   fixture_test ("/login/p19/no-server", test_no_server);
 
   result = g_test_run ();
   rm[2] = directory;
-  process = g_subprocess_newv (rm, G_SUBPROCESS_FLAGS_NONE, NULL);
-  g_subprocess_wait (process, NULL, NULL);
+  run_program (rm);
   return result;
 }

@@ -397,7 +397,8 @@ set_options (Connection   *self,
 
 /* What libnats says is not told as it is: it may have the URL in it. */
 static const char *
-explain (natsStatus status)
+explain (Connection *self,
+         natsStatus  status)
 {
   switch ((int) status)
     {
@@ -417,6 +418,14 @@ explain (natsStatus status)
     case NATS_SSL_ERROR:
       return "TLS has failed: the certificate of the server is not one that “ca” vouches for, or "
              "has another name, or the server wants one of this side";
+
+    case NATS_IO_ERROR:
+    case NATS_PROTOCOL_ERROR:
+    case NATS_CONNECTION_CLOSED:
+      /* With TLS 1.3 a server refuses a certificate only after this side is through with TLS. */
+      return self->address->tls ? "the server has broken off; it may want another certificate of this "
+                                  "side, in “cert” and “key”"
+                                : "the server has broken off";
 
     case NATS_TIMEOUT:
       return "the server does not answer";
@@ -573,12 +582,15 @@ connect_once (Connection *self)
     }
 
   self->is_final = status == NATS_CONNECTION_AUTH_FAILED;
+  /* A file of credentials is read only now, when the server asks for them. */
+  if (status == NATS_ERR && self->address->creds != NULL)
+    part = "how to log in";
   /* libnats takes up TLS by itself if the server wants it, and then knows no certificate. */
   if (status == NATS_SSL_ERROR && !self->address->tls)
     status = NATS_SECURE_CONNECTION_REQUIRED;
   reason = part != NULL ? g_strdup_printf ("%s can't be used: see whether the files that the "
                                            "address names are there, and have the right form", part)
-                        : g_strdup (explain (status));
+                        : g_strdup (explain (self, status));
   tell_lost (self, reason);
   return g_get_monotonic_time () + get_retry (self, status);
 }
@@ -591,7 +603,7 @@ join (Connection     *self,
   if (self->live != NULL && !begin_client (self, client))
     drop_live (self, "subscribing has failed");
   else if (self->is_final)
-    tell_client (client, GMSG_NATS_DISCONNECTED, explain (NATS_CONNECTION_AUTH_FAILED), TRUE, 0);
+    tell_client (client, GMSG_NATS_DISCONNECTED, explain (self, NATS_CONNECTION_AUTH_FAILED), TRUE, 0);
 }
 
 static void
