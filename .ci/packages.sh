@@ -6,7 +6,7 @@
 #
 #   need_packages PKG...
 #
-# Takes the names of Debian packages. On Debian and Ubuntu it installs those
+# Takes the names of Debian packages, or apt's patterns of them. On Debian and Ubuntu it installs those
 # that are missing, with sudo if not root, and leaves apt alone if there are
 # none. Elsewhere it names what is missing and fails.
 #
@@ -51,6 +51,7 @@ package_probe ()
     libgirepository1.0-dev | gobject-introspection) echo "pkg-config gobject-introspection-1.0" ;;
     libgdk-pixbuf2.0-bin) echo "program gdk-pixbuf-thumbnailer" ;;
     libjson-glib-dev) echo "pkg-config json-glib-1.0" ;;
+    *libsysprof-*) echo "pkg-config sysprof-capture-4" ;;
     libnats-dev) echo "pkg-config libnats" ;;
     libgtk-4-dev) echo "pkg-config gtk4" ;;
     libadwaita-1-dev) echo "pkg-config libadwaita-1" ;;

@@ -7,6 +7,7 @@
 #include "gmsgchannel-private.h"
 
 #include "gmsgreturns-private.h"
+#include "gmsgtrace-private.h"
 
 #include <stdatomic.h>
 
@@ -317,18 +318,24 @@ gmsg_channel_remove_blocked_locked (GMsgChannel *self,
   g_queue_unlink (&self->blocked, link);
 }
 
-/* Wakes the context. Call it without @lock, so that the woken thread does not run into it.
- *
- * The context has a lock of its own, which gmsg_channel_close() takes to withdraw it. So a
+/* The context has a lock of its own, which gmsg_channel_close() takes to withdraw it. So a
  * sender never owns a reference to the context and can't drop the last one, which would finalize
  * other people's sources on the sender's thread. */
-void
-gmsg_channel_wake (GMsgChannel *self)
+static void
+wake_context (GMsgChannel *self)
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->wake_lock);
 
   if (self->context != NULL)
     g_main_context_wakeup (self->context);
+}
+
+/* Wakes the context. Call it without @lock, so that the woken thread does not run into it. */
+void
+gmsg_channel_wake (GMsgChannel *self)
+{
+  gmsg_trace (0, "wake-up", "for what is queued");
+  wake_context (self);
 }
 
 /* From now on @waiter, which waits for nothing yet, is woken by way of @turn, also by
@@ -359,15 +366,26 @@ gmsg_channel_end_wait (GMsgChannel *self,
   g_queue_unlink (&self->waiting, &waiter->link);
 }
 
+static gboolean
+wake_waiter (GMsgChannel *self,
+             GMsgWaiter  *waiter)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->wake_lock);
+
+  if (waiter->turn == NULL)
+    return FALSE;
+
+  gmsg_turn_wake (waiter->turn);
+  return TRUE;
+}
+
 /* Makes @waiter look again, if it waits. */
 void
 gmsg_channel_wake_waiter (GMsgChannel *self,
                           GMsgWaiter  *waiter)
 {
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->wake_lock);
-
-  if (waiter->turn != NULL)
-    gmsg_turn_wake (waiter->turn);
+  if (wake_waiter (self, waiter))
+    gmsg_trace (0, "wake-up", "for a call that waits");
 }
 
 static void

@@ -7,6 +7,7 @@
 #include "gmsgpacer-private.h"
 
 #include "gmsgfork-private.h"
+#include "gmsgtrace-private.h"
 
 #include <gio/gio.h>
 
@@ -73,6 +74,7 @@ struct _GMsgTurn
 
   /* Used by the thread that iterates the context */
   gint64               served_at;   /* monotonic µs */
+  gboolean             spent;       /* its budget, since it was served; only if that is traced */
 };
 
 struct _GMsgPacer
@@ -499,6 +501,31 @@ has_budget (Dispatch *dispatch,
   return !dispatch->served || dispatch->spent < budget;
 }
 
+/* Begins a pause, which lasts until @turn is served in another iteration. */
+static void
+begin_pause (GMsgTurn *turn)
+{
+  if (gmsg_trace_is_active ())
+    turn->spent = TRUE;
+}
+
+/* Ends a pause. A message that came after the last turn has not paused for as long. */
+static void
+end_pause (GMsgTurn *turn)
+{
+  gint64 since;
+
+  if (!gmsg_trace_is_active () || !turn->spent)
+    return;
+
+  g_mutex_lock (&turn->pacer->lock);
+  since = MAX (turn->since, turn->served_at);
+  g_mutex_unlock (&turn->pacer->lock);
+
+  turn->spent = FALSE;
+  gmsg_trace (since, "pause", "budget of %u µs spent", get_budget (turn));
+}
+
 /* Returns the next turn in the ring, from which turns that have spent their budget were
  * removed. */
 static GMsgTurn *
@@ -515,6 +542,7 @@ get_next (Dispatch *dispatch)
       if (!has_left (turn) && has_budget (dispatch, turn))
         return turn;
 
+      begin_pause (turn);
       g_ptr_array_remove_index (dispatch->ring, dispatch->next);
     }
 
@@ -579,6 +607,7 @@ serve (Dispatch *dispatch)
       gint64 since;
 
       put_last (self, turn);
+      end_pause (turn);
       emitted = serve_turn (dispatch, turn);
       dispatch->served = TRUE;
       dispatch->emitted |= emitted;
@@ -671,14 +700,17 @@ level_dispatch (GSource     *source,
                 gpointer     user_data)
 {
   Dispatch dispatch = { .pacer = NULL };
+  gint64 began;
 
   if (gmsg_fork_happened () || depth >= MAX_DEPTH)
     return G_SOURCE_CONTINUE;
 
   depth++;
+  began = gmsg_trace_begin ();
   dispatch_begin (&dispatch, (Level *) source);
   serve (&dispatch);
   dispatch_end (&dispatch);
+  gmsg_trace (began, "dispatch", "priority %d%s", dispatch.priority, dispatch.late ? ", late" : "");
   depth--;
 
   return G_SOURCE_CONTINUE;

@@ -9,6 +9,7 @@
 #include "gmsgcall-private.h"
 #include "gmsgfork-private.h"
 #include "gmsgreport-private.h"
+#include "gmsgtrace-private.h"
 
 #include <stdatomic.h>
 
@@ -452,6 +453,8 @@ notify_dropped (GMsgReceiver *self)
   if (n_dropped == self->n_dropped)
     return;
 
+  gmsg_trace (0, "drop", "pipe %s: %" G_GUINT64_FORMAT " more, %" G_GUINT64_FORMAT " in all",
+              gmsg_pipe_get_label (self->pipe), n_dropped - self->n_dropped, n_dropped);
   self->n_dropped = n_dropped;
   notify (self, PROP_N_DROPPED);
 }
