@@ -10,6 +10,7 @@ import ctypes
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -47,6 +48,19 @@ SETTINGS = b"""[Settings]
 gtk-decoration-layout=:close
 gtk-enable-animations=false
 gtk-font-name=Cantarell 11
+"""
+
+# A router that dies of the first message
+ROUTER = """
+import os, signal, gi
+gi.require_version("GMsg", "1")
+from gi.repository import GLib, GMsg
+router = GMsg.Router()
+router.start()
+sender, receiver = router.pipe(capacity=1)
+receiver.connect("message", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+print(sender.dup_address(), flush=True)
+GLib.MainLoop().run()
 """
 
 NAMES = [
@@ -361,8 +375,8 @@ if HAS_PROCESSES:
 
             killer = threading.Thread(target=kill_reader)
             killer.start()
+            self.addCleanup(killer.join)
             run = self.run_window('finish', self.tree)
-            killer.join()
             self.assertRegex(run.results.pop(endless), r'gjs.*(signal 9|[Kk]illed)')
             os.remove(endless)
             self.assertEqual(run.results, sha256sum(self.tree))
@@ -375,17 +389,50 @@ if HAS_PROCESSES:
                                        env=self.make_environment())
             self.addCleanup(process.stderr.close)
             deadline = time.monotonic() + DEADLINE_S
+            # The others may still be starting, so they lose the window wherever they are.
             while find_reader(endless) is None and time.monotonic() < deadline:
                 time.sleep(0.01)
             process.kill()
             process.wait()
             # The workers have it, too, until they end, and nothing to say.
-            self.assertEqual(process.stderr.read(), b'')
+            self.assertEqual(process.stderr.read().decode(), '')
             while True:
                 try:
                     os.wait()
                 except ChildProcessError:
                     break
+
+        def run_worker(self, address, *arguments):
+            """Runs a worker alone, which has nobody to tell how it ends."""
+            worker = os.path.join(os.path.dirname(COMMAND[-1]), 'worker.js')
+            process = subprocess.run([*COMMAND[:-1], worker, *arguments], stdin=subprocess.DEVNULL,
+                                     stderr=subprocess.PIPE, timeout=DEADLINE_S,
+                                     env={**os.environ, 'GMSG_ADDRESS': address})
+            self.assertEqual((process.returncode, process.stderr.decode()), (1, ''))
+
+        def test_worker_that_finds_no_window(self):
+            path = os.path.join(os.fsdecode(self.directory), 'socket')
+            address = f'unix:path={path},pipe=1,secret={"0" * 32}'
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(path)
+                self.run_worker(address, 'sum')
+
+                # It loses this one while it waits for an answer to its greeting.
+                listener.listen()
+                hang_up = threading.Thread(target=lambda: listener.accept()[0].close())
+                hang_up.start()
+                self.run_worker(address, 'sum')
+                hang_up.join()
+
+        def test_worker_that_loses_its_window(self):
+            self.make_many_files(200)
+            router = subprocess.Popen([sys.executable, '-c', ROUTER], stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.PIPE)
+            self.addCleanup(router.wait)
+            self.addCleanup(router.stdout.close)
+            self.addCleanup(router.kill)
+            address = router.stdout.readline().decode().rstrip()
+            self.run_worker(address, 'walk', f'file://{os.fsdecode(self.tree)}')
 
 
 if __name__ == '__main__':

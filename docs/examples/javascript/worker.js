@@ -31,7 +31,7 @@ const PROGRESS_USEC = GLib.USEC_PER_SEC / 60;
 const ATTRIBUTES = 'standard::name,standard::type,standard::size';
 
 const [work, ...roots] = System.programArgs;
-const sender = GMsg.Sender.new_from_environment();
+let sender = null;
 
 /* Fails what it is given to once the window has called receiver.cancel(): without a
  * main loop, a sender hears of that when it is called. */
@@ -168,12 +168,14 @@ function sum() {
     }
 }
 
-/* Tells whether the window is gone, so that there is nobody to tell. */
+/* Tells whether the window is gone, so that there is nobody to tell. It may go at any time,
+ * also before this process is connected. */
 function isLost(error) {
     return error.matches?.(GMsg.Error, GMsg.Error.CLOSED) || error.matches?.(GMsg.Error, GMsg.Error.CONNECTION);
 }
 
 try {
+    sender = GMsg.Sender.new_from_environment();
     sender.start();
     try {
         ({walk, sum})[work]();
