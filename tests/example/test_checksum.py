@@ -85,6 +85,7 @@ class ChecksumTest(unittest.TestCase):
     def setUp(self):
         self.tree = os.fsencode(tempfile.mkdtemp(prefix='gmsgrouter-'))
         self.addCleanup(shutil.rmtree, self.tree)
+        self.addCleanup(tap.end_children)
 
     def path(self, *names):
         return os.path.join(self.tree, *names)

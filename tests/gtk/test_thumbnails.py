@@ -37,6 +37,7 @@ class ThumbnailsTest(unittest.TestCase):
     def setUp(self):
         self.directory = tempfile.mkdtemp(prefix='gmsgrouter-')
         self.addCleanup(shutil.rmtree, self.directory)
+        self.addCleanup(tap.end_children)
         self.temporary = os.path.join(self.directory, 'temporary')
         os.mkdir(self.temporary)
         self.folder = os.path.join(self.directory, 'two words')

@@ -127,6 +127,7 @@ class WindowTestCase(unittest.TestCase):
     def setUp(self):
         self.directory = os.fsencode(tempfile.mkdtemp(prefix='gmsgrouter-'))
         self.addCleanup(shutil.rmtree, self.directory)
+        self.addCleanup(tap.end_children)
         self.tree = os.path.join(self.directory, b'tree')
         os.mkdir(self.tree)
 

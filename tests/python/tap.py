@@ -4,9 +4,37 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 import argparse
+import contextlib
 import faulthandler
+import os
+import signal
 import sys
 import unittest
+
+
+def read_parents():
+    """The parent of each process, by its id."""
+    parents = {}
+    for pid in filter(str.isdecimal, os.listdir('/proc')):
+        # Others come and go; a name may have any bytes in it.
+        with contextlib.suppress(OSError), open(f'/proc/{pid}/stat', 'rb') as stream:
+            parents[int(pid)] = int(stream.read().rpartition(b')')[2].split()[1])
+    return parents
+
+
+def end_children():
+    """Kills what this process has started, and what that has. As a cleanup, it keeps a test that has failed from
+    failing others."""
+    parents = read_parents()
+    family = [os.getpid()]
+    for pid in family:
+        family += [child for child, parent in parents.items() if parent == pid]
+    for pid in family[1:]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.wait()
 
 
 class TapResult(unittest.TestResult):

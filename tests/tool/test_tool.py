@@ -43,6 +43,7 @@ class ToolTest(unittest.TestCase):
     def setUp(self):
         self.directory = tempfile.mkdtemp(prefix='gmsgrouter-')
         self.addCleanup(shutil.rmtree, self.directory)
+        self.addCleanup(tap.end_children)
 
     def path(self, name):
         return os.path.join(self.directory, name)
