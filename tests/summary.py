@@ -6,7 +6,7 @@
 
 """Reads the logs that "meson test" has left in a directory, *.json and *.xml (JUnit), and prints what was skipped
 and what failed, and the totals. In the first each test has a line, in the second those that report points of their
-own have a suite."""
+own have a suite. What failed is printed twice: whole, and short at the end, for whoever sees only that."""
 
 import argparse
 import json
@@ -18,6 +18,10 @@ from pathlib import Path
 
 # More than this of one test hides the others.
 MAX_LINES = 300
+# Where a failure begins, how many lines of it tell what it is, and how many of one test are shown at the end
+FAILURE = re.compile(r"^not ok|ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|: runtime error: ")
+N_FAILURE_LINES = 15
+MAX_FAILURE_LINES = 60
 # What a test prints that does nothing, and for what reason.
 EMPTY = re.compile(r"^1\.\.0 # SKIP (.*)", re.MULTILINE)
 NO_SUCH_POINT = "no test has such a name"
@@ -64,9 +68,15 @@ def count_test(entry, tests):
     return re.split(r"[:+]", entry["name"].partition(" / ")[0])[1:], passed, skipped, failed
 
 
-def show_output(entry):
-    lines = (entry["stdout"] + entry.get("stderr", "")).rstrip().splitlines()
-    print(f"\n== OUTPUT of {entry['name']}", *lines[-MAX_LINES:], sep="\n")
+def read_output(entry):
+    return (entry["stdout"] + entry.get("stderr", "")).rstrip().splitlines()
+
+
+def pick_failures(lines):
+    """What tells of the failures; the last lines if nothing does."""
+    starts = [i for i, line in enumerate(lines) if FAILURE.search(line)] or [max(0, len(lines) - N_FAILURE_LINES)]
+    picked = sorted({j for i in starts for j in range(i, min(i + N_FAILURE_LINES, len(lines)))})
+    return [f"    {lines[i]}" for i in picked[:MAX_FAILURE_LINES]]
 
 
 def main():
@@ -84,9 +94,11 @@ def main():
             suites, passed, skipped, failed = count_test(entry, tests)
             n_passed += len(passed)
             all_skipped += [f"{log.stem}: {entry['name']}: {point}" for point in skipped]
-            all_failed += [f"{log.stem}: {entry['name']}: {point}" for point in failed]
             if failed:
-                show_output(entry)
+                lines = read_output(entry)
+                print(f"\n== OUTPUT of {entry['name']}", *lines[-MAX_LINES:], sep="\n")
+                all_failed += [f"{log.stem}: {entry['name']}: {point}" for point in failed]
+                all_failed[-1] = "\n".join([all_failed[-1], *pick_failures(lines)])
             ran.update(suites * (len(passed) + len(failed)))
 
     all_failed += [f"nothing of the suite {suite} was run" for suite in arguments.needed if not ran[suite]]
