@@ -83,12 +83,25 @@ class Tests:
         return self.loop.run_until_complete(asyncio.wait_for(coroutine, DEADLINE))
 
     def pipe(self, **bounds):
-        sender, receiver = self.router.pipe(**bounds)
+        sender, receiver = self.keep(self.router.pipe(**bounds))
         # A loop may iterate the context before it runs any coroutine.
         receiver.set_pull_mode(True)
         sender.start()
-        self._receivers.append(receiver)
         return sender, receiver
+
+    def pipe_of(self, values, **bounds):
+        """A receiver whose sender has ended, or ends in a thread if there are bounds."""
+        def work():
+            for value in values:
+                sender.send(value)
+            sender.stop()
+
+        sender, receiver = self.pipe(**bounds)
+        if bounds:
+            self.addCleanup(Thread(work).result)
+        else:
+            work()
+        return receiver
 
     async def collect(self, receiver, values=None):
         """All messages to the end, unpacked."""
@@ -99,69 +112,40 @@ class Tests:
         return values
 
     def test_messages_to_the_end(self):
-        sender, receiver = self.pipe()
-        for value in range(5):
-            sender.send(value)
-        sender.stop()
-        self.assertEqual(self.run_in_loop(self.collect(receiver)), [0, 1, 2, 3, 4])
-        self.assertTrue(receiver.get_pull_mode())
-        self.assertEqual(receiver.get_state(), GMsg.ReceiverState.FINISHED)
-        self.assertEqual(self.run_in_loop(self.collect(receiver)), [])
+        for bounds in ({}, {'capacity': 4}):
+            with self.subTest(**bounds):
+                receiver = self.pipe_of(range(500), **bounds)
+                self.assertEqual(self.run_in_loop(self.collect(receiver)), [*range(500)])
+                self.assertTrue(receiver.get_pull_mode())
+                self.assertEqual(receiver.get_state(), GMsg.ReceiverState.FINISHED)
+                self.assertEqual(self.run_in_loop(self.collect(receiver)), [])
 
     def test_kept_messages(self):
         async def main():
-            async for message in receiver:
-                kept.append(message)
+            return [message async for message in receiver]
 
-        def work():
-            for value in range(500):
-                sender.send(f'message {value}')
-            sender.stop()
-
-        sender, receiver = self.pipe(capacity=8)
-        kept = []
-        thread = Thread(work)
-        self.run_in_loop(main())
-        thread.result()
+        texts = [f'message {value}' for value in range(500)]
+        receiver = self.pipe_of(texts, capacity=8)
+        kept = self.run_in_loop(main())
         self.router.close_pipe(receiver)
         gc.collect()
         [GLib.Variant('s', f'another {value}') for value in range(500)]
-        self.assertEqual([GMsg.unpack(message) for message in kept],
-                         [f'message {value}' for value in range(500)])
+        self.assertEqual([GMsg.unpack(message) for message in kept], texts)
 
     def test_batches(self):
-        async def main():
-            batches = []
-            async for batch in receiver.batches(4):
-                self.assertIsInstance(batch, list)
-                batches.append([GMsg.unpack(message) for message in batch])
-            return batches
+        async def main(*args):
+            return [batch async for batch in receiver.batches(*args)]
 
-        sender, receiver = self.pipe()
-        for value in range(10):
-            sender.send(value)
-        sender.stop()
-        self.assertEqual(self.run_in_loop(main()), [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]])
-        self.assertEqual(self.run_in_loop(main()), [])
+        receiver = self.pipe_of(range(10))
+        batches = self.run_in_loop(main(4))
+        self.assertEqual([[GMsg.unpack(message) for message in batch] for batch in batches],
+                         [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]])
+        self.assertEqual(self.run_in_loop(main(4)), [])
 
-    def test_batches_from_a_thread(self):
-        async def main():
-            values = []
-            async for batch in receiver.batches():
-                self.assertGreater(len(batch), 0)
-                self.assertLessEqual(len(batch), 1000)
-                values += [GMsg.unpack(message) for message in batch]
-            return values
-
-        def work():
-            for value in range(5000):
-                sender.send(value)
-            sender.stop()
-
-        sender, receiver = self.pipe(capacity=1500)
-        thread = Thread(work)
-        self.assertEqual(self.run_in_loop(main()), list(range(5000)))
-        thread.result()
+        receiver = self.pipe_of(range(5000), capacity=1500)
+        batches = self.run_in_loop(main())
+        self.assertEqual([GMsg.unpack(message) for batch in batches for message in batch], [*range(5000)])
+        self.assertTrue(all(0 < len(batch) <= 1000 for batch in batches))
 
     def test_take(self):
         async def main():
@@ -211,25 +195,10 @@ class Tests:
             values = []
             while (message := await receiver.next()) is not None:
                 values.append(GMsg.unpack(message))
-            values.append(await receiver.next())
-            return values
+            return [*values, await receiver.next()]
 
-        sender, receiver = self.pipe()
-        sender.send(None)
-        sender.send('text')
-        sender.stop()
+        receiver = self.pipe_of([None, 'text'])
         self.assertEqual(self.run_in_loop(main()), [None, 'text', None])
-
-    def test_messages_from_a_thread(self):
-        def work():
-            for value in range(500):
-                sender.send(value)
-            sender.stop()
-
-        sender, receiver = self.pipe(capacity=4)
-        thread = Thread(work)
-        self.assertEqual(self.run_in_loop(self.collect(receiver)), [*range(500)])
-        thread.result()
 
     def test_waits_until_a_message_comes(self):
         async def main():
@@ -243,25 +212,12 @@ class Tests:
         self.assertEqual(self.run_in_loop(main()), 'late')
 
     def test_many_receivers(self):
-        def work(sender, name):
-            for value in range(50):
-                sender.send((name, value))
-            sender.stop()
-
         async def main():
-            return await asyncio.gather(*(self.collect(receiver) for receiver in receivers))
+            return await asyncio.gather(*map(self.collect, receivers))
 
-        receivers = []
-        threads = []
-        for name in 'abcd':
-            sender, receiver = self.pipe()
-            receivers.append(receiver)
-            threads.append(Thread(work, sender, name))
-        collected = self.run_in_loop(main())
-        for name, values in zip('abcd', collected):
-            self.assertEqual(values, [(name, value) for value in range(50)])
-        for thread in threads:
-            thread.result()
+        sent = [[(name, value) for value in range(50)] for name in 'abcd']
+        receivers = [self.pipe_of(values, capacity=50) for values in sent]
+        self.assertEqual(self.run_in_loop(main()), sent)
 
     def test_closed(self):
         async def main():
@@ -295,9 +251,8 @@ class Tests:
                 if len(values) == 2:
                     worker.kill()
 
-        sender, receiver = self.router.pipe()
+        sender, receiver = self.keep(self.router.pipe())
         receiver.set_pull_mode(True)
-        self._receivers.append(receiver)
         worker = subprocess.Popen([sys.executable, '-c', WORKER], cwd=os.path.dirname(__file__),
                                   env={**os.environ, 'GMSG_ADDRESS': sender.dup_address()})
         self.addCleanup(worker.wait)
@@ -343,10 +298,7 @@ class Tests:
             turn()
             await self.collect(receiver, values)
 
-        sender, receiver = self.pipe()
-        for value in range(count):
-            sender.send(value)
-        sender.stop()
+        receiver = self.pipe_of(range(count))
         timeout = GLib.Timeout(1)
         timeout.set_callback(timeout_cb)
         timeout.attach(self.context)
@@ -360,11 +312,6 @@ class Tests:
     def test_cancelling_loses_no_message(self):
         source = random.Random(11)
         count = 600
-
-        def work():
-            for value in range(count):
-                sender.send(value)
-            sender.stop()
 
         async def main():
             values = []
@@ -384,12 +331,10 @@ class Tests:
                     return values, cancelled
                 values.append(GMsg.unpack(message))
 
-        sender, receiver = self.pipe(capacity=2)
-        thread = Thread(work)
+        receiver = self.pipe_of(range(count), capacity=2)
         values, cancelled = self.run_in_loop(main())
         self.assertEqual(values, [*range(count)])
         self.assertGreater(cancelled, 50)
-        thread.result()
 
     def test_timeout_of_asyncio(self):
         async def main():
@@ -431,10 +376,7 @@ class Tests:
                         break
             return values
 
-        sender, receiver = self.pipe()
-        for value in range(8):
-            sender.send(value)
-        sender.stop()
+        receiver = self.pipe_of(range(8))
         self.assertEqual(self.run_in_loop(main()), [*range(8)])
 
     def work_until_cancelled(self, sender):
@@ -522,9 +464,7 @@ class Tests:
             await asyncio.wait([task])
             return await self.collect(receiver)
 
-        sender, receiver = self.pipe()
-        sender.send(1)
-        sender.stop()
+        receiver = self.pipe_of([1])
         self.assertEqual(self.run_in_loop(main()), [1])
         self.router.close_pipe(receiver)
         self._receivers.clear()
