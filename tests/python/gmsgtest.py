@@ -9,6 +9,7 @@ import ctypes
 import functools
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -223,6 +224,10 @@ class TestCase(unittest.TestCase):
             yield caught
         finally:
             sys.excepthook = hook
+
+    def handle_signal(self, number, handler):
+        """Puts a handler into place until the end of the test."""
+        self.addCleanup(signal.signal, number, signal.signal(number, handler))
 
     def start_router(self, **properties):
         """A running router that is stopped after the test, without a warning."""

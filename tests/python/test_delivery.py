@@ -151,8 +151,7 @@ class DeliveryTest(TestCase):
         caught = []
         looks = []
         waiting = threading.Event()
-        old = signal.signal(signal.SIGINT, lambda *args: caught.append(1))
-        self.addCleanup(signal.signal, signal.SIGINT, old)
+        self.handle_signal(signal.SIGINT, lambda *args: caught.append(1))
 
         def work():
             self.assertTrue(waiting.wait(DEADLINE))

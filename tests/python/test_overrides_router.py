@@ -658,7 +658,7 @@ class RouteUntilTest(TestCase):
             raise Trouble
 
         router = self.start_router()
-        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, raise_trouble))
+        self.handle_signal(signal.SIGALRM, raise_trouble)
         for _ in range(30):
             with self.uncaught() as printed, self.assertRaises(Trouble):
                 signal.setitimer(signal.ITIMER_REAL, 0.001)

@@ -8,16 +8,14 @@ import builtins
 import os
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
-import unittest
 from pathlib import Path
 
 import tap
 from gmsgtest import (DEADLINE, SHORT, GLib, GMsg, TestCase, Thread, drain,
-                      in_thread, iterate_until)
+                      in_thread, iterate_until, run_program)
 from gi.repository import Gio
 
 HERE = Path(__file__).resolve().parent
@@ -113,10 +111,7 @@ class SendTest(TestCase):
             self.caught.append(threading.get_ident())
             raise Interrupt
 
-        self.handle(handler)
-
-    def handle(self, handler):
-        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, handler))
+        self.handle_signal(signal.SIGALRM, handler)
 
     def test_raises(self):
         """While there is no room, and none comes."""
@@ -135,7 +130,7 @@ class SendTest(TestCase):
     def test_goes_on(self):
         """A handler that does not raise does not end it."""
         with Elsewhere() as there:
-            self.handle(lambda *args: there.delivers.set())
+            self.handle_signal(signal.SIGALRM, lambda *args: there.delivers.set())
             there.sender.send('first')
             signal.setitimer(signal.ITIMER_REAL, SHORT)
             there.sender.send('second')
@@ -150,12 +145,29 @@ class SendTest(TestCase):
             there.sender.stop()
 
         with Elsewhere() as there:
-            self.handle(handler)
+            self.handle_signal(signal.SIGALRM, handler)
             there.sender.send('first')
             signal.setitimer(signal.ITIMER_REAL, SHORT)
             with self.assert_error(GMsg.Error.STOPPED):
                 there.sender.send('second')
         self.assertEqual(there.values, ['first'])
+
+    def test_raises_when_it_would_end(self):
+        """Room, or the end of the sender, comes with the signal."""
+        def work():
+            time.sleep(SHORT)
+            os.kill(os.getpid(), signal.SIGALRM)
+            there.sender.stop() if stops else there.delivers.set()
+
+        for stops in (False, True):
+            for value in (1, {'done': 1}, GLib.Variant('u', 1)):
+                with self.subTest(stops=stops, value=value), Elsewhere() as there, self.uncaught() as printed:
+                    there.sender.send('first')
+                    thread = Thread(work)
+                    with self.assertRaises(Interrupt):
+                        there.sender.send(value)
+                    thread.result()
+                self.assertEqual(printed, [])
 
     def test_other_threads_wait_on(self):
         with Elsewhere() as there:
@@ -194,7 +206,7 @@ class SendTest(TestCase):
 
     def test_in_a_main_loop(self):
         """There PyGObject keeps Ctrl-C until the loop has ended."""
-        process = subprocess.run([sys.executable, '-c', '''
+        process = run_program('''
 import os, signal, threading
 from gmsgtest import GLib, GMsg
 from test_overrides_signals import Elsewhere
@@ -217,7 +229,7 @@ with Elsewhere() as there:
     except KeyboardInterrupt:
         print('outer')
 print(there.values)
-'''], cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=DEADLINE)
+''')
         self.assertEqual(process.stderr, '')
         self.assertEqual(process.stdout, "inner\nouter\n['first']\n")
 
@@ -296,22 +308,19 @@ class WorkerTest(TestCase):
         self.assertEqual([GMsg.unpack(message) for message in receiver.take()], [*range(4)])
         return process, self.end_of(receiver)
 
-    def test_interrupt(self):
-        process, error = self.check_full(signal.SIGINT)
-        self.check_error(error, GMsg.Error.FAILED)
-        self.assertIn('KeyboardInterrupt', error.message)
-        self.assertTrue(process.get_if_signaled() or process.get_exit_status() != 0)
-
-    def test_exception(self):
-        process, error = self.check_full(signal.SIGALRM)
-        self.check_error(error, GMsg.Error.FAILED)
-        self.assertIn('Interrupt: a signal', error.message)
+    def test_full(self):
+        for number, text in ((signal.SIGINT, 'KeyboardInterrupt'), (signal.SIGALRM, 'Interrupt: a signal')):
+            with self.subTest(number=number):
+                process, error = self.check_full(number)
+                self.check_error(error, GMsg.Error.FAILED)
+                self.assertIn(text, error.message)
+                self.assertFalse(process.get_successful())
 
     def test_exit(self):
         """The handler that ends a program is a clean end."""
         process, error = self.check_full(signal.SIGTERM)
         self.assertIsNone(error)
-        self.assertEqual(process.get_exit_status(), 0)
+        self.assertTrue(process.get_successful())
 
     def test_end_that_waits(self):
         for end in ('sender.stop()', 'sender.fail("no")'):
@@ -332,7 +341,7 @@ class ShutdownTest(TestCase):
         def handler(*args):
             raise Interrupt
 
-        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, handler))
+        self.handle_signal(signal.SIGALRM, handler)
         self.router = self.start_router()
 
     def interrupt(self):
@@ -390,7 +399,7 @@ sender.start()
 sender.send(1)
 '''):
             with self.subTest(body=body):
-                process = subprocess.run([sys.executable, '-c', '''
+                process = run_program('''
 import os, signal, threading
 from gmsgtest import GLib, GMsg
 
@@ -411,7 +420,7 @@ assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 sender.fail('late')
 router.shutdown()
 print('ended')
-'''], cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=DEADLINE)
+''')
                 self.assertEqual(process.stderr, '')
                 self.assertEqual(process.stdout,
                                  ('goes on\n' if body else '') + 'interrupted True\nended\n')

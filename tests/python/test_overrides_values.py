@@ -15,12 +15,11 @@ import pathlib
 import random
 import signal
 import sys
-import threading
 import time
 import types
 
 import tap
-from gmsgtest import DEADLINE, SHORT, GLib, GMsg, TestCase, Thread, drain, scale
+from gmsgtest import DEADLINE, GLib, GMsg, TestCase, Thread, drain, scale
 
 MAX_INT64 = 2**63 - 1
 MIN_INT64 = -2**63
@@ -523,19 +522,13 @@ class ValuesTest(TestCase):
 
     def test_from_many_threads(self):
         value = {'name': 'x', 'parts': [(n, n / 2, bytes([n])) for n in range(20)]}
-        senders = [self.open_pipe(self.router)[0] for _ in range(4)]
-        for receiver in self._receivers:
-            receiver.connect('message', lambda _, message: self.messages.append(message))
 
-        def work(sender):
+        def work():
             for _ in range(100):
-                sender.send(value)
+                self.sender.send(value)
 
-        threads = [threading.Thread(target=work, args=(sender,)) for sender in senders]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        for thread in [Thread(work) for _ in range(4)]:
+            thread.result()
         drain(self.context)
         self.assertEqual(len(self.messages), 400)
         self.assertTrue(all(same(GMsg.unpack(message), value) for message in self.messages))
@@ -559,7 +552,7 @@ class InterruptTest(TestCase):
         def handler(*args):
             raise Interrupt
 
-        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, handler))
+        self.handle_signal(signal.SIGALRM, handler)
         self.lost = []
         self.addCleanup(setattr, sys, 'unraisablehook', sys.unraisablehook)
         sys.unraisablehook = self.lost.append
@@ -621,50 +614,6 @@ class InterruptTest(TestCase):
                 self.call_until_interrupted(send, 5, source.uniform(1e-5, 3e-3))
         self.assertEqual(self.lost, [])
         drain(self.context)
-
-    def check_while_it_waits(self, value, wake):
-        """The call waits for room while the signal comes, and then returns."""
-        pipes = []
-        opened = threading.Event()
-        returned = threading.Event()
-
-        def work():
-            # Only in another thread than the router's a call waits.
-            context = GLib.MainContext.new()
-            context.push_thread_default()
-            with GMsg.Router(context=context) as router:
-                sender, receiver = router.pipe(capacity=1)
-                sender.start()
-                sender.send(0)
-                pipes.append(sender)
-                opened.set()
-                time.sleep(SHORT)
-                os.kill(os.getpid(), signal.SIGALRM)
-                wake(sender, context)
-                returned.wait(DEADLINE)
-                drain(context)
-                router.close_pipe(receiver)
-            context.pop_thread_default()
-
-        thread = Thread(work)
-        opened.wait(DEADLINE)
-        with self.assertRaises(Interrupt):
-            pipes[0].send(value)
-        returned.set()
-        thread.result()
-        self.assertEqual(self.lost, [])
-
-    def test_while_it_waits_for_room(self):
-        for value in (1, {'done': 1}, GLib.Variant('u', 1)):
-            with self.subTest(value=value):
-                self.check_while_it_waits(value, lambda sender, context: drain(context))
-
-    def test_while_it_waits_and_fails(self):
-        with self.uncaught() as printed:
-            for value in (1, GLib.Variant('u', 1)):
-                with self.subTest(value=value):
-                    self.check_while_it_waits(value, lambda sender, context: sender.stop())
-        self.assertEqual(printed, [])
 
 
 if __name__ == '__main__':
