@@ -65,62 +65,34 @@ function withPrefix(func) {
     }
 }
 
-test('/overrides/lookup/data-directories', () => {
-    withPrefix((prefix, expected) => {
-        const environment = {XDG_DATA_DIRS: `/nonexistent:${prefix}/share:/usr/share`};
+// What a program is run with that finds the overrides below a prefix.
+const WAYS = {
+    'data-directories': prefix => [MODULE, ['-m'], {XDG_DATA_DIRS: `/nonexistent:${prefix}/share:/usr/share`}],
+    'gjs-path': prefix => [MODULE, ['-m'], {GJS_PATH: `${prefix}/share/gjs-1.0`}],
+    'include-path': prefix => [MODULE, ['-I', `${prefix}/share/gjs-1.0`, '-m']],
+    'from-the-program': prefix => [`
+        import GLib from 'gi://GLib';
+        imports.overrides.searchPath.unshift('${prefix}/share/gjs-1.0/overrides');
+        const {default: GMsg} = await import('gi://GMsg?version=1');
+        ${USE}`, ['-m']],
+    'script-that-is-no-module': prefix => [`
+        imports.gi.versions.GMsg = '1';
+        const {GLib, GMsg} = imports.gi;
+        ${USE}`, [], {GJS_PATH: `${prefix}/share/gjs-1.0`}],
+};
 
-        assertEqual(runGjs(prefix, MODULE, ['-m'], environment), expected);
+for (const [name, way] of Object.entries(WAYS)) {
+    test(`/overrides/lookup/${name}`, () => {
+        withPrefix((prefix, expected) => assertEqual(runGjs(prefix, ...way(prefix)), expected));
     });
-});
-
-test('/overrides/lookup/gjs-path', () => {
-    withPrefix((prefix, expected) => {
-        const environment = {GJS_PATH: `${prefix}/share/gjs-1.0`};
-
-        assertEqual(runGjs(prefix, MODULE, ['-m'], environment), expected);
-    });
-});
-
-test('/overrides/lookup/include-path', () => {
-    withPrefix((prefix, expected) => {
-        assertEqual(runGjs(prefix, MODULE, ['-I', `${prefix}/share/gjs-1.0`, '-m']), expected);
-    });
-});
-
-test('/overrides/lookup/from-the-program', () => {
-    withPrefix((prefix, expected) => {
-        const script = `
-            import GLib from 'gi://GLib';
-            imports.overrides.searchPath.unshift('${prefix}/share/gjs-1.0/overrides');
-            const {default: GMsg} = await import('gi://GMsg?version=1');
-            ${USE}`;
-
-        assertEqual(runGjs(prefix, script, ['-m']), expected);
-    });
-});
-
-test('/overrides/lookup/script-that-is-no-module', () => {
-    withPrefix((prefix, expected) => {
-        const script = `
-            imports.gi.versions.GMsg = '1';
-            const {GLib, GMsg} = imports.gi;
-            ${USE}`;
-        const environment = {GJS_PATH: `${prefix}/share/gjs-1.0`};
-
-        assertEqual(runGjs(prefix, script, [], environment), expected);
-    });
-});
+}
 
 test('/overrides/lookup/hidden', () => {
     withPrefix(prefix => {
-        const bare = `${import.meta.url.slice('file://'.length, -'/overrides-lookup.js'.length)}/bare`;
-        const environment = {
-            GJS_PATH: decodeURIComponent(bare),
-            XDG_DATA_DIRS: `${prefix}/share`,
-        };
-        const output = runGjs(prefix, MODULE, ['-m'], environment);
+        const bare = Gio.File.new_for_uri(import.meta.url).get_parent().get_child('bare').get_path();
+        const output = runGjs(prefix, MODULE, ['-m'], {GJS_PATH: bare, XDG_DATA_DIRS: `${prefix}/share`});
 
-        assertEqual(output, `${decodeURIComponent(bare)}/overrides/GMsg.js undefined 1`);
+        assertEqual(output, `${bare}/overrides/GMsg.js undefined 1`);
     });
 });
 
