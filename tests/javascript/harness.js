@@ -112,6 +112,19 @@ export function assertErrors(code, ...funcs) {
         assertError(code, func);
 }
 
+/** The function throws a TypeError whose text matches; hands it back. */
+export function assertTypeError(pattern, func) {
+    let error = null;
+
+    try {
+        func();
+    } catch (e) {
+        error = e;
+    }
+    assert(error instanceof TypeError && pattern.test(error.message), `${error}`);
+    return error;
+}
+
 export async function assertRejects(code, promise) {
     let result;
 

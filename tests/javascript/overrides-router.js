@@ -9,19 +9,8 @@ import Gio from 'gi://Gio';
 import GMsg from 'gi://GMsg?version=1';
 
 import {
-    Fixture, assert, assertEqual, assertError, drain, expectWarnings, run, test
+    Fixture, assert, assertEqual, assertError, assertTypeError, drain, expectWarnings, run, test
 } from './harness.js';
-
-function assertTypeError(pattern, func) {
-    let error = null;
-
-    try {
-        func();
-    } catch (e) {
-        error = e;
-    }
-    assert(error instanceof TypeError && pattern.test(error.message), `${error}`);
-}
 
 function openPipe(fixture, ...options) {
     const [sender, receiver] = fixture.router.pipe(...options);
