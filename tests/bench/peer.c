@@ -6,8 +6,7 @@
 
 #include "peer.h"
 
-#include "gmsgwire-private.h"
-
+#include <gmsg.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,8 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "gmsgwire-private.h"
 
 static GArray *connections; /* (element-type int) */
 
