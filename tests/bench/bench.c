@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -124,25 +125,27 @@ bench_quit (Bench *bench)
 }
 
 /* g_get_monotonic_time() counts microseconds, which are long here. */
-gint64
-bench_clock_ns (void)
+static gint64
+get_ns (clockid_t clock)
 {
   struct timespec now;
 
-  clock_gettime (CLOCK_MONOTONIC, &now);
+  clock_gettime (clock, &now);
 
   return now.tv_sec * G_GINT64_CONSTANT (1000000000) + now.tv_nsec;
+}
+
+gint64
+bench_clock_ns (void)
+{
+  return get_ns (CLOCK_MONOTONIC);
 }
 
 /* Of all threads. */
 gint64
 bench_cpu_ns (void)
 {
-  struct timespec now;
-
-  clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &now);
-
-  return now.tv_sec * G_GINT64_CONSTANT (1000000000) + now.tv_nsec;
+  return get_ns (CLOCK_PROCESS_CPUTIME_ID);
 }
 
 /* What has been taken from malloc() and not been given back. */
@@ -161,6 +164,47 @@ bench_sleep_ns (gint64 ns)
 
   while (nanosleep (&left, &left) != 0 && errno == EINTR)
     continue;
+}
+
+/* As a handler does that has something to do. */
+void
+bench_spend_ns (gint64 ns)
+{
+  gint64 end = bench_clock_ns () + ns;
+
+  while (bench_clock_ns () < end)
+    continue;
+}
+
+/* Ends the program where its options are wrong. */
+void
+bench_parse (const GOptionEntry   *entries,
+             const char           *summary,
+             int                  *argc,
+             char               ***argv)
+{
+  g_autoptr (GOptionContext) context = g_option_context_new (summary);
+  g_autoptr (GError) error = NULL;
+
+  g_option_context_add_main_entries (context, entries, NULL);
+  if (g_option_context_parse (context, argc, argv, &error))
+    return;
+
+  g_printerr ("%s\n", error->message);
+  exit (2);
+}
+
+const BenchTransport *
+bench_find_transport (const BenchTransport *const *transports,
+                      const char                  *name)
+{
+  for (; *transports != NULL; transports++)
+    {
+      if (g_strcmp0 (name, (*transports)->name) == 0)
+        return *transports;
+    }
+
+  return NULL;
 }
 
 int

@@ -77,14 +77,24 @@ gint64   bench_clock_ns    (void);
 gint64   bench_cpu_ns      (void);
 gint64   bench_heap_bytes  (void);
 void     bench_sleep_ns    (gint64                ns);
+void     bench_spend_ns    (gint64                ns);
+void     bench_parse       (const GOptionEntry   *entries,
+                            const char           *summary,
+                            int                  *argc,
+                            char               ***argv);
 int      bench_compare_ns  (gconstpointer         a,
                             gconstpointer         b);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Bench, bench_free)
 
-int      bench_main        (int                          argc,
-                            char                       **argv,
-                            const BenchTransport *const *transports);
+const BenchTransport *bench_find_transport (const BenchTransport *const *transports,
+                                            const char                  *name);
+int                   bench_main           (int                          argc,
+                                            char                       **argv,
+                                            const BenchTransport *const *transports);
+
+/* What can be used from C; ends with NULL */
+extern const BenchTransport *const bench_transports[];
 
 extern const BenchTransport bench_transport_idle;
 extern const BenchTransport bench_transport_idle_default;

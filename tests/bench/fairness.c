@@ -9,12 +9,16 @@
 #include "window.h"
 #endif
 
+#include "bench.h"
+
 #include <gmsg.h>
 #include <stdlib.h>
 
 /* GTK's: GDK_PRIORITY_REDRAW. */
 #define REDRAW_PRIORITY 120
 #define FRAME_USEC 16667
+
+#define NS_PER_US G_GINT64_CONSTANT (1000)
 
 /* As many wait in each pipe at any time: each that is delivered is sent again. */
 #define N_AHEAD 16
@@ -52,15 +56,6 @@ static const GOptionEntry entries[] =
 #endif
   G_OPTION_ENTRY_NULL
 };
-
-static void
-spend (gint64 usec)
-{
-  gint64 end = g_get_monotonic_time () + usec;
-
-  while (g_get_monotonic_time () < end)
-    continue;
-}
 
 /* What comes again and again, and how long it was away. */
 typedef struct
@@ -111,7 +106,7 @@ static void
 frame_cb (gpointer user_data)
 {
   pulse (&frames);
-  spend (window_frame_usec);
+  bench_spend_ns (window_frame_usec * NS_PER_US);
 }
 #endif
 
@@ -125,7 +120,7 @@ idle_cb (gpointer data)
 static gboolean
 busy_cb (gpointer data)
 {
-  spend (1000);
+  bench_spend_ns (1000 * NS_PER_US);
   return G_SOURCE_CONTINUE;
 }
 
@@ -153,7 +148,7 @@ message_cb (GMsgReceiver *receiver,
             Client       *self)
 {
   send_one (self);
-  spend (handler_usec);
+  bench_spend_ns (handler_usec * NS_PER_US);
   self->n_emissions++;
 }
 
@@ -332,7 +327,7 @@ backlog_cb (GMsgReceiver *receiver,
             GVariant     *message,
             gpointer      user_data)
 {
-  spend (handler_usec);
+  bench_spend_ns (handler_usec * NS_PER_US);
 }
 
 static void
@@ -387,7 +382,7 @@ finished_cb (GMsgReceiver *receiver,
              GError       *error,
              guint        *n)
 {
-  spend (handler_usec);
+  bench_spend_ns (handler_usec * NS_PER_US);
   (*n)++;
 }
 
@@ -489,15 +484,7 @@ int
 main (int    argc,
       char **argv)
 {
-  g_autoptr (GOptionContext) options = g_option_context_new (NULL);
-  g_autoptr (GError) error = NULL;
-
-  g_option_context_add_main_entries (options, entries, NULL);
-  if (!g_option_context_parse (options, &argc, &argv, &error))
-    {
-      g_printerr ("%s\n", error->message);
-      return 2;
-    }
+  bench_parse (entries, NULL, &argc, &argv);
 
   g_log_set_writer_func (ignore_log, NULL, NULL);
   context = g_main_context_default ();

@@ -51,19 +51,6 @@ static const GOptionEntry entries[] =
   G_OPTION_ENTRY_NULL
 };
 
-static const BenchTransport *const transports[] =
-{
-  &bench_transport_idle,
-  &bench_transport_idle_default,
-  &bench_transport_gmsgrouter,
-#ifdef HAVE_GSTREAMER
-  &bench_transport_gstbus,
-#endif
-#ifdef HAVE_ZEROMQ
-  &bench_transport_zeromq,
-#endif
-};
-
 /* Set before the sender starts, then immutable */
 static const Load *load;
 static gint64 started;  /* 0: not yet */
@@ -85,15 +72,6 @@ static struct
   _Atomic guint64 n __attribute__ ((aligned (BENCH_CACHE_LINE)));
 } sent, delivered;
 static atomic_bool has_ended __attribute__ ((aligned (BENCH_CACHE_LINE)));
-
-static void
-spend (gint64 ns)
-{
-  gint64 end = bench_clock_ns () + ns;
-
-  while (bench_clock_ns () < end)
-    continue;
-}
 
 static void
 note_heap (void)
@@ -153,7 +131,7 @@ message_cb (GObject  *instance,
   if (atomic_fetch_add (&delivered.n, 1) % 10000 == 0)
     note_heap ();
 
-  spend (HANDLER_NS);
+  bench_spend_ns (HANDLER_NS);
   end_if_due (now);
 }
 
@@ -195,7 +173,7 @@ frame_cb (gpointer user_data)
 {
   gint64 now = bench_clock_ns ();
 
-  spend (load->frame_ns);
+  bench_spend_ns (load->frame_ns);
   if (started == 0)
     return;
 
@@ -212,27 +190,16 @@ int
 main (int    argc,
       char **argv)
 {
-  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
-  g_autoptr (GError) error = NULL;
-  const BenchTransport *transport = NULL;
+  const BenchTransport *transport;
   Bench *bench;
 
-  g_option_context_add_main_entries (context, entries, NULL);
-  if (!g_option_context_parse (context, &argc, &argv, &error))
-    {
-      g_printerr ("%s\n", error->message);
-      return 2;
-    }
+  bench_parse (entries, NULL, &argc, &argv);
   for (guint i = 0; i < G_N_ELEMENTS (loads); i++)
     {
       if (g_strcmp0 (load_name, loads[i].name) == 0)
         load = &loads[i];
     }
-  for (guint i = 0; i < G_N_ELEMENTS (transports); i++)
-    {
-      if (g_strcmp0 (transport_name, transports[i]->name) == 0)
-        transport = transports[i];
-    }
+  transport = bench_find_transport (bench_transports, transport_name);
   if (load == NULL || (transport == NULL && g_strcmp0 (transport_name, "none") != 0))
     {
       g_printerr ("There is no such load or transport: %s, %s\n", load_name, transport_name);

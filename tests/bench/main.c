@@ -7,6 +7,7 @@
 #include "bench.h"
 #include "count.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 static char *transport_name;
@@ -37,39 +38,14 @@ typedef struct
   char      end[BENCH_CACHE_LINE];
 } Producer;
 
-/* The threads are there before the clock starts. */
-static GMutex gate_lock;
-static GCond gate_cond;
-static int gate_waiting;
-static gboolean gate_open;
+/* The threads are there before the clock starts, and then pass together. */
+static pthread_barrier_t gate;
 
 static void
 pass_gate (void)
 {
-  g_mutex_lock (&gate_lock);
-  gate_waiting++;
-  g_cond_broadcast (&gate_cond);
-  while (!gate_open)
-    g_cond_wait (&gate_cond, &gate_lock);
-  g_mutex_unlock (&gate_lock);
-}
-
-static void
-await_all_at_gate (int n)
-{
-  g_mutex_lock (&gate_lock);
-  while (gate_waiting < n)
-    g_cond_wait (&gate_cond, &gate_lock);
-  g_mutex_unlock (&gate_lock);
-}
-
-static void
-open_gate (void)
-{
-  g_mutex_lock (&gate_lock);
-  gate_open = TRUE;
-  g_cond_broadcast (&gate_cond);
-  g_mutex_unlock (&gate_lock);
+  pthread_barrier_wait (&gate);
+  pthread_barrier_wait (&gate);
 }
 
 /* Copied for each message, as it would be where it is different each time. */
@@ -157,6 +133,7 @@ measure_throughput (const BenchTransport *transport)
   gint64 start, cpu;
   guint64 wakeups;
 
+  pthread_barrier_init (&gate, NULL, (guint) n_senders + 1);
   for (int i = 0; i < n_senders; i++)
     {
       producers[i].bench = bench;
@@ -165,12 +142,12 @@ measure_throughput (const BenchTransport *transport)
       producers[i].thread = g_thread_new ("sender", producer_thread, &producers[i]);
       bench->n_expected += producers[i].n;
     }
-  await_all_at_gate (n_senders);
+  pthread_barrier_wait (&gate);
 
   wakeups = bench_count_wakeups ();
   cpu = bench_cpu_ns ();
   start = bench_clock_ns ();
-  open_gate ();
+  pthread_barrier_wait (&gate);
   bench_run (bench);
   start = bench_clock_ns () - start;
   wakeups = bench_count_wakeups () - wakeups;
@@ -222,8 +199,6 @@ slow_producer_thread (gpointer data)
   Producer *producer = data;
   const BenchTransport *transport = producer->bench->transport;
 
-  pass_gate ();
-
   for (guint i = 0; i < producer->n; i++)
     {
       /* Long enough for the loop to fall asleep again. */
@@ -252,7 +227,6 @@ measure_latency (const BenchTransport *transport)
   producer.n = (guint) n_messages;
   producer.sender = transport->open_sender (bench->opened);
   producer.thread = g_thread_new ("sender", slow_producer_thread, &producer);
-  open_gate ();
   bench_run (bench);
   g_thread_join (producer.thread);
 
@@ -324,17 +298,10 @@ bench_main (int                          argc,
             char                       **argv,
             const BenchTransport *const *transports)
 {
-  g_autoptr (GOptionContext) context = g_option_context_new ("throughput|latency|memory");
-  g_autoptr (GError) error = NULL;
-  const BenchTransport *transport = NULL;
+  const BenchTransport *transport;
   const char *mode;
 
-  g_option_context_add_main_entries (context, entries, NULL);
-  if (!g_option_context_parse (context, &argc, &argv, &error))
-    {
-      g_printerr ("%s\n", error->message);
-      return 2;
-    }
+  bench_parse (entries, "throughput|latency|memory", &argc, &argv);
   mode = argc == 2 ? argv[1] : "";
 
   if (list)
@@ -354,11 +321,7 @@ bench_main (int                          argc,
       return 0;
     }
 
-  for (guint i = 0; transports[i] != NULL; i++)
-    {
-      if (g_strcmp0 (transport_name, transports[i]->name) == 0)
-        transport = transports[i];
-    }
+  transport = bench_find_transport (transports, transport_name);
   if (transport == NULL)
     {
       g_printerr ("There is no such transport: %s\n", transport_name);

@@ -10,20 +10,5 @@ int
 main (int    argc,
       char **argv)
 {
-  const BenchTransport *const transports[] = {
-    &bench_transport_idle,
-    &bench_transport_idle_default,
-    &bench_transport_invoke,
-    &bench_transport_wake,
-    &bench_transport_gmsgrouter,
-#ifdef HAVE_GSTREAMER
-    &bench_transport_gstbus,
-#endif
-#ifdef HAVE_ZEROMQ
-    &bench_transport_zeromq,
-#endif
-    NULL
-  };
-
-  return bench_main (argc, argv, transports);
+  return bench_main (argc, argv, bench_transports);
 }

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
+#include "bench.h"
 #include "window.h"
 
 #include <gmsg.h>
@@ -135,8 +136,6 @@ main (int    argc,
     { "unbounded", 0, 0, G_OPTION_ARG_NONE, &unbounded, "The sender never waits", NULL },
     G_OPTION_ENTRY_NULL
   };
-  g_autoptr (GOptionContext) options = g_option_context_new (NULL);
-  g_autoptr (GError) error = NULL;
   g_autoptr (GMsgRouter) router = gmsg_router_new (NULL);
   g_autoptr (GListStore) store = g_list_store_new (GTK_TYPE_STRING_OBJECT);
   g_autoptr (GMsgReceiver) receiver = NULL;
@@ -146,12 +145,7 @@ main (int    argc,
   gint64 start;
   double row_usec;
 
-  g_option_context_add_main_entries (options, entries, NULL);
-  if (!g_option_context_parse (options, &argc, &argv, &error))
-    {
-      g_printerr ("%s\n", error->message);
-      return 2;
-    }
+  bench_parse (entries, NULL, &argc, &argv);
   if (one_by_one)
     n_rows = N_ONE_BY_ONE;
 

@@ -51,8 +51,17 @@ typedef struct
 typedef struct
 {
   const char *name;
-  void      (*begin) (Round *round);
-  const char *kind;  /* (nullable): of the messages that are queued, as in kinds.c */
+  const char *kind;         /* (nullable): of the messages that are queued, as in kinds.c */
+  guint       n_workers;    /* that flood with them */
+  gboolean    has_queue;    /* ... and threads that do */
+  guint       log_pause_ms;
+
+  /* Processes that play workers */
+  struct
+  {
+    guint       n_pipes;
+    const char *role; /* (nullable): in a place that is not used */
+  } peers[4];
 } Load;
 
 static GLogWriterOutput
@@ -153,61 +162,6 @@ start_peer (Round      *round,
   g_ptr_array_add (round->processes, process);
 }
 
-static void
-begin_idle (Round *round)
-{
-  start_peer (round, 10, "idle");
-}
-
-static void
-begin_small_floods (Round *round)
-{
-  spawn_workers (round, 40, "i");
-}
-
-static void
-begin_big_floods (Round *round)
-{
-  spawn_workers (round, 20, "as, of 3 characters");
-}
-
-static void
-begin_bombs (Round *round)
-{
-  start_peer (round, 1, "a((((y)))), 126 deep");
-  start_peer (round, 1, "aa(ayayay...), 8000 wide, empty");
-  start_peer (round, 1, "av, 120 deep");
-  start_peer (round, 1, "g");
-}
-
-static void
-begin_halves (Round *round)
-{
-  for (guint i = 0; i < 4; i++)
-    start_peer (round, 25, "half");
-}
-
-static void
-begin_strangers (Round *round)
-{
-  start_peer (round, 1, "strangers");
-  start_peer (round, 1, "strangers");
-}
-
-static void
-begin_many (Round *round)
-{
-  start_peer (round, 500, "idle");
-}
-
-static void
-begin_slow_log (Round *round)
-{
-  log_pause_ms = 20;
-  spawn_workers (round, 10, "i");
-  start_peer (round, 1, "nonsense");
-}
-
 typedef struct
 {
   Round      *round;
@@ -250,16 +204,30 @@ begin_queue (Round *round)
 
 static const Load loads[] =
 {
-  { "idle", begin_idle, NULL },
-  { "40 flooders, small", begin_small_floods, "i" },
-  { "20 flooders, big", begin_big_floods, "as, of 3 characters" },
-  { "bombs of types", begin_bombs, NULL },
-  { "100 stopped in mid-frame", begin_halves, NULL },
-  { "1,000 strangers", begin_strangers, NULL },
-  { "500 open, idle", begin_many, NULL },
-  { "a slow log, nonsense", begin_slow_log, "i" },
-  { "a queue of its own", begin_queue, "i" },
+  { "idle", .peers = { { 10, "idle" } } },
+  { "40 flooders, small", .kind = "i", .n_workers = 40 },
+  { "20 flooders, big", .kind = "as, of 3 characters", .n_workers = 20 },
+  { "bombs of types", .peers = { { 1, "a((((y)))), 126 deep" }, { 1, "aa(ayayay...), 8000 wide, empty" },
+                                 { 1, "av, 120 deep" }, { 1, "g" } } },
+  { "100 stopped in mid-frame", .peers = { { 25, "half" }, { 25, "half" }, { 25, "half" }, { 25, "half" } } },
+  { "1,000 strangers", .peers = { { 1, "strangers" }, { 1, "strangers" } } },
+  { "500 open, idle", .peers = { { 500, "idle" } } },
+  { "a slow log, nonsense", .kind = "i", .n_workers = 10, .peers = { { 1, "nonsense" } }, .log_pause_ms = 20 },
+  { "a queue of its own", .kind = "i", .has_queue = TRUE },
 };
+
+static void
+begin (Round      *round,
+       const Load *load)
+{
+  log_pause_ms = load->log_pause_ms;
+  if (load->n_workers > 0)
+    spawn_workers (round, load->n_workers, load->kind);
+  for (guint i = 0; i < G_N_ELEMENTS (load->peers) && load->peers[i].role != NULL; i++)
+    start_peer (round, load->peers[i].n_pipes, load->peers[i].role);
+  if (load->has_queue)
+    begin_queue (round);
+}
 
 static gboolean
 quit_cb (gpointer data)
@@ -369,7 +337,7 @@ measure_once (const Load *load,
   round.processes = g_ptr_array_new_with_free_func (g_object_unref);
   round.threads = g_ptr_array_new ();
   gmsg_router_start (round.router, NULL);
-  load->begin (&round);
+  begin (&round, load);
   while (!all_have_sent (&round))
     run_loop (10);
   slow = TRUE;
@@ -513,7 +481,6 @@ main (int    argc,
   g_auto (GStrv) names = NULL;
   g_autofree char *worker = NULL;
   g_autofree char *peer = NULL;
-  g_autoptr (GError) error = NULL;
   int n_rounds = 100;
   gboolean good = TRUE;
   const GOptionEntry entries[] =
@@ -524,15 +491,8 @@ main (int    argc,
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &names, NULL, "LOAD…" },
     { NULL, 0, 0, 0, NULL, NULL, NULL }
   };
-  g_autoptr (GOptionContext) options = g_option_context_new (NULL);
 
-  g_option_context_add_main_entries (options, entries, NULL);
-  if (!g_option_context_parse (options, &argc, &argv, &error))
-    {
-      g_printerr ("%s\n", error->message);
-      return 2;
-    }
-
+  bench_parse (entries, NULL, &argc, &argv);
   signal (SIGPIPE, SIG_IGN);
   raise_limit ();
   if (worker != NULL || peer != NULL)
