@@ -8,7 +8,6 @@ import fcntl
 import os
 import pty
 import re
-import select
 import shutil
 import signal
 import struct
@@ -22,17 +21,12 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'python'))
 
 import tap  # noqa: E402
+from programs import DEADLINE_S, ENDLESS, make_file, make_sparse_file, read_terminal  # noqa: E402
 
 CHECKSUM = os.environ['CHECKSUM']
 PROGRAM = os.fsencode(os.path.basename(CHECKSUM))
 SOURCE_ROOT = os.environ['SOURCE_ROOT']
 STUCK_READ = os.environ['STUCK_READ']
-
-# Far more than anything here takes on a machine that does nothing else
-DEADLINE_S = 120
-
-# Sparse, so it costs no room, and is never read to its end
-ENDLESS = 1 << 40
 
 WAITING = 'Waiting for a read to return; Ctrl-C ends at once\n'
 # Any warning ends the program with a signal, and so fails the test.
@@ -61,16 +55,6 @@ NAMES = [
     b'.hidden',
     b'x' * 255,
 ]
-
-
-def make_file(path, content):
-    with open(path, 'wb') as stream:
-        stream.write(content)
-
-
-def make_sparse_file(path, size):
-    with open(path, 'wb') as stream:
-        stream.truncate(size)
 
 
 def sha256sum(*roots):
@@ -368,29 +352,15 @@ class ChecksumTest(unittest.TestCase):
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('HHHH', 24, columns, 0, 0))
         return pid, terminal
 
-    def read_terminal(self, terminal, pattern=None):
-        """Reads until a pattern is seen, or to the end."""
-        text = b''
-        deadline = time.monotonic() + DEADLINE_S
-        while pattern is None or not re.search(pattern, text.decode(errors='replace')):
-            ready, _, _ = select.select([terminal], [], [], max(0, deadline - time.monotonic()))
-            self.assertTrue(ready, text)
-            try:
-                text += os.read(terminal, 65536)
-            except OSError:
-                self.assertIsNone(pattern, text)
-                break
-        return text.decode()
-
     def test_bar_in_a_terminal(self):
         for number in range(3):
             make_sparse_file(self.path(b'%d' % number), ENDLESS)
         make_file(self.path(b'small'), b'small')
         pid, terminal = self.start_in_terminal(100, '--jobs=4', self.tree)
         bar = r'\r\x1b\[K\[-{8,40}\] 1 of 4 files, [0-9.]+\s\S+ of 3\.3\sTB, [0-9.]+\s\S+/s, [0-9:]+ left\r'
-        self.read_terminal(terminal, bar)
+        read_terminal(terminal, bar)
         os.write(terminal, b'\x03')
-        rest = self.read_terminal(terminal)
+        rest = read_terminal(terminal)
         _, status = os.waitpid(pid, 0)
         self.assertEqual(os.waitstatus_to_exitcode(status), 130)
         self.assertRegex(rest, r'\r\x1b\[KInterrupted: 1 of 4 files, .*\r\n\Z')
@@ -399,7 +369,7 @@ class ChecksumTest(unittest.TestCase):
         for number in range(4):
             make_sparse_file(self.path(b'%d' % number), 150 << 20)
         pid, terminal = self.start_in_terminal(100, '--jobs=1', self.tree)
-        text = self.read_terminal(terminal)
+        text = read_terminal(terminal)
         _, status = os.waitpid(pid, 0)
         self.assertEqual(os.waitstatus_to_exitcode(status), 0)
         lengths = [len(full) for full in re.findall(r'\[(#*)-*\] ', text)]
@@ -413,9 +383,9 @@ class ChecksumTest(unittest.TestCase):
     def test_bar_in_a_narrow_terminal(self):
         make_sparse_file(self.path(b'endless'), ENDLESS)
         pid, terminal = self.start_in_terminal(24, self.tree)
-        text = self.read_terminal(terminal, r'(?s)0 of 1 files.*0 of 1 files, ')
+        text = read_terminal(terminal, r'(?s)0 of 1 files.*0 of 1 files, ')
         os.kill(pid, signal.SIGTERM)
-        self.read_terminal(terminal)
+        read_terminal(terminal)
         os.waitpid(pid, 0)
         # The first may have come before the width was set.
         drawn = text.split('\r\x1b[K')[2:]

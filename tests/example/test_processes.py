@@ -5,7 +5,6 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-import contextlib
 import os
 import signal
 import sys
@@ -16,18 +15,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 
 import tap  # noqa: E402
 import test_checksum  # noqa: E402
-from test_checksum import DEADLINE_S, ENDLESS, ENVIRONMENT, make_file, make_sparse_file, sha256sum  # noqa: E402
-
-
-def find_reader(path):
-    """The process that has a file open, if there is one."""
-    for pid in os.listdir('/proc'):
-        # Others come and go.
-        with contextlib.suppress(OSError):
-            for fd in os.listdir(f'/proc/{pid}/fd'):
-                if os.readlink(os.fsencode(f'/proc/{pid}/fd/{fd}')) == path:
-                    return int(pid)
-    return None
+from programs import DEADLINE_S, ENDLESS, find_reader, make_file, make_sparse_file, wait_until  # noqa: E402
+from test_checksum import ENVIRONMENT, sha256sum  # noqa: E402
 
 
 def kill_readers(path, number, count):
@@ -97,10 +86,7 @@ class ProcessesTest(test_checksum.ChecksumTest):
         _, stderr = process.communicate(timeout=DEADLINE_S)
         self.assertEqual(process.returncode, 130, stderr)
         self.assertIn(b'Interrupted: ', stderr)
-        deadline = time.monotonic() + DEADLINE_S
-        while os.path.exists(f'/proc/{worker}') and time.monotonic() < deadline:
-            time.sleep(0.01)
-        self.assertFalse(os.path.exists(f'/proc/{worker}'))
+        wait_until(lambda: not os.path.exists(f'/proc/{worker}'))
 
     def test_nothing_is_left(self):
         make_file(self.path(b'file'), b'content')

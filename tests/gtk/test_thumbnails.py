@@ -15,6 +15,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'python'))
 
 import tap  # noqa: E402
+from programs import DEADLINE_S  # noqa: E402
 
 DRIVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'thumbnailsdriver.py')
 EXAMPLE = os.environ['THUMBNAILS']
@@ -22,7 +23,6 @@ TOOL = os.environ['GMSGROUTER']
 # Where the pictures go
 PICTURES = os.environ['WINDOW_PICTURES']
 
-DEADLINE_S = 120
 N_PICTURES = 12
 
 

@@ -21,6 +21,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'python'))
 
 import tap  # noqa: E402
+from programs import DEADLINE_S, ENDLESS, find_reader, make_file, make_sparse_file, wait_until  # noqa: E402
 
 # The program and its arguments, one a line
 COMMAND = os.environ['WINDOW_COMMAND'].split('\n')
@@ -36,12 +37,6 @@ HAS_PROCESSES = os.environ['WINDOW_HAS_PROCESSES'] == 'true'
 
 # From <sys/prctl.h>: what the program leaves behind becomes a child of the test
 PR_SET_CHILD_SUBREAPER = 36
-
-# Far more than anything here takes on a machine that does nothing else
-DEADLINE_S = 120
-
-# Sparse, so it costs no room, and is never read to its end
-ENDLESS = 1 << 40
 
 # As GNOME has it
 SETTINGS = b"""[Settings]
@@ -76,16 +71,6 @@ NAMES = [
 ]
 
 
-def make_file(path, content):
-    with open(path, 'wb') as stream:
-        stream.write(content)
-
-
-def make_sparse_file(path, size):
-    with open(path, 'wb') as stream:
-        stream.truncate(size)
-
-
 def sha256sum(root):
     """The checksums of the files below a folder, by path."""
     found = subprocess.run(['find', root, '-type', 'f', '-print0'], stdout=subprocess.PIPE, check=True).stdout
@@ -93,17 +78,6 @@ def sha256sum(root):
                              stdout=subprocess.PIPE, check=True).stdout
     lines = listing.split(b'\0')[:-1]
     return {line[66:]: line[:64].decode() for line in lines}
-
-
-def find_reader(path):
-    """The process that has a file open, if there is one."""
-    for pid in os.listdir('/proc'):
-        # Others come and go.
-        with contextlib.suppress(OSError):
-            for fd in os.listdir(f'/proc/{pid}/fd'):
-                if os.readlink(os.fsencode(f'/proc/{pid}/fd/{fd}')) == path:
-                    return int(pid)
-    return None
 
 
 class Run:
@@ -368,13 +342,7 @@ if HAS_PROCESSES:
             make_sparse_file(endless, ENDLESS)
             self.make_many_files(200)
 
-            def kill_reader():
-                deadline = time.monotonic() + DEADLINE_S
-                while (pid := find_reader(endless)) is None and time.monotonic() < deadline:
-                    time.sleep(0.01)
-                os.kill(pid, signal.SIGKILL)
-
-            killer = threading.Thread(target=kill_reader)
+            killer = threading.Thread(target=lambda: os.kill(wait_until(lambda: find_reader(endless)), signal.SIGKILL))
             killer.start()
             self.addCleanup(killer.join)
             run = self.run_window('finish', self.tree)
@@ -389,10 +357,9 @@ if HAS_PROCESSES:
             process = subprocess.Popen([*COMMAND, self.tree], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                        env=self.make_environment())
             self.addCleanup(process.stderr.close)
-            deadline = time.monotonic() + DEADLINE_S
+            self.addCleanup(process.kill)
             # The others may still be starting, so they lose the window wherever they are.
-            while find_reader(endless) is None and time.monotonic() < deadline:
-                time.sleep(0.01)
+            wait_until(lambda: find_reader(endless))
             process.kill()
             process.wait()
             # The workers have it, too, until they end, and nothing to say.

@@ -8,16 +8,15 @@
 import os
 import pty
 import re
-import select
 import shutil
 import subprocess
 import sys
-import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'python'))
 
 import tap  # noqa: E402
+from programs import DEADLINE_S, read_terminal  # noqa: E402
 
 TOOL = os.environ['GMSGROUTER']
 COMPLETIONS = os.environ['GMSGROUTER_COMPLETIONS']
@@ -25,8 +24,6 @@ MANUAL = os.environ['GMSGROUTER_MANUAL']
 ENVIRONMENT = {**os.environ, 'PATH': os.path.dirname(TOOL) + os.pathsep + os.environ['PATH'], 'LC_ALL': 'C.UTF-8'}
 
 COMMANDS = ('run', 'send', 'listen')
-
-DEADLINE_S = 60
 
 # Prints what is completed at the end of a line. Bash itself splits words at "=".
 BASH = r"""
@@ -93,20 +90,11 @@ class ZshTest(unittest.TestCase):
         self.addCleanup(os.waitpid, pid, 0)
         self.addCleanup(os.close, self.terminal)
         os.write(self.terminal, ZSH.replace('COMPLETIONS', COMPLETIONS).encode())
-        self.read(r'ready\r')
-
-    def read(self, pattern):
-        text = ''
-        deadline = time.monotonic() + DEADLINE_S
-        while not (match := re.search(pattern, text)):
-            ready, _, _ = select.select([self.terminal], [], [], max(0, deadline - time.monotonic()))
-            self.assertTrue(ready, text)
-            text += os.read(self.terminal, 65536).decode()
-        return match
+        read_terminal(self.terminal, r'ready\r')
 
     def complete(self, line):
         os.write(self.terminal, line.encode() + b'\t\x07')
-        return self.read(r'<<(.*)>>').group(1)
+        return re.search(r'<<(.*)>>', read_terminal(self.terminal, r'<<(.*)>>')).group(1)
 
     def test_zsh(self):
         for line, completed in (('r', 'run '), ('s', 'send '), ('l', 'listen '), ('--v', '--version '),

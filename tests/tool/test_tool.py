@@ -6,7 +6,6 @@
 
 import os
 import pty
-import re
 import select
 import shlex
 import shutil
@@ -20,6 +19,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'python'))
 
 import tap  # noqa: E402
+from programs import DEADLINE_S, read_terminal, wait_until  # noqa: E402
 
 TOOL = os.environ['GMSGROUTER']
 # What scripts find it by
@@ -28,9 +28,6 @@ ENVIRONMENT = {**os.environ, 'PATH': os.path.dirname(TOOL) + os.pathsep + os.env
 ENVIRONMENT.pop('GMSG_ADDRESS', None)
 # Where messages are lost on purpose
 WARNING_ENVIRONMENT = {**ENVIRONMENT, 'G_DEBUG': 'fatal-criticals'}
-
-# Far more than anything here takes on a machine that does nothing else
-DEADLINE_S = 120
 
 # The most that a router takes, and the length of a string that is as large
 MAX_SIZE = 64 << 20
@@ -74,11 +71,12 @@ class ToolTest(unittest.TestCase):
         self.assertEqual(process.returncode, status, errors)
         return output, errors
 
-    def wait_until(self, condition):
-        deadline = time.monotonic() + DEADLINE_S
-        while not condition():
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.01)
+    def wait_for_status(self, status):
+        """Waits for the status that a script has written into a file."""
+        path = self.path('status')
+        wait_until(lambda: os.path.exists(path) and os.path.getsize(path))
+        with open(path, encoding='ascii') as stream:
+            self.assertEqual(stream.read(), f'{status}\n')
 
 
 class UsageTest(ToolTest):
@@ -196,7 +194,7 @@ class RunTest(ToolTest):
     def test_overflow_drop_oldest(self):
         process = self.start('run', '--capacity=1', '--overflow=drop-oldest', '--', 'sh', '-c',
                              f'seq 500000 | gmsgrouter send; echo >{shlex.quote(self.path("sent"))}')
-        self.wait_until(lambda: os.path.exists(self.path('sent')))
+        wait_until(lambda: os.path.exists(self.path('sent')))
         lines = self.assert_ends(process, 0)[0].splitlines()
         self.assertLess(len(lines), 500000)
         self.assertEqual(lines[-1], b'500000')
@@ -205,7 +203,7 @@ class RunTest(ToolTest):
         process = self.start('run', '--capacity=1', '--overflow=fail', '--', 'sh', '-c',
                              'seq 500000 | gmsgrouter send')
         # Only now does it have a reader.
-        self.wait_until(lambda: select.select([process.stderr], [], [], 0)[0])
+        wait_until(lambda: select.select([process.stderr], [], [], 0)[0])
         _, errors = self.assert_ends(process, 1)
         self.assertIn(b'gmsgrouter run: Line ', errors)
 
@@ -221,7 +219,7 @@ class RunTest(ToolTest):
             time.sleep(0.1)
             return is_full(process.stdout) and len(switches) > 1 and switches[-1] == switches[-2]
 
-        self.wait_until(is_still)
+        wait_until(is_still)
         statuses = read_descendants(process.pid)
         self.assertEqual([status['Name'] for status in statuses], ['gmsgrouter', 'sh', 'yes', 'gmsgrouter'])
         for status in statuses:
@@ -248,8 +246,7 @@ class RunTest(ToolTest):
         process.stdout.close()
         self.assertEqual(process.wait(DEADLINE_S), -signal.SIGPIPE)
         self.assertEqual(process.stderr.read(), b'')
-        with open(self.path('status'), encoding='ascii') as stream:
-            self.assertEqual(stream.read(), '130\n')
+        self.wait_for_status(130)
 
     def test_broken_pipe_and_a_command_that_does_not_care(self):
         fifo = self.path('fifo')
@@ -261,7 +258,7 @@ class RunTest(ToolTest):
         self.addCleanup(lambda: os.close(os.open(fifo, os.O_RDWR)))
         process.stdout.close()
         self.assertEqual(process.wait(DEADLINE_S), -signal.SIGPIPE)
-        self.wait_until(lambda: os.path.exists(told))
+        wait_until(lambda: os.path.exists(told))
 
 
 class InterruptTest(ToolTest):
@@ -301,44 +298,38 @@ class InterruptTest(ToolTest):
     def test_second_stops_where_nobody_reads(self):
         process = self.start('run', '--', 'sh', '-c', f'echo >{shlex.quote(self.path("up"))}; yes | gmsgrouter send',
                              env=WARNING_ENVIRONMENT)
-        self.wait_until(lambda: os.path.exists(self.path('up')))
-        self.wait_until(lambda: is_full(process.stdout))
+        wait_until(lambda: os.path.exists(self.path('up')))
+        wait_until(lambda: is_full(process.stdout))
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.stderr.readline(), CANCELLED)
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(DEADLINE_S), 130)
 
     def start_full(self, command):
-        """A send that waits for room, and where its exit status will be."""
-        status = self.path('status')
-        process = self.start('run', '--', 'sh', '-c', f'{command}; echo $? >{shlex.quote(status)}',
+        """A send that waits for room, and then writes its status."""
+        process = self.start('run', '--', 'sh', '-c', f'{command}; echo $? >{shlex.quote(self.path("status"))}',
                              env=WARNING_ENVIRONMENT)
-        self.wait_until(lambda: is_full(process.stdout))
-        return process, status
-
-    def wait_for_status(self, path, status):
-        self.wait_until(lambda: os.path.exists(path) and os.path.getsize(path))
-        with open(path, encoding='ascii') as stream:
-            self.assertEqual(stream.read(), f'{status}\n')
+        wait_until(lambda: is_full(process.stdout))
+        return process
 
     def test_cancelled_while_nobody_reads(self):
         for command in ('yes | gmsgrouter send', 'gmsgrouter send -- yes',
                         'gmsgrouter send $(seq 20000)'):
             with self.subTest(command=command):
-                process, status = self.start_full(command)
+                process = self.start_full(command)
                 process.send_signal(signal.SIGINT)
-                self.wait_for_status(status, 130)
+                self.wait_for_status(130)
                 process.kill()
-                os.unlink(status)
+                os.unlink(self.path('status'))
 
     def test_terminated_while_nobody_reads(self):
         pid = self.path('pid')
-        process, status = self.start_full(
+        process = self.start_full(
             f'(echo $BASHPID >{shlex.quote(pid)}; exec gmsgrouter send -- yes)'.replace(
                 '$BASHPID', '$(exec sh -c \'echo $PPID\')'))
         with open(pid, encoding='ascii') as stream:
             os.kill(int(stream.read()), signal.SIGTERM)
-        self.wait_for_status(status, 143)
+        self.wait_for_status(143)
         _, errors = self.assert_ends(process, 1)
         self.assertRegex(errors.decode(), r'\Agmsgrouter run: Line \d+: Terminated [^\n]*\n\Z')
 
@@ -350,11 +341,11 @@ class InterruptTest(ToolTest):
             os.execve(TOOL, [TOOL, 'run', '--', 'sh', '-c', script], ENVIRONMENT)
         self.addCleanup(os.close, terminal)
         os.write(terminal, b'line\n')
-        text = read_terminal(terminal, rb'line\r\nline\r\n')
+        text = read_terminal(terminal, r'line\r\nline\r\n')
         os.write(terminal, b'\x03')
         text += read_terminal(terminal)
         _, status = os.waitpid(pid, 0)
-        self.assertEqual(text, b'line\r\nline\r\n^C' + CANCELLED.replace(b'\n', b'\r\n') + b'status 130\r\n')
+        self.assertEqual(text, 'line\r\nline\r\n^C' + CANCELLED.decode().replace('\n', '\r\n') + 'status 130\r\n')
         self.assertEqual(os.waitstatus_to_exitcode(status), 0)
 
 
@@ -374,23 +365,6 @@ def is_full(stream):
         return not select.select([], [fd], [], 0)[1]
     finally:
         os.close(fd)
-
-
-def read_terminal(terminal, pattern=None):
-    """Reads until a pattern is seen, or to the end."""
-    text = b''
-    deadline = time.monotonic() + DEADLINE_S
-    while pattern is None or not re.search(pattern, text):
-        if not select.select([terminal], [], [], max(0, deadline - time.monotonic()))[0]:
-            raise TimeoutError(text)
-        try:
-            data = os.read(terminal, 65536)
-        except OSError:
-            break
-        if not data:
-            break
-        text += data
-    return text
 
 
 class SendTest(ToolTest):
@@ -498,9 +472,7 @@ class SendTest(ToolTest):
         self.assertEqual(process.stdout.readline(), b'y\n')
         process.kill()
         process.stdout.close()
-        self.wait_until(lambda: os.path.exists(self.path('status')) and os.path.getsize(self.path('status')))
-        with open(self.path('status'), encoding='ascii') as stream:
-            self.assertEqual(stream.read(), '1\n')
+        self.wait_for_status(1)
         self.assertIn(b'gmsgrouter send: ', process.stderr.read())
 
     def test_lost_router_while_idle(self):
@@ -510,9 +482,7 @@ class SendTest(ToolTest):
         process.stdin.flush()
         self.assertEqual(process.stdout.readline(), b'y\n')
         process.kill()
-        self.wait_until(lambda: os.path.exists(self.path('status')) and os.path.getsize(self.path('status')))
-        with open(self.path('status'), encoding='ascii') as stream:
-            self.assertEqual(stream.read(), '1\n')
+        self.wait_for_status(1)
 
 
 class ListenTest(ToolTest):
