@@ -96,7 +96,7 @@ def syscalls(build_dir, quick):
     cases = []
     for variant in ["gmsgrouter", *alternatives(build_dir)]:
         command, environment = message_command(build_dir, "throughput", variant)
-        cases.append((variant, "", ["/usr/bin/python3", HERE / "syscalls.py", *command], environment))
+        cases.append((variant, "", ["/usr/bin/python3", HERE / "counts.py", "syscalls", *command], environment))
     return cases
 
 
@@ -138,7 +138,7 @@ def python(build_dir, quick):
 
 
 def instructions(build_dir, quick):
-    script = ["/usr/bin/python3", HERE / "shares.py", "/usr/bin/python3", HERE / "frompython.py"]
+    script = ["/usr/bin/python3", HERE / "counts.py", "instructions", "/usr/bin/python3", HERE / "frompython.py"]
     return [(variant, "", [*script, variant], binding_environment(build_dir))
             for variant in ("floor", "gmsgrouter", "GLib.idle_add")]
 
