@@ -15,90 +15,60 @@ is_cancelled (GMsgSender *sender)
 }
 
 static void
-test_cancel (Fixture       *fixture,
-             gconstpointer  data)
+test_cancel (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  g_autoptr (Record) other_record = NULL;
-  g_autoptr (GMsgSender) other = open_pipe (fixture, &other_record);
+  Pipe *pipe = start_pipe (fixture);
+  Pipe *other = open_pipe (fixture);
 
-  g_assert_false (is_cancelled (sender));
-  send_range (sender, 0, 3);
+  g_assert_false (is_cancelled (pipe->sender));
+  send_range (pipe->sender, 0, 3);
 
-  gmsg_receiver_cancel (record->receiver);
-  g_assert_true (is_cancelled (sender));
-  g_assert_false (is_cancelled (other));
+  gmsg_receiver_cancel (pipe->receiver);
+  g_assert_true (is_cancelled (pipe->sender));
+  g_assert_false (is_cancelled (other->sender));
 
   /* That is all: messages go on until the sender has ended. */
-  g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_OPEN);
-  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
-  send_range (sender, 3, 3);
+  g_assert_cmpint (gmsg_sender_get_state (pipe->sender), ==, GMSG_SENDER_STATE_OPEN);
+  g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
+  send_range (pipe->sender, 3, 3);
   iterate_all (fixture->context);
-  record_assert_range (record, 0, 6);
-  g_assert_cmpuint (record->n_finished, ==, 0);
+  pipe_assert_range (pipe, 0, 6);
+  g_assert_cmpuint (pipe->n_finished, ==, 0);
 
-  gmsg_receiver_cancel (record->receiver);
-  send_range (sender, 6, 3);
-  g_assert_true (gmsg_sender_stop (sender, NULL));
-  iterate_until (fixture->context, record->n_finished == 1);
-  record_assert_range (record, 0, 9);
-  gmsg_receiver_cancel (record->receiver);
-  close_pipe (fixture, record);
-  gmsg_receiver_cancel (record->receiver);
-  close_pipe (fixture, other_record);
-}
-
-typedef struct
-{
-  GMsgSender *sender;
-  int         n_sent; /* atomic */
-} Worker;
-
-static gpointer
-polling_thread (gpointer data)
-{
-  Worker *worker = data;
-
-  while (!is_cancelled (worker->sender))
-    send_value (worker->sender, g_atomic_int_add (&worker->n_sent, 1));
-
-  /* What it has to say in the end still arrives. */
-  send_value (worker->sender, g_atomic_int_add (&worker->n_sent, 1));
-  g_assert_true (gmsg_sender_stop (worker->sender, NULL));
-
-  return NULL;
+  gmsg_receiver_cancel (pipe->receiver);
+  send_range (pipe->sender, 6, 3);
+  g_assert_true (gmsg_sender_stop (pipe->sender, NULL));
+  pipe_wait_finished (pipe);
+  pipe_assert_range (pipe, 0, 9);
+  gmsg_receiver_cancel (pipe->receiver);
+  close_pipe (pipe);
+  gmsg_receiver_cancel (pipe->receiver);
 }
 
 /* The way to end workers without a loss, and without a warning. */
 static void
-test_polling (Fixture       *fixture,
-              gconstpointer  data)
+test_polling (Fixture *fixture)
 {
-  Worker workers[4] = { { 0, }, };
-  Record *records[4];
-  GThread *threads[4];
+  Feeder feeders[4];
+  Pipe *pipes[4];
 
   for (guint i = 0; i < 4; i++)
     {
-      workers[i].sender = start_bounded (fixture, 4, GMSG_OVERFLOW_BLOCK, &records[i]);
-      threads[i] = g_thread_new ("worker", polling_thread, &workers[i]);
+      pipes[i] = start_bounded (fixture, 4, GMSG_OVERFLOW_BLOCK);
+      feeder_start (&feeders[i], pipes[i], 0);
     }
 
   for (guint i = 0; i < 4; i++)
     {
-      iterate_until (fixture->context, records[i]->values->len > 10);
-      gmsg_receiver_cancel (records[i]->receiver);
+      iterate_until (fixture->context, pipes[i]->values->len > 10);
+      gmsg_receiver_cancel (pipes[i]->receiver);
     }
 
   for (guint i = 0; i < 4; i++)
     {
-      iterate_until (fixture->context, records[i]->n_finished == 1);
-      g_thread_join (threads[i]);
-      record_assert_range (records[i], 0, (guint) workers[i].n_sent);
-      close_pipe (fixture, records[i]);
-      record_free (records[i]);
-      g_object_unref (workers[i].sender);
+      pipe_wait_finished (pipes[i]);
+      pipe_assert_range (pipes[i], 0, feeder_join (&feeders[i]));
+      close_pipe (pipes[i]);
     }
 
   g_assert_true (gmsg_router_stop (fixture->router, NULL));
@@ -140,113 +110,89 @@ watch (GMsgSender *sender,
 
   cancelled->thread = g_thread_self ();
   cancelled->n_cancelled = 0;
-  g_thread_join (g_thread_new ("connect", connect_thread, pair));
+  run_in_thread (connect_thread, pair);
 }
 
 static void
-test_handlers (Fixture       *fixture,
-               gconstpointer  data)
+test_handlers (Fixture *fixture)
 {
-  g_autoptr (Record) first_record = NULL;
-  g_autoptr (GMsgSender) first = open_pipe (fixture, &first_record);
-  g_autoptr (Record) second_record = NULL;
-  g_autoptr (GMsgSender) second = open_pipe (fixture, &second_record);
-  g_autoptr (Record) third_record = NULL;
-  g_autoptr (GMsgSender) third = open_pipe (fixture, &third_record);
+  Pipe *first = open_pipe (fixture);
+  Pipe *second = open_pipe (fixture);
+  Pipe *third = open_pipe (fixture);
   Cancelled cancelled[3];
 
-  watch (first, &cancelled[0]);
-  watch (second, &cancelled[1]);
-  watch (third, &cancelled[2]);
+  watch (first->sender, &cancelled[0]);
+  watch (second->sender, &cancelled[1]);
+  watch (third->sender, &cancelled[2]);
 
-  gmsg_receiver_cancel (first_record->receiver);
+  gmsg_receiver_cancel (first->receiver);
   g_assert_cmpuint (cancelled[0].n_cancelled, ==, 1);
-  gmsg_receiver_cancel (first_record->receiver);
-  close_pipe (fixture, first_record);
+  gmsg_receiver_cancel (first->receiver);
+  close_pipe (first);
   g_assert_cmpuint (cancelled[0].n_cancelled, ==, 1);
 
   g_assert_cmpuint (cancelled[1].n_cancelled, ==, 0);
-  close_pipe (fixture, second_record);
+  close_pipe (second);
   g_assert_cmpuint (cancelled[1].n_cancelled, ==, 1);
-  gmsg_receiver_cancel (second_record->receiver);
+  gmsg_receiver_cancel (second->receiver);
   g_assert_cmpuint (cancelled[1].n_cancelled, ==, 1);
 
   g_assert_cmpuint (cancelled[2].n_cancelled, ==, 0);
   g_assert_true (gmsg_router_stop (fixture->router, NULL));
   assert_warning ("*1 unclosed pipe");
   g_assert_cmpuint (cancelled[2].n_cancelled, ==, 1);
-  gmsg_receiver_cancel (third_record->receiver);
+  gmsg_receiver_cancel (third->receiver);
   g_assert_cmpuint (cancelled[2].n_cancelled, ==, 1);
 }
 
-typedef struct
-{
-  Fixture    *fixture;
-  GMsgSender *sender;
-  Record     *record;
-  guint       n_calls;
-} Busy;
-
 static void
-busy_cb (GCancellable *cancellable,
-         gpointer      user_data)
+do_anything_cb (GCancellable *cancellable,
+                gpointer      user_data)
 {
-  Busy *busy = user_data;
+  Pipe *pipe = user_data;
 
-  g_assert_true (gmsg_sender_get_cancellable (busy->sender) == cancellable);
-  g_assert_cmpint (gmsg_receiver_get_state (busy->record->receiver), ==,
-                   GMSG_RECEIVER_STATE_OPEN);
-  send_value (busy->sender, 0);
-  gmsg_receiver_cancel (busy->record->receiver);
-  close_pipe (busy->fixture, busy->record);
-  send_value (busy->sender, 1);
-  g_assert_true (gmsg_sender_stop (busy->sender, NULL));
-  g_assert_true (gmsg_router_stop (busy->fixture->router, NULL));
-  busy->n_calls++;
+  g_assert_true (gmsg_sender_get_cancellable (pipe->sender) == cancellable);
+  g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
+  send_value (pipe->sender, 0);
+  gmsg_receiver_cancel (pipe->receiver);
+  close_pipe (pipe);
+  send_value (pipe->sender, 1);
+  g_assert_true (gmsg_sender_stop (pipe->sender, NULL));
+  g_assert_true (gmsg_router_stop (pipe->fixture->router, NULL));
 }
 
 /* No lock is held while they run: they may do anything. */
 static void
-test_handler_does_anything (Fixture       *fixture,
-                            gconstpointer  data)
+test_handler_does_anything (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  Busy busy = { 0, };
+  Pipe *pipe = start_pipe (fixture);
 
-  busy.fixture = fixture;
-  busy.sender = sender;
-  busy.record = record;
-  g_signal_connect (gmsg_sender_get_cancellable (sender), "cancelled", G_CALLBACK (busy_cb),
-                    &busy);
-  gmsg_receiver_cancel (record->receiver);
-  g_assert_cmpuint (busy.n_calls, ==, 1);
+  g_signal_connect (gmsg_sender_get_cancellable (pipe->sender), "cancelled",
+                    G_CALLBACK (do_anything_cb), pipe);
+  gmsg_receiver_cancel (pipe->receiver);
+  g_assert_false (gmsg_router_get_running (fixture->router));
   assert_warning ("discarding 2 messages from closed pipe #1");
-  record_assert_range (record, 0, 0);
+  pipe_assert_range (pipe, 0, 0);
 }
 
 /* Asked for only when it has happened already. */
 static void
-test_asked_late (Fixture       *fixture,
-                 gconstpointer  data)
+test_asked_late (Fixture *fixture)
 {
-  g_autoptr (Record) cancelled_record = NULL;
-  g_autoptr (GMsgSender) cancelled = open_pipe (fixture, &cancelled_record);
-  g_autoptr (Record) closed_record = NULL;
-  g_autoptr (GMsgSender) closed = open_pipe (fixture, &closed_record);
-  g_autoptr (Record) stopped_record = NULL;
-  g_autoptr (GMsgSender) stopped = open_pipe (fixture, &stopped_record);
+  Pipe *cancelled = open_pipe (fixture);
+  Pipe *closed = open_pipe (fixture);
+  Pipe *stopped = open_pipe (fixture);
 
-  gmsg_receiver_cancel (cancelled_record->receiver);
-  g_assert_true (is_cancelled (cancelled));
-  close_pipe (fixture, cancelled_record);
+  gmsg_receiver_cancel (cancelled->receiver);
+  g_assert_true (is_cancelled (cancelled->sender));
+  close_pipe (cancelled);
 
-  close_pipe (fixture, closed_record);
-  g_assert_true (is_cancelled (closed));
+  close_pipe (closed);
+  g_assert_true (is_cancelled (closed->sender));
 
   g_assert_true (gmsg_router_stop (fixture->router, NULL));
   assert_warning ("*1 unclosed pipe");
-  g_assert_true (is_cancelled (stopped));
+  g_assert_true (is_cancelled (stopped->sender));
 }
 
 #define N_ASKED 2000
@@ -281,8 +227,7 @@ ask_each_thread (gpointer data)
 
 /* Two threads ask for the first time at once: each is given a cancelled one. */
 static void
-test_asked_by_two (Fixture       *fixture,
-                   gconstpointer  data)
+test_asked_by_two (Fixture *fixture)
 {
   g_autofree Asked *asked = g_new0 (Asked, 1);
   GThread *thread;
@@ -306,21 +251,18 @@ test_asked_by_two (Fixture       *fixture,
 }
 
 static void
-test_asked_after_drop (Fixture       *fixture,
-                       gconstpointer  data)
+test_asked_after_drop (Fixture *fixture)
 {
-  g_autoptr (Record) early_record = NULL;
-  g_autoptr (GMsgSender) early = open_pipe (fixture, &early_record);
-  g_autoptr (Record) late_record = NULL;
-  g_autoptr (GMsgSender) late = open_pipe (fixture, &late_record);
+  Pipe *early = open_pipe (fixture);
+  Pipe *late = open_pipe (fixture);
   Cancelled cancelled;
 
-  watch (early, &cancelled);
+  watch (early->sender, &cancelled);
   g_clear_object (&fixture->router);
   g_assert_cmpuint (cancelled.n_cancelled, ==, 0);
   iterate_all (fixture->context);
   g_assert_cmpuint (cancelled.n_cancelled, ==, 1);
-  g_assert_true (is_cancelled (late));
+  g_assert_true (is_cancelled (late->sender));
   assert_warning ("a router was dropped while running: 2 unclosed pipes");
 }
 
@@ -346,76 +288,64 @@ hook_cb (GSignalInvocationHint *hint,
 /* Somebody may hear of each cancellable that is cancelled, also of one that nobody has
  * asked for before: no lock of the library's is held. */
 static void
-test_emission_hook (Fixture       *fixture,
-                    gconstpointer  data)
+test_emission_hook (Fixture *fixture)
 {
   g_autoptr (GTypeClass) klass G_GNUC_UNUSED = g_type_class_ref (G_TYPE_CANCELLABLE);
   guint signal_id = g_signal_lookup ("cancelled", G_TYPE_CANCELLABLE);
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   Hook hook = { NULL, 0 };
   gulong id;
 
-  hook.sender = sender;
+  hook.sender = pipe->sender;
   id = g_signal_add_emission_hook (signal_id, 0, hook_cb, &hook, NULL);
 
   /* A hang is a failure. */
   alarm (TEST_DEADLINE / G_TIME_SPAN_SECOND);
-  gmsg_receiver_cancel (record->receiver);
-  g_assert_true (is_cancelled (sender));
+  gmsg_receiver_cancel (pipe->receiver);
+  g_assert_true (is_cancelled (pipe->sender));
   alarm (0);
 
   g_assert_cmpuint (hook.n_calls, ==, 1);
   g_signal_remove_emission_hook (signal_id, id);
-  close_pipe (fixture, record);
 }
 
 /* A sender may be cancelled before it is started: it is no error to start it then. */
 static void
-test_before_start (Fixture       *fixture,
-                   gconstpointer  data)
+test_before_start (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
+  Pipe *pipe = open_pipe (fixture);
 
-  gmsg_receiver_cancel (record->receiver);
-  g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_INITIAL);
-  g_assert_true (gmsg_sender_start (sender, NULL));
-  g_assert_true (is_cancelled (sender));
-  send_range (sender, 0, 3);
-  gmsg_sender_stop (sender, NULL);
-  iterate_until (fixture->context, record->n_finished == 1);
-  record_assert_range (record, 0, 3);
-  close_pipe (fixture, record);
+  gmsg_receiver_cancel (pipe->receiver);
+  g_assert_cmpint (gmsg_sender_get_state (pipe->sender), ==, GMSG_SENDER_STATE_INITIAL);
+  g_assert_true (gmsg_sender_start (pipe->sender, NULL));
+  g_assert_true (is_cancelled (pipe->sender));
+  send_range (pipe->sender, 0, 3);
+  gmsg_sender_stop (pipe->sender, NULL);
+  pipe_wait_finished (pipe);
+  pipe_assert_range (pipe, 0, 3);
 }
 
 /* The sender's own end cancels nothing: nobody has asked it to. */
 static void
-test_own_end (Fixture       *fixture,
-              gconstpointer  data)
+test_own_end (Fixture *fixture)
 {
   g_autoptr (GCancellable) dropped_cancellable = NULL;
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  g_autoptr (Record) dropped_record = NULL;
-  GMsgSender *dropped;
+  Pipe *pipe = start_pipe (fixture);
+  Pipe *dropped = open_pipe (fixture);
 
-  gmsg_sender_stop (sender, NULL);
-  iterate_until (fixture->context, record->n_finished == 1);
-  g_assert_false (is_cancelled (sender));
-  close_pipe (fixture, record);
-  g_assert_true (is_cancelled (sender));
+  gmsg_sender_stop (pipe->sender, NULL);
+  pipe_wait_finished (pipe);
+  g_assert_false (is_cancelled (pipe->sender));
+  close_pipe (pipe);
+  g_assert_true (is_cancelled (pipe->sender));
 
   /* Who keeps the cancellable for longer than the sender hears of it, too. */
-  dropped = open_pipe (fixture, &dropped_record);
-  dropped_record->loses = TRUE;
-  dropped_cancellable = g_object_ref (gmsg_sender_get_cancellable (dropped));
-  g_assert_finalize_object (dropped);
-  iterate_until (fixture->context, dropped_record->n_finished == 1);
+  dropped_cancellable = g_object_ref (gmsg_sender_get_cancellable (dropped->sender));
+  g_assert_finalize_object (g_steal_pointer (&dropped->sender));
+  pipe_wait_error (dropped, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
   g_assert_false (g_cancellable_is_cancelled (dropped_cancellable));
-  gmsg_receiver_cancel (dropped_record->receiver);
+  gmsg_receiver_cancel (dropped->receiver);
   g_assert_true (g_cancellable_is_cancelled (dropped_cancellable));
-  close_pipe (fixture, dropped_record);
 }
 
 typedef struct
@@ -440,13 +370,11 @@ ask_thread (gpointer data)
 
 /* However many ask at once, while it is cancelled or not, it is one and the same. */
 static void
-test_same_object (Fixture       *fixture,
-                  gconstpointer  data)
+test_same_object (Fixture *fixture)
 {
   for (guint round = 0; round < 10; round++)
     {
-      g_autoptr (Record) record = NULL;
-      g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
+      Pipe *pipe = open_pipe (fixture);
       Asker askers[8];
       GThread *threads[8];
       GCancellable *cancellable;
@@ -455,23 +383,23 @@ test_same_object (Fixture       *fixture,
 
       for (guint i = 0; i < G_N_ELEMENTS (askers); i++)
         {
-          askers[i] = (Asker) { sender, NULL, &n_waiting, &go };
+          askers[i] = (Asker) { pipe->sender, NULL, &n_waiting, &go };
           threads[i] = g_thread_new ("asker", ask_thread, &askers[i]);
         }
 
       wait_until (g_atomic_int_get (&n_waiting) == G_N_ELEMENTS (askers));
       g_atomic_int_set (&go, TRUE);
       if (round % 2 == 1)
-        gmsg_receiver_cancel (record->receiver);
+        gmsg_receiver_cancel (pipe->receiver);
       for (guint i = 0; i < G_N_ELEMENTS (askers); i++)
         g_thread_join (threads[i]);
 
-      cancellable = gmsg_sender_get_cancellable (sender);
+      cancellable = gmsg_sender_get_cancellable (pipe->sender);
       g_assert_true (G_IS_CANCELLABLE (cancellable));
       for (guint i = 0; i < G_N_ELEMENTS (askers); i++)
         g_assert_true (askers[i].cancellable == cancellable);
       g_assert_cmpint (g_cancellable_is_cancelled (cancellable), ==, round % 2 == 1);
-      close_pipe (fixture, record);
+      close_pipe (pipe);
       g_assert_true (g_cancellable_is_cancelled (cancellable));
     }
 }
@@ -484,56 +412,37 @@ cancel_thread (gpointer data)
 }
 
 static void
-test_wrong_thread (Fixture       *fixture,
-                   gconstpointer  data)
+test_wrong_thread (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
+  Pipe *pipe = open_pipe (fixture);
   Cancelled cancelled;
 
-  watch (sender, &cancelled);
-  g_thread_join (g_thread_new ("other", cancel_thread, record->receiver));
+  watch (pipe->sender, &cancelled);
+  run_in_thread (cancel_thread, pipe->receiver);
   assert_warning ("gmsg_receiver_cancel must be called in the router's thread*pipe #1*");
   assert_no_warning ();
   iterate_all (fixture->context);
   g_assert_cmpuint (cancelled.n_cancelled, ==, 0);
-  g_assert_false (is_cancelled (sender));
+  g_assert_false (is_cancelled (pipe->sender));
 
-  gmsg_receiver_cancel (record->receiver);
+  gmsg_receiver_cancel (pipe->receiver);
   g_assert_cmpuint (cancelled.n_cancelled, ==, 1);
-  close_pipe (fixture, record);
-}
-
-static void
-next_cb (GObject      *source,
-         GAsyncResult *result,
-         gpointer      user_data)
-{
-  g_autoptr (GError) error = NULL;
-  GVariant **message = user_data;
-
-  *message = gmsg_receiver_next_finish (GMSG_RECEIVER (source), result, &error);
-  g_assert_no_error (error);
 }
 
 /* In pull mode it is the sender that is asked to end, not the call that waits. */
 static void
-test_pull (Fixture       *fixture,
-           gconstpointer  data)
+test_pull (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  g_autoptr (GVariant) message = NULL;
+  Pipe *pipe = start_pipe (fixture);
+  Answer answer;
 
-  gmsg_receiver_next_async (record->receiver, NULL, next_cb, &message);
+  ask (&answer, pipe->receiver, NULL);
   iterate_all (fixture->context);
-  gmsg_receiver_cancel (record->receiver);
+  gmsg_receiver_cancel (pipe->receiver);
   iterate_all (fixture->context);
-  g_assert_null (message);
-  send_value (sender, 7);
-  iterate_until (fixture->context, message != NULL);
-  g_assert_cmpint (g_variant_get_int32 (message), ==, 7);
-  close_pipe (fixture, record);
+  g_assert_cmpint (answer.n_done, ==, 0);
+  send_value (pipe->sender, 7);
+  answer_assert_value (&answer, 7);
 }
 
 int

@@ -36,23 +36,21 @@ call_cancelled_cb (GCancellable *cancellable,
 /* Not even in the router's own thread does the drop itself run any code of others. With
  * @data, on another. */
 static void
-test_p05_runs_nothing (Fixture       *fixture,
-                       gconstpointer  data)
+test_p05_runs_nothing (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   Calls router = { g_thread_self (), 0 };
   Calls receiver = { g_thread_self (), 0 };
   Calls cancelled = { g_thread_self (), 0 };
   GCancellable *cancellable;
 
-  send_range (sender, 0, 3);
-  cancellable = gmsg_sender_get_cancellable (sender);
+  send_range (pipe->sender, 0, 3);
+  cancellable = gmsg_sender_get_cancellable (pipe->sender);
   g_signal_connect (fixture->router, "notify", G_CALLBACK (call_notify_cb), &router);
-  g_signal_connect (record->receiver, "notify", G_CALLBACK (call_notify_cb), &receiver);
+  g_signal_connect (pipe->receiver, "notify", G_CALLBACK (call_notify_cb), &receiver);
   g_signal_connect (cancellable, "cancelled", G_CALLBACK (call_cancelled_cb), &cancelled);
 
-  if (GPOINTER_TO_INT (data))
+  if (GPOINTER_TO_INT (fixture->data))
     drop_in_thread (g_steal_pointer (&fixture->router));
   else
     g_assert_finalize_object (g_steal_pointer (&fixture->router));
@@ -60,8 +58,8 @@ test_p05_runs_nothing (Fixture       *fixture,
   g_assert_cmpuint (router.n_calls, ==, 0);
   g_assert_cmpuint (receiver.n_calls, ==, 0);
   g_assert_cmpuint (cancelled.n_calls, ==, 0);
-  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
-  assert_send_fails (sender, GMSG_ERROR_CLOSED);
+  g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
+  assert_send_fails (pipe->sender, GMSG_ERROR_CLOSED);
 
   iterate_all (fixture->context);
   assert_warning ("a router was dropped while running: 1 unclosed pipe");
@@ -69,22 +67,19 @@ test_p05_runs_nothing (Fixture       *fixture,
   g_assert_cmpuint (router.n_calls, ==, 0);
   g_assert_cmpuint (receiver.n_calls, ==, 1);
   g_assert_cmpuint (cancelled.n_calls, ==, 1);
-  record_assert_range (record, 0, 0);
-  g_signal_handlers_disconnect_by_data (record->receiver, &receiver);
+  pipe_assert_range (pipe, 0, 0);
 }
 
 static void
-test_p05_wakes_the_context (Fixture       *fixture,
-                            gconstpointer  data)
+test_p05_wakes_the_context (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
+  Pipe *pipe = open_pipe (fixture);
   GThread *thread;
 
   thread = g_thread_new ("dropper", unref_thread, g_steal_pointer (&fixture->router));
 
   /* Without a tick: the drop itself has to end the sleep. */
-  while (!g_cancellable_is_cancelled (gmsg_sender_get_cancellable (sender)))
+  while (!g_cancellable_is_cancelled (gmsg_sender_get_cancellable (pipe->sender)))
     g_main_context_iteration (fixture->context, TRUE);
 
   g_thread_join (thread);
@@ -185,22 +180,20 @@ drop_from_handler_cb (GMsgReceiver *receiver,
 }
 
 static void
-test_p05_on_another_thread_in_handler (Fixture       *fixture,
-                                       gconstpointer  data)
+test_p05_on_another_thread_in_handler (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
-  g_signal_connect (record->receiver, "message", G_CALLBACK (drop_from_handler_cb), fixture);
-  send_range (sender, 0, 1000);
+  g_signal_connect (pipe->receiver, "message", G_CALLBACK (drop_from_handler_cb), fixture);
+  send_range (pipe->sender, 0, 1000);
   iterate_all (fixture->context);
 
   /* What is delivered and what is told of is all there was. */
   {
     g_autofree char *undelivered = NULL;
-    guint n_delivered = record->values->len;
+    guint n_delivered = pipe->values->len;
 
-    record_assert_range (record, 0, n_delivered);
+    pipe_assert_range (pipe, 0, n_delivered);
     assert_warning ("a router was dropped while running: 1 unclosed pipe");
     undelivered = g_strdup_printf ("dropping %u undelivered messages", 1000 - n_delivered);
     assert_warning (undelivered);
@@ -447,10 +440,9 @@ child_calls (GMsgRouter   *router,
 /* In a forked child the threads that hold the locks are missing. Nothing is stopped there,
  * so there is nothing to warn of. */
 static void
-test_forked (Fixture       *fixture,
-             gconstpointer  data)
+test_forked (Fixture *fixture)
 {
-  ChildFunc child_func = (ChildFunc) data;
+  ChildFunc child_func = (ChildFunc) fixture->data;
   g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (GMsgReceiver) receiver = NULL;
   GThread *threads[N_THREADS + 1];
@@ -562,8 +554,7 @@ drop_on_go (gpointer data)
 /* What a dropped sender has queued for a closed pipe is all that is left of the pipe: the
  * router's stop() must not find it gone. */
 static void
-test_p08_stop_races_with_last_unref (Fixture       *fixture,
-                                     gconstpointer  data)
+test_p08_stop_races_with_last_unref (Fixture *fixture)
 {
   for (guint i = 0; i < 2000; i++)
     {
@@ -596,19 +587,6 @@ test_p08_stop_races_with_last_unref (Fixture       *fixture,
         assert_warning ("discarding 3 messages from closed pipe #*");
       assert_no_warning ();
     }
-}
-
-static guint
-count_entries (const char *path)
-{
-  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
-  guint n_entries = 0;
-
-  g_assert_nonnull (dir);
-  while (g_dir_read_name (dir) != NULL)
-    n_entries++;
-
-  return n_entries;
 }
 
 static void
@@ -655,15 +633,13 @@ test_p06_nothing_outlives (void)
 }
 
 static void
-test_p06_no_source_after_stop (Fixture       *fixture,
-                               gconstpointer  data)
+test_p06_no_source_after_stop (Fixture *fixture)
 {
   int timeout = 0, priority = 0;
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
-  send_range (sender, 0, 1);
-  close_pipe (fixture, record);
+  send_range (pipe->sender, 0, 1);
+  close_pipe (pipe);
   gmsg_router_stop (fixture->router, NULL);
   assert_warning ("discarding message from closed pipe #1");
 
@@ -678,97 +654,63 @@ test_p06_no_source_after_stop (Fixture       *fixture,
 }
 
 static void
-test_p09_ends_its_side (Fixture       *fixture,
-                        gconstpointer  data)
+test_p09_ends_its_side (Fixture *fixture)
 {
   for (guint started = 0; started < 2; started++)
     {
-      g_autoptr (Record) record = NULL;
-      GMsgSender *sender = open_pipe (fixture, &record);
+      Pipe *pipe = open_pipe (fixture);
 
-      record->loses = TRUE;
       if (started)
         {
-          gmsg_sender_start (sender, NULL);
-          send_range (sender, 0, 10);
+          gmsg_sender_start (pipe->sender, NULL);
+          send_range (pipe->sender, 0, 10);
         }
 
-      drop_in_thread (sender);
-      g_assert_cmpuint (record->n_finished, ==, 0);
+      drop_in_thread (g_steal_pointer (&pipe->sender));
+      g_assert_cmpuint (pipe->n_finished, ==, 0);
       iterate_all (fixture->context);
-      record_assert_range (record, 0, started ? 10 : 0);
-      g_assert_cmpuint (record->n_finished, ==, 1);
-      close_pipe (fixture, record);
+      pipe_assert_range (pipe, 0, started ? 10 : 0);
+      pipe_assert_error (pipe, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
     }
 }
 
 static void
-test_p09_disposed_by_a_binding (Fixture       *fixture,
-                                gconstpointer  data)
+test_p09_disposed_by_a_binding (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  g_autoptr (GError) error = NULL;
+  Pipe *pipe = start_pipe (fixture);
 
-  record->loses = TRUE;
-  g_object_run_dispose (G_OBJECT (sender));
-  g_object_run_dispose (G_OBJECT (sender));
-
-  g_assert_false (gmsg_sender_send (sender, g_variant_new_int32 (0), &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_STOPPED);
+  g_object_run_dispose (G_OBJECT (pipe->sender));
+  g_object_run_dispose (G_OBJECT (pipe->sender));
+  assert_send_fails (pipe->sender, GMSG_ERROR_STOPPED);
   iterate_all (fixture->context);
-  g_assert_cmpuint (record->n_finished, ==, 1);
-  close_pipe (fixture, record);
+  pipe_assert_error (pipe, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
 }
 
 static gpointer
 drop_senders (gpointer data)
 {
-  GPtrArray *senders = data;
-
-  g_ptr_array_set_size (senders, 0);
+  g_ptr_array_unref (data);
   return NULL;
 }
 
 static void
-test_p09_many_at_once (Fixture       *fixture,
-                       gconstpointer  data)
+test_p09_many_at_once (Fixture *fixture)
 {
-  g_autoptr (GPtrArray) records = g_ptr_array_new_with_free_func ((GDestroyNotify) record_free);
-  GPtrArray *senders[4];
   GThread *threads[4];
-  guint n_finished = 0;
 
-  for (guint i = 0; i < 4; i++)
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
     {
-      senders[i] = g_ptr_array_new_with_free_func (g_object_unref);
+      GPtrArray *senders = g_ptr_array_new_with_free_func (g_object_unref);
+
       for (guint j = 0; j < 500; j++)
-        {
-          Record *record = NULL;
-
-          g_ptr_array_add (senders[i], open_pipe (fixture, &record));
-          record->loses = TRUE;
-          g_ptr_array_add (records, record);
-        }
+        g_ptr_array_add (senders, g_steal_pointer (&open_pipe (fixture)->sender));
+      threads[i] = g_thread_new ("dropper", drop_senders, senders);
     }
 
-  for (guint i = 0; i < 4; i++)
-    threads[i] = g_thread_new ("dropper", drop_senders, senders[i]);
-  while (n_finished < records->len)
-    {
-      g_main_context_iteration (fixture->context, TRUE);
-      n_finished = 0;
-      for (guint i = 0; i < records->len; i++)
-        n_finished += ((Record *) g_ptr_array_index (records, i))->n_finished;
-    }
-
-  for (guint i = 0; i < 4; i++)
-    {
-      g_thread_join (threads[i]);
-      g_ptr_array_unref (senders[i]);
-    }
-  for (guint i = 0; i < records->len; i++)
-    close_pipe (fixture, g_ptr_array_index (records, i));
+  for (guint i = 0; i < fixture->pipes->len; i++)
+    pipe_wait_error (g_ptr_array_index (fixture->pipes, i), GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    g_thread_join (threads[i]);
 }
 
 int

@@ -15,7 +15,7 @@ static void
 fail (GMsgSender *sender,
       int         code)
 {
-  g_autoptr (GError) reason = g_error_new (DOMAIN, code, "reason %d", code);
+  g_autoptr (GError) reason = g_error_new (DOMAIN, code, "the reason is %d", code);
   g_autoptr (GError) error = NULL;
 
   gmsg_sender_fail (sender, reason, &error);
@@ -27,7 +27,7 @@ static void
 assert_reason (const GError *error,
                int           code)
 {
-  g_autofree char *text = g_strdup_printf ("reason %d", code);
+  g_autofree char *text = g_strdup_printf ("the reason is %d", code);
 
   g_assert_error (error, DOMAIN, code);
   g_assert_cmpstr (error->message, ==, text);
@@ -42,92 +42,58 @@ assert_dup_error (GMsgReceiver *receiver,
   assert_reason (error, code);
 }
 
-/* A message that no handler sees would be told of. */
-static GMsgSender *
-open_heard (Fixture       *fixture,
-            guint          capacity,
-            GMsgOverflow   overflow,
-            GMsgReceiver **receiver)
-{
-  GMsgSender *sender = open_receiver (fixture, capacity, overflow, receiver);
-
-  ignore_messages (*receiver);
-  return sender;
-}
-
-/* A handler of finished that keeps what it is given; @user_data is a GError pointer. */
 static void
-keep_error_cb (GMsgReceiver *receiver,
-               const GError *error,
-               gpointer      user_data)
+test_p09_error (Fixture *fixture)
 {
-  GError **out = user_data;
+  Pipe *pipe = start_pipe (fixture);
 
-  g_assert_null (*out);
-  *out = error != NULL ? g_error_copy (error) : NULL;
-}
-
-static void
-test_p09_error (Fixture       *fixture,
-                gconstpointer  data)
-{
-  g_autoptr (GMsgReceiver) receiver = NULL;
-  g_autoptr (GMsgSender) sender = open_heard (fixture, 0, 0, &receiver);
-  g_autoptr (GError) error = NULL;
-
-  g_signal_connect (receiver, "finished", G_CALLBACK (keep_error_cb), &error);
-  gmsg_sender_start (sender, NULL);
-  send_range (sender, 0, 3);
-  fail (sender, 7);
+  send_range (pipe->sender, 0, 3);
+  fail (pipe->sender, 7);
 
   /* It has not finished yet. */
-  g_assert_null (gmsg_receiver_dup_error (receiver));
-  iterate_until (fixture->context, error != NULL);
-  assert_reason (error, 7);
-  g_assert_cmpuint (gmsg_receiver_get_n_received (receiver), ==, 3);
-  assert_dup_error (receiver, 7);
+  g_assert_null (gmsg_receiver_dup_error (pipe->receiver));
+  iterate_until (fixture->context, pipe->n_finished == 1);
+  assert_reason (pipe->error, 7);
+  g_clear_error (&pipe->error);
+  pipe_assert_range (pipe, 0, 3);
+  assert_dup_error (pipe->receiver, 7);
 
-  close_receiver (fixture, receiver);
-  assert_dup_error (receiver, 7);
+  close_pipe (pipe);
+  assert_dup_error (pipe->receiver, 7);
   gmsg_router_stop (fixture->router, NULL);
-  assert_dup_error (receiver, 7);
+  assert_dup_error (pipe->receiver, 7);
 }
 
 static void
-test_p09_no_error (Fixture       *fixture,
-                   gconstpointer  data)
+test_p09_no_error (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  g_autoptr (Record) closed_record = NULL;
-  g_autoptr (GMsgSender) closed_sender = start_pipe (fixture, &closed_record);
+  Pipe *pipe = start_pipe (fixture);
+  Pipe *closed = start_pipe (fixture);
 
   /* A stop() that was asked for is a clean end. */
-  gmsg_receiver_cancel (record->receiver);
-  send_value (sender, 0);
-  gmsg_sender_stop (sender, NULL);
-  iterate_until (fixture->context, record->n_finished == 1);
-  g_assert_null (gmsg_receiver_dup_error (record->receiver));
-  close_pipe (fixture, record);
+  gmsg_receiver_cancel (pipe->receiver);
+  send_value (pipe->sender, 0);
+  gmsg_sender_stop (pipe->sender, NULL);
+  pipe_wait_finished (pipe);
+  g_assert_null (gmsg_receiver_dup_error (pipe->receiver));
+  close_pipe (pipe);
 
   /* A pipe that is closed has not finished, whatever comes then. */
-  close_pipe (fixture, closed_record);
-  fail (closed_sender, 1);
+  close_pipe (closed);
+  fail (closed->sender, 1);
   iterate_all (fixture->context);
-  g_assert_null (gmsg_receiver_dup_error (closed_record->receiver));
+  g_assert_null (gmsg_receiver_dup_error (closed->receiver));
 }
 
 static void
-test_p09_after_the_run (Fixture       *fixture,
-                        gconstpointer  data)
+test_p09_after_the_run (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
   gmsg_router_stop (fixture->router, NULL);
   assert_warning ("*1 unclosed pipe");
-  fail (sender, 1);
-  g_assert_null (gmsg_receiver_dup_error (record->receiver));
+  fail (pipe->sender, 1);
+  g_assert_null (gmsg_receiver_dup_error (pipe->receiver));
 }
 
 static void
@@ -158,7 +124,7 @@ static gpointer
 ender_thread (gpointer data)
 {
   Ender *ender = data;
-  g_autoptr (GError) reason = g_error_new (DOMAIN, ender->code, "reason %d", ender->code);
+  g_autoptr (GError) reason = g_error_new (DOMAIN, ender->code, "the reason is %d", ender->code);
   g_autoptr (GError) error = NULL;
 
   g_atomic_int_inc (ender->ready);
@@ -173,28 +139,24 @@ ender_thread (gpointer data)
 }
 
 static void
-test_p09_race (Fixture       *fixture,
-               gconstpointer  data)
+test_p09_race (Fixture *fixture)
 {
   for (guint round = 0; round < 100; round++)
     {
-      g_autoptr (GMsgReceiver) receiver = NULL;
-      g_autoptr (GMsgSender) sender = open_heard (fixture, 0, 0, &receiver);
+      Pipe *pipe = start_pipe (fixture);
       GThread *threads[N_ENDERS];
       Ender enders[N_ENDERS];
       int ready = 0, n_won = 0;
 
-      gmsg_sender_start (sender, NULL);
       for (int i = 0; i < N_ENDERS; i++)
         {
-          enders[i] = (Ender) { sender, i, &ready, FALSE };
+          enders[i] = (Ender) { pipe->sender, i, &ready, FALSE };
           threads[i] = g_thread_new ("ender", ender_thread, &enders[i]);
         }
       for (int i = 0; i < N_ENDERS; i++)
         g_thread_join (threads[i]);
 
-      iterate_until (fixture->context,
-                     gmsg_receiver_get_state (receiver) == GMSG_RECEIVER_STATE_FINISHED);
+      iterate_until (fixture->context, pipe->n_finished == 1);
       for (int i = 0; i < N_ENDERS; i++)
         {
           if (!enders[i].won)
@@ -202,85 +164,55 @@ test_p09_race (Fixture       *fixture,
 
           n_won++;
           if (i == 0)
-            g_assert_null (gmsg_receiver_dup_error (receiver));
+            g_assert_null (gmsg_receiver_dup_error (pipe->receiver));
           else
-            assert_dup_error (receiver, i);
+            assert_dup_error (pipe->receiver, i);
         }
       g_assert_cmpint (n_won, ==, 1);
-      close_receiver (fixture, receiver);
+      g_clear_error (&pipe->error);
+      close_pipe (pipe);
     }
 }
 
-/* What a next_async() was answered with. */
-typedef struct
-{
-  GVariant *message; /* (owned) (nullable) */
-  GError   *error;   /* (owned) (nullable) */
-  gboolean  done;
-} Answer;
-
+/* Ends the sender's side; @code 0: by stop(). */
 static void
-answer_cb (GObject      *source,
-           GAsyncResult *result,
-           gpointer      user_data)
+end (Pipe *pipe,
+     int   code)
 {
-  Answer *answer = user_data;
-
-  answer->message = gmsg_receiver_next_finish (GMSG_RECEIVER (source), result, &answer->error);
-  answer->done = TRUE;
+  if (code == 0)
+    g_assert_true (gmsg_sender_stop (pipe->sender, NULL));
+  else
+    fail (pipe->sender, code);
 }
 
+/* Asserts that a call is answered with that end, again and again. */
 static void
-ask (Fixture      *fixture,
-     GMsgReceiver *receiver,
-     Answer       *answer)
-{
-  *answer = (Answer) { .error = NULL };
-  gmsg_receiver_next_async (receiver, NULL, answer_cb, answer);
-  iterate_until (fixture->context, answer->done);
-}
-
-/* Asserts that @receiver answers with the end, again and again; @code 0: a clean one. */
-static void
-assert_end (Fixture      *fixture,
-            GMsgReceiver *receiver,
-            int           code)
+assert_end (Pipe *pipe,
+            int   code)
 {
   for (guint i = 0; i < 2; i++)
     {
       Answer answer;
 
-      ask (fixture, receiver, &answer);
-      g_assert_null (answer.message);
+      ask (&answer, pipe->receiver, NULL);
       if (code == 0)
-        g_assert_no_error (answer.error);
+        answer_assert_end (&answer);
       else
-        assert_reason (answer.error, code);
-      g_clear_error (&answer.error);
+        answer_assert_error (&answer, DOMAIN, code);
     }
 }
 
 static void
-test_p23_error_comes_last (Fixture       *fixture,
-                           gconstpointer  data)
+test_p23_error_comes_last (Fixture *fixture)
 {
-  g_autoptr (GMsgReceiver) receiver = NULL;
-  g_autoptr (GMsgSender) sender = open_heard (fixture, 0, 0, &receiver);
+  Pipe *pipe = start_pipe (fixture);
 
-  gmsg_receiver_set_pull_mode (receiver, TRUE);
-  gmsg_sender_start (sender, NULL);
-  send_range (sender, 0, 3);
-  fail (sender, 5);
-  for (gint32 i = 0; i < 3; i++)
-    {
-      Answer answer;
-
-      ask (fixture, receiver, &answer);
-      g_assert_cmpint (g_variant_get_int32 (answer.message), ==, i);
-      g_variant_unref (answer.message);
-    }
-  assert_end (fixture, receiver, 5);
-  close_receiver (fixture, receiver);
+  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+  send_range (pipe->sender, 0, 3);
+  fail (pipe->sender, 5);
+  take_values (pipe, 0, 3);
+  assert_end (pipe, 5);
+  pipe_wait_error (pipe, DOMAIN, 5);
 }
 
 /* Auto-close */
@@ -298,43 +230,43 @@ finished_state_cb (GMsgReceiver *receiver,
 
 /* Nothing of the pipe is left in the router, which then stops without a line in the log. */
 static void
-test_p15_auto_close (Fixture       *fixture,
-                     gconstpointer  data)
+test_p15_auto_close (Fixture *fixture)
 {
   g_object_set (fixture->router, "auto-close", TRUE, NULL);
 
   for (int code = 0; code <= 1; code++)
     {
-      GMsgReceiver *receiver;
-      g_autoptr (GMsgSender) sender = open_heard (fixture, 0, 0, &receiver);
-      g_autoptr (GError) error = NULL;
+      Pipe *pipe = start_pipe (fixture);
       guint n_finished = 0, n_states = 0, n_pipes = 0;
+      g_autoptr (GError) error = NULL;
+      gulong id;
 
-      g_signal_connect (receiver, "finished", G_CALLBACK (finished_state_cb), &n_finished);
-      g_signal_connect_after (receiver, "finished", G_CALLBACK (finished_state_cb), &n_finished);
-      g_signal_connect (receiver, "notify::state", G_CALLBACK (count_notify_cb), &n_states);
-      g_signal_connect (fixture->router, "notify::n-pipes", G_CALLBACK (count_notify_cb), &n_pipes);
-      gmsg_sender_start (sender, NULL);
-      send_range (sender, 0, 3);
-      if (code == 0)
-        gmsg_sender_stop (sender, NULL);
-      else
-        fail (sender, code);
+      g_signal_connect_after (pipe->receiver, "finished", G_CALLBACK (finished_state_cb), &n_finished);
+      g_signal_connect (pipe->receiver, "notify::state", G_CALLBACK (count_notify_cb), &n_states);
+      id = g_signal_connect (fixture->router, "notify::n-pipes", G_CALLBACK (count_notify_cb), &n_pipes);
+      send_range (pipe->sender, 0, 3);
+      end (pipe, code);
       iterate_all (fixture->context);
 
-      g_assert_cmpuint (n_finished, ==, 2);
+      g_assert_cmpuint (pipe->n_finished, ==, 1);
+      g_assert_cmpuint (n_finished, ==, 1);
       g_assert_cmpuint (n_states, ==, 2);
       g_assert_cmpuint (n_pipes, ==, 1);
       g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 0);
-      g_assert_cmpint (gmsg_receiver_get_state (receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
-      g_assert_true (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (sender)));
+      g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
+      g_assert_true (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (pipe->sender)));
       if (code == 1)
-        assert_dup_error (receiver, 1);
+        {
+          assert_dup_error (pipe->receiver, 1);
+          pipe_assert_error (pipe, DOMAIN, 1);
+        }
 
-      g_assert_false (gmsg_router_close_pipe (fixture->router, receiver, &error));
+      g_assert_false (gmsg_router_close_pipe (fixture->router, pipe->receiver, &error));
       assert_failed (&error, GMSG_ERROR_UNKNOWN_RECEIVER);
-      g_signal_handlers_disconnect_by_data (fixture->router, &n_pipes);
-      g_assert_finalize_object (receiver);
+      g_signal_handler_disconnect (fixture->router, id);
+
+      /* The router holds it no more. */
+      g_assert_cmpuint (G_OBJECT (pipe->receiver)->ref_count, ==, 1);
     }
 
   gmsg_router_stop (fixture->router, NULL);
@@ -343,56 +275,45 @@ test_p15_auto_close (Fixture       *fixture,
 
 /* The receiver goes on answering as a finished one, also after the run. */
 static void
-test_p15_auto_close_pull (Fixture       *fixture,
-                          gconstpointer  data)
+test_p15_auto_close_pull (Fixture *fixture)
 {
   gmsg_router_set_auto_close (fixture->router, TRUE);
 
   for (int code = 0; code <= 1; code++)
     {
-      g_autoptr (GMsgReceiver) receiver = NULL;
-      g_autoptr (GMsgSender) sender = open_heard (fixture, 0, 0, &receiver);
-      Answer answer;
+      Pipe *pipe = start_pipe (fixture);
 
-      gmsg_receiver_set_pull_mode (receiver, TRUE);
-      gmsg_sender_start (sender, NULL);
-      send_value (sender, 3);
-      if (code == 0)
-        gmsg_sender_stop (sender, NULL);
-      else
-        fail (sender, code);
+      gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+      send_value (pipe->sender, 3);
+      end (pipe, code);
 
       iterate_all (fixture->context);
-      g_assert_cmpint (gmsg_receiver_get_state (receiver), ==, GMSG_RECEIVER_STATE_OPEN);
-      ask (fixture, receiver, &answer);
-      g_assert_cmpint (g_variant_get_int32 (answer.message), ==, 3);
-      g_variant_unref (answer.message);
+      g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
+      take_values (pipe, 3, 1);
       iterate_until (fixture->context, gmsg_router_get_n_pipes (fixture->router) == 0);
-      assert_end (fixture, receiver, code);
+      assert_end (pipe, code);
 
       gmsg_router_stop (fixture->router, NULL);
-      assert_end (fixture, receiver, code);
+      assert_end (pipe, code);
       gmsg_router_start (fixture->router, NULL);
+      g_clear_error (&pipe->error);
     }
 }
 
 /* A call that waits is answered with the end, too. */
 static void
-test_p15_auto_close_waiting (Fixture       *fixture,
-                             gconstpointer  data)
+test_p15_auto_close_waiting (Fixture *fixture)
 {
-  g_autoptr (GMsgReceiver) receiver = NULL;
-  g_autoptr (GMsgSender) sender = open_heard (fixture, 0, 0, &receiver);
-  Answer answer = { .error = NULL };
+  Pipe *pipe = start_pipe (fixture);
+  Answer answer;
 
   gmsg_router_set_auto_close (fixture->router, TRUE);
-  gmsg_receiver_next_async (receiver, NULL, answer_cb, &answer);
+  ask (&answer, pipe->receiver, NULL);
   iterate_all (fixture->context);
-  fail (sender, 4);
-  iterate_until (fixture->context, answer.done);
-  assert_reason (answer.error, 4);
-  g_clear_error (&answer.error);
+  fail (pipe->sender, 4);
+  answer_assert_error (&answer, DOMAIN, 4);
   iterate_until (fixture->context, gmsg_router_get_n_pipes (fixture->router) == 0);
+  pipe_assert_error (pipe, DOMAIN, 4);
 }
 
 /* A handler of finished does what it likes. */
@@ -439,8 +360,7 @@ unset_cb (GMsgReceiver *receiver,
 }
 
 static void
-test_p15_auto_close_handlers (Fixture       *fixture,
-                              gconstpointer  data)
+test_p15_auto_close_handlers (Fixture *fixture)
 {
   static void (*const handlers[]) (GMsgReceiver *, const GError *, Fixture *) = {
     close_cb, stop_cb, restart_cb, unset_cb, drop_cb,
@@ -448,32 +368,29 @@ test_p15_auto_close_handlers (Fixture       *fixture,
 
   for (guint i = 0; i < G_N_ELEMENTS (handlers); i++)
     {
-      g_autoptr (GMsgReceiver) receiver = NULL;
-      g_autoptr (GMsgSender) sender = NULL;
+      Pipe *pipe;
 
       if (!gmsg_router_get_running (fixture->router))
         gmsg_router_start (fixture->router, NULL);
       gmsg_router_set_auto_close (fixture->router, TRUE);
-      sender = open_heard (fixture, 0, 0, &receiver);
-      g_signal_connect (receiver, "finished", G_CALLBACK (handlers[i]), fixture);
-      gmsg_sender_start (sender, NULL);
-      gmsg_sender_stop (sender, NULL);
+      pipe = start_pipe (fixture);
+      g_signal_connect (pipe->receiver, "finished", G_CALLBACK (handlers[i]), fixture);
+      gmsg_sender_stop (pipe->sender, NULL);
       iterate_all (fixture->context);
 
       if (handlers[i] == unset_cb)
         {
-          g_assert_cmpint (gmsg_receiver_get_state (receiver), ==, GMSG_RECEIVER_STATE_FINISHED);
-          close_receiver (fixture, receiver);
+          g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_FINISHED);
+          close_pipe (pipe);
         }
-      g_assert_cmpint (gmsg_receiver_get_state (receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
+      g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
     }
 
   assert_warning ("a router was dropped while running: 1 unclosed pipe");
 }
 
 static void
-test_p15_auto_close_property (Fixture       *fixture,
-                              gconstpointer  data)
+test_p15_auto_close_property (Fixture *fixture)
 {
   guint n_notified = 0;
 
@@ -490,50 +407,48 @@ test_p15_auto_close_property (Fixture       *fixture,
 /* Names, by which logs and errors call a pipe */
 
 static void
-test_name (Fixture       *fixture,
-           gconstpointer  data)
+test_name (Fixture *fixture)
 {
-  g_autoptr (GMsgReceiver) receiver = NULL;
-  g_autoptr (GMsgSender) sender = open_receiver (fixture, 0, 0, &receiver);
+  Pipe *pipe = open_pipe (fixture);
   g_autoptr (GError) error = NULL;
   const char *first;
   guint n_notified = 0;
 
-  g_signal_connect (receiver, "notify::name", G_CALLBACK (count_notify_cb), &n_notified);
-  g_assert_null (gmsg_receiver_get_name (receiver));
-  gmsg_receiver_set_name (receiver, NULL);
+  g_signal_connect (pipe->receiver, "notify::name", G_CALLBACK (count_notify_cb), &n_notified);
+  g_assert_null (gmsg_receiver_get_name (pipe->receiver));
+  gmsg_receiver_set_name (pipe->receiver, NULL);
   g_assert_cmpuint (n_notified, ==, 0);
 
-  gmsg_receiver_set_name (receiver, "thumbnails");
-  gmsg_receiver_set_name (receiver, "thumbnails");
+  gmsg_receiver_set_name (pipe->receiver, "thumbnails");
+  gmsg_receiver_set_name (pipe->receiver, "thumbnails");
   g_assert_cmpuint (n_notified, ==, 1);
-  first = gmsg_receiver_get_name (receiver);
+  first = gmsg_receiver_get_name (pipe->receiver);
   g_assert_cmpstr (first, ==, "thumbnails");
 
   /* Errors say it, on both sides. */
-  g_assert_false (gmsg_sender_stop (sender, &error));
+  g_assert_false (gmsg_sender_stop (pipe->sender, &error));
   g_assert_true (g_str_has_prefix (error->message, "The sender of pipe #1 (thumbnails) has not "));
   g_clear_error (&error);
 
   /* What was handed out stays. */
-  g_object_set (receiver, "name", "covers", NULL);
+  g_object_set (pipe->receiver, "name", "covers", NULL);
   g_assert_cmpstr (first, ==, "thumbnails");
-  gmsg_receiver_set_name (receiver, "thumbnails");
-  g_assert_true (gmsg_receiver_get_name (receiver) == first);
-  g_object_set (receiver, "name", NULL, NULL);
-  g_assert_null (gmsg_receiver_get_name (receiver));
-  g_assert_false (gmsg_sender_stop (sender, &error));
+  gmsg_receiver_set_name (pipe->receiver, "thumbnails");
+  g_assert_true (gmsg_receiver_get_name (pipe->receiver) == first);
+  g_object_set (pipe->receiver, "name", NULL, NULL);
+  g_assert_null (gmsg_receiver_get_name (pipe->receiver));
+  g_assert_false (gmsg_sender_stop (pipe->sender, &error));
   g_assert_true (g_str_has_prefix (error->message, "The sender of pipe #1 has not "));
   g_clear_error (&error);
-  gmsg_receiver_set_name (receiver, "thumbnails");
+  gmsg_receiver_set_name (pipe->receiver, "thumbnails");
 
   /* So does the log. */
-  gmsg_sender_start (sender, NULL);
-  send_value (sender, 1);
-  close_receiver (fixture, receiver);
+  gmsg_sender_start (pipe->sender, NULL);
+  send_value (pipe->sender, 1);
+  close_pipe (pipe);
   iterate_all (fixture->context);
   assert_warning ("discarding message from closed pipe #1 (thumbnails)");
-  g_assert_false (gmsg_router_close_pipe (fixture->router, receiver, &error));
+  g_assert_false (gmsg_router_close_pipe (fixture->router, pipe->receiver, &error));
   g_assert_nonnull (strstr (error->message, "pipe #1 (thumbnails) was closed"));
 }
 
@@ -553,17 +468,14 @@ set_name_thread (gpointer data)
 }
 
 static void
-test_name_wrong_thread (Fixture       *fixture,
-                        gconstpointer  data)
+test_name_wrong_thread (Fixture *fixture)
 {
-  g_autoptr (GMsgReceiver) receiver = NULL;
-  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_receiver (fixture, 0, 0, &receiver);
+  Pipe *pipe = open_pipe (fixture);
 
-  gmsg_receiver_set_name (receiver, "here");
-  g_thread_join (g_thread_new ("other", set_name_thread, receiver));
+  gmsg_receiver_set_name (pipe->receiver, "here");
+  run_in_thread (set_name_thread, pipe->receiver);
   assert_warning ("gmsg_receiver_set_name must be called in the router's thread*pipe #1 (here)*");
-  g_assert_cmpstr (gmsg_receiver_get_name (receiver), ==, "here");
-  close_receiver (fixture, receiver);
+  g_assert_cmpstr (gmsg_receiver_get_name (pipe->receiver), ==, "here");
 }
 
 /* A reader on another thread never sees a text that is gone, or half of one. */
@@ -588,23 +500,20 @@ reader_thread (gpointer data)
 }
 
 static void
-test_name_race (Fixture       *fixture,
-                gconstpointer  data)
+test_name_race (Fixture *fixture)
 {
-  g_autoptr (GMsgReceiver) receiver = NULL;
-  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_receiver (fixture, 0, 0, &receiver);
-  Reader reader = { receiver, FALSE };
+  Pipe *pipe = open_pipe (fixture);
+  Reader reader = { pipe->receiver, FALSE };
   GThread *thread = g_thread_new ("reader", reader_thread, &reader);
 
   for (guint i = 0; i < 2000; i++)
     {
       g_autofree char *name = g_strdup_printf ("name %u", i % 100);
 
-      gmsg_receiver_set_name (receiver, i % 7 == 0 ? NULL : name);
+      gmsg_receiver_set_name (pipe->receiver, i % 7 == 0 ? NULL : name);
     }
   g_atomic_int_set (&reader.done, TRUE);
   g_thread_join (thread);
-  close_receiver (fixture, receiver);
 }
 
 int

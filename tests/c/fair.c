@@ -211,8 +211,7 @@ run_load (Fixture *fixture,
 }
 
 static void
-test_p16_defaults (Fixture       *fixture,
-                   gconstpointer  data)
+test_p16_defaults (Fixture *fixture)
 {
   g_assert_cmpint (gmsg_router_get_priority (fixture->router), ==, 130);
   g_assert_cmpuint (gmsg_router_get_budget (fixture->router), ==, 4000);
@@ -221,8 +220,7 @@ test_p16_defaults (Fixture       *fixture,
 
 /* Handlers of 25 µs, asked for without end: redraws of 3 ms keep their rate. */
 static void
-test_p16_overload (Fixture       *fixture,
-                   gconstpointer  data)
+test_p16_overload (Fixture *fixture)
 {
   Outcome outcome = { .n_frames = 0 };
 
@@ -239,8 +237,7 @@ test_p16_overload (Fixture       *fixture,
 /* Messages for half of the time that redraws leave. A thread that must wait for its processor
  * can't be on time: such an attempt says nothing. */
 static void
-test_p16_half_load (Fixture       *fixture,
-                    gconstpointer  data)
+test_p16_half_load (Fixture *fixture)
 {
   const gint64 limit = gmsg_router_get_max_latency (fixture->router) + FRAME_USEC;
   guint n_undisturbed = 0;
@@ -312,8 +309,7 @@ run_saturated (Fixture   *fixture,
 }
 
 static void
-test_p16_saturating_animation (Fixture       *fixture,
-                               gconstpointer  data)
+test_p16_saturating_animation (Fixture *fixture)
 {
   FrameSink sink = { .n_messages = 0 };
 
@@ -324,8 +320,7 @@ test_p16_saturating_animation (Fixture       *fixture,
 }
 
 static void
-test_p16_no_max_latency (Fixture       *fixture,
-                         gconstpointer  data)
+test_p16_no_max_latency (Fixture *fixture)
 {
   FrameSink sink = { .n_messages = 0 };
 
@@ -336,8 +331,7 @@ test_p16_no_max_latency (Fixture       *fixture,
 
 /* An urgent dispatch is for one budget, not until the flood ends. */
 static void
-test_p16_saturated_overload (Fixture       *fixture,
-                             gconstpointer  data)
+test_p16_saturated_overload (Fixture *fixture)
 {
   Outcome outcome = { .n_frames = 0 };
 
@@ -405,8 +399,7 @@ count_frames_of_pulls (Fixture *fixture,
 
 /* Once a pull is urgent, a budget's worth of pulls is, not only that one. */
 static void
-test_p16_saturated_pulls (Fixture       *fixture,
-                          gconstpointer  data)
+test_p16_saturated_pulls (Fixture *fixture)
 {
   guint n_frames = G_MAXUINT;
 
@@ -418,42 +411,37 @@ test_p16_saturated_pulls (Fixture       *fixture,
 
 /* And no more than that: of what costs 1 ms, a budget of 4 ms is for five at most. */
 static void
-test_p16_saturated_pulls_budget (Fixture       *fixture,
-                                 gconstpointer  data)
+test_p16_saturated_pulls_budget (Fixture *fixture)
 {
   g_assert_cmpuint (count_frames_of_pulls (fixture, 40, 1000), >=, 7);
 }
 
 static void
-test_p16_budget (Fixture       *fixture,
-                 gconstpointer  data)
+test_p16_budget (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
   /* One message a dispatch, and one dispatch an iteration. */
   gmsg_router_set_budget (fixture->router, 0);
   gmsg_router_set_max_latency (fixture->router, 0);
-  send_range (sender, 0, 10);
+  send_range (pipe->sender, 0, 10);
   for (guint i = 1; i <= 10; i++)
     {
       g_assert_true (g_main_context_iteration (fixture->context, FALSE));
-      g_assert_cmpuint (record->values->len, ==, i);
+      g_assert_cmpuint (pipe->values->len, ==, i);
     }
   g_assert_false (g_main_context_iteration (fixture->context, FALSE));
 
   /* All that there is. */
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
-  send_range (sender, 10, 10000);
+  send_range (pipe->sender, 10, 10000);
   g_assert_true (g_main_context_iteration (fixture->context, FALSE));
-  record_assert_range (record, 0, 10010);
-  close_pipe (fixture, record);
+  pipe_assert_range (pipe, 0, 10010);
 }
 
 /* Where the usual priority is the urgent one, or above it, there are no two turns. */
 static void
-test_p16_budget_at_default_priority (Fixture       *fixture,
-                                     gconstpointer  data)
+test_p16_budget_at_default_priority (Fixture *fixture)
 {
   static const int priorities[] = { G_PRIORITY_DEFAULT, -20 };
 
@@ -461,22 +449,21 @@ test_p16_budget_at_default_priority (Fixture       *fixture,
   gmsg_router_set_max_latency (fixture->router, 1);
   for (guint i = 0; i < G_N_ELEMENTS (priorities); i++)
     {
-      g_autoptr (GMsgSender) sender = NULL;
-      g_autoptr (Record) record = NULL;
+      Pipe *pipe;
 
       gmsg_router_set_priority (fixture->router, priorities[i]);
-      sender = start_pipe (fixture, &record);
-      send_range (sender, 0, 100);
+      pipe = start_pipe (fixture);
+      send_range (pipe->sender, 0, 100);
       for (guint j = 1; j <= 100; j++)
         {
           gint64 now = g_get_monotonic_time ();
 
           wait_until (g_get_monotonic_time () > now + 2);
           g_main_context_iteration (fixture->context, FALSE);
-          g_assert_cmpuint (record->values->len, ==, j);
+          g_assert_cmpuint (pipe->values->len, ==, j);
         }
 
-      close_pipe (fixture, record);
+      close_pipe (pipe);
     }
 }
 
@@ -490,12 +477,10 @@ count_cb (gpointer data)
 }
 
 static void
-test_p16_priority (Fixture       *fixture,
-                   gconstpointer  data)
+test_p16_priority (Fixture *fixture)
 {
   g_autoptr (GSource) idle = g_idle_source_new ();
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   guint n_calls = 0;
 
   gmsg_router_set_max_latency (fixture->router, 0);
@@ -503,19 +488,18 @@ test_p16_priority (Fixture       *fixture,
   g_source_set_callback (idle, count_cb, &n_calls, NULL);
   g_source_attach (idle, fixture->context);
 
-  send_range (sender, 0, 1);
+  send_range (pipe->sender, 0, 1);
   g_main_context_iteration (fixture->context, FALSE);
   g_assert_cmpuint (n_calls, ==, 1);
-  record_assert_range (record, 0, 0);
+  pipe_assert_range (pipe, 0, 0);
 
   /* Also while it runs. */
   gmsg_router_set_priority (fixture->router, 40);
   g_main_context_iteration (fixture->context, FALSE);
   g_assert_cmpuint (n_calls, ==, 1);
-  record_assert_range (record, 0, 1);
+  pipe_assert_range (pipe, 0, 1);
 
   g_source_destroy (idle);
-  close_pipe (fixture, record);
 }
 
 /* How often the context was woken since the last call, from the counter of its eventfd. */
@@ -545,28 +529,25 @@ send_burst (gpointer data)
 }
 
 static void
-test_p16_one_wakeup_per_burst (Fixture       *fixture,
-                               gconstpointer  data)
+test_p16_one_wakeup_per_burst (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
   iterate_all (fixture->context);
   take_n_wakeups (fixture->context);
 
-  g_thread_join (g_thread_new ("sender", send_burst, sender));
+  g_thread_join (g_thread_new ("sender", send_burst, pipe->sender));
   g_assert_cmpuint (take_n_wakeups (fixture->context), ==, 1);
 
   iterate_all (fixture->context);
-  record_assert_range (record, 0, 10000);
+  pipe_assert_range (pipe, 0, 10000);
   take_n_wakeups (fixture->context);
 
   /* And again, once the context has seen that there is nothing. */
-  g_thread_join (g_thread_new ("sender", send_burst, sender));
+  g_thread_join (g_thread_new ("sender", send_burst, pipe->sender));
   g_assert_cmpuint (take_n_wakeups (fixture->context), ==, 1);
   iterate_all (fixture->context);
-  g_assert_cmpuint (record->values->len, ==, 20000);
-  close_pipe (fixture, record);
+  g_assert_cmpuint (pipe->values->len, ==, 20000);
 }
 
 /* Those that deliver into one context, each with something to deliver at any time: what is
@@ -701,8 +682,7 @@ count_frames (Fixture    *fixture,
 /* As many frames as beside one router, and a part for each. What is measured against was
  * measured just before, so that another load of the machine meets both. */
 static void
-test_p16_together (Fixture       *fixture,
-                   gconstpointer  data)
+test_p16_together (Fixture *fixture)
 {
   static const Load loads[] =
   {
@@ -737,13 +717,11 @@ count_message_cb (GMsgReceiver *receiver,
 /* What a router of its own carries does not wait behind another's backlog: of each, one after
  * the other. */
 static void
-test_p16_latest_value_beside_backlog (Fixture       *fixture,
-                                      gconstpointer  data)
+test_p16_latest_value_beside_backlog (Fixture *fixture)
 {
   g_autoptr (GMsgRouter) router = gmsg_router_new (fixture->context);
-  g_autoptr (Record) record = NULL;
   g_autoptr (GMsgReceiver) latest = NULL;
-  g_autoptr (GMsgSender) backlog = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   g_autoptr (GMsgSender) sender = NULL;
   guint n_latest = 0;
 
@@ -754,21 +732,21 @@ test_p16_latest_value_beside_backlog (Fixture       *fixture,
 
   gmsg_router_set_budget (fixture->router, 1);
   gmsg_router_set_budget (router, 1);
-  send_range (backlog, 0, 10000);
+  send_range (pipe->sender, 0, 10000);
   g_assert_true (g_main_context_iteration (fixture->context, FALSE));
   for (gint32 i = 1; i <= 10; i++)
     {
-      guint n_before = record->values->len;
+      guint n_before = pipe->values->len;
 
       send_value (sender, i);
       iterate_until (fixture->context, n_latest == (guint) i);
-      g_assert_cmpuint (record->values->len - n_before, <=, 20);
+      g_assert_cmpuint (pipe->values->len - n_before, <=, 20);
     }
 
   g_signal_handlers_disconnect_by_data (latest, &n_latest);
   g_assert_true (gmsg_router_close_pipe (router, latest, NULL));
   g_assert_true (gmsg_router_stop (router, NULL));
-  close_pipe (fixture, record);
+  close_pipe (pipe);
   iterate_all (fixture->context);
   forget_warnings ();
 }
@@ -794,8 +772,7 @@ answered_cb (GObject      *source,
 
 /* A budget of 0 is for one emission, whatever its kind: messages, ends and answered calls. */
 static void
-test_p16_budget_0 (Fixture       *fixture,
-                   gconstpointer  data)
+test_p16_budget_0 (Fixture *fixture)
 {
   g_autoptr (GPtrArray) receivers = g_ptr_array_new_with_free_func (g_object_unref);
   g_autoptr (GPtrArray) senders = g_ptr_array_new_with_free_func (g_object_unref);

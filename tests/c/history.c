@@ -717,8 +717,7 @@ aborted (int signal_number)
 }
 
 static void
-test_p08_random_histories (Fixture       *fixture,
-                           gconstpointer  data)
+test_p08_random_histories (Fixture *fixture)
 {
   guint32 first = first_seed < 0 ? (guint32) g_test_rand_int () : (guint32) first_seed;
   guint n_wanted = minutes > 0 ? G_MAXUINT : g_test_slow () ? 5000 : 300;

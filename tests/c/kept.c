@@ -221,10 +221,9 @@ static const Kind kinds[] =
 };
 
 static void
-test_p11_messages (Fixture       *fixture,
-                   gconstpointer  data)
+test_p11_messages (Fixture *fixture)
 {
-  const Kind *kind = data;
+  const Kind *kind = fixture->data;
   GMsgReceiver *receiver;
   GMsgSender *sender = open_receiver (fixture, kind->capacity, kind->overflow, &receiver);
   Keeper keeper;
@@ -239,14 +238,13 @@ test_p11_messages (Fixture       *fixture,
 
 /* With @data, asked for. */
 static void
-test_p21_error (Fixture       *fixture,
-                gconstpointer  data)
+test_p21_error (Fixture *fixture)
 {
   GMsgReceiver *receiver;
   GMsgSender *sender = open_receiver (fixture, 0, GMSG_OVERFLOW_BLOCK, &receiver);
   Keeper keeper;
 
-  keeper_init (&keeper, receiver, GPOINTER_TO_INT (data));
+  keeper_init (&keeper, receiver, GPOINTER_TO_INT (fixture->data));
   run_to_the_end (fixture, WAY_SPAWN, sender, "exit", 0, &keeper);
   finish (fixture, &keeper);
   g_assert_error (keeper.error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
@@ -257,8 +255,7 @@ test_p21_error (Fixture       *fixture,
 /* Handed out without a reference, it lives as long as the sender, whatever becomes of the
  * router; with a reference, longer. */
 static void
-test_p22_cancellable (Fixture       *fixture,
-                      gconstpointer  data)
+test_p22_cancellable (Fixture *fixture)
 {
   g_autoptr (GMsgReceiver) receiver = NULL;
   GMsgSender *sender = open_receiver (fixture, 0, GMSG_OVERFLOW_BLOCK, &receiver);

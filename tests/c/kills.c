@@ -172,8 +172,7 @@ go_on (Kills *kills)
 }
 
 static void
-test_beside_floods (Fixture       *fixture,
-                    gconstpointer  data)
+test_beside_floods (Fixture *fixture)
 {
   guint32 seed = (guint32) g_test_rand_int_range (0, G_MAXINT32);
   Kills kills = { .fixture = fixture, .rand = g_rand_new_with_seed (seed) };

@@ -34,18 +34,11 @@ route_fails (Fixture           *fixture,
   assert_failed (&error, code);
 }
 
-/* Routes what is queued. */
-static void
-route_all (Fixture *fixture)
-{
-  route_fails (fixture, 0, never, NULL, GMSG_ERROR_TIMED_OUT);
-}
-
 typedef struct
 {
-  Record *record;
-  guint   n_values;
-  guint   n_calls;
+  Pipe *pipe;
+  guint n_values;
+  guint n_calls;
 } Expectation;
 
 static gboolean
@@ -54,88 +47,73 @@ has_values (gpointer data)
   Expectation *expectation = data;
 
   expectation->n_calls++;
-  return expectation->record->values->len >= expectation->n_values;
-}
-
-static gboolean
-has_finished (gpointer data)
-{
-  Record *record = data;
-
-  return record->n_finished == 1;
-}
-
-static gboolean
-flag_is_set (gpointer data)
-{
-  return g_atomic_int_get ((int *) data);
+  return expectation->pipe->values->len >= expectation->n_values;
 }
 
 static void
-test_true_on_entry (Fixture       *fixture,
-                    gconstpointer  data)
+route_to (Pipe  *pipe,
+          guint  n_values)
+{
+  Expectation expectation = { .pipe = pipe, .n_values = n_values };
+
+  route (pipe->fixture, -1, has_values, &expectation);
+}
+
+static void
+test_true_on_entry (Fixture *fixture)
 {
   static const gint64 timeouts[] = { 0, 1, -1, G_MININT64, G_MAXINT64 };
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
-  send_range (sender, 0, 3);
+  send_range (pipe->sender, 0, 3);
 
   for (guint i = 0; i < G_N_ELEMENTS (timeouts); i++)
     {
       route (fixture, timeouts[i], always, NULL);
-      record_assert_range (record, 0, 0);
+      pipe_assert_range (pipe, 0, 0);
     }
 
   /* Manual mode has begun all the same. */
   iterate_all (fixture->context);
   assert_warning (MANUAL_WARNING);
-  record_assert_range (record, 0, 0);
+  pipe_assert_range (pipe, 0, 0);
   route_all (fixture);
-  record_assert_range (record, 0, 3);
-  close_pipe (fixture, record);
+  pipe_assert_range (pipe, 0, 3);
 }
 
 /* More than one burst, so that all of the queue is meant. */
 static void
-test_timeout_zero (Fixture       *fixture,
-                   gconstpointer  data)
+test_timeout_zero (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
   route_all (fixture);
-  record_assert_range (record, 0, 0);
+  pipe_assert_range (pipe, 0, 0);
 
-  send_range (sender, 0, 2000);
+  send_range (pipe->sender, 0, 2000);
   route_all (fixture);
-  record_assert_range (record, 0, 2000);
+  pipe_assert_range (pipe, 0, 2000);
   route_all (fixture);
-  record_assert_range (record, 0, 2000);
+  pipe_assert_range (pipe, 0, 2000);
 
-  send_range (sender, 2000, 5);
-  gmsg_sender_stop (sender, NULL);
-  route (fixture, 0, has_finished, record);
-  record_assert_range (record, 0, 2005);
-  close_pipe (fixture, record);
+  send_range (pipe->sender, 2000, 5);
+  gmsg_sender_stop (pipe->sender, NULL);
+  route (fixture, 0, has_finished, pipe);
+  pipe_assert_range (pipe, 0, 2005);
 }
 
 static void
-test_timeout_tiny (Fixture       *fixture,
-                   gconstpointer  data)
+test_timeout_tiny (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
-  send_range (sender, 0, 2000);
+  send_range (pipe->sender, 0, 2000);
   route_fails (fixture, 1, never, NULL, GMSG_ERROR_TIMED_OUT);
-  record_assert_range (record, 0, 2000);
-  close_pipe (fixture, record);
+  pipe_assert_range (pipe, 0, 2000);
 }
 
 static void
-test_timeout_kept (Fixture       *fixture,
-                   gconstpointer  data)
+test_timeout_kept (Fixture *fixture)
 {
   static const gint64 timeouts[] = { 1000, 49000, 51000, 120000 };
 
@@ -150,76 +128,45 @@ test_timeout_kept (Fixture       *fixture,
 
 typedef struct
 {
-  GMsgSender *sender;
-  guint       n_values;
-  int         routing; /* atomic */
-} Worker;
+  Pipe  *pipe;
+  Feeder feeder;
+} Fed;
 
-static gpointer
-worker_thread (gpointer data)
-{
-  Worker *worker = data;
-
-  wait_until (g_atomic_int_get (&worker->routing));
-  send_range (worker->sender, 0, worker->n_values);
-  gmsg_sender_stop (worker->sender, NULL);
-
-  return NULL;
-}
-
-typedef struct
-{
-  Worker *worker;
-  Record *record;
-} WorkerCondition;
-
+/* Nothing is sent before it waits. */
 static gboolean
-worker_has_finished (gpointer data)
+feeder_has_finished (gpointer data)
 {
-  WorkerCondition *condition = data;
+  Fed *fed = data;
 
-  g_atomic_int_set (&condition->worker->routing, TRUE);
-  return condition->record->n_finished == 1;
+  if (fed->feeder.thread == NULL)
+    feeder_start (&fed->feeder, fed->pipe, 1000);
+
+  return fed->pipe->n_finished == 1;
 }
 
 /* With no time limit, said in three ways, it waits for another thread. */
 static void
-test_no_time_limit (Fixture       *fixture,
-                    gconstpointer  data)
+test_no_time_limit (Fixture *fixture)
 {
   static const gint64 timeouts[] = { -1, G_MININT64, G_MAXINT64, G_MAXINT64 - 1 };
 
   for (guint i = 0; i < G_N_ELEMENTS (timeouts); i++)
     {
-      g_autoptr (Record) record = NULL;
-      g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-      WorkerCondition condition;
-      Worker worker = { 0, };
-      GThread *thread;
+      Fed fed = { .pipe = start_pipe (fixture) };
 
-      worker.sender = sender;
-      worker.n_values = 1000;
-      condition.worker = &worker;
-      condition.record = record;
-      thread = g_thread_new ("worker", worker_thread, &worker);
-
-      route (fixture, timeouts[i], worker_has_finished, &condition);
-      g_thread_join (thread);
-      record_assert_range (record, 0, 1000);
-      close_pipe (fixture, record);
+      route (fixture, timeouts[i], feeder_has_finished, &fed);
+      pipe_assert_range (fed.pipe, 0, feeder_join (&fed.feeder));
+      close_pipe (fed.pipe);
     }
 }
 
 static void
-test_again (Fixture       *fixture,
-            gconstpointer  data)
+test_again (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  Expectation expectation = { 0, };
+  Pipe *pipe = start_pipe (fixture);
+  Expectation expectation = { .pipe = pipe };
 
-  send_range (sender, 0, 10);
-  expectation.record = record;
+  send_range (pipe->sender, 0, 10);
 
   /* It stops right after the message that makes the condition true, and goes on from
    * there; the condition is evaluated on entry and after each message. */
@@ -228,52 +175,48 @@ test_again (Fixture       *fixture,
       expectation.n_values = n;
       expectation.n_calls = 0;
       route (fixture, n % 2 == 0 ? -1 : 0, has_values, &expectation);
-      record_assert_range (record, 0, n);
+      pipe_assert_range (pipe, 0, n);
       g_assert_cmpuint (expectation.n_calls, ==, 2);
     }
 
   expectation.n_values = 15;
   expectation.n_calls = 0;
-  send_range (sender, 10, 5);
+  send_range (pipe->sender, 10, 5);
   route (fixture, -1, has_values, &expectation);
-  record_assert_range (record, 0, 15);
+  pipe_assert_range (pipe, 0, 15);
   g_assert_cmpuint (expectation.n_calls, ==, 6);
 
   expectation.n_values = 16;
   route_fails (fixture, 1000, has_values, &expectation, GMSG_ERROR_TIMED_OUT);
-  send_value (sender, 15);
+  send_value (pipe->sender, 15);
   route (fixture, 0, has_values, &expectation);
-  record_assert_range (record, 0, 16);
-  close_pipe (fixture, record);
+  pipe_assert_range (pipe, 0, 16);
 }
 
 static void
-test_context_is_silent (Fixture       *fixture,
-                        gconstpointer  data)
+test_context_is_silent (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
-  send_value (sender, 0);
+  send_value (pipe->sender, 0);
   iterate_all (fixture->context);
-  record_assert_range (record, 0, 1);
+  pipe_assert_range (pipe, 0, 1);
 
   route_all (fixture);
-  send_range (sender, 1, 5);
-  gmsg_sender_stop (sender, NULL);
+  send_range (pipe->sender, 1, 5);
+  gmsg_sender_stop (pipe->sender, NULL);
   for (guint i = 0; i < 10; i++)
     g_main_context_iteration (fixture->context, FALSE);
   g_assert_false (g_main_context_pending (fixture->context));
-  record_assert_range (record, 0, 1);
-  g_assert_cmpuint (record->n_finished, ==, 0);
+  pipe_assert_range (pipe, 0, 1);
+  g_assert_cmpuint (pipe->n_finished, ==, 0);
 
   /* One warning says so, however often the context iterates. */
   assert_warning (MANUAL_WARNING);
   assert_no_warning ();
 
-  route (fixture, -1, has_finished, record);
-  record_assert_range (record, 0, 6);
-  close_pipe (fixture, record);
+  route (fixture, -1, has_finished, pipe);
+  pipe_assert_range (pipe, 0, 6);
 }
 
 static gboolean
@@ -284,71 +227,56 @@ set_flag_cb (gpointer data)
 }
 
 static void
-test_no_other_source (Fixture       *fixture,
-                      gconstpointer  data)
+test_no_other_source (Fixture *fixture)
 {
-  g_autoptr (GSource) urgent = g_idle_source_new ();
   g_autoptr (GSource) timeout = g_timeout_source_new (0);
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (Record) record = NULL;
+  Pipe *pipe = start_pipe (fixture);
   int urgent_ran = FALSE;
   int timeout_ran = FALSE;
 
-  g_source_set_priority (urgent, G_MININT);
-  g_source_set_callback (urgent, set_flag_cb, &urgent_ran, NULL);
-  g_source_attach (urgent, fixture->context);
+  g_source_unref (attach_idle (fixture->context, G_MININT, set_flag_cb, &urgent_ran));
   g_source_set_callback (timeout, set_flag_cb, &timeout_ran, NULL);
   g_source_attach (timeout, fixture->context);
 
-  sender = start_pipe (fixture, &record);
-  send_range (sender, 0, 10);
+  send_range (pipe->sender, 0, 10);
   route_fails (fixture, 60 * G_TIME_SPAN_MILLISECOND, never, NULL, GMSG_ERROR_TIMED_OUT);
-  record_assert_range (record, 0, 10);
+  pipe_assert_range (pipe, 0, 10);
   g_assert_false (urgent_ran);
   g_assert_false (timeout_ran);
 
   iterate_until (fixture->context, urgent_ran && timeout_ran);
-  close_pipe (fixture, record);
 }
 
 typedef struct
 {
-  Fixture    *fixture;
-  GMsgSender *sender;
-  Record     *record;
-  gint32      n_calls;
-  gint32      true_at; /* -1: never */
-  guint       depth;
+  Pipe  *pipe;
+  gint32 n_calls;
+  gint32 true_at; /* -1: never */
+  guint  depth;
 } Condition;
 
 static gboolean
 condition_sends (gpointer data)
 {
   Condition *condition = data;
-  guint n_values = condition->record->values->len;
+  guint n_values = condition->pipe->values->len;
 
   if (condition->n_calls == condition->true_at)
     return TRUE;
 
-  send_value (condition->sender, condition->n_calls++);
-  g_assert_cmpuint (condition->record->values->len, ==, n_values);
+  send_value (condition->pipe->sender, condition->n_calls++);
+  g_assert_cmpuint (condition->pipe->values->len, ==, n_values);
   return FALSE;
 }
 
 static void
-test_condition_sends (Fixture       *fixture,
-                      gconstpointer  data)
+test_condition_sends (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  Condition condition = { 0, };
+  Pipe *pipe = start_pipe (fixture);
+  Condition condition = { .pipe = pipe, .true_at = 500 };
 
-  condition.sender = sender;
-  condition.record = record;
-
-  condition.true_at = 500;
   route (fixture, -1, condition_sends, &condition);
-  record_assert_range (record, 0, 500);
+  pipe_assert_range (pipe, 0, 500);
 
   /* One that feeds the queue for ever can't outlast the deadline. */
   condition.true_at = -1;
@@ -356,47 +284,36 @@ test_condition_sends (Fixture       *fixture,
   route_fails (fixture, 5000, condition_sends, &condition, GMSG_ERROR_TIMED_OUT);
 
   route_all (fixture);
-  record_assert_range (record, 0, (guint) condition.n_calls);
-  close_pipe (fixture, record);
+  pipe_assert_range (pipe, 0, (guint) condition.n_calls);
 }
 
 static gboolean
 condition_closes (gpointer data)
 {
-  Condition *condition = data;
+  Pipe *pipe = data;
 
-  if (condition->record->values->len < 2)
-    return FALSE;
-
-  if (gmsg_receiver_get_state (condition->record->receiver) != GMSG_RECEIVER_STATE_CLOSED)
-    close_pipe (condition->fixture, condition->record);
+  if (pipe->values->len == 2 && gmsg_receiver_get_state (pipe->receiver) != GMSG_RECEIVER_STATE_CLOSED)
+    close_pipe (pipe);
   return FALSE;
 }
 
 static void
-test_condition_closes (Fixture       *fixture,
-                       gconstpointer  data)
+test_condition_closes (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  g_autoptr (Record) other_record = NULL;
-  g_autoptr (GMsgSender) other = start_pipe (fixture, &other_record);
-  Condition condition = { 0, };
+  Pipe *pipe = start_pipe (fixture);
+  Pipe *other = start_pipe (fixture);
 
-  condition.fixture = fixture;
-  condition.record = record;
   for (gint32 i = 0; i < 5; i++)
     {
-      send_value (sender, i);
-      send_value (other, i);
+      send_value (pipe->sender, i);
+      send_value (other->sender, i);
     }
 
-  route_fails (fixture, 0, condition_closes, &condition, GMSG_ERROR_TIMED_OUT);
-  record_assert_range (record, 0, 2);
-  record_assert_range (other_record, 0, 5);
+  route_fails (fixture, 0, condition_closes, pipe, GMSG_ERROR_TIMED_OUT);
+  pipe_assert_range (pipe, 0, 2);
+  pipe_assert_range (other, 0, 5);
   assert_warning ("discarding 3 messages from closed pipe #1");
   assert_no_warning ();
-  close_pipe (fixture, other_record);
 }
 
 static gboolean
@@ -404,34 +321,29 @@ condition_stops (gpointer data)
 {
   Condition *condition = data;
 
-  if (condition->record->values->len < 2)
+  if (condition->pipe->values->len < 2)
     return FALSE;
 
-  g_assert_true (gmsg_router_stop (condition->fixture->router, NULL));
+  g_assert_true (gmsg_router_stop (condition->pipe->fixture->router, NULL));
   return condition->true_at == 0;
 }
 
 static void
-test_condition_stops (Fixture       *fixture,
-                      gconstpointer  data)
+test_condition_stops (Fixture *fixture)
 {
   for (gint32 true_at = -1; true_at <= 0; true_at++)
     {
-      g_autoptr (Record) record = NULL;
-      g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-      Condition condition = { 0, };
+      Pipe *pipe = start_pipe (fixture);
+      Condition condition = { .pipe = pipe, .true_at = true_at };
 
-      send_range (sender, 0, 5);
-      condition.fixture = fixture;
-      condition.record = record;
-      condition.true_at = true_at;
+      send_range (pipe->sender, 0, 5);
 
       if (true_at == 0)
         route (fixture, -1, condition_stops, &condition);
       else
         route_fails (fixture, -1, condition_stops, &condition, GMSG_ERROR_NOT_RUNNING);
 
-      record_assert_range (record, 0, 2);
+      pipe_assert_range (pipe, 0, 2);
       assert_warning ("*1 unclosed pipe");
       assert_warning ("dropping 3 undelivered messages");
       assert_no_warning ();
@@ -451,19 +363,14 @@ stop_cb (GMsgReceiver *receiver,
 
 /* The condition is evaluated once more: it may be what the stop was for. */
 static void
-test_handler_stops (Fixture       *fixture,
-                    gconstpointer  data)
+test_handler_stops (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  Expectation expectation = { 0, };
+  Pipe *pipe = start_pipe (fixture);
 
-  g_signal_connect (record->receiver, "message", G_CALLBACK (stop_cb), fixture);
-  send_range (sender, 0, 3);
-  expectation.record = record;
-  expectation.n_values = 1;
-  route (fixture, -1, has_values, &expectation);
-  record_assert_range (record, 0, 1);
+  g_signal_connect (pipe->receiver, "message", G_CALLBACK (stop_cb), fixture);
+  send_range (pipe->sender, 0, 3);
+  route_to (pipe, 1);
+  pipe_assert_range (pipe, 0, 1);
   assert_warning ("*1 unclosed pipe");
   assert_warning ("dropping 2 undelivered messages");
 
@@ -477,66 +384,55 @@ condition_restarts (gpointer data)
 
   if (condition->n_calls++ == 0)
     {
-      g_assert_true (gmsg_router_stop (condition->fixture->router, NULL));
-      g_assert_true (gmsg_router_start (condition->fixture->router, NULL));
+      g_assert_true (gmsg_router_stop (condition->pipe->fixture->router, NULL));
+      g_assert_true (gmsg_router_start (condition->pipe->fixture->router, NULL));
     }
 
   return FALSE;
 }
 
 static void
-test_condition_restarts (Fixture       *fixture,
-                         gconstpointer  data)
+test_condition_restarts (Fixture *fixture)
 {
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (Record) record = NULL;
-  Condition condition = { 0, };
+  Pipe *pipe = start_pipe (fixture);
+  Condition condition = { .pipe = pipe };
 
-  condition.fixture = fixture;
   route_fails (fixture, -1, condition_restarts, &condition, GMSG_ERROR_NOT_RUNNING);
   g_assert_cmpint (condition.n_calls, ==, 1);
+  assert_warning ("*1 unclosed pipe");
 
   /* The new run was not routed, and is in event-loop mode. */
-  sender = start_pipe (fixture, &record);
-  send_range (sender, 0, 3);
+  pipe = start_pipe (fixture);
+  send_range (pipe->sender, 0, 3);
   iterate_all (fixture->context);
-  record_assert_range (record, 0, 3);
-  close_pipe (fixture, record);
+  pipe_assert_range (pipe, 0, 3);
 }
 
 static gboolean
 condition_drops (gpointer data)
 {
-  Condition *condition = data;
+  Pipe *pipe = data;
 
-  if (condition->record->values->len == 2)
-    g_clear_object (&condition->fixture->router);
+  if (pipe->values->len == 2)
+    g_clear_object (&pipe->fixture->router);
 
-  return condition->record->values->len == 4;
+  return pipe->values->len == 4;
 }
 
 static void
-test_condition_drops (Fixture       *fixture,
-                      gconstpointer  data)
+test_condition_drops (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  g_autoptr (GError) error = NULL;
-  Condition condition = { 0, };
+  Pipe *pipe = start_pipe (fixture);
 
-  send_range (sender, 0, 6);
-  condition.fixture = fixture;
-  condition.record = record;
-  g_assert_true (gmsg_router_route_until (fixture->router, -1, condition_drops, &condition,
-                                          &error));
-  g_assert_no_error (error);
+  send_range (pipe->sender, 0, 6);
+  route (fixture, -1, condition_drops, pipe);
 
   g_assert_null (fixture->router);
-  record_assert_range (record, 0, 4);
+  pipe_assert_range (pipe, 0, 4);
   iterate_all (fixture->context);
   assert_warning ("a router was dropped while running: 1 unclosed pipe");
   assert_warning ("dropping 2 undelivered messages");
-  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
+  g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
 }
 
 static void
@@ -550,20 +446,16 @@ drop_cb (GMsgReceiver *receiver,
 }
 
 static void
-test_handler_drops (Fixture       *fixture,
-                    gconstpointer  data)
+test_handler_drops (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  g_autoptr (GError) error = NULL;
+  Pipe *pipe = start_pipe (fixture);
 
-  g_signal_connect (record->receiver, "message", G_CALLBACK (drop_cb), fixture);
-  send_value (sender, 0);
-  g_assert_false (gmsg_router_route_until (fixture->router, 0, never, NULL, &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT);
+  g_signal_connect (pipe->receiver, "message", G_CALLBACK (drop_cb), fixture);
+  send_value (pipe->sender, 0);
+  route_all (fixture);
 
   g_assert_null (fixture->router);
-  record_assert_range (record, 0, 1);
+  pipe_assert_range (pipe, 0, 1);
   iterate_all (fixture->context);
   assert_warning ("a router was dropped while running: 1 unclosed pipe");
   assert_no_warning ();
@@ -575,68 +467,51 @@ route_nested_cb (GMsgReceiver *receiver,
                  gpointer      user_data)
 {
   Condition *condition = user_data;
-  Expectation expectation = { 0, };
 
   /* At depth d the handler waits for two more messages. */
   if (condition->depth == 3)
     return;
 
   condition->depth++;
-  expectation.record = condition->record;
-  expectation.n_values = condition->record->values->len + 2;
-  route (condition->fixture, -1, has_values, &expectation);
+  route_to (condition->pipe, condition->pipe->values->len + 2);
   condition->n_calls++;
 }
 
 static void
-test_reentrant (Fixture       *fixture,
-                gconstpointer  data)
+test_reentrant (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  Condition condition = { 0, };
+  Pipe *pipe = start_pipe (fixture);
+  Condition condition = { .pipe = pipe };
 
-  condition.fixture = fixture;
-  condition.record = record;
-  g_signal_connect (record->receiver, "message", G_CALLBACK (route_nested_cb), &condition);
-  send_range (sender, 0, 600);
-  gmsg_sender_stop (sender, NULL);
+  g_signal_connect (pipe->receiver, "message", G_CALLBACK (route_nested_cb), &condition);
+  send_range (pipe->sender, 0, 600);
+  gmsg_sender_stop (pipe->sender, NULL);
 
-  route (fixture, -1, has_finished, record);
-  record_assert_range (record, 0, 600);
+  route (fixture, -1, has_finished, pipe);
+  pipe_assert_range (pipe, 0, 600);
   g_assert_cmpint (condition.n_calls, ==, 3);
-  close_pipe (fixture, record);
 }
 
 static gboolean
 condition_routes (gpointer data)
 {
-  Condition *condition = data;
-  Expectation expectation = { 0, };
+  Pipe *pipe = data;
 
-  expectation.record = condition->record;
-  expectation.n_values = condition->record->values->len + 1;
-  if (expectation.n_values > 10)
+  if (pipe->values->len == 10)
     return TRUE;
 
-  route (condition->fixture, -1, has_values, &expectation);
+  route_to (pipe, pipe->values->len + 1);
   return FALSE;
 }
 
 static void
-test_condition_routes (Fixture       *fixture,
-                       gconstpointer  data)
+test_condition_routes (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  Condition condition = { 0, };
+  Pipe *pipe = start_pipe (fixture);
 
-  condition.fixture = fixture;
-  condition.record = record;
-  send_range (sender, 0, 10);
-  route (fixture, -1, condition_routes, &condition);
-  record_assert_range (record, 0, 10);
-  close_pipe (fixture, record);
+  send_range (pipe->sender, 0, 10);
+  route (fixture, -1, condition_routes, pipe);
+  pipe_assert_range (pipe, 0, 10);
 }
 
 static void
@@ -644,43 +519,30 @@ route_once_cb (GMsgReceiver *receiver,
                GVariant     *message,
                gpointer      user_data)
 {
-  Condition *condition = user_data;
-  Expectation expectation = { 0, };
-
-  if (g_variant_get_int32 (message) != 1)
-    return;
-
-  expectation.record = condition->record;
-  expectation.n_values = 4;
-  route (condition->fixture, -1, has_values, &expectation);
+  if (g_variant_get_int32 (message) == 1)
+    route_to (user_data, 4);
 }
 
 /* A handler in event-loop mode routes: the dispatch that called it ends with it, and so
  * does what the main context delivers. */
 static void
-test_in_handler (Fixture       *fixture,
-                 gconstpointer  data)
+test_in_handler (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  Condition condition = { 0, };
+  Pipe *pipe = start_pipe (fixture);
 
-  condition.fixture = fixture;
-  condition.record = record;
-  g_signal_connect (record->receiver, "message", G_CALLBACK (route_once_cb), &condition);
-  send_range (sender, 0, 10);
+  g_signal_connect (pipe->receiver, "message", G_CALLBACK (route_once_cb), pipe);
+  send_range (pipe->sender, 0, 10);
   iterate_all (fixture->context);
-  record_assert_range (record, 0, 4);
+  pipe_assert_range (pipe, 0, 4);
 
-  send_range (sender, 10, 2);
+  send_range (pipe->sender, 10, 2);
   for (guint i = 0; i < 10; i++)
     g_main_context_iteration (fixture->context, FALSE);
-  record_assert_range (record, 0, 4);
+  pipe_assert_range (pipe, 0, 4);
   assert_warning (MANUAL_WARNING);
 
   route_all (fixture);
-  record_assert_range (record, 0, 12);
-  close_pipe (fixture, record);
+  pipe_assert_range (pipe, 0, 12);
 }
 
 static void
@@ -688,55 +550,45 @@ iterate_cb (GMsgReceiver *receiver,
             GVariant     *message,
             gpointer      user_data)
 {
-  Condition *condition = user_data;
-  guint n_values = condition->record->values->len;
+  Pipe *pipe = user_data;
+  guint n_values = pipe->values->len;
 
-  iterate_all (condition->fixture->context);
-  g_assert_cmpuint (condition->record->values->len, ==, n_values);
+  iterate_all (pipe->fixture->context);
+  g_assert_cmpuint (pipe->values->len, ==, n_values);
 }
 
 static void
-test_nested_loop (Fixture       *fixture,
-                  gconstpointer  data)
+test_nested_loop (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  Condition condition = { 0, };
+  Pipe *pipe = start_pipe (fixture);
 
-  condition.fixture = fixture;
-  condition.record = record;
-  g_signal_connect (record->receiver, "message", G_CALLBACK (iterate_cb), &condition);
-  send_range (sender, 0, 10);
+  g_signal_connect (pipe->receiver, "message", G_CALLBACK (iterate_cb), pipe);
+  send_range (pipe->sender, 0, 10);
   route_all (fixture);
-  record_assert_range (record, 0, 10);
+  pipe_assert_range (pipe, 0, 10);
   assert_warning (MANUAL_WARNING);
-  close_pipe (fixture, record);
 }
 
 /* What waits to be taken, or is for a closed pipe, is not kept from anybody. */
 static void
-test_nothing_to_tell (Fixture       *fixture,
-                      gconstpointer  data)
+test_nothing_to_tell (Fixture *fixture)
 {
-  g_autoptr (Record) pulled_record = NULL;
-  g_autoptr (GMsgSender) pulled = start_pipe (fixture, &pulled_record);
-  g_autoptr (Record) closed_record = NULL;
-  g_autoptr (GMsgSender) closed = start_pipe (fixture, &closed_record);
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pulled = start_pipe (fixture);
+  Pipe *closed = start_pipe (fixture);
+  Pipe *pipe = start_pipe (fixture);
 
-  gmsg_receiver_set_pull_mode (pulled_record->receiver, TRUE);
+  gmsg_receiver_set_pull_mode (pulled->receiver, TRUE);
   route_all (fixture);
-  close_pipe (fixture, closed_record);
-  send_range (pulled, 0, 3);
-  send_range (closed, 0, 3);
-  gmsg_sender_stop (sender, NULL);
+  close_pipe (closed);
+  send_range (pulled->sender, 0, 3);
+  send_range (closed->sender, 0, 3);
+  gmsg_sender_stop (pipe->sender, NULL);
   iterate_all (fixture->context);
   assert_no_warning ();
 
-  route (fixture, -1, has_finished, record);
-  close_pipe (fixture, pulled_record);
-  close_pipe (fixture, record);
+  route (fixture, -1, has_finished, pipe);
+  close_pipe (pulled);
+  close_pipe (pipe);
   forget_warnings ();
 }
 
@@ -752,25 +604,22 @@ echo_cb (GMsgReceiver *receiver,
 
 /* Each message begets another: at the deadline five are queued, and five are routed. */
 static void
-test_no_more_than_queued (Fixture       *fixture,
-                          gconstpointer  data)
+test_no_more_than_queued (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
-  g_signal_connect (record->receiver, "message", G_CALLBACK (echo_cb), sender);
-  send_range (sender, 0, 5);
+  g_signal_connect (pipe->receiver, "message", G_CALLBACK (echo_cb), pipe->sender);
+  send_range (pipe->sender, 0, 5);
 
   for (guint i = 1; i <= 200; i++)
     {
       route_all (fixture);
-      record_assert_range (record, 0, 5 * i);
+      pipe_assert_range (pipe, 0, 5 * i);
     }
 
-  g_signal_handlers_disconnect_by_func (record->receiver, echo_cb, sender);
+  g_signal_handlers_disconnect_by_func (pipe->receiver, echo_cb, pipe->sender);
   route_all (fixture);
-  record_assert_range (record, 0, 5 * 201);
-  close_pipe (fixture, record);
+  pipe_assert_range (pipe, 0, 5 * 201);
 }
 
 typedef struct
@@ -797,92 +646,60 @@ switch_and_send (gpointer data)
 /* What was queued for a pipe that is then switched to pull mode has left its place, which
  * no later message may take. */
 static void
-test_no_more_than_queued_moved (Fixture       *fixture,
-                                gconstpointer  data)
+test_no_more_than_queued_moved (Fixture *fixture)
 {
-  g_autoptr (Record) pulled_record = NULL;
-  g_autoptr (GMsgSender) pulled = start_pipe (fixture, &pulled_record);
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pulled = start_pipe (fixture);
+  Pipe *pipe = start_pipe (fixture);
   Switch change = { NULL, NULL, 0 };
 
-  send_value (sender, 0);
-  send_value (pulled, 0);
+  send_value (pipe->sender, 0);
+  send_value (pulled->sender, 0);
 
-  change.to_switch = pulled_record->receiver;
-  change.sender = sender;
+  change.to_switch = pulled->receiver;
+  change.sender = pipe->sender;
   route_fails (fixture, 0, switch_and_send, &change, GMSG_ERROR_TIMED_OUT);
-  record_assert_range (record, 0, 1);
+  pipe_assert_range (pipe, 0, 1);
 
   route_all (fixture);
-  record_assert_range (record, 0, 2);
-  record_assert_range (pulled_record, 0, 0);
-  close_pipe (fixture, pulled_record);
-  close_pipe (fixture, record);
+  pipe_assert_range (pipe, 0, 2);
+  pipe_assert_range (pulled, 0, 0);
+  close_pipe (pulled);
+  close_pipe (pipe);
   route_all (fixture);
   assert_warning ("discarding message from closed pipe #1");
-}
-
-typedef struct
-{
-  GMsgSender *sender;
-  int         n_sent; /* atomic */
-  int         stop;   /* atomic */
-} Flood;
-
-static gpointer
-flood_thread (gpointer data)
-{
-  Flood *flood = data;
-
-  while (!g_atomic_int_get (&flood->stop))
-    {
-      send_value (flood->sender, g_atomic_int_get (&flood->n_sent));
-      g_atomic_int_inc (&flood->n_sent);
-    }
-
-  gmsg_sender_stop (flood->sender, NULL);
-  return NULL;
 }
 
 /* The floods end only after route_until() has returned: they would outlast any
  * deadline. The bound keeps what piles up between the calls finite on a slow machine;
  * what is routed makes room for more. */
 static void
-test_flood (Fixture       *fixture,
-            gconstpointer  data)
+test_flood (Fixture *fixture)
 {
   static const gint64 timeouts[] = { 0, 1, 10000, 0 };
-  Flood floods[2] = { { 0, }, };
-  Record *records[2];
-  GThread *threads[2];
+  Feeder floods[2];
+  Pipe *pipes[2];
 
   for (guint i = 0; i < 2; i++)
     {
-      floods[i].sender = start_bounded (fixture, 500, GMSG_OVERFLOW_BLOCK, &records[i]);
-      threads[i] = g_thread_new ("flood", flood_thread, &floods[i]);
+      pipes[i] = start_bounded (fixture, 500, GMSG_OVERFLOW_BLOCK);
+      feeder_start (&floods[i], pipes[i], 0);
     }
   for (guint i = 0; i < 2; i++)
-    wait_until (g_atomic_int_get (&floods[i].n_sent) > 100);
+    wait_until (feeder_get_n_sent (&floods[i]) > 100);
 
   for (guint i = 0; i < G_N_ELEMENTS (timeouts); i++)
     route_fails (fixture, timeouts[i], never, NULL, GMSG_ERROR_TIMED_OUT);
   for (guint i = 0; i < 2; i++)
     {
-      g_assert_cmpuint (records[i]->values->len, >, 100);
-      g_assert_cmpuint (records[i]->n_finished, ==, 0);
+      g_assert_cmpuint (pipes[i]->values->len, >, 100);
+      g_assert_cmpuint (pipes[i]->n_finished, ==, 0);
+      gmsg_receiver_cancel (pipes[i]->receiver);
     }
 
   for (guint i = 0; i < 2; i++)
-    g_atomic_int_set (&floods[i].stop, TRUE);
-  for (guint i = 0; i < 2; i++)
     {
-      route (fixture, -1, has_finished, records[i]);
-      g_thread_join (threads[i]);
-      record_assert_range (records[i], 0, (guint) floods[i].n_sent);
-      close_pipe (fixture, records[i]);
-      record_free (records[i]);
-      g_object_unref (floods[i].sender);
+      route (fixture, -1, has_finished, pipes[i]);
+      pipe_assert_range (pipes[i], 0, feeder_join (&floods[i]));
     }
 }
 
@@ -898,8 +715,7 @@ count_calls (gpointer data)
 /* At least each 50 ms, and without spinning. Twenty times in a second, at least once,
  * however rarely a busy machine lets it. */
 static void
-test_interval (Fixture       *fixture,
-               gconstpointer  data)
+test_interval (Fixture *fixture)
 {
   gint64 deadline = g_get_monotonic_time () + TEST_DEADLINE;
   guint n_calls;
@@ -937,15 +753,13 @@ flag_thread (gpointer data)
 
 /* Nothing is sent: only the looking again can notice. */
 static void
-test_condition_on_other_state (Fixture       *fixture,
-                               gconstpointer  data)
+test_condition_on_other_state (Fixture *fixture)
 {
   int flags[2] = { FALSE, FALSE };
   GThread *thread = g_thread_new ("flag", flag_thread, flags);
 
   route (fixture, -1, condition_asks_for_flag, flags);
   g_thread_join (thread);
-  route (fixture, 0, flag_is_set, &flags[1]);
 }
 
 typedef struct
@@ -992,42 +806,37 @@ pong_cb (GMsgReceiver *receiver,
 /* Each round begins with an empty channel, just after a look. Were it the next look, 50 ms
  * later, that finds the message, hardly a round would be quick. */
 static void
-test_woken (Fixture       *fixture,
-            gconstpointer  data)
+test_woken (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   PingPong ping = { 0, };
   GThread *thread;
 
-  g_signal_connect (record->receiver, "message", G_CALLBACK (pong_cb), &ping);
-  ping.sender = sender;
+  g_signal_connect (pipe->receiver, "message", G_CALLBACK (pong_cb), &ping);
+  ping.sender = pipe->sender;
   thread = g_thread_new ("ping", ping_thread, &ping);
-  route (fixture, -1, has_finished, record);
+  route (fixture, -1, has_finished, pipe);
   g_thread_join (thread);
   g_assert_cmpuint (ping.n_quick, >=, N_ROUNDS / 4);
-  record_assert_range (record, 0, N_ROUNDS);
-  close_pipe (fixture, record);
+  pipe_assert_range (pipe, 0, N_ROUNDS);
 }
 
 static void
-test_discards (Fixture       *fixture,
-               gconstpointer  data)
+test_discards (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
   route_all (fixture);
-  send_range (sender, 0, 2);
-  close_pipe (fixture, record);
-  send_range (sender, 2, 3);
+  send_range (pipe->sender, 0, 2);
+  close_pipe (pipe);
+  send_range (pipe->sender, 2, 3);
   assert_no_warning ();
   route_all (fixture);
   assert_warning ("discarding 5 messages from closed pipe #1");
 
-  send_value (sender, 5);
+  send_value (pipe->sender, 5);
   route_all (fixture);
-  gmsg_sender_stop (sender, NULL);
+  gmsg_sender_stop (pipe->sender, NULL);
   route_all (fixture);
   assert_warning ("discarding message from closed pipe #1");
   route_all (fixture);
@@ -1041,7 +850,7 @@ condition_awaits_warning (gpointer data)
   g_autofree char *warning = NULL;
 
   if (condition->n_calls++ == 0)
-    send_value (condition->sender, 0);
+    send_value (condition->pipe->sender, 0);
 
   warning = take_warning ();
   if (warning == NULL)
@@ -1053,15 +862,12 @@ condition_awaits_warning (gpointer data)
 
 /* They are told of while it waits, not only when it returns. */
 static void
-test_discards_while_waiting (Fixture       *fixture,
-                             gconstpointer  data)
+test_discards_while_waiting (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  Condition condition = { 0, };
+  Pipe *pipe = start_pipe (fixture);
+  Condition condition = { .pipe = pipe };
 
-  close_pipe (fixture, record);
-  condition.sender = sender;
+  close_pipe (pipe);
   route (fixture, TEST_DEADLINE, condition_awaits_warning, &condition);
 }
 

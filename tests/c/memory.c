@@ -16,13 +16,15 @@
 /* What becomes of a flood of messages. */
 typedef struct
 {
-  guint8     *states;       /* (owned): of each message; whoever has that may write */
-  guint       n_messages;
-  GMsgSender *sender;       /* (owned) */
-  guint       n_delivered;  /* router's thread only */
-  int         n_freed;      /* atomic */
-  int         n_freed_here; /* atomic: of them, in the router's thread */
-  GThread    *thread;       /* (unowned): the router's */
+  Fixture      *fixture;
+  guint8       *states;       /* (owned): of each message; whoever has that may write */
+  guint         n_messages;
+  GMsgSender   *sender;       /* (owned) */
+  GMsgReceiver *receiver;     /* (owned) */
+  guint         n_delivered;  /* router's thread only */
+  int           n_freed;      /* atomic */
+  int           n_freed_here; /* atomic: of them, in the router's thread */
+  GThread      *thread;       /* (unowned): the router's */
 } Flood;
 
 typedef enum
@@ -86,60 +88,36 @@ flood_message_cb (GMsgReceiver *receiver,
                     (guint) g_atomic_int_get (&self->n_freed) + 2 * KEPT + 1 + N_SENDERS);
 }
 
-/* Takes @sender. */
 static void
-flood_init (Flood        *self,
-            GMsgSender   *sender,
-            GMsgReceiver *receiver,
-            guint         n_messages)
-{
-  *self = (Flood) {
-    .states = g_new0 (guint8, n_messages),
-    .n_messages = n_messages,
-    .sender = sender,
-    .thread = g_thread_self (),
-  };
-  g_signal_connect (receiver, "message", G_CALLBACK (flood_message_cb), self);
-  gmsg_sender_start (sender, NULL);
-}
-
-static void
-flood_clear (Flood *self)
-{
-  g_clear_object (&self->sender);
-  g_clear_pointer (&self->states, g_free);
-}
-
-/* A flood through a pipe of the fixture's router. */
-typedef struct
-{
-  Flood         flood;
-  GMsgReceiver *receiver; /* (owned) */
-} Open;
-
-static void
-open_flood (Open    *self,
+flood_open (Flood   *self,
             Fixture *fixture,
             guint    n_messages)
 {
-  GMsgSender *sender = open_receiver (fixture, 0, 0, &self->receiver);
-
-  flood_init (&self->flood, sender, self->receiver, n_messages);
+  *self = (Flood) {
+    .fixture = fixture,
+    .states = g_new0 (guint8, n_messages),
+    .n_messages = n_messages,
+    .thread = g_thread_self (),
+  };
+  self->sender = open_receiver (fixture, 0, 0, &self->receiver);
+  g_signal_connect (self->receiver, "message", G_CALLBACK (flood_message_cb), self);
+  gmsg_sender_start (self->sender, NULL);
 }
 
 static void
-open_clear (Open    *self,
-            Fixture *fixture)
+flood_close (Flood *self)
 {
-  g_signal_handlers_disconnect_by_data (self->receiver, &self->flood);
-  close_receiver (fixture, self->receiver);
-  flood_clear (&self->flood);
+  g_signal_handlers_destroy (self->receiver);
+  if (gmsg_receiver_get_state (self->receiver) != GMSG_RECEIVER_STATE_CLOSED)
+    close_receiver (self->fixture, self->receiver);
+  g_object_unref (self->receiver);
+  g_object_unref (self->sender);
+  g_free (self->states);
 }
 
 /* Once there is nothing else to do, nothing is kept, and that without another message. */
 static void
-test_freed_when_idle (Fixture       *fixture,
-                      gconstpointer  data)
+test_freed_when_idle (Fixture *fixture)
 {
   static const guint sizes[] = { 1, BURST - 1, BURST, BURST + 1, 2 * BURST, 10 * BURST, 10 * BURST + 7 };
   static const guint budgets[] = { G_MAXUINT, 4000, 0 };
@@ -147,17 +125,17 @@ test_freed_when_idle (Fixture       *fixture,
   for (guint i = 0; i < G_N_ELEMENTS (sizes) * G_N_ELEMENTS (budgets); i++)
     {
       guint n = sizes[i % G_N_ELEMENTS (sizes)];
-      Open open;
+      Flood flood;
 
       gmsg_router_set_budget (fixture->router, budgets[i / G_N_ELEMENTS (sizes)]);
-      open_flood (&open, fixture, n);
-      flood_send (&open.flood, 0, n);
-      g_assert_cmpint (open.flood.n_freed, ==, 0);
+      flood_open (&flood, fixture, n);
+      flood_send (&flood, 0, n);
+      g_assert_cmpint (flood.n_freed, ==, 0);
       iterate_all (fixture->context);
-      g_assert_cmpuint (open.flood.n_delivered, ==, n);
-      g_assert_cmpint (open.flood.n_freed, ==, n);
-      g_assert_cmpint (open.flood.n_freed_here, ==, n);
-      open_clear (&open, fixture);
+      g_assert_cmpuint (flood.n_delivered, ==, n);
+      g_assert_cmpint (flood.n_freed, ==, n);
+      g_assert_cmpint (flood.n_freed_here, ==, n);
+      flood_close (&flood);
     }
 }
 
@@ -180,25 +158,18 @@ assert_others_freed_cb (GMsgReceiver *receiver,
 }
 
 static void
-test_freed_in_manual_mode (Fixture       *fixture,
-                           gconstpointer  data)
+test_freed_in_manual_mode (Fixture *fixture)
 {
   g_autoptr (GError) error = NULL;
-  Open open;
+  Flood flood;
 
-  open_flood (&open, fixture, 10 * BURST);
-  g_signal_connect (open.receiver, "message", G_CALLBACK (assert_others_freed_cb), &open.flood);
-  flood_send (&open.flood, 0, 10 * BURST);
-  gmsg_router_route_until (fixture->router, -1, all_delivered_cb, &open.flood, &error);
+  flood_open (&flood, fixture, 10 * BURST);
+  g_signal_connect (flood.receiver, "message", G_CALLBACK (assert_others_freed_cb), &flood);
+  flood_send (&flood, 0, 10 * BURST);
+  gmsg_router_route_until (fixture->router, -1, all_delivered_cb, &flood, &error);
   g_assert_no_error (error);
-  g_assert_cmpint (open.flood.n_freed, ==, 10 * BURST);
-  open_clear (&open, fixture);
-}
-
-static gboolean
-always_cb (gpointer user_data)
-{
-  return TRUE;
+  g_assert_cmpint (flood.n_freed, ==, 10 * BURST);
+  flood_close (&flood);
 }
 
 /* The mode changes in the middle of a flood. */
@@ -208,35 +179,32 @@ change_mode_cb (GMsgReceiver *receiver,
                 gpointer      user_data)
 {
   Flood *self = user_data;
-  GMsgRouter *router = g_object_get_data (G_OBJECT (receiver), "router");
   g_autoptr (GError) error = NULL;
 
   if (self->n_delivered != 2 * KEPT)
     return;
 
-  gmsg_router_route_until (router, 0, always_cb, NULL, &error);
+  gmsg_router_route_until (self->fixture->router, 0, always, NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpuint (self->n_freed, ==, self->n_delivered - 1);
 }
 
 static void
-test_freed_when_manual_mode_begins (Fixture       *fixture,
-                                    gconstpointer  data)
+test_freed_when_manual_mode_begins (Fixture *fixture)
 {
   g_autoptr (GError) error = NULL;
-  Open open;
+  Flood flood;
 
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
-  open_flood (&open, fixture, 4 * BURST);
-  g_object_set_data (G_OBJECT (open.receiver), "router", fixture->router);
-  g_signal_connect (open.receiver, "message", G_CALLBACK (change_mode_cb), &open.flood);
-  flood_send (&open.flood, 0, 4 * BURST);
+  flood_open (&flood, fixture, 4 * BURST);
+  g_signal_connect (flood.receiver, "message", G_CALLBACK (change_mode_cb), &flood);
+  flood_send (&flood, 0, 4 * BURST);
   iterate_all (fixture->context);
-  g_assert_cmpuint (open.flood.n_delivered, ==, 2 * KEPT);
+  g_assert_cmpuint (flood.n_delivered, ==, 2 * KEPT);
   assert_warning (MANUAL_WARNING);
-  gmsg_router_route_until (fixture->router, -1, all_delivered_cb, &open.flood, &error);
+  gmsg_router_route_until (fixture->router, -1, all_delivered_cb, &flood, &error);
   g_assert_no_error (error);
-  open_clear (&open, fixture);
+  flood_close (&flood);
 }
 
 /* Sends one more while much is waiting, and sees that the call frees one of those that
@@ -266,24 +234,21 @@ send_again_cb (GMsgReceiver *receiver,
 }
 
 static void
-test_freed_by_senders (Fixture       *fixture,
-                       gconstpointer  data)
+test_freed_by_senders (Fixture *fixture)
 {
-  Again again = { .n_sent = 4 * BURST };
-  Open open;
+  Flood flood;
+  Again again = { .flood = &flood, .n_sent = 4 * BURST };
 
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
-  open_flood (&open, fixture, 5 * BURST);
-  again.flood = &open.flood;
-  g_signal_connect (open.receiver, "message", G_CALLBACK (send_again_cb), &again);
-  flood_send (&open.flood, 0, 4 * BURST);
+  flood_open (&flood, fixture, 5 * BURST);
+  g_signal_connect (flood.receiver, "message", G_CALLBACK (send_again_cb), &again);
+  flood_send (&flood, 0, 4 * BURST);
   iterate_all (fixture->context);
 
   g_assert_cmpuint (again.n_seen, ==, BURST);
-  g_assert_cmpuint (open.flood.n_delivered, ==, 5 * BURST);
-  g_assert_cmpint (open.flood.n_freed, ==, 5 * BURST);
-  g_signal_handlers_disconnect_by_data (open.receiver, &again);
-  open_clear (&open, fixture);
+  g_assert_cmpuint (flood.n_delivered, ==, 5 * BURST);
+  g_assert_cmpint (flood.n_freed, ==, 5 * BURST);
+  flood_close (&flood);
 }
 
 /* Where the senders don't come for what is kept, it is freed all the same. */
@@ -299,31 +264,29 @@ assert_old_ones_freed_cb (GMsgReceiver *receiver,
 }
 
 static void
-test_freed_without_senders (Fixture       *fixture,
-                            gconstpointer  data)
+test_freed_without_senders (Fixture *fixture)
 {
-  Open open;
+  Flood flood;
 
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
-  open_flood (&open, fixture, 10 * BURST);
-  g_signal_connect (open.receiver, "message", G_CALLBACK (assert_old_ones_freed_cb), &open.flood);
-  flood_send (&open.flood, 0, 10 * BURST);
+  flood_open (&flood, fixture, 10 * BURST);
+  g_signal_connect (flood.receiver, "message", G_CALLBACK (assert_old_ones_freed_cb), &flood);
+  flood_send (&flood, 0, 10 * BURST);
   iterate_all (fixture->context);
-  g_assert_cmpint (open.flood.n_freed, ==, 10 * BURST);
-  open_clear (&open, fixture);
+  g_assert_cmpint (flood.n_freed, ==, 10 * BURST);
+  flood_close (&flood);
 }
 
 /* Messages that are not given back, since the pipe that they wait in, one that drops the
  * oldest, holds them itself; but those before them are kept. */
-static GMsgSender *
-send_behind (Fixture  *fixture,
-             guint     n_messages,
-             Record  **record)
+static Pipe *
+send_behind (Fixture *fixture,
+             guint    n_messages)
 {
-  GMsgSender *sender = start_bounded (fixture, n_messages, GMSG_OVERFLOW_DROP_OLDEST, record);
+  Pipe *pipe = start_bounded (fixture, n_messages, GMSG_OVERFLOW_DROP_OLDEST);
 
-  send_range (sender, 0, n_messages);
-  return sender;
+  send_range (pipe->sender, 0, n_messages);
+  return pipe;
 }
 
 static void
@@ -341,27 +304,24 @@ nest_behind_cb (GMsgReceiver *receiver,
 }
 
 static void
-test_freed_in_nested_loop_behind (Fixture       *fixture,
-                                  gconstpointer  data)
+test_freed_in_nested_loop_behind (Fixture *fixture)
 {
   static const guint sizes[] = { 1, KEPT, KEPT + 1, 2 * KEPT };
 
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
     {
-      g_autoptr (Record) record = NULL;
-      g_autoptr (GMsgSender) sender = NULL;
-      Open open;
+      Pipe *behind;
+      Flood flood;
 
-      open_flood (&open, fixture, sizes[i]);
-      flood_send (&open.flood, 0, sizes[i]);
-      sender = send_behind (fixture, 2 * BURST, &record);
-      g_signal_connect (record->receiver, "message", G_CALLBACK (nest_behind_cb), &open.flood);
+      flood_open (&flood, fixture, sizes[i]);
+      flood_send (&flood, 0, sizes[i]);
+      behind = send_behind (fixture, 2 * BURST);
+      g_signal_connect (behind->receiver, "message", G_CALLBACK (nest_behind_cb), &flood);
       iterate_all (fixture->context);
-      g_assert_cmpuint (record->values->len, ==, 2 * BURST);
-      g_signal_handlers_disconnect_by_data (record->receiver, &open.flood);
-      close_pipe (fixture, record);
-      open_clear (&open, fixture);
+      g_assert_cmpuint (behind->values->len, ==, 2 * BURST);
+      close_pipe (behind);
+      flood_close (&flood);
     }
 }
 
@@ -381,8 +341,7 @@ nest_at_last_cb (GMsgReceiver *receiver,
 }
 
 static void
-test_freed_in_nested_loop (Fixture       *fixture,
-                           gconstpointer  data)
+test_freed_in_nested_loop (Fixture *fixture)
 {
   static const guint sizes[] = { BURST, BURST + KEPT, 2 * BURST, 2 * BURST + 1, 5 * BURST };
 
@@ -390,23 +349,23 @@ test_freed_in_nested_loop (Fixture       *fixture,
     {
       guint n = sizes[i / 2];
       g_autoptr (GError) error = NULL;
-      Open open;
+      Flood flood;
 
       gmsg_router_set_budget (fixture->router, G_MAXUINT);
-      open_flood (&open, fixture, n);
-      g_signal_connect (open.receiver, "message", G_CALLBACK (nest_at_last_cb), &open.flood);
-      flood_send (&open.flood, 0, n);
+      flood_open (&flood, fixture, n);
+      g_signal_connect (flood.receiver, "message", G_CALLBACK (nest_at_last_cb), &flood);
+      flood_send (&flood, 0, n);
       if (i % 2 == 0)
         {
           iterate_all (fixture->context);
         }
       else
         {
-          gmsg_router_route_until (fixture->router, -1, all_delivered_cb, &open.flood, &error);
+          gmsg_router_route_until (fixture->router, -1, all_delivered_cb, &flood, &error);
           g_assert_no_error (error);
         }
-      g_assert_cmpint (open.flood.n_freed, ==, n);
-      open_clear (&open, fixture);
+      g_assert_cmpint (flood.n_freed, ==, n);
+      flood_close (&flood);
 
       /* Out of manual mode. */
       gmsg_router_stop (fixture->router, NULL);
@@ -417,10 +376,9 @@ test_freed_in_nested_loop (Fixture       *fixture,
 /* Who sees a pipe end may take that for the end of all that came through it. */
 typedef struct
 {
-  Fixture *fixture;
-  Flood   *flood;
-  guint    n_until_close; /* 0: not at all */
-  guint    n_ended;
+  Flood *flood;
+  guint  n_until_close; /* 0: not at all */
+  guint  n_ended;
 } Watch;
 
 static void
@@ -444,46 +402,38 @@ close_cb (GMsgReceiver *receiver,
   if (self->flood->n_delivered != self->n_until_close)
     return;
 
-  close_receiver (self->fixture, receiver);
+  close_receiver (self->flood->fixture, receiver);
   g_assert_cmpint (self->flood->n_freed, ==, self->n_until_close - 1);
   self->n_ended++;
 }
 
 static void
-test_freed_before_the_end_of_the_pipe (Fixture       *fixture,
-                                       gconstpointer  data)
+test_freed_before_the_end_of_the_pipe (Fixture *fixture)
 {
   static const guint closings[] = { 0, 1, KEPT, KEPT + 1, 2 * KEPT + 1, BURST, BURST + KEPT };
   const guint n = BURST + KEPT + 10;
 
   for (guint i = 0; i < G_N_ELEMENTS (closings); i++)
     {
-      g_autoptr (Record) other = NULL;
-      g_autoptr (GMsgSender) sender = start_pipe (fixture, &other);
-      Watch watch = { .fixture = fixture, .n_until_close = closings[i] };
-      Open open;
+      Pipe *other = start_pipe (fixture);
+      Flood flood;
+      Watch watch = { .flood = &flood, .n_until_close = closings[i] };
 
       gmsg_router_set_budget (fixture->router, G_MAXUINT);
-      open_flood (&open, fixture, n);
-      watch.flood = &open.flood;
-      g_signal_connect (open.receiver, "message", G_CALLBACK (close_cb), &watch);
-      g_signal_connect (open.receiver, "finished", G_CALLBACK (finished_cb), &watch);
-      flood_send (&open.flood, 0, n);
-      gmsg_sender_stop (open.flood.sender, NULL);
+      flood_open (&flood, fixture, n);
+      g_signal_connect (flood.receiver, "message", G_CALLBACK (close_cb), &watch);
+      g_signal_connect (flood.receiver, "finished", G_CALLBACK (finished_cb), &watch);
+      flood_send (&flood, 0, n);
+      gmsg_sender_stop (flood.sender, NULL);
       /* Behind it, so that there is a backlog to the end. */
-      send_range (sender, 0, 5 * BURST);
+      send_range (other->sender, 0, 5 * BURST);
       iterate_all (fixture->context);
 
       g_assert_cmpuint (watch.n_ended, ==, 1);
-      g_assert_cmpint (open.flood.n_freed, ==, n);
-      g_signal_handlers_disconnect_by_data (open.receiver, &watch);
-      if (closings[i] == 0)
-        close_receiver (fixture, open.receiver);
-      g_signal_handlers_disconnect_by_data (open.receiver, &open.flood);
-      g_object_unref (open.receiver);
-      flood_clear (&open.flood);
+      g_assert_cmpint (flood.n_freed, ==, n);
+              flood_close (&flood);
       forget_warnings ();
-      close_pipe (fixture, other);
+      close_pipe (other);
     }
 }
 
@@ -502,24 +452,21 @@ costly_free (gpointer data)
 }
 
 static void
-test_budget (Fixture       *fixture,
-             gconstpointer  data)
+test_budget (Fixture *fixture)
 {
   const guint n_costly = KEPT, budget = 4 * COSTLY_USEC;
   static const guint32 value = 0;
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  g_autoptr (Record) record_behind = NULL;
-  g_autoptr (GMsgSender) sender_behind = NULL;
+  Pipe *pipe = start_pipe (fixture);
+  Pipe *behind;
   guint n_freed = 0, n_before = 0;
 
   gmsg_router_set_budget (fixture->router, budget);
   for (guint i = 0; i < n_costly; i++)
-    gmsg_sender_send (sender,
+    gmsg_sender_send (pipe->sender,
                       g_variant_new_from_data (G_VARIANT_TYPE_INT32, &value, sizeof value, TRUE,
                                                costly_free, &n_freed),
                       NULL);
-  sender_behind = send_behind (fixture, 2 * BURST, &record_behind);
+  behind = send_behind (fixture, 2 * BURST);
 
   while (n_freed < n_costly)
     {
@@ -529,10 +476,8 @@ test_budget (Fixture       *fixture,
     }
 
   iterate_all (fixture->context);
-  g_assert_cmpuint (record->values->len, ==, n_costly);
-  g_assert_cmpuint (record_behind->values->len, ==, 2 * BURST);
-  close_pipe (fixture, record);
-  close_pipe (fixture, record_behind);
+  g_assert_cmpuint (pipe->values->len, ==, n_costly);
+  g_assert_cmpuint (behind->values->len, ==, 2 * BURST);
 }
 
 /* A destroy notify that sends: it must not free the next, which sends, and so on. */
@@ -574,17 +519,15 @@ send_now_cb (GMsgReceiver *receiver,
 }
 
 static void
-test_destroy_notify_that_sends (Fixture       *fixture,
-                                gconstpointer  data)
+test_destroy_notify_that_sends (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  Sending sending = { .sender = sender, .n_left = 4 * BURST };
+  Pipe *pipe = start_pipe (fixture);
+  Sending sending = { .sender = pipe->sender, .n_left = 4 * BURST };
 
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
-  g_signal_connect (record->receiver, "message", G_CALLBACK (send_now_cb), &sending);
+  g_signal_connect (pipe->receiver, "message", G_CALLBACK (send_now_cb), &sending);
   for (guint i = 0; i < 4 * BURST; i++)
-    gmsg_sender_send (sender,
+    gmsg_sender_send (pipe->sender,
                       g_variant_new_from_data (G_VARIANT_TYPE_INT32, &sending.depth,
                                                sizeof sending.depth, TRUE, send_when_freed, &sending),
                       NULL);
@@ -592,8 +535,6 @@ test_destroy_notify_that_sends (Fixture       *fixture,
 
   g_assert_cmpuint (sending.n_left, ==, 0);
   g_assert_cmpuint (sending.deepest, ==, 1);
-  g_signal_handlers_disconnect_by_data (record->receiver, &sending);
-  close_pipe (fixture, record);
 }
 
 static gpointer
@@ -607,33 +548,32 @@ flood_thread (gpointer data)
 
 /* Whoever frees a message, it is after its delivery, and once. */
 static void
-test_freed_once (Fixture       *fixture,
-                 gconstpointer  data)
+test_freed_once (Fixture *fixture)
 {
   const guint n = 50000;
   GThread *threads[N_SENDERS];
-  Open open[N_SENDERS];
+  Flood floods[N_SENDERS];
   guint n_delivered = 0;
 
   for (guint i = 0; i < N_SENDERS; i++)
-    open_flood (&open[i], fixture, n);
+    flood_open (&floods[i], fixture, n);
   for (guint i = 0; i < N_SENDERS; i++)
-    threads[i] = g_thread_new ("sender", flood_thread, &open[i].flood);
+    threads[i] = g_thread_new ("sender", flood_thread, &floods[i]);
 
   while (n_delivered < n * N_SENDERS)
     {
       g_main_context_iteration (fixture->context, TRUE);
       n_delivered = 0;
       for (guint i = 0; i < N_SENDERS; i++)
-        n_delivered += open[i].flood.n_delivered;
+        n_delivered += floods[i].n_delivered;
     }
 
   for (guint i = 0; i < N_SENDERS; i++)
     g_thread_join (threads[i]);
   for (guint i = 0; i < N_SENDERS; i++)
     {
-      g_assert_cmpint (open[i].flood.n_freed, ==, n);
-      open_clear (&open[i], fixture);
+      g_assert_cmpint (floods[i].n_freed, ==, n);
+      flood_close (&floods[i]);
     }
 }
 
@@ -649,11 +589,9 @@ typedef enum
 
 typedef struct
 {
-  GMsgRouter   *router;   /* (owned) (nullable) */
-  GMsgReceiver *receiver; /* (owned) */
-  Flood        *flood;
-  End           end;
-  guint         n_left;
+  Flood *flood;
+  End    end;
+  guint  n_left;
 } Ending;
 
 static void
@@ -662,6 +600,7 @@ end_in_flood_cb (GMsgReceiver *receiver,
                  gpointer      user_data)
 {
   Ending *self = user_data;
+  Fixture *fixture = self->flood->fixture;
 
   if (--self->n_left > 0)
     return;
@@ -669,17 +608,17 @@ end_in_flood_cb (GMsgReceiver *receiver,
   switch (self->end)
     {
     case CLOSE:
-      gmsg_router_close_pipe (self->router, self->receiver, NULL);
+      close_receiver (fixture, receiver);
       break;
     case STOP:
-      gmsg_router_stop (self->router, NULL);
+      gmsg_router_stop (fixture->router, NULL);
       g_assert_cmpuint (self->flood->n_freed, ==, self->flood->n_messages - 1);
       break;
     case DROP:
-      g_clear_object (&self->router);
+      g_clear_object (&fixture->router);
       break;
     case DROP_ELSEWHERE:
-      drop_in_thread (g_steal_pointer (&self->router));
+      drop_in_thread (g_steal_pointer (&fixture->router));
       break;
     case N_ENDS:
     default:
@@ -688,64 +627,51 @@ end_in_flood_cb (GMsgReceiver *receiver,
 }
 
 static void
-test_freed_at_the_end (void)
+test_freed_at_the_end (Fixture *fixture)
 {
-  for (guint i = 0; i < N_ENDS * 4; i++)
+  for (guint n_until = 1; n_until <= 901; n_until += 300)
     {
-      g_autoptr (GMainContext) context = g_main_context_new ();
-      Ending ending = { .router = gmsg_router_new (context), .end = i % N_ENDS };
-      GMsgSender *sender;
       Flood flood;
+      Ending ending = { &flood, GPOINTER_TO_INT (fixture->data), n_until };
 
-      ending.flood = &flood;
-      ending.n_left = 1 + (i / N_ENDS) * 300;
-      gmsg_router_set_budget (ending.router, G_MAXUINT);
-      gmsg_router_start (ending.router, NULL);
-      sender = gmsg_router_pipe (ending.router, &ending.receiver, NULL);
-      flood_init (&flood, sender, ending.receiver, 2000);
-      g_signal_connect (ending.receiver, "message", G_CALLBACK (end_in_flood_cb), &ending);
+      if (fixture->router == NULL)
+        fixture->router = gmsg_router_new (fixture->context);
+      gmsg_router_start (fixture->router, NULL);
+      gmsg_router_set_budget (fixture->router, G_MAXUINT);
+      flood_open (&flood, fixture, 2000);
+      g_signal_connect (flood.receiver, "message", G_CALLBACK (end_in_flood_cb), &ending);
       flood_send (&flood, 0, 2000);
-      iterate_all (context);
+      iterate_all (fixture->context);
 
       g_assert_cmpuint (ending.n_left, ==, 0);
-      g_assert_cmpuint (flood.n_delivered, ==, 1 + (i / N_ENDS) * 300);
+      g_assert_cmpuint (flood.n_delivered, ==, n_until);
       g_assert_cmpint (flood.n_freed, ==, 2000);
+      flood_close (&flood);
       forget_warnings ();
-
-      g_signal_handlers_disconnect_by_data (ending.receiver, &flood);
-      g_signal_handlers_disconnect_by_data (ending.receiver, &ending);
-      flood_clear (&flood);
-      g_clear_object (&ending.receiver);
-      if (ending.end == CLOSE)
-        gmsg_router_stop (ending.router, NULL);
-      g_clear_object (&ending.router);
     }
 }
 
 /* A context that is given up in the middle of a flood. */
 static void
-test_freed_with_the_context (void)
+test_freed_with_the_context (Fixture *fixture)
 {
-  GMainContext *context = g_main_context_new ();
-  GMsgRouter *router = gmsg_router_new (context);
-  g_autoptr (GMsgReceiver) receiver = NULL;
-  GMsgSender *sender;
   Flood flood;
 
-  gmsg_router_set_budget (router, 0);
-  gmsg_router_start (router, NULL);
-  sender = gmsg_router_pipe (router, &receiver, NULL);
-  flood_init (&flood, sender, receiver, 10 * BURST);
+  gmsg_router_set_budget (fixture->router, 0);
+  flood_open (&flood, fixture, 10 * BURST);
   flood_send (&flood, 0, 10 * BURST);
   while (flood.n_delivered < 3 * BURST + KEPT)
-    g_main_context_iteration (context, FALSE);
+    g_main_context_iteration (fixture->context, FALSE);
 
-  drop_in_thread (router);
-  g_main_context_unref (context);
+  drop_in_thread (g_steal_pointer (&fixture->router));
+  g_main_context_pop_thread_default (fixture->context);
+  g_main_context_unref (fixture->context);
   g_assert_cmpint (flood.n_freed, ==, 10 * BURST);
+  flood_close (&flood);
   forget_warnings ();
-  g_signal_handlers_disconnect_by_data (receiver, &flood);
-  flood_clear (&flood);
+
+  fixture->context = g_main_context_new ();
+  g_main_context_push_thread_default (fixture->context);
 }
 
 /* The last reference to a receiver, whose end closes the pipe of the next message. */
@@ -789,8 +715,7 @@ count_late_cb (GMsgReceiver *receiver,
 }
 
 static void
-test_closed_by_the_end_of_another (Fixture       *fixture,
-                                   gconstpointer  data)
+test_closed_by_the_end_of_another (Fixture *fixture)
 {
   Chain chain = { .fixture = fixture };
   g_autoptr (GMsgSender) first = open_receiver (fixture, 0, 0, &chain.first);
@@ -825,16 +750,16 @@ route_when_freed (gpointer  user_data,
   Fixture *fixture = user_data;
   g_autoptr (GError) error = NULL;
 
-  gmsg_router_route_until (fixture->router, 0, always_cb, NULL, &error);
+  gmsg_router_route_until (fixture->router, 0, always, NULL, &error);
   g_assert_no_error (error);
 }
 
 static gboolean
 three_received_cb (gpointer user_data)
 {
-  Record *record = user_data;
+  Pipe *pipe = user_data;
 
-  return record->values->len == 3;
+  return pipe->values->len == 3;
 }
 
 typedef struct
@@ -856,29 +781,26 @@ close_and_drop_cb (GMsgReceiver *receiver,
 }
 
 static void
-test_manual_by_the_end_of_another (Fixture       *fixture,
-                                   gconstpointer  data)
+test_manual_by_the_end_of_another (Fixture *fixture)
 {
   Own own = { .fixture = fixture };
   g_autoptr (GMsgSender) first = open_receiver (fixture, 0, 0, &own.receiver);
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) second = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   g_autoptr (GError) error = NULL;
 
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
   g_signal_connect (own.receiver, "message", G_CALLBACK (close_and_drop_cb), &own);
   gmsg_sender_start (first, NULL);
   send_range (first, 0, 1);
-  send_range (second, 0, 3);
+  send_range (pipe->sender, 0, 3);
   iterate_all (fixture->context);
 
   g_assert_null (own.receiver);
-  g_assert_cmpuint (record->values->len, ==, 0);
+  g_assert_cmpuint (pipe->values->len, ==, 0);
   assert_warning (MANUAL_WARNING);
 
-  gmsg_router_route_until (fixture->router, -1, three_received_cb, record, &error);
+  gmsg_router_route_until (fixture->router, -1, three_received_cb, pipe, &error);
   g_assert_no_error (error);
-  close_pipe (fixture, record);
 }
 
 /* A receiver that another's handler closes and drops is gone at once. */
@@ -897,25 +819,21 @@ drop_other_cb (GMsgReceiver *receiver,
 }
 
 static void
-test_dropped_in_finished (Fixture       *fixture,
-                          gconstpointer  data)
+test_dropped_in_finished (Fixture *fixture)
 {
   Own own = { .fixture = fixture };
   g_autoptr (GMsgSender) first = open_receiver (fixture, 0, 0, &own.receiver);
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) second = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
   ignore_messages (own.receiver);
-  g_signal_connect (record->receiver, "finished", G_CALLBACK (drop_other_cb), &own);
+  g_signal_connect (pipe->receiver, "finished", G_CALLBACK (drop_other_cb), &own);
   gmsg_sender_start (first, NULL);
   send_range (first, 0, 1);
-  gmsg_sender_stop (second, NULL);
+  gmsg_sender_stop (pipe->sender, NULL);
   iterate_all (fixture->context);
 
   g_assert_null (own.receiver);
-  g_signal_handlers_disconnect_by_data (record->receiver, &own);
-  close_pipe (fixture, record);
 }
 
 int
@@ -935,8 +853,12 @@ main (int    argc,
   fixture_test ("/memory/p06/destroy-notify-that-sends", test_destroy_notify_that_sends);
   fixture_test ("/memory/p16/budget", test_budget);
   fixture_test ("/memory/p08/freed-once", test_freed_once);
-  g_test_add_func ("/memory/p06/freed-at-the-end", test_freed_at_the_end);
-  g_test_add_func ("/memory/p06/freed-with-the-context", test_freed_with_the_context);
+  fixture_test_with ("/memory/p06/freed-when-closed", GINT_TO_POINTER (CLOSE), test_freed_at_the_end);
+  fixture_test_with ("/memory/p06/freed-when-stopped", GINT_TO_POINTER (STOP), test_freed_at_the_end);
+  fixture_test_with ("/memory/p06/freed-when-dropped", GINT_TO_POINTER (DROP), test_freed_at_the_end);
+  fixture_test_with ("/memory/p06/freed-when-dropped-elsewhere", GINT_TO_POINTER (DROP_ELSEWHERE),
+                     test_freed_at_the_end);
+  fixture_test ("/memory/p06/freed-with-the-context", test_freed_with_the_context);
   fixture_test ("/memory/p14/closed-by-the-end-of-another", test_closed_by_the_end_of_another);
   fixture_test ("/memory/p17/manual-by-the-end-of-another", test_manual_by_the_end_of_another);
   fixture_test ("/memory/p05/dropped-in-finished", test_dropped_in_finished);

@@ -898,8 +898,7 @@ test_outgoing (void)
 
 /* A pipe within the process carries all of it. */
 static void
-test_local (Fixture       *fixture,
-            gconstpointer  data)
+test_local (Fixture *fixture)
 {
   g_autoptr (GMsgReceiver) receiver = NULL;
   g_autoptr (GMsgSender) sender = open_receiver (fixture, 0, 0, &receiver);

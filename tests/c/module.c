@@ -39,8 +39,7 @@ assert_listen_fails (Fixture    *fixture,
 
 /* It says which file and which package are missing; and everything else works. */
 static void
-test_missing (Fixture       *fixture,
-              gconstpointer  data)
+test_missing (Fixture *fixture)
 {
   static const char * const addresses[] =
   {
@@ -50,8 +49,7 @@ test_missing (Fixture       *fixture,
                                               "does not exist; install the package "
                                               "libgmsgrouter-1-nats, or *",
                                               file);
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = NULL;
+  Pipe *pipe;
   g_autofree char *address = NULL;
   g_autoptr (GError) error = NULL;
 
@@ -66,16 +64,14 @@ test_missing (Fixture       *fixture,
       g_clear_error (&error);
     }
 
-  sender = open_pipe (fixture, &record);
-  address = gmsg_sender_dup_address (sender, &error);
+  pipe = open_pipe (fixture);
+  address = gmsg_sender_dup_address (pipe->sender, &error);
   g_assert_no_error (error);
   g_assert_true (g_str_has_prefix (address, "unix:"));
-  close_pipe (fixture, record);
 }
 
 static void
-test_no_transport (Fixture       *fixture,
-                   gconstpointer  data)
+test_no_transport (Fixture *fixture)
 {
   g_autoptr (GError) error = NULL;
 
@@ -88,8 +84,7 @@ test_no_transport (Fixture       *fixture,
 }
 
 static void
-test_versions (Fixture       *fixture,
-               gconstpointer  data)
+test_versions (Fixture *fixture)
 {
   static const char * const names[] = { "VERSION", "SIZE", "CORE" };
 
@@ -114,8 +109,7 @@ load_thread (gpointer data)
 
 /* This comes last: once loaded, it stays. */
 static void
-test_loaded (Fixture       *fixture,
-             gconstpointer  data)
+test_loaded (Fixture *fixture)
 {
   GThread *threads[8];
 

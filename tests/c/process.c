@@ -28,12 +28,10 @@
 
 /* Promise 18 across processes: the worker's send() waits for the router's handler. */
 static void
-test_blocks_worker (Fixture       *fixture,
-                    gconstpointer  data)
+test_blocks_worker (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 3, GMSG_OVERFLOW_BLOCK, &sink);
-  g_autoptr (GSubprocess) process = spawn (sender, G_SUBPROCESS_FLAGS_STDOUT_PIPE, "say-sent", 10);
+  Pipe *pipe = open_bounded (fixture, 3, GMSG_OVERFLOW_BLOCK);
+  g_autoptr (GSubprocess) process = spawn (pipe->sender, G_SUBPROCESS_FLAGS_STDOUT_PIPE, "say-sent", 10);
 
   for (int i = 1; i <= 3; i++)
     g_assert_cmpint (read_number (process), ==, i);
@@ -42,63 +40,53 @@ test_blocks_worker (Fixture       *fixture,
   /* Each that is delivered makes room for one. */
   for (int i = 4; i <= 10; i++)
     {
-      iterate_until (fixture->context, sink->values->len + 3 >= (guint) i);
+      iterate_until (fixture->context, pipe->values->len + 3 >= (guint) i);
       g_assert_cmpint (read_number (process), ==, i);
     }
 
-  sink_wait_clean_end (fixture, sink);
-  sink_assert_range (sink, 10);
-  sink_close (fixture, sink);
+  pipe_wait_finished (pipe);
+  pipe_assert_range (pipe, 0, 10);
 }
 
 /* Promise 21. */
 static void
-test_killed (Fixture       *fixture,
-             gconstpointer  data)
+test_killed (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
-  g_autoptr (GSubprocess) process = spawn (sender,
+  Pipe *pipe = open_pipe (fixture);
+  g_autoptr (GSubprocess) process = spawn (pipe->sender,
                                            G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDIN_PIPE,
                                            "hold", 100);
   gint64 killed_at;
 
   g_assert_cmpint (read_number (process), ==, 100);
-  iterate_until (fixture->context, sink->values->len == 100);
-  g_assert_cmpuint (sink->n_finished, ==, 0);
+  iterate_until (fixture->context, pipe->values->len == 100);
+  g_assert_cmpuint (pipe->n_finished, ==, 0);
 
   killed_at = g_get_monotonic_time ();
   g_subprocess_force_exit (process);
-  sink_wait_finished (fixture, sink);
-  sink_assert_lost (sink, "*#1 *lost: it ended without stop() or fail(); “*worker” was killed by signal 9 (Killed)");
-  sink_assert_range (sink, 100);
+  pipe_wait_lost (pipe, "*#1 *lost: it ended without stop() or fail(); “*worker” was killed by signal 9 (Killed)");
+  pipe_assert_range (pipe, 0, 100);
   g_test_message ("seen after %d ms", (int) ((g_get_monotonic_time () - killed_at) / 1000));
-  sink_close (fixture, sink);
 }
 
 static void
-test_killed_flooding (Fixture       *fixture,
-                      gconstpointer  data)
+test_killed_flooding (Fixture *fixture)
 {
   for (int i = 0; i < 10; i++)
     {
-      g_autoptr (Sink) sink = NULL;
-      g_autoptr (GMsgSender) sender = new_pipe (fixture, i % 2 == 0 ? 0 : 50, GMSG_OVERFLOW_BLOCK,
-                                                &sink);
-      g_autoptr (GSubprocess) process = spawn (sender, G_SUBPROCESS_FLAGS_NONE, "flood", -1);
+      Pipe *pipe = open_bounded (fixture, i % 2 == 0 ? 0 : 50, GMSG_OVERFLOW_BLOCK);
+      g_autoptr (GSubprocess) process = spawn (pipe->sender, G_SUBPROCESS_FLAGS_NONE, "flood", -1);
 
-      iterate_until (fixture->context, sink->values->len >= 1000);
+      iterate_until (fixture->context, pipe->values->len >= 1000);
       g_subprocess_force_exit (process);
-      sink_wait_finished (fixture, sink);
-      sink_assert_lost (sink, "*lost: it ended without stop() or fail(); “*worker” was killed by signal 9 (Killed)");
-      sink_assert_prefix (sink);
-      sink_close (fixture, sink);
+      pipe_wait_lost (pipe, "*lost: it ended without stop() or fail(); “*worker” was killed by signal 9 (Killed)");
+      pipe_assert_prefix (pipe);
+      close_pipe (pipe);
     }
 }
 
 static void
-test_exits (Fixture       *fixture,
-            gconstpointer  data)
+test_exits (Fixture *fixture)
 {
   static const struct
   {
@@ -117,40 +105,32 @@ test_exits (Fixture       *fixture,
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
     {
-      g_autoptr (Sink) sink = NULL;
-      g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
-      g_autoptr (GSubprocess) process G_GNUC_UNUSED = spawn (sender, G_SUBPROCESS_FLAGS_NONE, cases[i].name,
+      Pipe *pipe = open_pipe (fixture);
+      g_autoptr (GSubprocess) process G_GNUC_UNUSED = spawn (pipe->sender, G_SUBPROCESS_FLAGS_NONE, cases[i].name,
                                                cases[i].n);
 
-      sink_wait_finished (fixture, sink);
-      sink_assert_lost (sink, cases[i].lost);
-      sink_assert_prefix (sink);
-      sink_close (fixture, sink);
+      pipe_wait_lost (pipe, cases[i].lost);
+      pipe_assert_prefix (pipe);
+      close_pipe (pipe);
     }
 }
 
 /* A program that is none of ours. */
 static void
-test_foreign_program (Fixture       *fixture,
-                      gconstpointer  data)
+test_foreign_program (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  Pipe *pipe = open_pipe (fixture);
   const char *argv[] = { "false", NULL };
-  g_autoptr (GSubprocess) process G_GNUC_UNUSED = spawn_full (sender, G_SUBPROCESS_FLAGS_NONE, argv);
+  g_autoptr (GSubprocess) process G_GNUC_UNUSED = spawn_full (pipe->sender, G_SUBPROCESS_FLAGS_NONE, argv);
 
-  sink_wait_finished (fixture, sink);
-  sink_assert_lost (sink, "*lost: it did not open the pipe; “false” exited with status 1");
-  sink_close (fixture, sink);
+  pipe_wait_lost (pipe, "*lost: it did not open the pipe; “false” exited with status 1");
 }
 
 /* The connection decides, not the process that was spawned. */
 static void
-test_grandchild_holds (Fixture       *fixture,
-                       gconstpointer  data)
+test_grandchild_holds (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  Pipe *pipe = open_pipe (fixture);
   g_autofree char *command = NULL;
   const char *argv[] = { "sh", "-c", NULL, NULL };
   g_autoptr (GSubprocess) process = NULL;
@@ -160,53 +140,45 @@ test_grandchild_holds (Fixture       *fixture,
    * it is cancelled. */
   command = g_strdup_printf ("(exec %s poll 30) & read line", worker_path);
   argv[2] = command;
-  process = spawn_full (sender, G_SUBPROCESS_FLAGS_STDIN_PIPE, argv);
-  iterate_until (fixture->context, sink->values->len == 30);
+  process = spawn_full (pipe->sender, G_SUBPROCESS_FLAGS_STDIN_PIPE, argv);
+  iterate_until (fixture->context, pipe->values->len == 30);
   close_input (process);
   wait_for_exit (process);
 
   /* The exit would have been waited for in vain by then. */
   g_assert_false (gmsg_router_route_until (fixture->router, 300 * 1000, never, NULL, &error));
   assert_failed (&error, GMSG_ERROR_TIMED_OUT);
-  g_assert_cmpuint (sink->n_finished, ==, 0);
+  g_assert_cmpuint (pipe->n_finished, ==, 0);
 
-  gmsg_receiver_cancel (sink->receiver);
+  gmsg_receiver_cancel (pipe->receiver);
   g_assert_true (gmsg_router_route_until (fixture->router, TEST_DEADLINE, always, NULL, &error));
-  while (sink->n_finished == 0)
+  while (pipe->n_finished == 0)
     gmsg_router_route_until (fixture->router, 10000, never, NULL, NULL);
-  g_assert_no_error (sink->error);
-  sink_assert_range (sink, 30);
-  sink_close (fixture, sink);
+  g_assert_no_error (pipe->error);
+  pipe_assert_range (pipe, 0, 30);
 }
 
 /* The spawned process opens the pipe itself, and is gone for that; but its child holds a copy of
  * the connection until its input ends. What it had written comes first. */
 static void
-test_child_holds (Fixture       *fixture,
-                  gconstpointer  data)
+test_child_holds (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
-  g_autoptr (GSubprocess) process = spawn (sender, G_SUBPROCESS_FLAGS_STDIN_PIPE,
+  Pipe *pipe = open_pipe (fixture);
+  g_autoptr (GSubprocess) process = spawn (pipe->sender, G_SUBPROCESS_FLAGS_STDIN_PIPE,
                                            "fork-killed", 5000);
 
-  sink_wait_finished (fixture, sink);
-  sink_assert_lost (sink, "*lost: it ended without stop() or fail(); * was killed by signal 9 (*");
-  sink_assert_prefix (sink);
+  pipe_wait_lost (pipe, "*lost: it ended without stop() or fail(); * was killed by signal 9 (*");
+  pipe_assert_prefix (pipe);
   close_input (process);
-  sink_close (fixture, sink);
 }
 
 /* An address that nobody opens in time ends its pipe, and is void then; one that is opened does
  * not. The process of a pipe is there to be signalled. */
 static void
-test_open_timeout (Fixture       *fixture,
-                   gconstpointer  data)
+test_open_timeout (Fixture *fixture)
 {
-  g_autoptr (Sink) never_opened = NULL;
-  g_autoptr (Sink) opened = NULL;
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (GMsgSender) other = NULL;
+  Pipe *never_opened = open_pipe (fixture);
+  Pipe *opened;
   g_autoptr (GMsgSender) there = NULL;
   g_autoptr (GSubprocess) process = NULL;
   g_autoptr (GSubprocess) found = NULL;
@@ -214,40 +186,35 @@ test_open_timeout (Fixture       *fixture,
   g_autofree char *address = NULL;
 
   g_assert_cmpuint (gmsg_router_get_open_timeout (fixture->router), ==, 0);
-  other = new_pipe (fixture, 0, 0, &opened);
+  opened = open_pipe (fixture);
   g_assert_null (gmsg_receiver_dup_process (opened->receiver));
-  process = spawn (other, G_SUBPROCESS_FLAGS_STDIN_PIPE, "poll", 30);
+  process = spawn (opened->sender, G_SUBPROCESS_FLAGS_STDIN_PIPE, "poll", 30);
   found = gmsg_receiver_dup_process (opened->receiver);
   g_assert_true (found == process);
 
   gmsg_router_set_open_timeout (fixture->router, 50);
-  sender = new_pipe (fixture, 0, 0, &never_opened);
-  address = dup_address (sender);
-  sink_wait_finished (fixture, never_opened);
-  sink_assert_lost (never_opened, "*nobody opened its address for 50 ms");
+  address = dup_address (never_opened->sender);
+  pipe_wait_lost (never_opened, "*nobody opened its address for 50 ms");
 
   there = gmsg_sender_new_for_address (address, &error);
   g_assert_null (there);
   assert_failed (&error, GMSG_ERROR_CONNECTION);
   assert_refusal ("refusing a connection: The address is unknown, already used or expired*");
-  sink_close (fixture, never_opened);
+  close_pipe (never_opened);
 
   iterate_until (fixture->context, opened->values->len == 30);
   g_assert_cmpuint (opened->n_finished, ==, 0);
   gmsg_receiver_cancel (opened->receiver);
   close_input (process);
-  sink_wait_clean_end (fixture, opened);
-  sink_close (fixture, opened);
+  pipe_wait_finished (opened);
 }
 
 /* A cancelled sender whose thread has no main loop leaves nothing there when it has stopped. */
 static void
-test_cancelled_without_loop (Fixture       *fixture,
-                             gconstpointer  data)
+test_cancelled_without_loop (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
-  g_autofree char *address = dup_address (sender);
+  Pipe *pipe = open_pipe (fixture);
+  g_autofree char *address = dup_address (pipe->sender);
   g_autoptr (GMainContext) context = g_main_context_new ();
   g_autoptr (GMsgSender) there = NULL;
   g_autoptr (GError) error = NULL;
@@ -257,56 +224,47 @@ test_cancelled_without_loop (Fixture       *fixture,
   g_main_context_pop_thread_default (context);
   g_assert_no_error (error);
   gmsg_sender_start (there, &error);
-  gmsg_receiver_cancel (sink->receiver);
+  gmsg_receiver_cancel (pipe->receiver);
   iterate_until (fixture->context,
                  g_cancellable_is_cancelled (gmsg_sender_get_cancellable (there)));
   g_assert_true (gmsg_sender_stop (there, &error));
-  sink_wait_clean_end (fixture, sink);
+  pipe_wait_finished (pipe);
   wait_until (!g_main_context_pending (context));
-  sink_close (fixture, sink);
 }
 
 /* A worker that has closed its standard streams finds none of the library's in their place. */
 static void
-test_closed_streams (Fixture       *fixture,
-                     gconstpointer  data)
+test_closed_streams (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  Pipe *pipe = open_pipe (fixture);
   const char *argv[] = { worker_path, "closed", "send", "30", NULL };
-  g_autoptr (GSubprocess) process = spawn_full (sender, G_SUBPROCESS_FLAGS_NONE, argv);
+  g_autoptr (GSubprocess) process = spawn_full (pipe->sender, G_SUBPROCESS_FLAGS_NONE, argv);
 
-  sink_wait_clean_end (fixture, sink);
-  sink_assert_range (sink, 30);
-  sink_close (fixture, sink);
+  pipe_wait_finished (pipe);
+  pipe_assert_range (pipe, 0, 30);
+  close_pipe (pipe);
   wait_for_exit (process);
 }
 
 /* The application, or a library in it, takes the exit status away; the end is seen. */
 static void
-test_status_taken (Fixture       *fixture,
-                   gconstpointer  data)
+test_status_taken (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  Pipe *pipe = open_pipe (fixture);
   const char *argv[] = { "false", NULL };
   g_autoptr (GSubprocess) process = NULL;
 
   signal (SIGCHLD, SIG_IGN);
-  process = spawn_full (sender, 0, argv);
-  sink_wait_finished (fixture, sink);
-  sink_assert_lost (sink, "*it did not open the pipe; “false” exited with an unknown status*");
+  process = spawn_full (pipe->sender, 0, argv);
+  pipe_wait_lost (pipe, "*it did not open the pipe; “false” exited with an unknown status*");
   signal (SIGCHLD, SIG_DFL);
-  sink_close (fixture, sink);
 }
 
 /* A grandchild that opens the pipe only when the process that was spawned has gone. */
 static void
-test_grandchild_takes_over (Fixture       *fixture,
-                            gconstpointer  data)
+test_grandchild_takes_over (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  Pipe *pipe = open_pipe (fixture);
   g_autofree char *directory = g_dir_make_tmp ("gmsgrouter-test-XXXXXX", NULL);
   g_autofree char *fifo = g_build_filename (directory, "fifo", NULL);
   const char *script = "mkfifo \"$0\" && { \"$1\" ready send 30 <\"$0\" & } && exec 3>\"$0\" && rm \"$0\" && "
@@ -316,22 +274,20 @@ test_grandchild_takes_over (Fixture       *fixture,
 
   /* The shell holds the writing end of the grandchild's standard input until it ends, which
    * is when its own does. */
-  process = spawn_full (sender, G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE, argv);
+  process = spawn_full (pipe->sender, G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE, argv);
   g_assert_cmpint (read_number (process), ==, 0);
   close_input (process);
-  sink_wait_clean_end (fixture, sink);
-  sink_assert_range (sink, 30);
-  sink_close (fixture, sink);
+  pipe_wait_finished (pipe);
+  pipe_assert_range (pipe, 0, 30);
+  close_pipe (pipe);
   g_assert_cmpint (g_rmdir (directory), ==, 0);
 }
 
 /* Promise 19: after a failed spawn() the sender is as before. */
 static void
-test_spawn_fails (Fixture       *fixture,
-                  gconstpointer  data)
+test_spawn_fails (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  Pipe *pipe = open_pipe (fixture);
   g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_NONE);
   g_autoptr (GError) error = NULL;
   const char *nowhere[] = { "/nonexistent/worker", NULL };
@@ -340,95 +296,83 @@ test_spawn_fails (Fixture       *fixture,
 
   for (int i = 0; i < 3; i++)
     {
-      g_assert_null (gmsg_sender_spawn (sender, i == 0 ? NULL : launcher, nowhere, &error));
+      g_assert_null (gmsg_sender_spawn (pipe->sender, i == 0 ? NULL : launcher, nowhere, &error));
       g_assert_error (error, G_SPAWN_ERROR, G_SPAWN_ERROR_NOENT);
       g_clear_error (&error);
-      g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_INITIAL);
+      g_assert_cmpint (gmsg_sender_get_state (pipe->sender), ==, GMSG_SENDER_STATE_INITIAL);
       g_assert_null (g_subprocess_launcher_getenv (launcher, "GMSG_ADDRESS"));
     }
 
-  g_assert_null (gmsg_sender_spawn (sender, NULL, empty, &error));
+  g_assert_null (gmsg_sender_spawn (pipe->sender, NULL, empty, &error));
   assert_failed (&error, GMSG_ERROR_INVALID_ARGUMENT);
-  g_assert_null (gmsg_sender_spawn (sender, NULL, nothing, &error));
+  g_assert_null (gmsg_sender_spawn (pipe->sender, NULL, nothing, &error));
   assert_failed (&error, GMSG_ERROR_INVALID_ARGUMENT);
 
   /* Still good for this process. */
-  g_assert_true (gmsg_sender_start (sender, &error));
-  send_range (sender, 0, 3);
-  g_assert_true (gmsg_sender_stop (sender, &error));
-  sink_wait_clean_end (fixture, sink);
-  sink_assert_range (sink, 3);
-  sink_close (fixture, sink);
+  g_assert_true (gmsg_sender_start (pipe->sender, &error));
+  send_range (pipe->sender, 0, 3);
+  g_assert_true (gmsg_sender_stop (pipe->sender, &error));
+  pipe_wait_finished (pipe);
+  pipe_assert_range (pipe, 0, 3);
 }
 
 /* ... and for another. */
 static void
-test_spawn_fails_then_works (Fixture       *fixture,
-                             gconstpointer  data)
+test_spawn_fails_then_works (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 2, GMSG_OVERFLOW_BLOCK, &sink);
+  Pipe *pipe = open_bounded (fixture, 2, GMSG_OVERFLOW_BLOCK);
   const char *nowhere[] = { "/nonexistent/worker", NULL };
   g_autoptr (GSubprocess) process = NULL;
 
-  g_assert_null (gmsg_sender_spawn (sender, NULL, nowhere, NULL));
-  process = spawn (sender, G_SUBPROCESS_FLAGS_NONE, "send", 30);
-  sink_wait_clean_end (fixture, sink);
-  sink_assert_range (sink, 30);
-  sink_close (fixture, sink);
+  g_assert_null (gmsg_sender_spawn (pipe->sender, NULL, nowhere, NULL));
+  process = spawn (pipe->sender, G_SUBPROCESS_FLAGS_NONE, "send", 30);
+  pipe_wait_finished (pipe);
+  pipe_assert_range (pipe, 0, 30);
 }
 
 /* A failed spawn() on a pipe that is closed, or dropped, in the end. */
 static void
-test_spawn_fails_then_dropped (Fixture       *fixture,
-                               gconstpointer  data)
+test_spawn_fails_then_dropped (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  Pipe *pipe = open_pipe (fixture);
   const char *nowhere[] = { "/nonexistent/worker", NULL };
 
-  g_assert_null (gmsg_sender_spawn (sender, NULL, nowhere, NULL));
-  g_clear_object (&sender);
-  sink_wait_finished (fixture, sink);
-  sink_assert_lost (sink, "*its sender was dropped *");
-  sink_close (fixture, sink);
+  g_assert_null (gmsg_sender_spawn (pipe->sender, NULL, nowhere, NULL));
+  g_clear_object (&pipe->sender);
+  pipe_wait_lost (pipe, "*its sender was dropped *");
 }
 
 /* One launcher serves many, and keeps its environment. */
 static void
-test_launcher (Fixture       *fixture,
-               gconstpointer  data)
+test_launcher (Fixture *fixture)
 {
   g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_NONE);
   const char *argv[] = { worker_path, "send", "10", NULL };
 
   for (int i = 0; i < 6; i++)
     {
-      g_autoptr (Sink) sink = NULL;
-      g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+      Pipe *pipe = open_pipe (fixture);
       g_autoptr (GSubprocess) process = NULL;
       g_autoptr (GError) error = NULL;
 
       if (i == 3)
         g_subprocess_launcher_setenv (launcher, "GMSG_ADDRESS", "mine", TRUE);
-      process = gmsg_sender_spawn (sender, launcher, argv, &error);
+      process = gmsg_sender_spawn (pipe->sender, launcher, argv, &error);
       g_assert_no_error (error);
       g_assert_cmpstr (g_subprocess_launcher_getenv (launcher, "GMSG_ADDRESS"), ==,
                        i < 3 ? NULL : "mine");
-      sink_wait_clean_end (fixture, sink);
-      sink_assert_range (sink, 10);
-      sink_close (fixture, sink);
+      pipe_wait_finished (pipe);
+      pipe_assert_range (pipe, 0, 10);
+      close_pipe (pipe);
     }
 }
 
 /* The launcher sets environment, directory and streams. */
 static void
-test_launcher_settings (Fixture       *fixture,
-                        gconstpointer  data)
+test_launcher_settings (Fixture *fixture)
 {
   g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDOUT_PIPE);
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  Pipe *pipe = open_pipe (fixture);
   const char *argv[] = { "sh", "-c", "echo \"$COLOUR $PWD\"", NULL };
   g_autoptr (GSubprocess) process = NULL;
   g_autofree char *output = NULL;
@@ -436,14 +380,12 @@ test_launcher_settings (Fixture       *fixture,
 
   g_subprocess_launcher_setenv (launcher, "COLOUR", "green", TRUE);
   g_subprocess_launcher_set_cwd (launcher, "/");
-  process = gmsg_sender_spawn (sender, launcher, argv, &error);
+  process = gmsg_sender_spawn (pipe->sender, launcher, argv, &error);
   g_assert_no_error (error);
   g_subprocess_communicate_utf8 (process, NULL, NULL, &output, NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpstr (output, ==, "green /\n");
-  sink_wait_finished (fixture, sink);
-  sink_assert_lost (sink, "*“sh” exited with status 0*");
-  sink_close (fixture, sink);
+  pipe_wait_lost (pipe, "*“sh” exited with status 0*");
 }
 
 static void
@@ -461,8 +403,7 @@ remark_cb (const char     *domain,
  * the debug log, once. In the first round the process exits before all of its messages are
  * delivered, in the second after its clean end; in the third its status is 0. */
 static void
-test_stops_and_fails (Fixture       *fixture,
-                      gconstpointer  data)
+test_stops_and_fails (Fixture *fixture)
 {
   g_autoptr (GPtrArray) remarks = g_ptr_array_new_with_free_func (g_free);
   guint handler = g_log_set_handler ("GMsgRouter", G_LOG_LEVEL_DEBUG, remark_cb, remarks);
@@ -470,19 +411,18 @@ test_stops_and_fails (Fixture       *fixture,
   for (int i = 0; i < 3; i++)
     {
       int n = i < 2 ? 3 : 0;
-      g_autoptr (Sink) sink = NULL;
-      g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+      Pipe *pipe = open_pipe (fixture);
       g_autoptr (GSubprocess) process = NULL;
       g_autofree char *expected = NULL;
 
-      gmsg_receiver_set_name (sink->receiver, "sums");
-      process = spawn (sender, G_SUBPROCESS_FLAGS_STDIN_PIPE, "until-full", n);
+      gmsg_receiver_set_name (pipe->receiver, "sums");
+      process = spawn (pipe->sender, G_SUBPROCESS_FLAGS_STDIN_PIPE, "until-full", n);
       if (i == 1)
-        sink_wait_clean_end (fixture, sink);
+        pipe_wait_finished (pipe);
       close_input (process);
       wait_for_exit (process);
-      sink_wait_clean_end (fixture, sink);
-      sink_assert_range (sink, (guint) n);
+      pipe_wait_finished (pipe);
+      pipe_assert_range (pipe, 0, (guint) n);
 
       if (n > 0)
         {
@@ -493,7 +433,7 @@ test_stops_and_fails (Fixture       *fixture,
           g_assert_cmpstr (g_ptr_array_index (remarks, 0), ==, expected);
           g_ptr_array_remove_index (remarks, 0);
         }
-      sink_close (fixture, sink);
+      close_pipe (pipe);
     }
 
   g_assert_true (gmsg_router_stop (fixture->router, NULL));
@@ -503,33 +443,31 @@ test_stops_and_fails (Fixture       *fixture,
 
 /* Promise 19: it is used there, and no longer here. */
 static void
-test_exported (Fixture       *fixture,
-               gconstpointer  data)
+test_exported (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
-  g_autofree char *address = dup_address (sender);
+  Pipe *pipe = open_pipe (fixture);
+  g_autofree char *address = dup_address (pipe->sender);
   g_autoptr (GMsgSender) there = NULL;
   g_autoptr (GError) error = NULL;
   const char *argv[] = { worker_path, "send", "10", NULL };
 
-  g_assert_false (gmsg_sender_start (sender, &error));
+  g_assert_false (gmsg_sender_start (pipe->sender, &error));
   assert_failed (&error, GMSG_ERROR_EXPORTED);
-  g_assert_false (gmsg_sender_send (sender, g_variant_new_int32 (1), &error));
+  g_assert_false (gmsg_sender_send (pipe->sender, g_variant_new_int32 (1), &error));
   assert_failed (&error, GMSG_ERROR_EXPORTED);
-  g_assert_false (gmsg_sender_stop (sender, &error));
+  g_assert_false (gmsg_sender_stop (pipe->sender, &error));
   assert_failed (&error, GMSG_ERROR_EXPORTED);
-  g_assert_null (gmsg_sender_dup_address (sender, &error));
+  g_assert_null (gmsg_sender_dup_address (pipe->sender, &error));
   assert_failed (&error, GMSG_ERROR_EXPORTED);
-  g_assert_null (gmsg_sender_spawn (sender, NULL, argv, &error));
+  g_assert_null (gmsg_sender_spawn (pipe->sender, NULL, argv, &error));
   g_assert_true (g_str_has_suffix (error->message, "make a pipe for each job"));
   assert_failed (&error, GMSG_ERROR_EXPORTED);
-  g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_EXPORTED);
+  g_assert_cmpint (gmsg_sender_get_state (pipe->sender), ==, GMSG_SENDER_STATE_EXPORTED);
 
   /* Dropping it changes nothing. */
-  g_clear_object (&sender);
+  g_clear_object (&pipe->sender);
   iterate_all (fixture->context);
-  g_assert_cmpuint (sink->n_finished, ==, 0);
+  g_assert_cmpuint (pipe->n_finished, ==, 0);
 
   /* What came over can't be handed on. */
   there = gmsg_sender_new_for_address (address, &error);
@@ -545,29 +483,24 @@ test_exported (Fixture       *fixture,
   assert_failed (&error, GMSG_ERROR_ALREADY_STARTED);
   send_range (there, 0, 5);
   g_assert_true (gmsg_sender_stop (there, &error));
-  sink_wait_clean_end (fixture, sink);
-  sink_assert_range (sink, 5);
-  sink_close (fixture, sink);
+  pipe_wait_finished (pipe);
+  pipe_assert_range (pipe, 0, 5);
 }
 
 static void
-test_not_exported (Fixture       *fixture,
-                   gconstpointer  data)
+test_not_exported (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
-  g_autoptr (Sink) closed_sink = NULL;
-  g_autoptr (GMsgSender) closed = new_pipe (fixture, 0, 0, &closed_sink);
-  g_autoptr (Sink) late_sink = NULL;
-  g_autoptr (GMsgSender) late = new_pipe (fixture, 0, 0, &late_sink);
+  Pipe *pipe = open_pipe (fixture);
+  Pipe *closed = open_pipe (fixture);
+  Pipe *late = open_pipe (fixture);
   g_autoptr (GMsgSender) handmade = g_object_new (GMSG_TYPE_SENDER, NULL);
   const char *argv[] = { worker_path, "send", "10", NULL };
-  GMsgSender *senders[] = { sender, sender, closed, late, handmade };
+  GMsgSender *senders[] = { pipe->sender, pipe->sender, closed->sender, late->sender, handmade };
   int codes[] = { GMSG_ERROR_ALREADY_STARTED, GMSG_ERROR_ALREADY_STARTED, GMSG_ERROR_CLOSED,
                   GMSG_ERROR_CLOSED, GMSG_ERROR_INVALID_ARGUMENT };
 
-  gmsg_sender_start (sender, NULL);
-  sink_close (fixture, closed_sink);
+  gmsg_sender_start (pipe->sender, NULL);
+  close_pipe (closed);
 
   for (guint i = 0; i < G_N_ELEMENTS (senders); i++)
     {
@@ -576,14 +509,14 @@ test_not_exported (Fixture       *fixture,
 
       if (i == 1)
         {
-          gmsg_sender_stop (sender, NULL);
+          gmsg_sender_stop (pipe->sender, NULL);
           state = GMSG_SENDER_STATE_STOPPED;
         }
       if (i == 3)
         {
-          sink_close (fixture, late_sink);
-          sink_wait_finished (fixture, sink);
-          sink_close (fixture, sink);
+          close_pipe (late);
+          pipe_wait_finished (pipe);
+          close_pipe (pipe);
           gmsg_router_stop (fixture->router, NULL);
         }
 
@@ -599,35 +532,31 @@ test_not_exported (Fixture       *fixture,
 /* Promise 19: an address that is never opened leaves the pipe open until it is closed; then
  * it is void. */
 static void
-test_never_opened (Fixture       *fixture,
-                   gconstpointer  data)
+test_never_opened (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
-  g_autofree char *address = dup_address (sender);
+  Pipe *pipe = open_pipe (fixture);
+  g_autofree char *address = dup_address (pipe->sender);
   g_autoptr (GError) error = NULL;
 
-  g_clear_object (&sender);
+  g_clear_object (&pipe->sender);
   g_assert_false (gmsg_router_route_until (fixture->router, 200 * 1000, never, NULL, NULL));
-  g_assert_cmpuint (sink->n_finished, ==, 0);
-  g_assert_cmpint (gmsg_receiver_get_state (sink->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
-  sink_close (fixture, sink);
+  g_assert_cmpuint (pipe->n_finished, ==, 0);
+  g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
+  close_pipe (pipe);
 
   /* The thread that refuses it has to hear of the closing first. */
   wait_until ((g_clear_error (&error),
-               sender = gmsg_sender_new_for_address (address, &error)) == NULL);
+               pipe->sender = gmsg_sender_new_for_address (address, &error)) == NULL);
   g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
   assert_refusal ("refusing a connection: *unknown, already used or expired*");
 }
 
 /* Promise 20: once, and with the secret. */
 static void
-test_used_twice (Fixture       *fixture,
-                 gconstpointer  data)
+test_used_twice (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
-  g_autofree char *address = dup_address (sender);
+  Pipe *pipe = open_pipe (fixture);
+  g_autofree char *address = dup_address (pipe->sender);
   g_autofree char *wrong = g_strdup (address);
   g_autoptr (GString) other_pipe = g_string_new (address);
   g_autoptr (GMsgSender) there = NULL;
@@ -661,13 +590,12 @@ test_used_twice (Fixture       *fixture,
           gmsg_sender_start (there, &error);
           send_range (there, 0, 1);
           gmsg_sender_stop (there, &error);
-          sink_wait_finished (fixture, sink);
+          pipe_wait_finished (pipe);
         }
     }
 
-  g_assert_no_error (sink->error);
-  sink_assert_range (sink, 1);
-  sink_close (fixture, sink);
+  pipe_assert_range (pipe, 0, 1);
+  close_pipe (pipe);
 
   gmsg_router_stop (fixture->router, &error);
   g_assert_null (gmsg_sender_new_for_address (address, &error));
@@ -677,22 +605,20 @@ test_used_twice (Fixture       *fixture,
 
 /* Secrets differ, and have 128 bits. */
 static void
-test_secrets (Fixture       *fixture,
-              gconstpointer  data)
+test_secrets (Fixture *fixture)
 {
   g_autoptr (GHashTable) secrets = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 
   for (int i = 0; i < 200; i++)
     {
-      g_autoptr (Sink) sink = NULL;
-      g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
-      g_autofree char *address = dup_address (sender);
+      Pipe *pipe = open_pipe (fixture);
+      g_autofree char *address = dup_address (pipe->sender);
       const char *secret = strstr (address, ",secret=");
 
       g_assert_nonnull (secret);
       g_assert_cmpuint (strlen (secret), ==, strlen (",secret=") + 32);
       g_assert_true (g_hash_table_add (secrets, g_strdup (secret)));
-      sink_close (fixture, sink);
+      close_pipe (pipe);
     }
 }
 
@@ -720,8 +646,7 @@ bind_path (const char *path)
 /* A socket whose process has gone is taken over, and one that lives is not; and only a router's
  * own socket is removed at its end. */
 static void
-test_listen_again (Fixture       *fixture,
-                   gconstpointer  data)
+test_listen_again (Fixture *fixture)
 {
   g_autofree char *directory = g_dir_make_tmp ("gmsgrouter-test-XXXXXX", NULL);
   g_autofree char *path = g_build_filename (directory, "socket", NULL);
@@ -751,8 +676,7 @@ test_listen_again (Fixture       *fixture,
 
 /* A runtime directory that is too long for a socket, or that others can enter, is passed over. */
 static void
-test_next_directory (Fixture       *fixture,
-                     gconstpointer  data)
+test_next_directory (Fixture *fixture)
 {
   g_autofree char *parent = g_dir_make_tmp ("gmsgrouter-test-XXXXXX", NULL);
   g_autofree char *name = g_strnfill (120, 'x');
@@ -761,17 +685,16 @@ test_next_directory (Fixture       *fixture,
   g_assert_cmpint (g_mkdir (directory, 0700), ==, 0);
   for (int i = 0; i < 2; i++)
     {
-      g_autoptr (Sink) sink = NULL;
-      g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+      Pipe *pipe = open_pipe (fixture);
       g_autofree char *address = NULL;
       g_autofree char *path = NULL;
 
       g_setenv ("XDG_RUNTIME_DIR", i == 0 ? directory : parent, TRUE);
       g_assert_cmpint (g_chmod (parent, i == 0 ? 0700 : 0755), ==, 0);
-      address = dup_address (sender);
+      address = dup_address (pipe->sender);
       path = path_of_address (address);
       g_assert_false (g_str_has_prefix (path, parent));
-      sink_close (fixture, sink);
+      close_pipe (pipe);
       gmsg_router_stop (fixture->router, NULL);
       gmsg_router_start (fixture->router, NULL);
     }
@@ -783,8 +706,7 @@ test_next_directory (Fixture       *fixture,
 
 /* A program that returns from main() while its router runs leaves no socket. */
 static void
-test_leaves_nothing (Fixture       *fixture,
-                     gconstpointer  data)
+test_leaves_nothing (Fixture *fixture)
 {
   const char *argv[] = { worker_path, "router-exits", "0", NULL };
   g_autoptr (GError) error = NULL;
@@ -813,8 +735,7 @@ assert_mode (const char *path,
 
 /* The socket is in a directory of its own, that goes with the run. */
 static void
-test_directory (Fixture       *fixture,
-                gconstpointer  data)
+test_directory (Fixture *fixture)
 {
   for (int i = 0; i < 4; i++)
     {
@@ -822,8 +743,7 @@ test_directory (Fixture       *fixture,
       g_autofree char *address = NULL;
       g_autofree char *path = NULL;
       g_autofree char *directory = NULL;
-      g_autoptr (Sink) sink = NULL;
-      g_autoptr (GMsgSender) sender = NULL;
+      Pipe *pipe;
       g_autoptr (GMsgSender) there = NULL;
       g_autoptr (GError) error = NULL;
 
@@ -839,9 +759,9 @@ test_directory (Fixture       *fixture,
       g_assert_no_error (error);
 
       /* On first need. */
-      sender = new_pipe (fixture, 0, 0, &sink);
+      pipe = open_pipe (fixture);
       g_assert_cmpuint (count_entries (runtime_dir), ==, 0);
-      address = dup_address (sender);
+      address = dup_address (pipe->sender);
       path = path_of_address (address);
       directory = g_path_get_dirname (path);
       {
@@ -857,11 +777,11 @@ test_directory (Fixture       *fixture,
       there = gmsg_sender_new_for_address (address, &error);
       g_assert_no_error (error);
       g_clear_object (&there);
-      sink_wait_finished (fixture, sink);
+      pipe_wait_error (pipe, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
 
       if (i < 3)
         {
-          sink_close (fixture, sink);
+          close_pipe (pipe);
           gmsg_router_stop (fixture->router, &error);
           g_assert_no_error (error);
         }
@@ -877,15 +797,13 @@ test_directory (Fixture       *fixture,
 }
 
 static void
-test_listen (Fixture       *fixture,
-             gconstpointer  data)
+test_listen (Fixture *fixture)
 {
   g_autofree char *directory = g_dir_make_tmp ("gmsgrouter-test-XXXXXX", NULL);
   g_autofree char *path = g_strconcat (directory, "/a=b,c %41", NULL);
   g_autofree char *escaped = g_uri_escape_string (path, "/", FALSE);
   g_autofree char *listen_address = g_strconcat ("unix:path=", escaped, NULL);
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = NULL;
+  Pipe *pipe;
   g_autofree char *address = NULL;
   g_autofree char *found = NULL;
   g_autoptr (GSubprocess) process = NULL;
@@ -909,27 +827,24 @@ test_listen (Fixture       *fixture,
         gmsg_router_stop (fixture->router, NULL);
     }
 
-  sender = new_pipe (fixture, 0, 0, &sink);
-  process = spawn (sender, G_SUBPROCESS_FLAGS_NONE, "send", 4);
-  sink_wait_clean_end (fixture, sink);
-  sink_assert_range (sink, 4);
-  sink_close (fixture, sink);
-  g_clear_object (&sender);
-  g_clear_pointer (&sink, sink_free);
+  pipe = open_pipe (fixture);
+  process = spawn (pipe->sender, G_SUBPROCESS_FLAGS_NONE, "send", 4);
+  pipe_wait_finished (pipe);
+  pipe_assert_range (pipe, 0, 4);
+  close_pipe (pipe);
 
-  sender = new_pipe (fixture, 0, 0, &sink);
-  address = dup_address (sender);
+  pipe = open_pipe (fixture);
+  address = dup_address (pipe->sender);
   found = path_of_address (address);
   g_assert_cmpstr (found, ==, path);
-  sink_close (fixture, sink);
+  close_pipe (pipe);
 
   gmsg_router_stop (fixture->router, NULL);
   g_assert_cmpint (g_rmdir (directory), ==, 0);
 }
 
 static void
-test_listen_fails (Fixture       *fixture,
-                   gconstpointer  data)
+test_listen_fails (Fixture *fixture)
 {
   g_autofree char *directory = g_dir_make_tmp ("gmsgrouter-test-XXXXXX", NULL);
   g_autofree char *file = g_build_filename (directory, "file", NULL);
@@ -981,16 +896,15 @@ test_listen_fails (Fixture       *fixture,
 
   /* A failure does not keep the router from listening elsewhere; the first address does. */
   {
-    g_autoptr (Sink) sink = NULL;
-    g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
-    g_autofree char *address = dup_address (sender);
+    Pipe *pipe = open_pipe (fixture);
+    g_autofree char *address = dup_address (pipe->sender);
     g_autoptr (GError) error = NULL;
 
     g_assert_nonnull (address);
     g_unlink (file);
     g_assert_false (gmsg_router_listen (fixture->router, taken, &error));
     g_assert_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED);
-    sink_close (fixture, sink);
+    close_pipe (pipe);
   }
   g_assert_cmpint (g_rmdir (directory), ==, 0);
 }
@@ -1006,16 +920,14 @@ listen_thread (gpointer data)
 }
 
 static void
-test_listen_thread (Fixture       *fixture,
-                    gconstpointer  data)
+test_listen_thread (Fixture *fixture)
 {
   g_thread_join (g_thread_new ("listen", listen_thread, fixture->router));
 }
 
 /* Promise 19: new_for_address() names what is wrong. */
 static void
-test_addresses (Fixture       *fixture,
-                gconstpointer  data)
+test_addresses (Fixture *fixture)
 {
   static const struct
   {
@@ -1056,12 +968,10 @@ test_addresses (Fixture       *fixture,
 
 /* What GMSG_ADDRESS_OPTIONS holds is a part of the address. */
 static void
-test_address_options (Fixture       *fixture,
-                      gconstpointer  data)
+test_address_options (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
-  g_autofree char *address = dup_address (sender);
+  Pipe *pipe = open_pipe (fixture);
+  g_autofree char *address = dup_address (pipe->sender);
   char *comma = strchr (address, ',');
   g_autoptr (GMsgSender) there = NULL;
   g_autoptr (GError) error = NULL;
@@ -1080,19 +990,16 @@ test_address_options (Fixture       *fixture,
   gmsg_sender_stop (there, NULL);
   g_unsetenv ("GMSG_ADDRESS");
   g_unsetenv ("GMSG_ADDRESS_OPTIONS");
-  sink_wait_clean_end (fixture, sink);
-  sink_close (fixture, sink);
+  pipe_wait_finished (pipe);
 }
 
 /* The options that a worker has for its own address are not those of its workers' sockets; nothing
  * of that stays in the launcher. */
 static void
-test_address_options_spawn (Fixture       *fixture,
-                            gconstpointer  data)
+test_address_options_spawn (Fixture *fixture)
 {
   g_autoptr (GSubprocessLauncher) launcher = NULL;
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  Pipe *pipe = open_pipe (fixture);
   const char *argv[] = { worker_path, "send", "3", NULL };
   g_autoptr (GSubprocess) process = NULL;
   g_autoptr (GError) error = NULL;
@@ -1100,29 +1007,26 @@ test_address_options_spawn (Fixture       *fixture,
   launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDIN_PIPE);
   g_subprocess_launcher_setenv (launcher, "GMSG_ADDRESS_OPTIONS", "user=me", TRUE);
   g_subprocess_launcher_unsetenv (launcher, "GMSG_ADDRESS");
-  process = gmsg_sender_spawn (sender, launcher, argv, &error);
+  process = gmsg_sender_spawn (pipe->sender, launcher, argv, &error);
   g_assert_no_error (error);
   g_assert_cmpstr (g_subprocess_launcher_getenv (launcher, "GMSG_ADDRESS_OPTIONS"), ==, "user=me");
   g_assert_null (g_subprocess_launcher_getenv (launcher, "GMSG_ADDRESS"));
   close_input (process);
-  sink_wait_clean_end (fixture, sink);
-  sink_assert_range (sink, 3);
-  sink_close (fixture, sink);
+  pipe_wait_finished (pipe);
+  pipe_assert_range (pipe, 0, 3);
 }
 
 /* A worker that is still to open a closed pipe is told so, and ends. */
 static void
-test_closed_before_opened (Fixture       *fixture,
-                           gconstpointer  data)
+test_closed_before_opened (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  Pipe *pipe = open_pipe (fixture);
   g_autoptr (GSubprocess) process = NULL;
   g_autoptr (GError) error G_GNUC_UNUSED = NULL;
   const char *argv[] = { worker_path, "wait", "poll", "3", NULL };
 
-  process = spawn_full (sender, G_SUBPROCESS_FLAGS_STDIN_PIPE, argv);
-  sink_close (fixture, sink);
+  process = spawn_full (pipe->sender, G_SUBPROCESS_FLAGS_STDIN_PIPE, argv);
+  close_pipe (pipe);
   iterate_all (fixture->context);
   close_input (process);
   wait_for_exit (process);
@@ -1133,16 +1037,14 @@ test_closed_before_opened (Fixture       *fixture,
 
 /* Promise 18: closing wakes a worker that waits for room, in another process. */
 static void
-test_close_blocked (Fixture       *fixture,
-                    gconstpointer  data)
+test_close_blocked (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 1, GMSG_OVERFLOW_BLOCK, &sink);
-  g_autoptr (GSubprocess) process = spawn (sender, G_SUBPROCESS_FLAGS_STDOUT_PIPE, "say-sent", 5);
+  Pipe *pipe = open_bounded (fixture, 1, GMSG_OVERFLOW_BLOCK);
+  g_autoptr (GSubprocess) process = spawn (pipe->sender, G_SUBPROCESS_FLAGS_STDOUT_PIPE, "say-sent", 5);
 
   g_assert_cmpint (read_number (process), ==, 1);
   g_assert_true (is_silent (process, 50));
-  sink_close (fixture, sink);
+  close_pipe (pipe);
   for (int i = 2; i <= 5; i++)
     g_assert_cmpint (read_number (process), ==, i);
   wait_for_exit (process);
@@ -1153,28 +1055,25 @@ test_close_blocked (Fixture       *fixture,
 
 /* A child of fork() can use nothing, and does no harm. */
 static void
-test_fork (Fixture       *fixture,
-           gconstpointer  data)
+test_fork (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
-  g_autoptr (Sink) other = NULL;
-  g_autoptr (GMsgSender) exported = new_pipe (fixture, 0, 0, &other);
-  g_autofree char *address = dup_address (exported);
+  Pipe *pipe = open_pipe (fixture);
+  Pipe *other = open_pipe (fixture);
+  g_autofree char *address = dup_address (other->sender);
   g_autofree char *path = path_of_address (address);
-  g_autoptr (Sink) before = NULL;
-  Worker *worker = worker_new (fixture, WAY_ADDRESS, new_pipe (fixture, 0, 0, &before), "send", 3);
+  Pipe *before = open_pipe (fixture);
+  Worker *worker = worker_new (before, WAY_ADDRESS, "send", 3);
   g_autoptr (GMsgSender) there = NULL;
   g_autoptr (GError) error = NULL;
   pid_t child;
 
   /* A thread that starts may hold a lock of GLib's, which a fork would leave held in the child:
    * so the library's have worked before. */
-  sink_wait_clean_end (fixture, before);
+  pipe_wait_finished (before);
   g_assert_cmpint (worker_join (worker), ==, 0);
-  sink_close (fixture, before);
+  close_pipe (before);
 
-  g_assert_true (gmsg_sender_start (sender, &error));
+  g_assert_true (gmsg_sender_start (pipe->sender, &error));
   child = fork ();
   if (child == 0)
     {
@@ -1187,14 +1086,14 @@ test_fork (Fixture       *fixture,
     n_wrong += g_error_matches (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED) ? 0 : 1; \
     g_clear_error (&error);                                                    \
   } G_STMT_END
-      not_supported (gmsg_sender_send (sender, g_variant_new_int32 (1), &error));
-      not_supported (gmsg_sender_stop (sender, &error));
-      not_supported (gmsg_sender_start (sender, &error));
-      not_supported (gmsg_sender_dup_address (sender, &error) != NULL);
-      not_supported (gmsg_sender_spawn (sender, NULL, argv, &error) != NULL);
+      not_supported (gmsg_sender_send (pipe->sender, g_variant_new_int32 (1), &error));
+      not_supported (gmsg_sender_stop (pipe->sender, &error));
+      not_supported (gmsg_sender_start (pipe->sender, &error));
+      not_supported (gmsg_sender_dup_address (pipe->sender, &error) != NULL);
+      not_supported (gmsg_sender_spawn (pipe->sender, NULL, argv, &error) != NULL);
       not_supported (gmsg_sender_new_for_address (address, &error) != NULL);
-      g_object_unref (sender);
-      g_object_unref (exported);
+      g_object_unref (pipe->sender);
+      g_object_unref (other->sender);
       g_object_unref (fixture->router);
       _exit (n_wrong);
     }
@@ -1204,38 +1103,32 @@ test_fork (Fixture       *fixture,
 
   /* Here all is as it was. */
   g_assert_true (g_file_test (path, G_FILE_TEST_EXISTS));
-  send_range (sender, 0, 3);
-  g_assert_true (gmsg_sender_stop (sender, &error));
+  send_range (pipe->sender, 0, 3);
+  g_assert_true (gmsg_sender_stop (pipe->sender, &error));
   there = gmsg_sender_new_for_address (address, &error);
   g_assert_no_error (error);
   g_assert_true (gmsg_sender_start (there, &error));
   g_assert_true (gmsg_sender_stop (there, &error));
-  sink_wait_clean_end (fixture, sink);
-  sink_assert_range (sink, 3);
-  sink_wait_clean_end (fixture, other);
-  sink_close (fixture, sink);
-  sink_close (fixture, other);
+  pipe_wait_finished (pipe);
+  pipe_assert_range (pipe, 0, 3);
+  pipe_wait_finished (other);
 }
 
 /* The same in a worker, whose connection goes on. */
 static void
-test_fork_in_worker (Fixture       *fixture,
-                     gconstpointer  data)
+test_fork_in_worker (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
-  Worker *worker = worker_new (fixture, WAY_SPAWN, sender, "fork", 10);
+  Pipe *pipe = open_pipe (fixture);
+  Worker *worker = worker_new (pipe, WAY_SPAWN, "fork", 10);
 
-  sink_wait_clean_end (fixture, sink);
-  sink_assert_range (sink, 20);
+  pipe_wait_finished (pipe);
+  pipe_assert_range (pipe, 0, 20);
   g_assert_cmpint (worker_join (worker), ==, 0);
-  sink_close (fixture, sink);
 }
 
 /* A worker outlives the router's process without hanging, also while it waits for room. */
 static void
-test_router_killed (Fixture       *fixture,
-                    gconstpointer  data)
+test_router_killed (Fixture *fixture)
 {
   static const char *capacities[] = { "0", "3" };
 
@@ -1435,20 +1328,19 @@ spawn_thread (gpointer data)
 
 /* A program that another thread starts while workers connect inherits no socket. */
 static void
-test_nothing_inherited (Fixture       *fixture,
-                        gconstpointer  data)
+test_nothing_inherited (Fixture *fixture)
 {
   Spawning spawning = { FALSE, 0 };
   GThread *thread = g_thread_new ("spawning", spawn_thread, &spawning);
 
   for (guint i = 0; i < 100 || g_atomic_int_get (&spawning.n_programs) < 30; i++)
     {
-      g_autoptr (Sink) sink = NULL;
-      Worker *worker = worker_new (fixture, WAY_LOCAL, new_pipe (fixture, 0, 0, &sink), "send", 1);
+      Pipe *pipe = open_pipe (fixture);
+      Worker *worker = worker_new (pipe, WAY_LOCAL, "send", 1);
 
-      sink_wait_clean_end (fixture, sink);
+      pipe_wait_finished (pipe);
       g_assert_cmpint (worker_join (worker), ==, 0);
-      sink_close (fixture, sink);
+      close_pipe (pipe);
     }
 
   g_atomic_int_set (&spawning.stop, TRUE);
@@ -1458,18 +1350,16 @@ test_nothing_inherited (Fixture       *fixture,
 /* A child that the application has forked holds copies of all descriptors; workers learn of the
  * end all the same. */
 static void
-test_application_forks (Fixture       *fixture,
-                        gconstpointer  data)
+test_application_forks (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
-  g_autoptr (GSubprocess) process = spawn (sender, G_SUBPROCESS_FLAGS_NONE, "until-gone", 1);
+  Pipe *own = open_pipe (fixture);
+  g_autoptr (GSubprocess) process = spawn (own->sender, G_SUBPROCESS_FLAGS_NONE, "until-gone", 1);
   g_autoptr (GError) error = NULL;
   char end;
   int fds[2];
   pid_t child;
 
-  iterate_until (fixture->context, sink->values->len > 10);
+  iterate_until (fixture->context, own->values->len > 10);
   g_assert_cmpint (pipe (fds), ==, 0);
   child = fork ();
   if (child == 0)
@@ -1542,15 +1432,14 @@ test_dead_router (void)
  * prefix, the end is the right one, and nothing stays. */
 typedef struct
 {
-  Sink        *sink;    /* (owned) (nullable) */
+  Pipe        *pipe;
   GSubprocess *process; /* (owned) */
   gboolean     kill;
   gboolean     closed;
 } Chaos;
 
 static void
-test_chaos (Fixture       *fixture,
-            gconstpointer  data)
+test_chaos (Fixture *fixture)
 {
   enum { N_AT_ONCE = 6, N_ROUNDS = 16 };
   guint32 seed = (guint32) g_test_rand_int_range (0, G_MAXINT32);
@@ -1566,9 +1455,9 @@ test_chaos (Fixture       *fixture,
         {
           guint capacity = (guint) g_rand_int_range (rand, 0, 3) * 20;
           GMsgOverflow overflow = g_rand_boolean (rand) ? GMSG_OVERFLOW_BLOCK : GMSG_OVERFLOW_FAIL;
-          g_autoptr (GMsgSender) sender = new_pipe (fixture, capacity, overflow, &chaos[i].sink);
 
-          chaos[i].process = spawn (sender, G_SUBPROCESS_FLAGS_NONE, "random",
+          chaos[i].pipe = open_bounded (fixture, capacity, overflow);
+          chaos[i].process = spawn (chaos[i].pipe->sender, G_SUBPROCESS_FLAGS_NONE, "random",
                                     g_rand_int_range (rand, 0, G_MAXINT32));
         }
 
@@ -1585,11 +1474,11 @@ test_chaos (Fixture       *fixture,
               victim->kill = TRUE;
               break;
             case 1:
-              gmsg_receiver_cancel (victim->sink->receiver);
+              gmsg_receiver_cancel (victim->pipe->receiver);
               break;
             case 2:
               if (!victim->closed)
-                sink_close (fixture, victim->sink);
+                close_pipe (victim->pipe);
               victim->closed = TRUE;
               break;
             default:
@@ -1599,26 +1488,26 @@ test_chaos (Fixture       *fixture,
 
       for (guint i = 0; i < N_AT_ONCE; i++)
         {
-          Sink *sink = chaos[i].sink;
+          Pipe *pipe = chaos[i].pipe;
 
           if (!chaos[i].closed)
-            sink_wait_finished (fixture, sink);
+            iterate_until (fixture->context, pipe->n_finished > 0);
           wait_for_exit (chaos[i].process);
           iterate_all (fixture->context);
-          sink_assert_prefix (sink);
+          pipe_assert_prefix (pipe);
 
           if (!chaos[i].closed)
             {
               if (g_subprocess_get_successful (chaos[i].process))
-                g_assert_no_error (sink->error);
-              else if (sink->error != NULL || !chaos[i].kill)
-                sink_assert_lost (sink, "*“*worker” *");
-              sink_close (fixture, sink);
+                g_assert_no_error (pipe->error);
+              else if (pipe->error != NULL || !chaos[i].kill)
+                pipe_assert_lost (pipe, "*“*worker” *");
+              close_pipe (pipe);
             }
-          g_assert_cmpuint (sink->n_finished, <=, 1);
-          sink_free (sink);
+          g_clear_error (&pipe->error);
           g_object_unref (chaos[i].process);
         }
+      free_pipes (fixture);
       take_discard_warnings ();
 
       /* Each run is one more to count. */
@@ -1683,11 +1572,9 @@ hog_end (Hog *self)
 
 /* No descriptor is left for an address: it fails, and the sender is as before. */
 static void
-test_scarce_address (Fixture       *fixture,
-                     gconstpointer  data)
+test_scarce_address (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  Pipe *pipe = open_pipe (fixture);
   const char *argv[] = { worker_path, "send", "3", NULL };
   g_autofree char *address = NULL;
   guint n_tries = 0;
@@ -1698,52 +1585,45 @@ test_scarce_address (Fixture       *fixture,
     {
       g_autoptr (GError) error = NULL;
 
-      g_assert_null (gmsg_sender_spawn (sender, NULL, argv, &error));
+      g_assert_null (gmsg_sender_spawn (pipe->sender, NULL, argv, &error));
       g_assert_nonnull (error);
       g_clear_error (&error);
-      g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_INITIAL);
+      g_assert_cmpint (gmsg_sender_get_state (pipe->sender), ==, GMSG_SENDER_STATE_INITIAL);
 
-      address = gmsg_sender_dup_address (sender, &error);
+      address = gmsg_sender_dup_address (pipe->sender, &error);
       if (address == NULL)
         {
           g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
-          g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_INITIAL);
+          g_assert_cmpint (gmsg_sender_get_state (pipe->sender), ==, GMSG_SENDER_STATE_INITIAL);
           hog_give (&hog, 1);
           n_tries++;
         }
     }
   g_assert_cmpuint (n_tries, ==, 2);
   hog_end (&hog);
-  sink_close (fixture, sink);
 }
 
 /* ... for a worker: its call fails, and the address is still good. */
 static void
-test_scarce_worker (Fixture       *fixture,
-                    gconstpointer  data)
+test_scarce_worker (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
+  Pipe *pipe = open_pipe (fixture);
   const char *argv[] = { worker_path, "scarce", "send", "10", NULL };
-  g_autoptr (GSubprocess) process G_GNUC_UNUSED = spawn_full (sender, G_SUBPROCESS_FLAGS_NONE, argv);
+  g_autoptr (GSubprocess) process G_GNUC_UNUSED = spawn_full (pipe->sender, G_SUBPROCESS_FLAGS_NONE, argv);
 
-  sink_wait_clean_end (fixture, sink);
-  sink_assert_range (sink, 10);
-  sink_close (fixture, sink);
+  pipe_wait_finished (pipe);
+  pipe_assert_range (pipe, 0, 10);
 }
 
 /* ... for a connection to accept: others go on, and it has its turn later. */
 static void
-test_scarce_accept (Fixture       *fixture,
-                    gconstpointer  data)
+test_scarce_accept (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 4, GMSG_OVERFLOW_BLOCK, &sink);
-  g_autoptr (Sink) late_sink = NULL;
-  g_autoptr (GMsgSender) late = new_pipe (fixture, 0, 0, &late_sink);
-  g_autofree char *address = dup_address (late);
+  Pipe *pipe = open_bounded (fixture, 4, GMSG_OVERFLOW_BLOCK);
+  Pipe *late = open_pipe (fixture);
+  g_autofree char *address = dup_address (late->sender);
   g_autofree char *path = path_of_address (address);
-  g_autoptr (GSubprocess) process G_GNUC_UNUSED = spawn (sender, G_SUBPROCESS_FLAGS_NONE, "poll-send", 0);
+  g_autoptr (GSubprocess) process G_GNUC_UNUSED = spawn (pipe->sender, G_SUBPROCESS_FLAGS_NONE, "poll-send", 0);
   struct sockaddr_un native = { .sun_family = AF_UNIX };
   g_autoptr (GMsgSender) there = NULL;
   g_autoptr (GError) error = NULL;
@@ -1756,15 +1636,15 @@ test_scarce_accept (Fixture       *fixture,
   g_assert_cmpint (fd, >=, 0);
   strcpy (native.sun_path, path);
 
-  iterate_until (fixture->context, sink->values->len > 100);
+  iterate_until (fixture->context, pipe->values->len > 100);
   hog_take (&hog);
   g_assert_cmpint (connect (fd, (struct sockaddr *) &native, sizeof native), ==, 0);
   assert_refusal ("can't accept a connection for now: *");
 
   /* It tries again every 100 ms, and says so once; others go on. */
-  n = sink->values->len;
+  n = pipe->values->len;
   since = g_get_monotonic_time ();
-  iterate_until (fixture->context, sink->values->len > n + 100 &&
+  iterate_until (fixture->context, pipe->values->len > n + 100 &&
                                      g_get_monotonic_time () > since + 350 * G_TIME_SPAN_MILLISECOND);
   assert_no_refusal ();
 
@@ -1774,39 +1654,36 @@ test_scarce_accept (Fixture       *fixture,
   g_assert_true (gmsg_sender_start (there, &error));
   send_range (there, 0, 10);
   g_assert_true (gmsg_sender_stop (there, &error));
-  sink_wait_clean_end (fixture, late_sink);
-  sink_assert_range (late_sink, 10);
+  pipe_wait_finished (late);
+  pipe_assert_range (late, 0, 10);
   close (fd);
 
-  gmsg_receiver_cancel (sink->receiver);
-  sink_wait_clean_end (fixture, sink);
-  sink_close (fixture, sink);
-  sink_close (fixture, late_sink);
+  gmsg_receiver_cancel (pipe->receiver);
+  pipe_wait_finished (pipe);
 }
 
 /* Promise 6, where the router stops at once. */
 static void
-test_stop_at_once (Fixture       *fixture,
-                   gconstpointer  data)
+test_stop_at_once (Fixture *fixture)
 {
   guint n_fds = 0;
 
   for (int i = 0; i < 15; i++)
     {
-      g_autoptr (Sink) sink = NULL;
-      g_autoptr (GMsgSender) sender = NULL;
+      Pipe *pipe;
       g_autoptr (GSubprocess) process = NULL;
       g_autoptr (GError) error = NULL;
 
       if (i > 0)
         gmsg_router_start (fixture->router, &error);
       g_assert_no_error (error);
-      sender = new_pipe (fixture, 0, 0, &sink);
-      process = spawn (sender, G_SUBPROCESS_FLAGS_NONE, "unopened", 0);
-      sink_close (fixture, sink);
+      pipe = open_pipe (fixture);
+      process = spawn (pipe->sender, G_SUBPROCESS_FLAGS_NONE, "unopened", 0);
+      close_pipe (pipe);
       gmsg_router_stop (fixture->router, &error);
       g_assert_no_error (error);
       wait_for_exit (process);
+      free_pipes (fixture);
 
       /* GLib keeps some of its own from the first on. */
       if (i == 0)
@@ -1845,14 +1722,11 @@ hand_over_thread (gpointer data)
 }
 
 static void
-test_hand_over_racing (Fixture       *fixture,
-                       gconstpointer  data)
+test_hand_over_racing (Fixture *fixture)
 {
   for (int i = 0; i < 100; i++)
     {
-      g_autoptr (Sink) sink = NULL;
-      g_autoptr (Sink) other = NULL;
-      g_autoptr (GMsgSender) first = NULL;
+      Pipe *pipe, *other;
       g_autofree char *address = NULL;
       HandOver hand_over = { NULL, i % 2, FALSE };
       GThread *thread;
@@ -1861,16 +1735,17 @@ test_hand_over_racing (Fixture       *fixture,
         gmsg_router_start (fixture->router, NULL);
 
       /* The server runs already. */
-      first = new_pipe (fixture, 0, 0, &other);
-      address = dup_address (first);
-      hand_over.sender = new_pipe (fixture, 0, 0, &sink);
+      other = open_pipe (fixture);
+      address = dup_address (other->sender);
+      pipe = open_pipe (fixture);
+      hand_over.sender = g_steal_pointer (&pipe->sender);
       thread = g_thread_new ("hand-over", hand_over_thread, &hand_over);
       wait_until (g_atomic_int_get (&hand_over.started));
       for (int j = i % 50; j > 0; j--)
         g_thread_yield ();
 
-      sink_close (fixture, sink);
-      sink_close (fixture, other);
+      close_pipe (pipe);
+      close_pipe (other);
       if (i % 4 < 2)
         gmsg_router_stop (fixture->router, NULL);
       g_thread_join (thread);
@@ -1915,12 +1790,10 @@ check_signal_masks (void)
 
 /* Promise 24: signals go to the application's threads, but for those of faults. */
 static void
-test_signals (Fixture       *fixture,
-              gconstpointer  data)
+test_signals (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
-  g_autofree char *address = dup_address (sender);
+  Pipe *pipe = open_pipe (fixture);
+  g_autofree char *address = dup_address (pipe->sender);
   g_autoptr (GError) error = NULL;
   g_autoptr (GMsgSender) worker = gmsg_sender_new_for_address (address, &error);
 
@@ -1928,7 +1801,7 @@ test_signals (Fixture       *fixture,
   wait_until (check_signal_masks () >= 2);
 
   g_clear_object (&worker);
-  sink_close (fixture, sink);
+  close_pipe (pipe);
   forget_warnings ();
 }
 

@@ -6,202 +6,87 @@
 
 #include "testutil.h"
 
-/* What one next_async() came to. */
-typedef struct
-{
-  GThread  *thread;  /* (unowned): where the callback is expected */
-  int       n_done;  /* atomic */
-  GVariant *message; /* (owned) (nullable) */
-  GError   *error;   /* (owned) (nullable) */
-} Answer;
-
-static void
-answer_cb (GObject      *source,
-           GAsyncResult *result,
-           gpointer      user_data)
-{
-  Answer *answer = user_data;
-
-  g_assert_true (g_thread_self () == answer->thread);
-  g_assert_cmpint (answer->n_done, ==, 0);
-  answer->message = gmsg_receiver_next_finish (GMSG_RECEIVER (source), result, &answer->error);
-  g_assert_true (answer->message == NULL || answer->error == NULL);
-  g_atomic_int_inc (&answer->n_done);
-}
-
-/* It is never completed within the call. */
-static void
-ask (Answer       *answer,
-     GMsgReceiver *receiver,
-     GCancellable *cancellable)
-{
-  *answer = (Answer) { g_thread_self (), 0, NULL, NULL };
-  gmsg_receiver_next_async (receiver, cancellable, answer_cb, answer);
-  g_assert_cmpint (answer->n_done, ==, 0);
-}
-
-static void
-answer_assert_value (Answer *answer,
-                     gint32  value)
-{
-  g_assert_cmpint (answer->n_done, ==, 1);
-  g_assert_no_error (answer->error);
-  g_assert_nonnull (answer->message);
-  g_assert_cmpint (g_variant_get_int32 (answer->message), ==, value);
-  g_clear_pointer (&answer->message, g_variant_unref);
-}
-
-static void
-answer_assert_end (Answer *answer)
-{
-  g_assert_cmpint (answer->n_done, ==, 1);
-  g_assert_no_error (answer->error);
-  g_assert_null (answer->message);
-}
-
-static void
-answer_assert_error (Answer *answer,
-                     GQuark  domain,
-                     int     code)
-{
-  g_assert_cmpint (answer->n_done, ==, 1);
-  g_assert_null (answer->message);
-  g_assert_error (answer->error, domain, code);
-  g_assert_cmpuint (strlen (answer->error->message), >, 10);
-  g_clear_error (&answer->error);
-}
-
-static void
-take_values (Fixture      *fixture,
-             GMsgReceiver *receiver,
-             gint32        first,
-             guint         n_values)
-{
-  for (guint i = 0; i < n_values; i++)
-    {
-      Answer answer;
-
-      ask (&answer, receiver, NULL);
-      iterate_until (fixture->context, answer.n_done == 1);
-      answer_assert_value (&answer, first + (gint32) i);
-    }
-}
-
-static void
-take_end (Fixture      *fixture,
-          GMsgReceiver *receiver)
-{
-  Answer answer;
-
-  ask (&answer, receiver, NULL);
-  iterate_until (fixture->context, answer.n_done == 1);
-  answer_assert_end (&answer);
-}
-
-static void
-take_error (Fixture      *fixture,
-            GMsgReceiver *receiver,
-            GMsgError     code)
-{
-  Answer answer;
-
-  ask (&answer, receiver, NULL);
-  iterate_until (fixture->context, answer.n_done == 1);
-  answer_assert_error (&answer, GMSG_ERROR, (int) code);
-}
-
 /* No message was emitted. */
 static void
-assert_silent (Record *record)
+assert_silent (Pipe *pipe)
 {
-  g_assert_cmpuint (record->values->len, ==, 0);
+  g_assert_cmpuint (pipe->values->len, ==, 0);
 }
 
 static void
-test_one_by_one (Fixture       *fixture,
-                 gconstpointer  data)
+test_one_by_one (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   guint n_notified = 0;
 
-  g_signal_connect (record->receiver, "notify::n-received", G_CALLBACK (count_notify_cb),
+  g_signal_connect (pipe->receiver, "notify::n-received", G_CALLBACK (count_notify_cb),
                     &n_notified);
-  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
-  gmsg_sender_start (sender, NULL);
-  send_range (sender, 0, 600);
+  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+  send_range (pipe->sender, 0, 600);
   iterate_all (fixture->context);
-  g_assert_cmpuint (gmsg_receiver_get_n_received (record->receiver), ==, 0);
+  g_assert_cmpuint (gmsg_receiver_get_n_received (pipe->receiver), ==, 0);
 
   for (guint i = 0; i < 600; i++)
     {
-      take_values (fixture, record->receiver, (gint32) i, 1);
-      g_assert_cmpuint (gmsg_receiver_get_n_received (record->receiver), ==, i + 1);
+      take_values (pipe, (gint32) i, 1);
+      g_assert_cmpuint (gmsg_receiver_get_n_received (pipe->receiver), ==, i + 1);
       g_assert_cmpuint (n_notified, ==, i + 1);
     }
 
   iterate_all (fixture->context);
-  g_assert_cmpuint (gmsg_receiver_get_n_received (record->receiver), ==, 600);
-  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
-  assert_silent (record);
-  g_signal_handlers_disconnect_by_data (record->receiver, &n_notified);
-  close_pipe (fixture, record);
+  g_assert_cmpuint (gmsg_receiver_get_n_received (pipe->receiver), ==, 600);
+  g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
+  assert_silent (pipe);
 }
 
 static void
-test_property (Fixture       *fixture,
-               gconstpointer  data)
+test_property (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
-  g_autoptr (GMsgSender) other = NULL;
-  g_autoptr (Record) other_record = NULL;
+  Pipe *pipe = open_pipe (fixture);
+  Pipe *other;
   guint n_notified = 0;
   gboolean pull_mode;
   Answer answer;
 
-  g_signal_connect (record->receiver, "notify::pull-mode", G_CALLBACK (count_notify_cb),
+  g_signal_connect (pipe->receiver, "notify::pull-mode", G_CALLBACK (count_notify_cb),
                     &n_notified);
-  g_assert_false (gmsg_receiver_get_pull_mode (record->receiver));
-  gmsg_receiver_set_pull_mode (record->receiver, FALSE);
-  g_assert_false (gmsg_receiver_get_pull_mode (record->receiver));
+  g_assert_false (gmsg_receiver_get_pull_mode (pipe->receiver));
+  gmsg_receiver_set_pull_mode (pipe->receiver, FALSE);
+  g_assert_false (gmsg_receiver_get_pull_mode (pipe->receiver));
   g_assert_cmpuint (n_notified, ==, 0);
 
-  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
-  g_assert_true (gmsg_receiver_get_pull_mode (record->receiver));
+  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+  g_assert_true (gmsg_receiver_get_pull_mode (pipe->receiver));
   g_assert_cmpuint (n_notified, ==, 1);
-  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
-  gmsg_receiver_set_pull_mode (record->receiver, FALSE);
-  g_object_set (record->receiver, "pull-mode", FALSE, NULL);
-  g_object_get (record->receiver, "pull-mode", &pull_mode, NULL);
+  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+  gmsg_receiver_set_pull_mode (pipe->receiver, FALSE);
+  g_object_set (pipe->receiver, "pull-mode", FALSE, NULL);
+  g_object_get (pipe->receiver, "pull-mode", &pull_mode, NULL);
   g_assert_true (pull_mode);
   g_assert_cmpuint (n_notified, ==, 1);
 
-  gmsg_sender_start (sender, NULL);
-  send_value (sender, 0);
+  gmsg_sender_start (pipe->sender, NULL);
+  send_value (pipe->sender, 0);
   iterate_all (fixture->context);
-  assert_silent (record);
-  take_values (fixture, record->receiver, 0, 1);
-  g_signal_handlers_disconnect_by_data (record->receiver, &n_notified);
-  close_pipe (fixture, record);
+  assert_silent (pipe);
+  take_values (pipe, 0, 1);
+  g_signal_handlers_disconnect_by_data (pipe->receiver, &n_notified);
+  close_pipe (pipe);
 
   /* The first next_async() does the same. */
   n_notified = 0;
-  other = open_pipe (fixture, &other_record);
-  g_signal_connect (other_record->receiver, "notify::pull-mode", G_CALLBACK (count_notify_cb),
+  other = open_pipe (fixture);
+  g_signal_connect (other->receiver, "notify::pull-mode", G_CALLBACK (count_notify_cb),
                     &n_notified);
-  ask (&answer, other_record->receiver, NULL);
-  g_assert_true (gmsg_receiver_get_pull_mode (other_record->receiver));
+  ask (&answer, other->receiver, NULL);
+  g_assert_true (gmsg_receiver_get_pull_mode (other->receiver));
   g_assert_cmpuint (n_notified, ==, 1);
-  gmsg_sender_start (other, NULL);
-  send_range (other, 0, 2);
-  iterate_until (fixture->context, answer.n_done == 1);
+  gmsg_sender_start (other->sender, NULL);
+  send_range (other->sender, 0, 2);
   answer_assert_value (&answer, 0);
-  take_values (fixture, other_record->receiver, 1, 1);
+  take_values (other, 1, 1);
   g_assert_cmpuint (n_notified, ==, 1);
-  assert_silent (other_record);
-  g_signal_handlers_disconnect_by_data (other_record->receiver, &n_notified);
-  close_pipe (fixture, other_record);
+  assert_silent (other);
 }
 
 static gboolean
@@ -235,28 +120,6 @@ sleep_until_done (GMainContext *context,
 typedef struct
 {
   GMsgSender *sender;
-  guint       n_values;
-  int         n_sent; /* atomic */
-} Worker;
-
-static gpointer
-worker_thread (gpointer data)
-{
-  Worker *worker = data;
-
-  for (guint i = 0; i < worker->n_values; i++)
-    {
-      send_value (worker->sender, (gint32) i);
-      g_atomic_int_inc (&worker->n_sent);
-    }
-
-  gmsg_sender_stop (worker->sender, NULL);
-  return NULL;
-}
-
-typedef struct
-{
-  GMsgSender *sender;
   int         n_asked; /* atomic */
 } Lockstep;
 
@@ -282,17 +145,16 @@ lockstep_thread (gpointer data)
 /* Nothing is there when it is asked for, and nothing but the sender wakes @context. */
 static void
 take_in_lockstep (GMainContext *context,
-                  GMsgSender   *sender,
-                  Record       *record)
+                  Pipe         *pipe)
 {
   g_autoptr (GSource) deadline = attach_deadline (context);
-  Lockstep lockstep = { sender, 0 };
+  Lockstep lockstep = { pipe->sender, 0 };
   GThread *thread = g_thread_new ("lockstep", lockstep_thread, &lockstep);
   Answer answer;
 
   for (gint32 i = 0; i <= N_STEPS; i++)
     {
-      ask (&answer, record->receiver, NULL);
+      ask (&answer, pipe->receiver, NULL);
       g_atomic_int_inc (&lockstep.n_asked);
       sleep_until_done (context, &answer);
       if (i < N_STEPS)
@@ -306,83 +168,67 @@ take_in_lockstep (GMainContext *context,
 }
 
 static void
-test_woken (Fixture       *fixture,
-            gconstpointer  data)
+test_woken (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
-  take_in_lockstep (fixture->context, sender, record);
-  iterate_until (fixture->context, record->n_finished == 1);
-  assert_silent (record);
-  close_pipe (fixture, record);
+  take_in_lockstep (fixture->context, pipe);
+  pipe_wait_finished (pipe);
+  assert_silent (pipe);
 }
 
 /* Asking and sending race, with nothing else to wake the context. */
 static void
-test_woken_racing (Fixture       *fixture,
-            gconstpointer  data)
+test_woken_racing (Fixture *fixture)
 {
   g_autoptr (GSource) deadline = attach_deadline (fixture->context);
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  Worker worker = { 0, };
-  GThread *thread;
+  Pipe *pipe = start_pipe (fixture);
+  Feeder feeder;
   Answer answer;
 
-  worker.sender = sender;
-  worker.n_values = 2000;
-  ask (&answer, record->receiver, NULL);
-  thread = g_thread_new ("worker", worker_thread, &worker);
+  ask (&answer, pipe->receiver, NULL);
+  feeder_start (&feeder, pipe, 2000);
 
   for (gint32 i = 0; i < 2000; i++)
     {
       sleep_until_done (fixture->context, &answer);
       answer_assert_value (&answer, i);
-      ask (&answer, record->receiver, NULL);
+      ask (&answer, pipe->receiver, NULL);
     }
 
   sleep_until_done (fixture->context, &answer);
   answer_assert_end (&answer);
-  while (record->n_finished == 0)
+  while (pipe->n_finished == 0)
     g_main_context_iteration (fixture->context, TRUE);
   g_source_destroy (deadline);
-  g_thread_join (thread);
-  assert_silent (record);
-  close_pipe (fixture, record);
+  feeder_join (&feeder);
+  assert_silent (pipe);
 }
 
 /* What was delivered is delivered; the rest waits, in order. */
 static void
-test_switch_queued (Fixture       *fixture,
-                    gconstpointer  data)
+test_switch_queued (Fixture *fixture)
 {
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (GMsgSender) other = NULL;
-  g_autoptr (Record) record = NULL;
-  g_autoptr (Record) other_record = NULL;
+  Pipe *pipe = start_pipe (fixture);
+  Pipe *other = start_pipe (fixture);
 
   gmsg_router_set_budget (fixture->router, 0);
-  sender = start_pipe (fixture, &record);
-  other = start_pipe (fixture, &other_record);
   for (gint32 i = 0; i < 1000; i++)
     {
-      send_value (sender, i);
-      send_value (other, i);
+      send_value (pipe->sender, i);
+      send_value (other->sender, i);
     }
 
-  iterate_until (fixture->context, record->values->len == 5);
-  take_values (fixture, record->receiver, 5, 1);
-  send_range (sender, 1000, 10);
-  iterate_until (fixture->context, other_record->values->len == 1000);
-  record_assert_range (record, 0, 5);
-  record_assert_range (other_record, 0, 1000);
-  take_values (fixture, record->receiver, 6, 1004);
-  record_assert_range (record, 0, 5);
-  gmsg_sender_stop (sender, NULL);
-  take_end (fixture, record->receiver);
-  close_pipe (fixture, record);
-  close_pipe (fixture, other_record);
+  iterate_until (fixture->context, pipe->values->len == 5);
+  take_values (pipe, 5, 1);
+  send_range (pipe->sender, 1000, 10);
+  iterate_until (fixture->context, other->values->len == 1000);
+  pipe_assert_range (pipe, 0, 5);
+  pipe_assert_range (other, 0, 1000);
+  take_values (pipe, 6, 1004);
+  pipe_assert_range (pipe, 0, 5);
+  gmsg_sender_stop (pipe->sender, NULL);
+  take_end (pipe);
 }
 
 typedef struct
@@ -399,246 +245,201 @@ switch_cb (GMsgReceiver *receiver,
 {
   Switch *self = user_data;
 
-  if (g_variant_get_int32 (message) == self->at)
-    ask (&self->answer, self->receiver, NULL);
+  if (g_variant_get_int32 (message) != self->at)
+    return;
+
+  ask (&self->answer, self->receiver, NULL);
+  g_signal_handlers_disconnect_by_data (receiver, user_data);
 }
 
 /* The rest is in a burst that is being dispatched. */
 static void
-test_switch_in_handler (Fixture       *fixture,
-                        gconstpointer  data)
+test_switch_in_handler (Fixture *fixture)
 {
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (GMsgSender) other = NULL;
-  g_autoptr (Record) record = NULL;
-  g_autoptr (Record) other_record = NULL;
-  Switch own = { 0, };
+  Pipe *pipe = start_pipe (fixture);
+  Pipe *other = start_pipe (fixture);
+  Switch own = { .receiver = pipe->receiver, .at = 3 };
 
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
-  sender = start_pipe (fixture, &record);
-  other = start_pipe (fixture, &other_record);
-  own.receiver = record->receiver;
-  own.at = 3;
-  g_signal_connect (record->receiver, "message", G_CALLBACK (switch_cb), &own);
+  g_signal_connect (pipe->receiver, "message", G_CALLBACK (switch_cb), &own);
   for (gint32 i = 0; i < 400; i++)
     {
-      send_value (sender, i);
-      send_value (other, i);
+      send_value (pipe->sender, i);
+      send_value (other->sender, i);
     }
-  gmsg_sender_stop (sender, NULL);
-  gmsg_sender_stop (other, NULL);
+  gmsg_sender_stop (pipe->sender, NULL);
+  gmsg_sender_stop (other->sender, NULL);
 
-  iterate_until (fixture->context, own.answer.n_done == 1 && other_record->n_finished == 1);
+  iterate_until (fixture->context, own.answer.n_done == 1 && other->n_finished == 1);
   answer_assert_value (&own.answer, 4);
-  record_assert_range (record, 0, 4);
-  record_assert_range (other_record, 0, 400);
-  g_assert_cmpuint (record->n_finished, ==, 0);
+  pipe_assert_range (pipe, 0, 4);
+  pipe_assert_range (other, 0, 400);
+  g_assert_cmpuint (pipe->n_finished, ==, 0);
 
-  take_values (fixture, record->receiver, 5, 395);
-  take_end (fixture, record->receiver);
-  iterate_until (fixture->context, record->n_finished == 1);
-  record_assert_range (record, 0, 4);
-  g_signal_handlers_disconnect_by_data (record->receiver, &own);
-  close_pipe (fixture, record);
-  close_pipe (fixture, other_record);
+  take_values (pipe, 5, 395);
+  take_end (pipe);
+  pipe_wait_finished (pipe);
+  pipe_assert_range (pipe, 0, 4);
 }
 
 static void
-test_switch_finished (Fixture       *fixture,
-                      gconstpointer  data)
+test_switch_finished (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
-  send_range (sender, 0, 3);
-  gmsg_sender_stop (sender, NULL);
-  iterate_until (fixture->context, record->n_finished == 1);
+  send_range (pipe->sender, 0, 3);
+  gmsg_sender_stop (pipe->sender, NULL);
+  pipe_wait_finished (pipe);
 
-  take_end (fixture, record->receiver);
-  take_end (fixture, record->receiver);
+  take_end (pipe);
+  take_end (pipe);
   iterate_all (fixture->context);
-  g_assert_cmpuint (record->n_finished, ==, 1);
-  record_assert_range (record, 0, 3);
-  close_pipe (fixture, record);
+  g_assert_cmpuint (pipe->n_finished, ==, 1);
+  pipe_assert_range (pipe, 0, 3);
 }
 
 /* They count against the capacity until they are taken. */
 static void
-test_bounded_block (Fixture       *fixture,
-                    gconstpointer  data)
+test_bounded_block (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = open_bounded (fixture, 3, GMSG_OVERFLOW_BLOCK, &record);
-  Worker worker = { 0, };
-  GThread *thread;
+  Pipe *pipe = start_bounded (fixture, 3, GMSG_OVERFLOW_BLOCK);
+  Feeder feeder;
 
-  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
-  gmsg_sender_start (sender, NULL);
-  worker.sender = sender;
-  worker.n_values = 200;
-  thread = g_thread_new ("worker", worker_thread, &worker);
-
-  for (gint32 i = 0; i < 200; i++)
+  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+  feeder_start (&feeder, pipe, 200);
+  for (guint i = 0; i < 200; i++)
     {
-      int n_expected = MIN (i + 3, 200);
+      guint n_expected = MIN (i + 3, 200);
 
-      wait_until (g_atomic_int_get (&worker.n_sent) >= n_expected);
+      wait_until (feeder_get_n_sent (&feeder) >= n_expected);
       iterate_all (fixture->context);
-      g_assert_cmpint (g_atomic_int_get (&worker.n_sent), ==, n_expected);
-      take_values (fixture, record->receiver, i, 1);
+      g_assert_cmpuint (feeder_get_n_sent (&feeder), ==, n_expected);
+      take_values (pipe, (gint32) i, 1);
     }
 
-  g_thread_join (thread);
-  take_end (fixture, record->receiver);
-  assert_silent (record);
-  close_pipe (fixture, record);
+  feeder_join (&feeder);
+  take_end (pipe);
+  assert_silent (pipe);
 }
 
 static void
-assert_full (GMsgSender *sender)
-{
-  g_autoptr (GError) error = NULL;
-
-  g_assert_false (gmsg_sender_send (sender, g_variant_new_int32 (-1), &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_FULL);
-}
-
-static void
-test_bounded_fail (Fixture       *fixture,
-                   gconstpointer  data)
+test_bounded_fail (Fixture *fixture)
 {
   static const GMsgOverflow policies[] = { GMSG_OVERFLOW_FAIL, GMSG_OVERFLOW_BLOCK };
 
   for (guint i = 0; i < G_N_ELEMENTS (policies); i++)
     {
-      g_autoptr (Record) record = NULL;
-      g_autoptr (GMsgSender) sender = start_bounded (fixture, 2, policies[i], &record);
+      Pipe *pipe = start_bounded (fixture, 2, policies[i]);
       Answer answer;
 
       /* Sent before the switch: it goes on counting. */
-      send_range (sender, 0, 2);
-      gmsg_receiver_set_pull_mode (record->receiver, TRUE);
-      assert_full (sender);
+      send_range (pipe->sender, 0, 2);
+      gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+      assert_send_fails (pipe->sender, GMSG_ERROR_FULL);
       iterate_all (fixture->context);
-      assert_full (sender);
+      assert_send_fails (pipe->sender, GMSG_ERROR_FULL);
 
       /* Asked for is not taken. */
-      ask (&answer, record->receiver, NULL);
-      assert_full (sender);
-      iterate_until (fixture->context, answer.n_done == 1);
+      ask (&answer, pipe->receiver, NULL);
+      assert_send_fails (pipe->sender, GMSG_ERROR_FULL);
       answer_assert_value (&answer, 0);
-      send_value (sender, 2);
-      assert_full (sender);
+      send_value (pipe->sender, 2);
+      assert_send_fails (pipe->sender, GMSG_ERROR_FULL);
 
-      take_values (fixture, record->receiver, 1, 2);
-      send_range (sender, 3, 2);
-      assert_full (sender);
-      gmsg_sender_stop (sender, NULL);
-      take_values (fixture, record->receiver, 3, 2);
-      take_end (fixture, record->receiver);
-      close_pipe (fixture, record);
+      take_values (pipe, 1, 2);
+      send_range (pipe->sender, 3, 2);
+      assert_send_fails (pipe->sender, GMSG_ERROR_FULL);
+      gmsg_sender_stop (pipe->sender, NULL);
+      take_values (pipe, 3, 2);
+      take_end (pipe);
+      close_pipe (pipe);
     }
 }
 
 static void
-test_drop_oldest (Fixture       *fixture,
-                  gconstpointer  data)
+test_drop_oldest (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_bounded (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST, &record);
+  Pipe *pipe = start_bounded (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST);
   guint n_notified = 0;
 
-  g_signal_connect (record->receiver, "notify::n-dropped", G_CALLBACK (count_notify_cb),
+  g_signal_connect (pipe->receiver, "notify::n-dropped", G_CALLBACK (count_notify_cb),
                     &n_notified);
 
   /* Three before the switch, of which one is dropped, and three after it. */
-  send_range (sender, 0, 3);
-  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
-  send_range (sender, 3, 3);
-  g_assert_cmpuint (gmsg_receiver_get_n_dropped (record->receiver), ==, 4);
+  send_range (pipe->sender, 0, 3);
+  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+  send_range (pipe->sender, 3, 3);
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (pipe->receiver), ==, 4);
   iterate_all (fixture->context);
   g_assert_cmpuint (n_notified, ==, 0);
 
-  take_values (fixture, record->receiver, 4, 1);
+  take_values (pipe, 4, 1);
   g_assert_cmpuint (n_notified, ==, 1);
-  send_range (sender, 6, 2);
-  g_assert_cmpuint (gmsg_receiver_get_n_dropped (record->receiver), ==, 5);
-  gmsg_sender_stop (sender, NULL);
-  take_values (fixture, record->receiver, 6, 2);
+  send_range (pipe->sender, 6, 2);
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (pipe->receiver), ==, 5);
+  gmsg_sender_stop (pipe->sender, NULL);
+  take_values (pipe, 6, 2);
   g_assert_cmpuint (n_notified, ==, 2);
-  take_end (fixture, record->receiver);
+  take_end (pipe);
 
-  g_assert_cmpuint (gmsg_receiver_get_n_received (record->receiver), ==, 3);
-  g_assert_cmpuint (gmsg_receiver_get_n_dropped (record->receiver), ==, 5);
-  assert_silent (record);
-  g_signal_handlers_disconnect_by_data (record->receiver, &n_notified);
-  close_pipe (fixture, record);
+  g_assert_cmpuint (gmsg_receiver_get_n_received (pipe->receiver), ==, 3);
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (pipe->receiver), ==, 5);
+  assert_silent (pipe);
 }
 
 static void
-test_cancelled_before (Fixture       *fixture,
-                       gconstpointer  data)
+test_cancelled_before (Fixture *fixture)
 {
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   Answer answer;
 
-  send_range (sender, 0, 3);
+  send_range (pipe->sender, 0, 3);
   g_cancellable_cancel (cancellable);
 
-  ask (&answer, record->receiver, cancellable);
-  iterate_until (fixture->context, answer.n_done == 1);
+  ask (&answer, pipe->receiver, cancellable);
   answer_assert_error (&answer, G_IO_ERROR, G_IO_ERROR_CANCELLED);
-  g_assert_cmpuint (gmsg_receiver_get_n_received (record->receiver), ==, 0);
+  g_assert_cmpuint (gmsg_receiver_get_n_received (pipe->receiver), ==, 0);
 
-  take_values (fixture, record->receiver, 0, 3);
-  assert_silent (record);
-  close_pipe (fixture, record);
+  take_values (pipe, 0, 3);
+  assert_silent (pipe);
 }
 
 static void
-test_cancelled_waiting (Fixture       *fixture,
-                        gconstpointer  data)
+test_cancelled_waiting (Fixture *fixture)
 {
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   Answer answer;
 
-  ask (&answer, record->receiver, cancellable);
+  ask (&answer, pipe->receiver, cancellable);
   iterate_all (fixture->context);
   g_assert_cmpint (answer.n_done, ==, 0);
 
   g_cancellable_cancel (cancellable);
   g_assert_cmpint (answer.n_done, ==, 0);
-  iterate_until (fixture->context, answer.n_done == 1);
   answer_assert_error (&answer, G_IO_ERROR, G_IO_ERROR_CANCELLED);
 
-  send_range (sender, 0, 3);
+  send_range (pipe->sender, 0, 3);
   iterate_all (fixture->context);
-  take_values (fixture, record->receiver, 0, 3);
+  take_values (pipe, 0, 3);
 
   /* Later than its call, a cancellation is nobody's. */
   g_cancellable_reset (cancellable);
-  ask (&answer, record->receiver, cancellable);
-  send_value (sender, 3);
-  iterate_until (fixture->context, answer.n_done == 1);
+  ask (&answer, pipe->receiver, cancellable);
+  send_value (pipe->sender, 3);
   answer_assert_value (&answer, 3);
   g_cancellable_cancel (cancellable);
-  send_value (sender, 4);
-  take_values (fixture, record->receiver, 4, 1);
-  close_pipe (fixture, record);
+  send_value (pipe->sender, 4);
+  take_values (pipe, 4, 1);
 }
 
 /* Message and cancellation are there when the context looks: either may be first, and
  * nothing is lost. */
 static void
-test_cancelled_after_message (Fixture       *fixture,
-                              gconstpointer  data)
+test_cancelled_after_message (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   gint32 n_taken = 0;
 
   for (gint32 i = 0; i < 20; i++)
@@ -646,8 +447,8 @@ test_cancelled_after_message (Fixture       *fixture,
       g_autoptr (GCancellable) cancellable = g_cancellable_new ();
       Answer answer;
 
-      ask (&answer, record->receiver, cancellable);
-      send_value (sender, i);
+      ask (&answer, pipe->receiver, cancellable);
+      send_value (pipe->sender, i);
       g_cancellable_cancel (cancellable);
       iterate_until (fixture->context, answer.n_done == 1);
       if (answer.error == NULL)
@@ -656,9 +457,8 @@ test_cancelled_after_message (Fixture       *fixture,
         answer_assert_error (&answer, G_IO_ERROR, G_IO_ERROR_CANCELLED);
     }
 
-  g_assert_cmpuint (gmsg_receiver_get_n_received (record->receiver), ==, (guint) n_taken);
-  take_values (fixture, record->receiver, n_taken, (guint) (20 - n_taken));
-  close_pipe (fixture, record);
+  g_assert_cmpuint (gmsg_receiver_get_n_received (pipe->receiver), ==, (guint) n_taken);
+  take_values (pipe, n_taken, (guint) (20 - n_taken));
 }
 
 typedef struct
@@ -681,29 +481,23 @@ cancel_thread (gpointer data)
 
 /* The same, from threads that race. */
 static void
-test_cancelled_racing (Fixture       *fixture,
-                       gconstpointer  data)
+test_cancelled_racing (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_bounded (fixture, 4, GMSG_OVERFLOW_BLOCK, &record);
-  Worker worker = { 0, };
+  Pipe *pipe = start_bounded (fixture, 4, GMSG_OVERFLOW_BLOCK);
   gint32 n_taken = 0;
   int n_rounds = 0;
   gboolean ended = FALSE;
-  GThread *thread;
+  Feeder feeder;
 
-  worker.sender = sender;
-  worker.n_values = 100;
-  thread = g_thread_new ("worker", worker_thread, &worker);
-
+  feeder_start (&feeder, pipe, 100);
   while (!ended)
     {
       g_autoptr (GCancellable) cancellable = g_cancellable_new ();
-      Canceller canceller = { cancellable, &worker.n_sent, MIN (n_rounds++, 100) };
+      Canceller canceller = { cancellable, &feeder.n_sent, MIN (n_rounds++, 100) };
       GThread *cancel = g_thread_new ("cancel", cancel_thread, &canceller);
       Answer answer;
 
-      ask (&answer, record->receiver, cancellable);
+      ask (&answer, pipe->receiver, cancellable);
       iterate_until (fixture->context, answer.n_done == 1);
       if (answer.message != NULL)
         answer_assert_value (&answer, n_taken++);
@@ -717,125 +511,108 @@ test_cancelled_racing (Fixture       *fixture,
         {
           gint32 n_more = canceller.n_expected - 4 - n_taken;
 
-          take_values (fixture, record->receiver, n_taken, (guint) n_more);
+          take_values (pipe, n_taken, (guint) n_more);
           n_taken += n_more;
         }
       g_thread_join (cancel);
     }
 
-  g_thread_join (thread);
+  feeder_join (&feeder);
   g_assert_cmpint (n_taken, ==, 100);
-  g_assert_cmpuint (gmsg_receiver_get_n_received (record->receiver), ==, 100);
-  close_pipe (fixture, record);
+  g_assert_cmpuint (gmsg_receiver_get_n_received (pipe->receiver), ==, 100);
 }
 
 static void
-test_closed (Fixture       *fixture,
-             gconstpointer  data)
+test_closed (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_pipe (fixture, &record);
+  Pipe *pipe = open_pipe (fixture);
   Answer answer;
 
-  ask (&answer, record->receiver, NULL);
+  ask (&answer, pipe->receiver, NULL);
   iterate_all (fixture->context);
-  close_pipe (fixture, record);
+  close_pipe (pipe);
   g_assert_cmpint (answer.n_done, ==, 0);
-  iterate_until (fixture->context, answer.n_done == 1);
   answer_assert_error (&answer, GMSG_ERROR, GMSG_ERROR_CLOSED);
 
-  take_error (fixture, record->receiver, GMSG_ERROR_CLOSED);
-  take_error (fixture, record->receiver, GMSG_ERROR_CLOSED);
+  take_error (pipe, GMSG_ERROR_CLOSED);
+  take_error (pipe, GMSG_ERROR_CLOSED);
 }
 
 /* Closed for good, though the last message has been taken, or none was ever sent. */
 static void
-test_closed_finished (Fixture       *fixture,
-                      gconstpointer  data)
+test_closed_finished (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
-  send_value (sender, 0);
-  gmsg_sender_stop (sender, NULL);
-  take_values (fixture, record->receiver, 0, 1);
-  take_end (fixture, record->receiver);
-  close_pipe (fixture, record);
-  take_error (fixture, record->receiver, GMSG_ERROR_CLOSED);
+  send_value (pipe->sender, 0);
+  gmsg_sender_stop (pipe->sender, NULL);
+  take_values (pipe, 0, 1);
+  take_end (pipe);
+  close_pipe (pipe);
+  take_error (pipe, GMSG_ERROR_CLOSED);
 }
 
 static void
-test_closed_discards (Fixture       *fixture,
-                      gconstpointer  data)
+test_closed_discards (Fixture *fixture)
 {
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (Record) record = NULL;
+  Pipe *pipe = start_pipe (fixture);
   Answer answer;
 
-  sender = start_pipe (fixture, &record);
-  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
-  send_range (sender, 0, 4);
-  take_values (fixture, record->receiver, 0, 1);
+  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+  send_range (pipe->sender, 0, 4);
+  take_values (pipe, 0, 1);
   iterate_all (fixture->context);
 
   /* One is asked for, and not taken. */
-  ask (&answer, record->receiver, NULL);
-  close_pipe (fixture, record);
-  send_range (sender, 4, 2);
-  gmsg_sender_stop (sender, NULL);
+  ask (&answer, pipe->receiver, NULL);
+  close_pipe (pipe);
+  send_range (pipe->sender, 4, 2);
+  gmsg_sender_stop (pipe->sender, NULL);
   iterate_until (fixture->context, answer.n_done == 1);
   iterate_all (fixture->context);
   answer_assert_error (&answer, GMSG_ERROR, GMSG_ERROR_CLOSED);
   assert_discarded (fixture->context, 1, 5);
-  g_assert_cmpuint (record->n_finished, ==, 0);
+  g_assert_cmpuint (pipe->n_finished, ==, 0);
 }
 
 static void
-test_stopped (Fixture       *fixture,
-              gconstpointer  data)
+test_stopped (Fixture *fixture)
 {
-  g_autoptr (Record) empty_record = NULL;
-  g_autoptr (GMsgSender) empty G_GNUC_UNUSED = open_pipe (fixture, &empty_record);
-  g_autoptr (Record) full_record = NULL;
-  g_autoptr (GMsgSender) full = start_pipe (fixture, &full_record);
-  g_autoptr (Record) ended_record = NULL;
-  g_autoptr (GMsgSender) ended = start_bounded (fixture, 5, GMSG_OVERFLOW_BLOCK, &ended_record);
+  Pipe *empty = open_pipe (fixture);
+  Pipe *full = start_pipe (fixture);
+  Pipe *ended = start_bounded (fixture, 5, GMSG_OVERFLOW_BLOCK);
   Answer answers[2];
 
-  gmsg_receiver_set_pull_mode (full_record->receiver, TRUE);
-  gmsg_receiver_set_pull_mode (ended_record->receiver, TRUE);
-  send_range (full, 0, 3);
-  send_range (ended, 0, 2);
-  gmsg_sender_stop (ended, NULL);
+  gmsg_receiver_set_pull_mode (full->receiver, TRUE);
+  gmsg_receiver_set_pull_mode (ended->receiver, TRUE);
+  send_range (full->sender, 0, 3);
+  send_range (ended->sender, 0, 2);
+  gmsg_sender_stop (ended->sender, NULL);
   iterate_all (fixture->context);
 
-  ask (&answers[0], empty_record->receiver, NULL);
-  ask (&answers[1], full_record->receiver, NULL);
+  ask (&answers[0], empty->receiver, NULL);
+  ask (&answers[1], full->receiver, NULL);
   g_assert_true (gmsg_router_stop (fixture->router, NULL));
   assert_warning ("*3 unclosed pipes");
   assert_warning ("dropping 5 undelivered messages");
-  iterate_until (fixture->context, answers[0].n_done == 1 && answers[1].n_done == 1);
   answer_assert_error (&answers[0], GMSG_ERROR, GMSG_ERROR_CLOSED);
   answer_assert_error (&answers[1], GMSG_ERROR, GMSG_ERROR_CLOSED);
-  take_error (fixture, ended_record->receiver, GMSG_ERROR_CLOSED);
-  g_assert_cmpuint (ended_record->n_finished, ==, 0);
+  take_error (ended, GMSG_ERROR_CLOSED);
+  g_assert_cmpuint (ended->n_finished, ==, 0);
 }
 
 static void
-test_dropped (Fixture       *fixture,
-              gconstpointer  data)
+test_dropped (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_pipe (fixture, &record);
+  Pipe *pipe = open_pipe (fixture);
   Answer answer;
 
-  ask (&answer, record->receiver, NULL);
+  ask (&answer, pipe->receiver, NULL);
   iterate_all (fixture->context);
-  if (GPOINTER_TO_INT (data))
+  if (GPOINTER_TO_INT (fixture->data))
     drop_in_thread (g_steal_pointer (&fixture->router));
   else
     g_clear_object (&fixture->router);
-  iterate_until (fixture->context, answer.n_done == 1);
   answer_assert_error (&answer, GMSG_ERROR, GMSG_ERROR_CLOSED);
   iterate_all (fixture->context);
   assert_warning ("a router was dropped while running: 1 unclosed pipe");
@@ -857,17 +634,15 @@ drop_and_poll (GPollFD *fds,
 
 /* Whoever waits in another context than the router's is not left asleep there. */
 static void
-test_dropped_asleep (Fixture       *fixture,
-                     gconstpointer  data)
+test_dropped_asleep (Fixture *fixture)
 {
   g_autoptr (GMainContext) context = g_main_context_new ();
   g_autoptr (GSource) deadline = attach_deadline (context);
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_pipe (fixture, &record);
+  Pipe *pipe = open_pipe (fixture);
   Answer answer;
 
   g_main_context_push_thread_default (context);
-  ask (&answer, record->receiver, NULL);
+  ask (&answer, pipe->receiver, NULL);
   to_drop = g_steal_pointer (&fixture->router);
   g_main_context_set_poll_func (context, drop_and_poll);
   sleep_until_done (context, &answer);
@@ -883,8 +658,7 @@ test_dropped_asleep (Fixture       *fixture,
 
 /* The last references to the receiver are the call's and the router's. */
 static void
-test_receiver_dropped (Fixture       *fixture,
-                       gconstpointer  data)
+test_receiver_dropped (Fixture *fixture)
 {
   GMsgSender *sender;
   GMsgReceiver *receiver;
@@ -905,91 +679,83 @@ test_receiver_dropped (Fixture       *fixture,
 }
 
 static void
-test_finished (Fixture       *fixture,
-               gconstpointer  data)
+test_finished (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
-  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
-  gmsg_sender_start (sender, NULL);
-  send_range (sender, 0, 3);
-  gmsg_sender_stop (sender, NULL);
+  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+  send_range (pipe->sender, 0, 3);
+  gmsg_sender_stop (pipe->sender, NULL);
 
   /* It comes when the last message has been taken, and not before. */
   for (gint32 i = 0; i < 3; i++)
     {
       iterate_all (fixture->context);
-      g_assert_cmpuint (record->n_finished, ==, 0);
-      g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
-      take_values (fixture, record->receiver, i, 1);
+      g_assert_cmpuint (pipe->n_finished, ==, 0);
+      g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
+      take_values (pipe, i, 1);
     }
-  iterate_until (fixture->context, record->n_finished == 1);
-  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_FINISHED);
+  pipe_wait_finished (pipe);
+  g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_FINISHED);
   g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 1);
 
-  take_end (fixture, record->receiver);
-  take_end (fixture, record->receiver);
+  take_end (pipe);
+  take_end (pipe);
   iterate_all (fixture->context);
-  g_assert_cmpuint (record->n_finished, ==, 1);
-  close_pipe (fixture, record);
+  g_assert_cmpuint (pipe->n_finished, ==, 1);
 }
 
 /* Whoever learns first that it is the end, the waiting call or the handlers, the other
  * learns as well, once. */
 static void
-test_finished_waiting (Fixture       *fixture,
-                       gconstpointer  data)
+test_finished_waiting (Fixture *fixture)
 {
   for (guint drop = FALSE; drop <= TRUE; drop++)
     {
-      g_autoptr (Record) record = NULL;
-      g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
+      Pipe *pipe = open_pipe (fixture);
       guint n_notified = 0;
       Answer answer;
 
-      record->loses = drop;
-
-      g_signal_connect (record->receiver, "notify::state", G_CALLBACK (count_notify_cb),
+      g_signal_connect (pipe->receiver, "notify::state", G_CALLBACK (count_notify_cb),
                         &n_notified);
-      ask (&answer, record->receiver, NULL);
+      ask (&answer, pipe->receiver, NULL);
       iterate_all (fixture->context);
       g_assert_cmpint (answer.n_done, ==, 0);
 
       if (drop)
         {
-          g_clear_object (&sender);
+          g_clear_object (&pipe->sender);
         }
       else
         {
-          gmsg_sender_start (sender, NULL);
-          gmsg_sender_stop (sender, NULL);
+          gmsg_sender_start (pipe->sender, NULL);
+          gmsg_sender_stop (pipe->sender, NULL);
         }
-      iterate_until (fixture->context, answer.n_done == 1 && record->n_finished == 1);
+      iterate_until (fixture->context, answer.n_done == 1 && pipe->n_finished == 1);
       iterate_all (fixture->context);
       if (drop)
-        answer_assert_error (&answer, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+        {
+          answer_assert_error (&answer, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+          pipe_assert_error (pipe, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+        }
       else
-        answer_assert_end (&answer);
-      g_assert_cmpuint (record->n_finished, ==, 1);
+        {
+          answer_assert_end (&answer);
+        }
+      g_assert_cmpuint (pipe->n_finished, ==, 1);
       g_assert_cmpuint (n_notified, ==, 1);
-      g_signal_handlers_disconnect_by_data (record->receiver, &n_notified);
-      close_pipe (fixture, record);
+      close_pipe (pipe);
     }
 }
 
 static void
-test_finished_unasked (Fixture       *fixture,
-                       gconstpointer  data)
+test_finished_unasked (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
-  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
-  gmsg_sender_start (sender, NULL);
-  gmsg_sender_stop (sender, NULL);
-  iterate_until (fixture->context, record->n_finished == 1);
-  close_pipe (fixture, record);
+  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+  gmsg_sender_stop (pipe->sender, NULL);
+  pipe_wait_finished (pipe);
 }
 
 static void
@@ -1008,34 +774,28 @@ ask_again_cb (GObject      *source,
 }
 
 static void
-test_pending (Fixture       *fixture,
-              gconstpointer  data)
+test_pending (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   Answer first, second;
 
-  ask (&first, record->receiver, NULL);
-  ask (&second, record->receiver, NULL);
-  iterate_until (fixture->context, second.n_done == 1);
+  ask (&first, pipe->receiver, NULL);
+  ask (&second, pipe->receiver, NULL);
   answer_assert_error (&second, GMSG_ERROR, GMSG_ERROR_PENDING);
   g_assert_cmpint (first.n_done, ==, 0);
 
   /* Also where the first has its message before it completes. */
-  send_range (sender, 0, 3);
-  ask (&second, record->receiver, NULL);
-  iterate_until (fixture->context, first.n_done == 1 && second.n_done == 1);
+  send_range (pipe->sender, 0, 3);
+  ask (&second, pipe->receiver, NULL);
   answer_assert_error (&second, GMSG_ERROR, GMSG_ERROR_PENDING);
   answer_assert_value (&first, 0);
-  take_values (fixture, record->receiver, 1, 2);
+  take_values (pipe, 1, 2);
 
   /* In its callback a call is over. */
-  gmsg_receiver_next_async (record->receiver, NULL, ask_again_cb, &second);
+  gmsg_receiver_next_async (pipe->receiver, NULL, ask_again_cb, &second);
   second.n_done = 0;
-  send_range (sender, 0, 2);
-  iterate_until (fixture->context, second.n_done == 1);
+  send_range (pipe->sender, 0, 2);
   answer_assert_value (&second, 1);
-  close_pipe (fixture, record);
 }
 
 static gpointer
@@ -1047,7 +807,6 @@ ask_elsewhere (gpointer data)
 
   g_main_context_push_thread_default (context);
   ask (&answer, receiver, NULL);
-  iterate_until (context, answer.n_done == 1);
   answer_assert_error (&answer, GMSG_ERROR, GMSG_ERROR_WRONG_THREAD);
   g_main_context_pop_thread_default (context);
   g_main_context_unref (context);
@@ -1056,33 +815,30 @@ ask_elsewhere (gpointer data)
 }
 
 static void
-test_wrong_thread (Fixture       *fixture,
-                   gconstpointer  data)
+test_wrong_thread (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   guint n_notified = 0;
   Answer answer;
 
-  g_signal_connect (record->receiver, "notify", G_CALLBACK (count_notify_cb), &n_notified);
-  send_value (sender, 0);
-  g_thread_join (g_thread_new ("other", ask_elsewhere, record->receiver));
-  g_assert_false (gmsg_receiver_get_pull_mode (record->receiver));
+  g_signal_connect (pipe->receiver, "notify", G_CALLBACK (count_notify_cb), &n_notified);
+  send_value (pipe->sender, 0);
+  run_in_thread (ask_elsewhere, pipe->receiver);
+  g_assert_false (gmsg_receiver_get_pull_mode (pipe->receiver));
   g_assert_cmpuint (n_notified, ==, 0);
-  g_signal_handlers_disconnect_by_data (record->receiver, &n_notified);
+  g_signal_handlers_disconnect_by_data (pipe->receiver, &n_notified);
   iterate_all (fixture->context);
-  record_assert_range (record, 0, 1);
+  pipe_assert_range (pipe, 0, 1);
 
   /* Neither does it disturb a call that waits. */
-  ask (&answer, record->receiver, NULL);
-  g_thread_join (g_thread_new ("other", ask_elsewhere, record->receiver));
-  send_value (sender, 1);
-  iterate_until (fixture->context, answer.n_done == 1);
+  ask (&answer, pipe->receiver, NULL);
+  run_in_thread (ask_elsewhere, pipe->receiver);
+  send_value (pipe->sender, 1);
   answer_assert_value (&answer, 1);
 
   /* The thread is checked before the receiver. */
-  close_pipe (fixture, record);
-  g_thread_join (g_thread_new ("other", ask_elsewhere, record->receiver));
+  close_pipe (pipe);
+  run_in_thread (ask_elsewhere, pipe->receiver);
 }
 
 static gpointer
@@ -1093,188 +849,132 @@ set_elsewhere (gpointer data)
 }
 
 static void
-test_wrong_thread_setter (Fixture       *fixture,
-                          gconstpointer  data)
+test_wrong_thread_setter (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
-  send_value (sender, 0);
-  g_thread_join (g_thread_new ("other", set_elsewhere, record->receiver));
+  send_value (pipe->sender, 0);
+  run_in_thread (set_elsewhere, pipe->receiver);
   assert_warning ("*set_pull_mode must be called in the router's thread*pipe #1*");
-  g_assert_false (gmsg_receiver_get_pull_mode (record->receiver));
+  g_assert_false (gmsg_receiver_get_pull_mode (pipe->receiver));
   iterate_all (fixture->context);
-  record_assert_range (record, 0, 1);
-  close_pipe (fixture, record);
+  pipe_assert_range (pipe, 0, 1);
 }
 
 /* It completes in the context that was thread-default at the call, and in no other. */
 static void
-test_private_context (Fixture       *fixture,
-                      gconstpointer  data)
+test_private_context (Fixture *fixture)
 {
   g_autoptr (GMainContext) context = g_main_context_new ();
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   Answer answer;
 
-  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
-  gmsg_sender_start (sender, NULL);
-  send_value (sender, 0);
+  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+  send_value (pipe->sender, 0);
 
   g_main_context_push_thread_default (context);
-  ask (&answer, record->receiver, NULL);
+  ask (&answer, pipe->receiver, NULL);
   g_main_context_pop_thread_default (context);
   iterate_all (fixture->context);
   g_assert_cmpint (answer.n_done, ==, 0);
-  iterate_until (context, answer.n_done == 1);
   answer_assert_value (&answer, 0);
 
   /* The router's own is not iterated from here on: the sender wakes the private one. */
   g_main_context_push_thread_default (context);
-  take_in_lockstep (context, sender, record);
+  take_in_lockstep (context, pipe);
   g_main_context_pop_thread_default (context);
 
   /* Signals stay where they belong. */
-  g_assert_cmpuint (record->n_finished, ==, 0);
-  iterate_until (fixture->context, record->n_finished == 1);
-  close_pipe (fixture, record);
+  g_assert_cmpuint (pipe->n_finished, ==, 0);
+  pipe_wait_finished (pipe);
 }
 
 static void
-test_private_context_closed (Fixture       *fixture,
-                             gconstpointer  data)
+test_private_context_closed (Fixture *fixture)
 {
   GMainContext *context = g_main_context_new ();
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_pipe (fixture, &record);
+  Pipe *pipe = open_pipe (fixture);
   Answer answer;
 
   g_main_context_push_thread_default (context);
-  ask (&answer, record->receiver, NULL);
+  ask (&answer, pipe->receiver, NULL);
   g_main_context_pop_thread_default (context);
-  close_pipe (fixture, record);
+  close_pipe (pipe);
   iterate_all (fixture->context);
   g_assert_cmpint (answer.n_done, ==, 0);
-  iterate_until (context, answer.n_done == 1);
   answer_assert_error (&answer, GMSG_ERROR, GMSG_ERROR_CLOSED);
   g_main_context_unref (context);
 }
 
 static void
-route_all (Fixture *fixture)
+test_manual (Fixture *fixture)
 {
-  g_autoptr (GError) error = NULL;
-
-  g_assert_false (gmsg_router_route_until (fixture->router, 0, never, NULL, &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT);
-}
-
-static gboolean
-has_finished (gpointer data)
-{
-  Record *record = data;
-
-  return record->n_finished == 1;
-}
-
-static void
-test_manual (Fixture       *fixture,
-             gconstpointer  data)
-{
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  g_autoptr (Record) other_record = NULL;
-  g_autoptr (GMsgSender) other = start_pipe (fixture, &other_record);
+  Pipe *pipe = start_pipe (fixture);
+  Pipe *other = start_pipe (fixture);
   g_autoptr (GError) error = NULL;
   guint n_notified = 0;
   Answer answer;
 
   /* Asked before route_until(), which dispatches no source and so completes no call. */
-  ask (&answer, record->receiver, NULL);
-  send_range (sender, 0, 3);
-  send_range (other, 0, 3);
+  ask (&answer, pipe->receiver, NULL);
+  send_range (pipe->sender, 0, 3);
+  send_range (other->sender, 0, 3);
   route_all (fixture);
   g_assert_cmpint (answer.n_done, ==, 0);
-  record_assert_range (other_record, 0, 3);
+  pipe_assert_range (other, 0, 3);
 
   /* The main context still does that, though it delivers nothing. */
-  send_range (other, 3, 3);
-  iterate_until (fixture->context, answer.n_done == 1);
+  send_range (other->sender, 3, 3);
   answer_assert_value (&answer, 0);
-  record_assert_range (other_record, 0, 3);
+  pipe_assert_range (other, 0, 3);
   assert_warning (MANUAL_WARNING);
 
   /* Asked after it. */
-  take_values (fixture, record->receiver, 1, 2);
+  take_values (pipe, 1, 2);
   route_all (fixture);
-  record_assert_range (other_record, 0, 6);
-  send_value (sender, 3);
-  take_values (fixture, record->receiver, 3, 1);
+  pipe_assert_range (other, 0, 6);
+  send_value (pipe->sender, 3);
+  take_values (pipe, 3, 1);
 
   /* The end comes to the call from the context, to the handlers from route_until(). */
-  send_value (sender, 4);
-  gmsg_sender_stop (sender, NULL);
+  send_value (pipe->sender, 4);
+  gmsg_sender_stop (pipe->sender, NULL);
   route_all (fixture);
-  g_assert_cmpuint (record->n_finished, ==, 0);
-  take_values (fixture, record->receiver, 4, 1);
-  g_signal_connect (record->receiver, "notify::state", G_CALLBACK (count_notify_cb),
+  g_assert_cmpuint (pipe->n_finished, ==, 0);
+  take_values (pipe, 4, 1);
+  g_signal_connect (pipe->receiver, "notify::state", G_CALLBACK (count_notify_cb),
                     &n_notified);
-  take_end (fixture, record->receiver);
-  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_FINISHED);
+  take_end (pipe);
+  g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_FINISHED);
   g_assert_cmpuint (n_notified, ==, 1);
-  g_assert_cmpuint (record->n_finished, ==, 0);
-  g_assert_true (gmsg_router_route_until (fixture->router, -1, has_finished, record, &error));
+  g_assert_cmpuint (pipe->n_finished, ==, 0);
+  g_assert_true (gmsg_router_route_until (fixture->router, -1, has_finished, pipe, &error));
   g_assert_no_error (error);
   g_assert_cmpuint (n_notified, ==, 1);
-  g_signal_handlers_disconnect_by_data (record->receiver, &n_notified);
-  assert_silent (record);
-  close_pipe (fixture, record);
-  close_pipe (fixture, other_record);
-}
-
-static void
-ask_in_handler_cb (GMsgReceiver *receiver,
-                   GVariant     *message,
-                   gpointer      user_data)
-{
-  Switch *self = user_data;
-
-  if (g_variant_get_int32 (message) == self->at)
-    {
-      ask (&self->answer, self->receiver, NULL);
-      g_signal_handlers_disconnect_by_data (receiver, user_data);
-    }
+  g_signal_handlers_disconnect_by_data (pipe->receiver, &n_notified);
+  assert_silent (pipe);
 }
 
 /* A handler that route_until() calls switches another pipe, which is queued behind. */
 static void
-test_manual_switch (Fixture       *fixture,
-                    gconstpointer  data)
+test_manual_switch (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  g_autoptr (Record) other_record = NULL;
-  g_autoptr (GMsgSender) other = start_pipe (fixture, &other_record);
-  Switch other_switch = { 0, };
+  Pipe *pipe = start_pipe (fixture);
+  Pipe *other = start_pipe (fixture);
+  Switch other_switch = { .receiver = other->receiver, .at = 10 };
 
-  other_switch.receiver = other_record->receiver;
-  other_switch.at = 10;
-  g_signal_connect (record->receiver, "message", G_CALLBACK (ask_in_handler_cb), &other_switch);
+  g_signal_connect (pipe->receiver, "message", G_CALLBACK (switch_cb), &other_switch);
   for (gint32 i = 0; i < 300; i++)
     {
-      send_value (sender, i);
-      send_value (other, i);
+      send_value (pipe->sender, i);
+      send_value (other->sender, i);
     }
 
   route_all (fixture);
-  record_assert_range (record, 0, 300);
-  record_assert_range (other_record, 0, 10);
-  iterate_until (fixture->context, other_switch.answer.n_done == 1);
+  pipe_assert_range (pipe, 0, 300);
+  pipe_assert_range (other, 0, 10);
   answer_assert_value (&other_switch.answer, 10);
-  take_values (fixture, other_record->receiver, 11, 289);
-  close_pipe (fixture, record);
-  close_pipe (fixture, other_record);
+  take_values (other, 11, 289);
 }
 
 #define CHAIN_LENGTH 10000
@@ -1324,10 +1024,7 @@ chain_cb (GObject      *source,
 
   if (chain->n_taken % 10 == 0)
     {
-      chain->idle = g_idle_source_new ();
-      g_source_set_priority (chain->idle, 120);
-      g_source_set_callback (chain->idle, chain_idle_cb, chain, NULL);
-      g_source_attach (chain->idle, chain->fixture->context);
+      chain->idle = attach_idle (chain->fixture->context, 120, chain_idle_cb, chain);
     }
 
   chain->depth--;
@@ -1336,103 +1033,72 @@ chain_cb (GObject      *source,
 /* Callbacks that ask again neither nest nor starve a redraw. The maximum latency is
  * switched off, since it would let a message go first on a machine that stalls. */
 static void
-test_chain (Fixture       *fixture,
-            gconstpointer  data)
+test_chain (Fixture *fixture)
 {
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (Record) record = NULL;
+  Pipe *pipe = start_pipe (fixture);
   Chain chain = { 0, };
 
   gmsg_router_set_max_latency (fixture->router, 0);
-  sender = open_pipe (fixture, &record);
-  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
-  gmsg_sender_start (sender, NULL);
-  send_range (sender, 0, CHAIN_LENGTH);
+  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+  send_range (pipe->sender, 0, CHAIN_LENGTH);
 
   chain.fixture = fixture;
-  gmsg_receiver_next_async (record->receiver, NULL, chain_cb, &chain);
+  gmsg_receiver_next_async (pipe->receiver, NULL, chain_cb, &chain);
   iterate_until (fixture->context, chain.n_idle == CHAIN_LENGTH / 10);
   g_assert_cmpint (chain.n_taken, ==, CHAIN_LENGTH);
-  assert_silent (record);
-  close_pipe (fixture, record);
-}
-
-static gboolean
-busy_cb (gpointer data)
-{
-  guint *n_busy = data;
-
-  (*n_busy)++;
-  return G_SOURCE_CONTINUE;
+  assert_silent (pipe);
 }
 
 /* Nor does a redraw that never rests starve the reader: the maximum latency holds. */
 static void
-test_latency (Fixture       *fixture,
-              gconstpointer  data)
+test_latency (Fixture *fixture)
 {
-  g_autoptr (GSource) busy = g_idle_source_new ();
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (Record) record = NULL;
+  Pipe *pipe = start_pipe (fixture);
   guint n_busy = 0;
-
-  g_source_set_priority (busy, 120);
-  g_source_set_callback (busy, busy_cb, &n_busy, NULL);
-  g_source_attach (busy, fixture->context);
+  g_autoptr (GSource) busy = attach_idle (fixture->context, 120, count_turns_cb, &n_busy);
 
   gmsg_router_set_max_latency (fixture->router, 1000);
-  sender = start_pipe (fixture, &record);
-  send_range (sender, 0, 10);
-  take_values (fixture, record->receiver, 0, 10);
+  send_range (pipe->sender, 0, 10);
+  take_values (pipe, 0, 10);
   g_assert_cmpuint (n_busy, >, 0);
   g_source_destroy (busy);
-  close_pipe (fixture, record);
 }
 
 #define PATIENCE (100 * G_TIME_SPAN_MILLISECOND)
 
 /* A message that was left waiting is not late before it has been asked for. */
 static void
-test_latency_from_asking (Fixture       *fixture,
-                          gconstpointer  data)
+test_latency_from_asking (Fixture *fixture)
 {
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (Record) record = NULL;
+  Pipe *pipe = start_pipe (fixture);
   gboolean in_time = FALSE;
   guint n_busy = 0;
 
   gmsg_router_set_max_latency (fixture->router, PATIENCE);
-  sender = open_pipe (fixture, &record);
-  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
-  gmsg_sender_start (sender, NULL);
+  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
 
   /* Again, where the machine was too slow to tell. */
   while (!in_time)
     {
-      g_autoptr (GSource) redraw = g_idle_source_new ();
+      g_autoptr (GSource) redraw = NULL;
       gint64 sent_at, asked_at;
       Answer answer;
 
-      send_value (sender, 0);
+      send_value (pipe->sender, 0);
       sent_at = g_get_monotonic_time ();
       wait_until (g_get_monotonic_time () > sent_at + PATIENCE);
 
       asked_at = g_get_monotonic_time ();
-      ask (&answer, record->receiver, NULL);
-      g_source_set_priority (redraw, 120);
-      g_source_set_callback (redraw, busy_cb, &n_busy, NULL);
-      g_source_attach (redraw, fixture->context);
+      ask (&answer, pipe->receiver, NULL);
+      redraw = attach_idle (fixture->context, 120, count_turns_cb, &n_busy);
       g_main_context_iteration (fixture->context, FALSE);
       in_time = g_get_monotonic_time () < asked_at + PATIENCE;
       if (in_time)
         g_assert_cmpint (answer.n_done, ==, 0);
 
       g_source_destroy (redraw);
-      iterate_until (fixture->context, answer.n_done == 1);
       answer_assert_value (&answer, 0);
     }
-
-  close_pipe (fixture, record);
 }
 
 typedef struct
@@ -1477,24 +1143,20 @@ ask_and_wait_cb (GMsgReceiver *receiver,
 /* Where a handler of a notification asks, and waits for the answer, the message that is
  * notified of has been handed out. */
 static void
-test_asked_in_notification (Fixture       *fixture,
-                            gconstpointer  data)
+test_asked_in_notification (Fixture *fixture)
 {
   g_autoptr (GArray) values = g_array_new (FALSE, FALSE, sizeof (gint32));
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   Overtaking overtaking = { fixture, values, FALSE };
 
-  g_signal_connect (record->receiver, "notify::n-received", G_CALLBACK (ask_and_wait_cb),
+  g_signal_connect (pipe->receiver, "notify::n-received", G_CALLBACK (ask_and_wait_cb),
                     &overtaking);
-  send_range (sender, 0, 2);
-  gmsg_receiver_next_async (record->receiver, NULL, overtaking_cb, &overtaking);
+  send_range (pipe->sender, 0, 2);
+  gmsg_receiver_next_async (pipe->receiver, NULL, overtaking_cb, &overtaking);
   iterate_until (fixture->context, values->len == 2);
 
   g_assert_cmpint (g_array_index (values, gint32, 0), ==, 0);
   g_assert_cmpint (g_array_index (values, gint32, 1), ==, 1);
-  g_signal_handlers_disconnect_by_data (record->receiver, &overtaking);
-  close_pipe (fixture, record);
 }
 
 static const gint32 stopping_value = 7;
@@ -1509,39 +1171,24 @@ stop_router_cb (gpointer data)
 
 /* What is discarded is told of, also where freeing it stops the router. */
 static void
-test_discards_stop (Fixture       *fixture,
-                    gconstpointer  data)
+test_discards_stop (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
-  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
-  gmsg_sender_start (sender, NULL);
-  send_value (sender, 0);
-  gmsg_sender_send (sender,
+  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+  send_value (pipe->sender, 0);
+  gmsg_sender_send (pipe->sender,
                     g_variant_new_from_data (G_VARIANT_TYPE_INT32, &stopping_value,
                                              sizeof stopping_value, TRUE, stop_router_cb, fixture),
                     NULL);
-  send_value (sender, 1);
+  send_value (pipe->sender, 1);
 
-  close_pipe (fixture, record);
+  close_pipe (pipe);
   g_assert_false (gmsg_router_get_running (fixture->router));
   assert_warning ("discarding 3 messages from closed pipe #1");
   assert_no_warning ();
   iterate_all (fixture->context);
-  assert_silent (record);
-}
-
-/* How many descriptors this process has. */
-static guint
-count_descriptors (void)
-{
-  g_autoptr (GDir) dir = g_dir_open ("/proc/self/fd", 0, NULL);
-  guint n = 0;
-
-  while (dir != NULL && g_dir_read_name (dir) != NULL)
-    n++;
-  return n;
+  assert_silent (pipe);
 }
 
 static void
@@ -1593,28 +1240,26 @@ test_context_finalized (void)
   int n_gone = 0;
   guint n_descriptors;
 
-  g_thread_join (g_thread_new ("router", end_with_call, &n_gone));
-  n_descriptors = count_descriptors ();
+  run_in_thread (end_with_call, &n_gone);
+  n_descriptors = count_entries ("/proc/self/fd");
   for (guint i = 0; i < 50; i++)
-    g_thread_join (g_thread_new ("router", end_with_call, &n_gone));
+    run_in_thread (end_with_call, &n_gone);
   g_assert_cmpint (n_gone, ==, 51);
-  g_assert_cmpuint (count_descriptors (), ==, n_descriptors);
+  g_assert_cmpuint (count_entries ("/proc/self/fd"), ==, n_descriptors);
 }
 
 /* A call whose context is finalized is dropped, whatever has become of it, and the receiver can
  * be asked again at once. */
 static void
-test_asked_again (Fixture       *fixture,
-                  gconstpointer  data)
+test_asked_again (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   guint n_descriptors;
 
   /* The router's own context has one more from the first call on. */
-  send_value (sender, -1);
-  take_values (fixture, record->receiver, -1, 1);
-  n_descriptors = count_descriptors ();
+  send_value (pipe->sender, -1);
+  take_values (pipe, -1, 1);
+  n_descriptors = count_entries ("/proc/self/fd");
 
   for (gint32 i = 0; i < 4; i++)
     {
@@ -1622,22 +1267,20 @@ test_asked_again (Fixture       *fixture,
       GMainContext *context = g_main_context_new ();
 
       g_main_context_push_thread_default (context);
-      gmsg_receiver_next_async (record->receiver, cancellable, never_cb, NULL);
+      gmsg_receiver_next_async (pipe->receiver, cancellable, never_cb, NULL);
       g_main_context_pop_thread_default (context);
       if (i & 1)
         g_cancellable_cancel (cancellable);
       if (i & 2)
-        send_value (sender, i);
+        send_value (pipe->sender, i);
       g_main_context_unref (context);
       g_assert_finalize_object (g_steal_pointer (&cancellable));
 
       if (!(i & 2))
-        send_value (sender, i);
-      take_values (fixture, record->receiver, i, 1);
-      g_assert_cmpuint (count_descriptors (), ==, n_descriptors);
+        send_value (pipe->sender, i);
+      take_values (pipe, i, 1);
+      g_assert_cmpuint (count_entries ("/proc/self/fd"), ==, n_descriptors);
     }
-
-  close_pipe (fixture, record);
 }
 
 typedef struct
@@ -1684,32 +1327,28 @@ test_thread_gone (gconstpointer data)
   Orphan orphan = { g_main_context_new (), NULL, NULL, NULL, g_cancellable_new (), { .error = NULL } };
   Answer *answer = &orphan.answer;
 
-  g_thread_join (g_thread_new ("router", make_orphan, &orphan));
+  run_in_thread (make_orphan, &orphan);
   g_assert_cmpint (answer->n_done, ==, 0);
   answer->thread = g_thread_self ();
   switch ((OrphanWay) GPOINTER_TO_INT (data))
     {
     case ORPHAN_DROPPED:
       g_clear_object (&orphan.router);
-      iterate_until (orphan.context, answer->n_done == 1);
       answer_assert_error (answer, GMSG_ERROR, GMSG_ERROR_CLOSED);
       break;
 
     case ORPHAN_CANCELLED:
       g_cancellable_cancel (orphan.cancellable);
-      iterate_until (orphan.context, answer->n_done == 1);
       answer_assert_error (answer, G_IO_ERROR, G_IO_ERROR_CANCELLED);
       break;
 
     case ORPHAN_SENT:
       send_value (orphan.sender, 7);
-      iterate_until (orphan.context, answer->n_done == 1);
       answer_assert_value (answer, 7);
       break;
 
     case ORPHAN_STOPPED:
       g_assert_true (gmsg_sender_stop (orphan.sender, NULL));
-      iterate_until (orphan.context, answer->n_done == 1);
       answer_assert_end (answer);
       break;
 
@@ -1737,61 +1376,48 @@ reset_cb (gpointer data)
 /* A call that was cancelled stays so, and takes nothing, though its cancellable is reset before
  * it is answered. */
 static void
-test_cancelled_reset (Fixture       *fixture,
-                      gconstpointer  data)
+test_cancelled_reset (Fixture *fixture)
 {
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
-  g_autoptr (GSource) reset = g_idle_source_new ();
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  g_autoptr (GSource) reset = NULL;
+  Pipe *pipe = start_pipe (fixture);
   Answer answer;
 
-  g_source_set_priority (reset, G_PRIORITY_HIGH);
-  g_source_set_callback (reset, reset_cb, cancellable, NULL);
-  g_source_attach (reset, fixture->context);
-  ask (&answer, record->receiver, cancellable);
+  reset = attach_idle (fixture->context, G_PRIORITY_HIGH, reset_cb, cancellable);
+  ask (&answer, pipe->receiver, cancellable);
   g_cancellable_cancel (cancellable);
-  iterate_until (fixture->context, answer.n_done == 1);
   answer_assert_error (&answer, G_IO_ERROR, G_IO_ERROR_CANCELLED);
-  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
+  g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
 
-  send_value (sender, 0);
-  take_values (fixture, record->receiver, 0, 1);
-  close_pipe (fixture, record);
+  send_value (pipe->sender, 0);
+  take_values (pipe, 0, 1);
 }
 
 /* A cancelled call is answered beside sources that are always ready, whether or not the router
  * ever raises its messages. */
 static void
-test_cancelled_beside_busy (Fixture       *fixture,
-                            gconstpointer  data)
+test_cancelled_beside_busy (Fixture *fixture)
 {
   static const int priorities[] = { G_PRIORITY_DEFAULT, 120 };
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
   for (guint i = 0; i < 2 * G_N_ELEMENTS (priorities); i++)
     {
       g_autoptr (GCancellable) cancellable = g_cancellable_new ();
-      g_autoptr (GSource) busy = g_idle_source_new ();
       guint n_busy = 0;
+      g_autoptr (GSource) busy = attach_idle (fixture->context, priorities[i % G_N_ELEMENTS (priorities)],
+                                              count_turns_cb, &n_busy);
       Answer answer;
 
       gmsg_router_set_max_latency (fixture->router, i < G_N_ELEMENTS (priorities) ? 16000 : 0);
-      g_source_set_priority (busy, priorities[i % G_N_ELEMENTS (priorities)]);
-      g_source_set_callback (busy, busy_cb, &n_busy, NULL);
-      g_source_attach (busy, fixture->context);
-      ask (&answer, record->receiver, cancellable);
+      ask (&answer, pipe->receiver, cancellable);
       for (guint j = 0; j < 10; j++)
         g_assert_true (g_main_context_iteration (fixture->context, FALSE));
       g_assert_cmpint (answer.n_done, ==, 0);
       g_cancellable_cancel (cancellable);
-      iterate_until (fixture->context, answer.n_done == 1);
       answer_assert_error (&answer, G_IO_ERROR, G_IO_ERROR_CANCELLED);
       g_source_destroy (busy);
     }
-
-  close_pipe (fixture, record);
 }
 
 #define N_SWITCHED 100
@@ -1799,28 +1425,25 @@ test_cancelled_beside_busy (Fixture       *fixture,
 
 /* What another pipe has queued does not count, wherever this one's messages are in it. */
 static void
-test_switch_beside_backlog (Fixture       *fixture,
-                            gconstpointer  data)
+test_switch_beside_backlog (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   gint64 usec = G_MAXINT64;
 
-  send_range (sender, 0, 100000);
+  send_range (pipe->sender, 0, 100000);
   /* Again, where the machine was too slow to tell. */
   for (guint i = 0; i < 20 && usec > MAX_SWITCH_USEC; i++)
     {
-      Record *others[N_SWITCHED];
+      Pipe *others[N_SWITCHED];
 
       for (guint j = 0; j < N_SWITCHED; j++)
         {
-          g_autoptr (GMsgSender) other = start_pipe (fixture, &others[j]);
-
-          send_range (sender, 0, 1000);
+          others[j] = start_pipe (fixture);
+          send_range (pipe->sender, 0, 1000);
           if (j % 2 == 0)
-            send_range (other, 0, 2);
-          gmsg_sender_stop (other, NULL);
-          send_range (sender, 0, 100);
+            send_range (others[j]->sender, 0, 2);
+          gmsg_sender_stop (others[j]->sender, NULL);
+          send_range (pipe->sender, 0, 100);
         }
 
       usec = g_get_monotonic_time ();
@@ -1832,15 +1455,14 @@ test_switch_beside_backlog (Fixture       *fixture,
       for (guint j = 0; j < N_SWITCHED; j++)
         {
           if (j % 20 == 0)
-            take_values (fixture, others[j]->receiver, 0, 2);
-          close_pipe (fixture, others[j]);
-          record_free (others[j]);
+            take_values (others[j], 0, 2);
+          close_pipe (others[j]);
         }
       forget_warnings ();
     }
   g_assert_cmpint (usec, <=, MAX_SWITCH_USEC);
 
-  close_pipe (fixture, record);
+  close_pipe (pipe);
   iterate_all (fixture->context);
   forget_warnings ();
 }
@@ -1850,30 +1472,28 @@ answered_first_cb (GObject      *source,
                    GAsyncResult *result,
                    gpointer      user_data)
 {
-  Record *record = user_data;
+  Pipe *pipe = user_data;
 
   g_assert_null (gmsg_receiver_next_finish (GMSG_RECEIVER (source), result, NULL));
-  g_assert_cmpuint (record->n_finished, ==, 0);
-  g_array_append_val (record->values, record->n_finished);
+  g_assert_cmpuint (pipe->n_finished, ==, 0);
+  g_array_append_val (pipe->values, pipe->n_finished);
 }
 
 /* A call that waits is answered before finished is emitted. */
 static void
-test_answered_before_finished (Fixture       *fixture,
-                               gconstpointer  data)
+test_answered_before_finished (Fixture *fixture)
 {
   for (guint i = 0; i < 20; i++)
     {
-      g_autoptr (Record) record = NULL;
-      g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+      Pipe *pipe = start_pipe (fixture);
 
-      gmsg_receiver_next_async (record->receiver, NULL, answered_first_cb, record);
+      gmsg_receiver_next_async (pipe->receiver, NULL, answered_first_cb, pipe);
       if (i % 2 == 0)
         iterate_all (fixture->context);
-      g_assert_true (gmsg_sender_stop (sender, NULL));
-      iterate_until (fixture->context, record->n_finished == 1);
-      g_assert_cmpuint (record->values->len, ==, 1);
-      close_pipe (fixture, record);
+      g_assert_true (gmsg_sender_stop (pipe->sender, NULL));
+      pipe_wait_finished (pipe);
+      g_assert_cmpuint (pipe->values->len, ==, 1);
+      close_pipe (pipe);
     }
 }
 
@@ -1887,42 +1507,36 @@ keep_result_cb (GObject      *source,
 
 /* Misuse that a binding can reach is an error. */
 static void
-test_results (Fixture       *fixture,
-              gconstpointer  data)
+test_results (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (Record) other = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  g_autoptr (GMsgSender) unused G_GNUC_UNUSED = start_pipe (fixture, &other);
+  Pipe *pipe = start_pipe (fixture);
+  Pipe *other = start_pipe (fixture);
   g_autoptr (GAsyncResult) result = NULL;
   g_autoptr (GAsyncResult) task = NULL;
   g_autoptr (GVariant) message = NULL;
   g_autoptr (GObject) source = NULL;
   g_autoptr (GError) error = NULL;
 
-  gmsg_receiver_next_async (record->receiver, NULL, keep_result_cb, &result);
-  send_value (sender, 0);
+  gmsg_receiver_next_async (pipe->receiver, NULL, keep_result_cb, &result);
+  send_value (pipe->sender, 0);
   iterate_until (fixture->context, result != NULL);
   g_assert_true (g_async_result_get_user_data (result) == &result);
   source = g_async_result_get_source_object (result);
-  g_assert_true (source == G_OBJECT (record->receiver));
+  g_assert_true (source == G_OBJECT (pipe->receiver));
 
   g_assert_null (gmsg_receiver_next_finish (other->receiver, result, &error));
   assert_failed (&error, GMSG_ERROR_INVALID_ARGUMENT);
-  message = gmsg_receiver_next_finish (record->receiver, result, &error);
+  message = gmsg_receiver_next_finish (pipe->receiver, result, &error);
   g_assert_no_error (error);
   g_assert_nonnull (message);
-  g_assert_null (gmsg_receiver_next_finish (record->receiver, result, &error));
+  g_assert_null (gmsg_receiver_next_finish (pipe->receiver, result, &error));
   assert_failed (&error, GMSG_ERROR_INVALID_ARGUMENT);
 
-  task = G_ASYNC_RESULT (g_task_new (record->receiver, NULL, NULL, NULL));
+  task = G_ASYNC_RESULT (g_task_new (pipe->receiver, NULL, NULL, NULL));
   g_task_return_boolean (G_TASK (task), TRUE);
-  g_assert_null (gmsg_receiver_next_finish (record->receiver, task, &error));
+  g_assert_null (gmsg_receiver_next_finish (pipe->receiver, task, &error));
   assert_failed (&error, GMSG_ERROR_INVALID_ARGUMENT);
   iterate_all (fixture->context);
-
-  close_pipe (fixture, record);
-  close_pipe (fixture, other);
 }
 
 int

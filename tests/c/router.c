@@ -6,13 +6,6 @@
 
 #include "testutil.h"
 
-static void
-run_in_thread (GThreadFunc function,
-               gpointer    data)
-{
-  g_thread_join (g_thread_new ("other", function, data));
-}
-
 static gboolean
 not_reached (gpointer data)
 {
@@ -36,14 +29,12 @@ n_warnings (void)
 }
 
 static void
-test_start_twice (Fixture       *fixture,
-                  gconstpointer  data)
+test_start_twice (Fixture *fixture)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
-  send_value (sender, 0);
+  send_value (pipe->sender, 0);
 
   g_assert_false (gmsg_router_start (fixture->router, &error));
   assert_failed (&error, GMSG_ERROR_ALREADY_STARTED);
@@ -52,8 +43,7 @@ test_start_twice (Fixture       *fixture,
   g_assert_true (gmsg_router_get_running (fixture->router));
   g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 1);
   iterate_all (fixture->context);
-  record_assert_range (record, 0, 1);
-  close_pipe (fixture, record);
+  pipe_assert_range (pipe, 0, 1);
 }
 
 static void
@@ -88,53 +78,44 @@ assert_does_not_run (GMsgRouter   *router,
 }
 
 static void
-test_not_started (Fixture       *fixture,
-                  gconstpointer  data)
+test_not_started (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_pipe (fixture, &record);
+  Pipe *pipe = open_pipe (fixture);
   GMsgRouter *router = gmsg_router_new (fixture->context);
 
-  assert_does_not_run (router, record->receiver);
+  assert_does_not_run (router, pipe->receiver);
   g_assert_finalize_object (router);
 
   g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 1);
-  close_pipe (fixture, record);
 }
 
 static void
-test_stopped (Fixture       *fixture,
-              gconstpointer  data)
+test_stopped (Fixture *fixture)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_pipe (fixture, &record);
+  Pipe *pipe = open_pipe (fixture);
 
-  close_pipe (fixture, record);
+  close_pipe (pipe);
   g_assert_true (gmsg_router_stop (fixture->router, &error));
   g_assert_no_error (error);
 
-  assert_does_not_run (fixture->router, record->receiver);
+  assert_does_not_run (fixture->router, pipe->receiver);
 }
 
 static void
-test_restart (Fixture       *fixture,
-              gconstpointer  data)
+test_restart (Fixture *fixture)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (Record) first_record = NULL;
-  g_autoptr (GMsgSender) first = open_pipe (fixture, &first_record);
-  g_autoptr (Record) second_record = NULL;
-  g_autoptr (GMsgSender) second = open_pipe (fixture, &second_record);
-  g_autoptr (GMsgSender) third = NULL;
-  g_autoptr (Record) third_record = NULL;
+  Pipe *first = open_pipe (fixture);
+  Pipe *second = open_pipe (fixture);
+  Pipe *third;
 
-  g_assert_cmpuint (gmsg_sender_get_id (first), ==, 1);
-  g_assert_cmpuint (gmsg_sender_get_id (second), ==, 2);
-  gmsg_sender_start (first, NULL);
-  gmsg_sender_start (second, NULL);
+  g_assert_cmpuint (gmsg_sender_get_id (first->sender), ==, 1);
+  g_assert_cmpuint (gmsg_sender_get_id (second->sender), ==, 2);
+  gmsg_sender_start (first->sender, NULL);
+  gmsg_sender_start (second->sender, NULL);
   g_assert_true (gmsg_router_route_until (fixture->router, -1, always, NULL, &error));
-  close_pipe (fixture, first_record);
+  close_pipe (first);
 
   g_assert_true (gmsg_router_stop (fixture->router, &error));
   assert_warning ("*1 unclosed pipe");
@@ -144,20 +125,19 @@ test_restart (Fixture       *fixture,
   g_assert_true (gmsg_router_get_running (fixture->router));
   g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 0);
 
-  g_assert_false (gmsg_router_close_pipe (fixture->router, second_record->receiver, &error));
+  g_assert_false (gmsg_router_close_pipe (fixture->router, second->receiver, &error));
   assert_failed (&error, GMSG_ERROR_UNKNOWN_RECEIVER);
 
   /* The earlier run was in manual mode; this one delivers in the event loop. */
-  third = open_pipe (fixture, &third_record);
-  g_assert_cmpuint (gmsg_sender_get_id (third), ==, 3);
+  third = open_pipe (fixture);
+  g_assert_cmpuint (gmsg_sender_get_id (third->sender), ==, 3);
   g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 1);
-  gmsg_sender_start (third, NULL);
-  send_range (third, 0, 3);
-  assert_send_fails (second, GMSG_ERROR_CLOSED);
+  gmsg_sender_start (third->sender, NULL);
+  send_range (third->sender, 0, 3);
+  assert_send_fails (second->sender, GMSG_ERROR_CLOSED);
   iterate_all (fixture->context);
-  record_assert_range (third_record, 0, 3);
-  record_assert_range (second_record, 0, 0);
-  close_pipe (fixture, third_record);
+  pipe_assert_range (third, 0, 3);
+  pipe_assert_range (second, 0, 0);
 }
 
 static void
@@ -173,53 +153,45 @@ restart_cb (GMsgReceiver *receiver,
 }
 
 static void
-test_restart_in_handler (Fixture       *fixture,
-                         gconstpointer  data)
+test_restart_in_handler (Fixture *fixture)
 {
-  g_autoptr (Record) old_record = NULL;
-  g_autoptr (GMsgSender) old = start_pipe (fixture, &old_record);
-  g_autoptr (GMsgSender) new = NULL;
-  g_autoptr (Record) new_record = NULL;
+  Pipe *old = start_pipe (fixture);
+  Pipe *new;
 
-  g_signal_connect (old_record->receiver, "message", G_CALLBACK (restart_cb), fixture);
-  send_range (old, 0, 4);
+  g_signal_connect (old->receiver, "message", G_CALLBACK (restart_cb), fixture);
+  send_range (old->sender, 0, 4);
   iterate_all (fixture->context);
-  record_assert_range (old_record, 0, 1);
+  pipe_assert_range (old, 0, 1);
   assert_warning ("*1 unclosed pipe");
   assert_warning ("dropping 3 undelivered messages");
   assert_no_warning ();
 
-  new = start_pipe (fixture, &new_record);
-  send_range (new, 0, 4);
+  new = start_pipe (fixture);
+  send_range (new->sender, 0, 4);
   iterate_all (fixture->context);
-  record_assert_range (new_record, 0, 4);
-  close_pipe (fixture, new_record);
+  pipe_assert_range (new, 0, 4);
 }
 
 static void
-test_stop_silent (Fixture       *fixture,
-                  gconstpointer  data)
+test_stop_silent (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
-  send_range (sender, 0, 3);
-  gmsg_sender_stop (sender, NULL);
-  iterate_until (fixture->context, record->n_finished == 1);
-  close_pipe (fixture, record);
+  send_range (pipe->sender, 0, 3);
+  gmsg_sender_stop (pipe->sender, NULL);
+  pipe_wait_finished (pipe);
+  close_pipe (pipe);
 
   g_assert_true (gmsg_router_stop (fixture->router, NULL));
   assert_no_warning ();
 }
 
 static void
-test_stop_singular (Fixture       *fixture,
-                    gconstpointer  data)
+test_stop_singular (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
-  send_value (sender, 0);
+  send_value (pipe->sender, 0);
 
   g_assert_true (gmsg_router_stop (fixture->router, NULL));
   assert_warning ("stopping a router with unclosed pipes: 1 unclosed pipe");
@@ -227,25 +199,22 @@ test_stop_singular (Fixture       *fixture,
   assert_no_warning ();
 
   iterate_all (fixture->context);
-  record_assert_range (record, 0, 0);
-  g_assert_cmpuint (record->n_finished, ==, 0);
+  pipe_assert_range (pipe, 0, 0);
+  g_assert_cmpuint (pipe->n_finished, ==, 0);
 }
 
 static void
-test_stop_plural (Fixture       *fixture,
-                  gconstpointer  data)
+test_stop_plural (Fixture *fixture)
 {
-  g_autoptr (Record) first_record = NULL;
-  g_autoptr (GMsgSender) first = open_pipe (fixture, &first_record);
-  g_autoptr (Record) second_record = NULL;
-  g_autoptr (GMsgSender) second = open_bounded (fixture, 8, GMSG_OVERFLOW_BLOCK, &second_record);
+  Pipe *first = open_pipe (fixture);
+  Pipe *second = open_bounded (fixture, 8, GMSG_OVERFLOW_BLOCK);
   GCancellable *cancellable;
 
-  cancellable = gmsg_sender_get_cancellable (first);
-  gmsg_sender_start (first, NULL);
-  gmsg_sender_start (second, NULL);
-  send_range (first, 0, 2);
-  send_range (second, 0, 3);
+  cancellable = gmsg_sender_get_cancellable (first->sender);
+  gmsg_sender_start (first->sender, NULL);
+  gmsg_sender_start (second->sender, NULL);
+  send_range (first->sender, 0, 2);
+  send_range (second->sender, 0, 3);
   g_assert_false (g_cancellable_is_cancelled (cancellable));
 
   g_assert_true (gmsg_router_stop (fixture->router, NULL));
@@ -253,9 +222,9 @@ test_stop_plural (Fixture       *fixture,
   assert_warning ("dropping 5 undelivered messages");
   assert_no_warning ();
 
-  g_assert_cmpint (gmsg_receiver_get_state (first_record->receiver), ==,
+  g_assert_cmpint (gmsg_receiver_get_state (first->receiver), ==,
                    GMSG_RECEIVER_STATE_CLOSED);
-  g_assert_cmpint (gmsg_receiver_get_state (second_record->receiver), ==,
+  g_assert_cmpint (gmsg_receiver_get_state (second->receiver), ==,
                    GMSG_RECEIVER_STATE_CLOSED);
   g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 0);
   g_assert_true (g_cancellable_is_cancelled (cancellable));
@@ -263,39 +232,33 @@ test_stop_plural (Fixture       *fixture,
 
 /* A pipe that has finished is still unclosed, and its end is no message. */
 static void
-test_stop_finished (Fixture       *fixture,
-                    gconstpointer  data)
+test_stop_finished (Fixture *fixture)
 {
-  g_autoptr (Record) first_record = NULL;
-  g_autoptr (GMsgSender) first = start_pipe (fixture, &first_record);
-  g_autoptr (Record) second_record = NULL;
-  g_autoptr (GMsgSender) second = open_pipe (fixture, &second_record);
+  Pipe *first = start_pipe (fixture);
+  Pipe *second = open_pipe (fixture);
 
-  gmsg_sender_stop (first, NULL);
-  iterate_until (fixture->context, first_record->n_finished == 1);
+  gmsg_sender_stop (first->sender, NULL);
+  pipe_wait_finished (first);
   g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 2);
 
-  gmsg_sender_start (second, NULL);
-  gmsg_sender_stop (second, NULL);
+  gmsg_sender_start (second->sender, NULL);
+  gmsg_sender_stop (second->sender, NULL);
   g_assert_true (gmsg_router_stop (fixture->router, NULL));
   assert_warning ("stopping a router with unclosed pipes: 2 unclosed pipes");
   assert_no_warning ();
-  g_assert_cmpuint (second_record->n_finished, ==, 0);
+  g_assert_cmpuint (second->n_finished, ==, 0);
 }
 
 static void
-test_stop_discarded (Fixture       *fixture,
-                     gconstpointer  data)
+test_stop_discarded (Fixture *fixture)
 {
-  g_autoptr (Record) closed_record = NULL;
-  g_autoptr (GMsgSender) closed = start_pipe (fixture, &closed_record);
-  g_autoptr (Record) open_record = NULL;
-  g_autoptr (GMsgSender) open = start_pipe (fixture, &open_record);
+  Pipe *closed = start_pipe (fixture);
+  Pipe *open = start_pipe (fixture);
 
-  send_range (closed, 0, 3);
-  send_range (open, 0, 4);
-  close_pipe (fixture, closed_record);
-  send_range (closed, 3, 2);
+  send_range (closed->sender, 0, 3);
+  send_range (open->sender, 0, 4);
+  close_pipe (closed);
+  send_range (closed->sender, 3, 2);
 
   g_assert_true (gmsg_router_stop (fixture->router, NULL));
   assert_warning ("stopping a router with unclosed pipes: 1 unclosed pipe");
@@ -319,8 +282,7 @@ append_id_cb (GMsgReceiver *receiver,
 #define N_ORDERED 50
 
 static void
-test_stop_order (Fixture       *fixture,
-                 gconstpointer  data)
+test_stop_order (Fixture *fixture)
 {
   g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (guint64));
   GMsgReceiver *receivers[N_ORDERED];
@@ -383,33 +345,30 @@ call_everything (gpointer data)
 }
 
 static void
-test_wrong_thread (Fixture       *fixture,
-                   gconstpointer  data)
+test_wrong_thread (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   ThreadData thread_data;
   guint n_notified = 0;
 
-  send_range (sender, 0, 2);
+  send_range (pipe->sender, 0, 2);
   g_signal_connect (fixture->router, "notify", G_CALLBACK (count_notify_cb), &n_notified);
-  g_signal_connect (record->receiver, "notify", G_CALLBACK (count_notify_cb), &n_notified);
+  g_signal_connect (pipe->receiver, "notify", G_CALLBACK (count_notify_cb), &n_notified);
 
   thread_data.router = fixture->router;
-  thread_data.receiver = record->receiver;
+  thread_data.receiver = pipe->receiver;
   run_in_thread (call_everything, &thread_data);
 
   g_assert_cmpuint (n_notified, ==, 0);
   g_assert_true (gmsg_router_get_running (fixture->router));
   g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 1);
-  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
+  g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
   g_signal_handlers_disconnect_by_data (fixture->router, &n_notified);
-  g_signal_handlers_disconnect_by_data (record->receiver, &n_notified);
+  g_signal_handlers_disconnect_by_data (pipe->receiver, &n_notified);
 
   /* Neither was it put into manual mode. */
   iterate_all (fixture->context);
-  record_assert_range (record, 0, 2);
-  close_pipe (fixture, record);
+  pipe_assert_range (pipe, 0, 2);
 }
 
 typedef struct
@@ -463,8 +422,7 @@ intrude (gpointer data)
 
 /* Whatever step of start() or stop() the router's thread is at. */
 static void
-test_wrong_thread_racing (Fixture       *fixture,
-                          gconstpointer  data)
+test_wrong_thread_racing (Fixture *fixture)
 {
   g_autoptr (GMsgReceiver) receiver = NULL;
   Intruder intruder = { fixture->router, NULL, 0, 0, FALSE };
@@ -509,8 +467,7 @@ call_setters (gpointer data)
 }
 
 static void
-test_wrong_thread_setters (Fixture       *fixture,
-                           gconstpointer  data)
+test_wrong_thread_setters (Fixture *fixture)
 {
   guint n_notified = 0;
 
@@ -573,36 +530,32 @@ read_everything (gpointer data)
 }
 
 static void
-test_getters (Fixture       *fixture,
-              gconstpointer  data)
+test_getters (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   ReaderData reader = { 0, };
   GThread *thread;
 
   reader.router = fixture->router;
-  reader.receiver = record->receiver;
+  reader.receiver = pipe->receiver;
   thread = g_thread_new ("reader", read_everything, &reader);
   wait_until (g_atomic_int_get (&reader.started));
 
   for (guint i = 0; i < 100; i++)
     {
-      g_autoptr (Record) other_record = NULL;
-      g_autoptr (GMsgSender) other G_GNUC_UNUSED = open_pipe (fixture, &other_record);
+      Pipe *other = open_pipe (fixture);
 
-      send_value (sender, (gint32) i);
+      send_value (pipe->sender, (gint32) i);
       gmsg_router_set_budget (fixture->router, 4000 + i);
       iterate_all (fixture->context);
-      close_pipe (fixture, other_record);
+      close_pipe (other);
     }
 
-  gmsg_sender_stop (sender, NULL);
-  iterate_until (fixture->context, record->n_finished == 1);
+  gmsg_sender_stop (pipe->sender, NULL);
+  pipe_wait_finished (pipe);
   g_atomic_int_set (&reader.stop, TRUE);
   g_thread_join (thread);
-  record_assert_range (record, 0, 100);
-  close_pipe (fixture, record);
+  pipe_assert_range (pipe, 0, 100);
 }
 
 /* A thread-default context belongs to its thread: the fixture's is let go of, so that
@@ -628,8 +581,7 @@ run_loop (gpointer data)
 }
 
 static void
-test_start_elsewhere (Fixture       *fixture,
-                      gconstpointer  data)
+test_start_elsewhere (Fixture *fixture)
 {
   g_autoptr (GMainLoop) loop = g_main_loop_new (fixture->context, FALSE);
   g_autoptr (GError) error = NULL;
@@ -680,81 +632,72 @@ iterate_elsewhere (Fixture *fixture)
 
 /* Records assert the thread of each emission. */
 static void
-test_iterated_elsewhere (Fixture       *fixture,
-                         gconstpointer  data)
+test_iterated_elsewhere (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
   iterate_elsewhere (fixture);
   assert_no_warning ();
 
-  send_range (sender, 0, 3);
+  send_range (pipe->sender, 0, 3);
   iterate_elsewhere (fixture);
   assert_warning ("*another thread*no message is delivered there*");
-  send_range (sender, 3, 3);
+  send_range (pipe->sender, 3, 3);
   iterate_elsewhere (fixture);
   assert_no_warning ();
-  record_assert_range (record, 0, 0);
+  pipe_assert_range (pipe, 0, 0);
 
   iterate_all (fixture->context);
-  record_assert_range (record, 0, 6);
-  send_range (sender, 6, 3);
+  pipe_assert_range (pipe, 0, 6);
+  send_range (pipe->sender, 6, 3);
   iterate_all (fixture->context);
-  record_assert_range (record, 0, 9);
-  close_pipe (fixture, record);
+  pipe_assert_range (pipe, 0, 9);
+  close_pipe (pipe);
   assert_no_warning ();
 }
 
 /* The other thread sleeps in the context when the message comes. */
 static void
-test_iterated_elsewhere_asleep (Fixture       *fixture,
-                                gconstpointer  data)
+test_iterated_elsewhere_asleep (Fixture *fixture)
 {
   g_autoptr (GMainLoop) loop = g_main_loop_new (fixture->context, FALSE);
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   GThread *thread;
 
   fixture_release (fixture);
   thread = g_thread_new ("loop", run_loop, loop);
   wait_until (g_main_loop_is_running (loop));
-  send_range (sender, 0, 3);
+  send_range (pipe->sender, 0, 3);
   wait_until (n_warnings () == 1);
 
   g_main_loop_quit (loop);
   g_thread_join (thread);
   fixture_acquire (fixture);
-  record_assert_range (record, 0, 0);
+  pipe_assert_range (pipe, 0, 0);
 
-  iterate_until (fixture->context, record->values->len == 3);
-  record_assert_range (record, 0, 3);
+  iterate_until (fixture->context, pipe->values->len == 3);
+  pipe_assert_range (pipe, 0, 3);
   assert_no_warning ();
-  close_pipe (fixture, record);
 }
 
 /* What waits was taken by a dispatch in the router's thread, which had no time left. */
 static void
-test_iterated_elsewhere_rest (Fixture       *fixture,
-                              gconstpointer  data)
+test_iterated_elsewhere_rest (Fixture *fixture)
 {
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (Record) record = NULL;
+  Pipe *pipe = start_pipe (fixture);
 
   gmsg_router_set_budget (fixture->router, 0);
-  sender = start_pipe (fixture, &record);
-  send_range (sender, 0, 3);
+  send_range (pipe->sender, 0, 3);
   g_main_context_iteration (fixture->context, FALSE);
-  record_assert_range (record, 0, 1);
+  pipe_assert_range (pipe, 0, 1);
 
   iterate_elsewhere (fixture);
-  record_assert_range (record, 0, 1);
+  pipe_assert_range (pipe, 0, 1);
   assert_warning ("*another thread*no message is delivered there*");
   assert_no_warning ();
 
   iterate_all (fixture->context);
-  record_assert_range (record, 0, 3);
-  close_pipe (fixture, record);
+  pipe_assert_range (pipe, 0, 3);
 }
 
 typedef struct
@@ -783,8 +726,7 @@ iterate_without_end (gpointer data)
 
 /* The other thread may be looking at the routers' sources while they are destroyed. */
 static void
-test_iterated_elsewhere_racing (Fixture       *fixture,
-                                gconstpointer  data)
+test_iterated_elsewhere_racing (Fixture *fixture)
 {
   GMsgRouter *routers[N_ROUTERS];
 
@@ -815,27 +757,25 @@ test_iterated_elsewhere_racing (Fixture       *fixture,
 }
 
 static void
-test_unknown_receiver (Fixture       *fixture,
-                       gconstpointer  data)
+test_unknown_receiver (Fixture *fixture)
 {
   g_autoptr (GMsgReceiver) hand_made = g_object_new (GMSG_TYPE_RECEIVER, NULL);
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (Record) record = NULL;
+  Pipe *pipe;
   g_autoptr (GError) error = NULL;
   GMsgRouter *other = gmsg_router_new (fixture->context);
 
   g_assert_true (gmsg_router_start (other, &error));
-  sender = open_pipe (fixture, &record);
+  pipe = open_pipe (fixture);
 
-  g_assert_false (gmsg_router_close_pipe (other, record->receiver, &error));
+  g_assert_false (gmsg_router_close_pipe (other, pipe->receiver, &error));
   assert_failed (&error, GMSG_ERROR_UNKNOWN_RECEIVER);
-  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
+  g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
 
   g_assert_false (gmsg_router_close_pipe (fixture->router, hand_made, &error));
   assert_failed (&error, GMSG_ERROR_UNKNOWN_RECEIVER);
 
-  close_pipe (fixture, record);
-  g_assert_false (gmsg_router_close_pipe (fixture->router, record->receiver, &error));
+  close_pipe (pipe);
+  g_assert_false (gmsg_router_close_pipe (fixture->router, pipe->receiver, &error));
   assert_failed (&error, GMSG_ERROR_UNKNOWN_RECEIVER);
   g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 0);
 
@@ -863,18 +803,16 @@ call_with_two_faults (gpointer data)
 
 /* Of two faults the earlier in the order arguments, thread, running, receiver is told. */
 static void
-test_order_of_checks (Fixture       *fixture,
-                      gconstpointer  data)
+test_order_of_checks (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_pipe (fixture, &record);
+  Pipe *pipe = open_pipe (fixture);
   g_autoptr (GError) error = NULL;
   GMsgReceiver *receiver;
   ThreadData thread_data;
 
-  close_pipe (fixture, record);
+  close_pipe (pipe);
   thread_data.router = fixture->router;
-  thread_data.receiver = record->receiver;
+  thread_data.receiver = pipe->receiver;
   run_in_thread (call_with_two_faults, &thread_data);
 
   g_assert_true (gmsg_router_stop (fixture->router, NULL));
@@ -884,13 +822,12 @@ test_order_of_checks (Fixture       *fixture,
   g_assert_null (gmsg_router_pipe_bounded (fixture->router, 1, (GMsgOverflow) 3, &receiver,
                                            &error));
   assert_failed (&error, GMSG_ERROR_INVALID_ARGUMENT);
-  g_assert_false (gmsg_router_close_pipe (fixture->router, record->receiver, &error));
+  g_assert_false (gmsg_router_close_pipe (fixture->router, pipe->receiver, &error));
   assert_failed (&error, GMSG_ERROR_NOT_RUNNING);
 }
 
 static void
-test_defaults (Fixture       *fixture,
-               gconstpointer  data)
+test_defaults (Fixture *fixture)
 {
   g_autoptr (GMainContext) context = NULL;
   GMsgRouter *router;
@@ -965,26 +902,22 @@ notify_by_name_cb (GObject    *object,
 }
 
 static void
-test_notify (Fixture       *fixture,
-             gconstpointer  data)
+test_notify (Fixture *fixture)
 {
-  g_autoptr (GMsgSender) first = NULL;
-  g_autoptr (GMsgSender) second = NULL;
-  g_autoptr (Record) first_record = NULL;
-  g_autoptr (Record) second_record = NULL;
   Notified notified = { 0, };
+  Pipe *first;
 
   g_signal_connect (fixture->router, "notify", G_CALLBACK (notify_by_name_cb), &notified);
 
-  first = open_pipe (fixture, &first_record);
+  first = open_pipe (fixture);
   g_assert_cmpuint (notified.n_pipes, ==, 1);
   g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 1);
-  second = open_bounded (fixture, 1, GMSG_OVERFLOW_FAIL, &second_record);
+  open_bounded (fixture, 1, GMSG_OVERFLOW_FAIL);
   g_assert_cmpuint (notified.n_pipes, ==, 2);
   g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 2);
-  close_pipe (fixture, first_record);
+  close_pipe (first);
   g_assert_cmpuint (notified.n_pipes, ==, 3);
-  g_assert_false (gmsg_router_close_pipe (fixture->router, first_record->receiver, NULL));
+  g_assert_false (gmsg_router_close_pipe (fixture->router, first->receiver, NULL));
   g_assert_cmpuint (notified.n_pipes, ==, 3);
   g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 1);
 
@@ -1040,36 +973,27 @@ notify_state_cb (GMsgRouter *router,
 }
 
 static void
-test_notify_values (Fixture       *fixture,
-                    gconstpointer  data)
+test_notify_values (Fixture *fixture)
 {
   g_autoptr (GString) seen = g_string_new (NULL);
-  g_autoptr (GMsgSender) first = NULL;
-  g_autoptr (GMsgSender) second = NULL;
-  g_autoptr (Record) first_record = NULL;
-  g_autoptr (Record) second_record = NULL;
 
   g_signal_connect (fixture->router, "notify", G_CALLBACK (notify_state_cb), seen);
-  first = open_pipe (fixture, &first_record);
-  second = open_pipe (fixture, &second_record);
-  close_pipe (fixture, second_record);
+  open_pipe (fixture);
+  close_pipe (open_pipe (fixture));
   gmsg_router_stop (fixture->router, NULL);
   gmsg_router_start (fixture->router, NULL);
   assert_warning ("*1 unclosed pipe");
 
   g_assert_cmpstr (seen->str, ==, "+1 +2 +1 -0 -0 +0 ");
-  g_signal_handlers_disconnect_by_data (fixture->router, seen);
 }
 
 /* As a binding does to an object that others still refer to. The router can't know of them,
  * and tells of nothing, as when it is dropped. */
 static void
-test_notify_disposed (Fixture       *fixture,
-                      gconstpointer  data)
+test_notify_disposed (Fixture *fixture)
 {
   g_autoptr (GString) seen = g_string_new (NULL);
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = open_pipe (fixture, &record);
+  Pipe *pipe = open_pipe (fixture);
 
   g_signal_connect (fixture->router, "notify", G_CALLBACK (notify_state_cb), seen);
   g_object_run_dispose (G_OBJECT (fixture->router));
@@ -1079,12 +1003,11 @@ test_notify_disposed (Fixture       *fixture,
   iterate_all (fixture->context);
   assert_warning ("a router was dropped while running: 1 unclosed pipe");
   g_assert_cmpstr (seen->str, ==, "");
-  g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
+  g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
 }
 
 static void
-test_max_message_size (Fixture       *fixture,
-                       gconstpointer  data)
+test_max_message_size (Fixture *fixture)
 {
   guint n_notified = 0;
 
@@ -1106,8 +1029,7 @@ test_max_message_size (Fixture       *fixture,
 }
 
 static void
-test_peer_timeout (Fixture       *fixture,
-                   gconstpointer  data)
+test_peer_timeout (Fixture *fixture)
 {
   guint n_notified = 0;
 
@@ -1128,8 +1050,7 @@ test_peer_timeout (Fixture       *fixture,
 }
 
 static void
-test_max_backlog_size (Fixture       *fixture,
-                       gconstpointer  data)
+test_max_backlog_size (Fixture *fixture)
 {
   guint n_notified = 0;
   guint64 size = 1;
@@ -1149,82 +1070,71 @@ test_max_backlog_size (Fixture       *fixture,
   g_assert_cmpuint (n_notified, ==, 2);
 }
 
+typedef struct
+{
+  Pipe *pipe;
+  guint n_values; /* that had been delivered */
+} Note;
+
 static gboolean
 note_count_cb (gpointer data)
 {
-  Record *record = data;
+  Note *note = data;
 
-  g_object_set_data (G_OBJECT (record->receiver), "n-before",
-                     GUINT_TO_POINTER (record->values->len + 1));
+  note->n_values = note->pipe->values->len;
   return G_SOURCE_REMOVE;
 }
 
-/* How many messages were delivered before an idle source of priority 100. */
-static guint
-n_before_idle (Fixture    *fixture,
-               GMsgSender *sender,
-               Record     *record)
+/* Whether a message is delivered before an idle source of priority 100. */
+static gboolean
+goes_first (Pipe *pipe)
 {
-  g_autoptr (GSource) idle = g_idle_source_new ();
-  guint n_before = record->values->len;
+  Note note = { .pipe = pipe };
+  guint n_values = pipe->values->len;
 
-  g_source_set_priority (idle, 100);
-  g_source_set_callback (idle, note_count_cb, record, NULL);
-  send_value (sender, (gint32) n_before);
-  g_source_attach (idle, fixture->context);
-  iterate_all (fixture->context);
-  g_assert_cmpuint (record->values->len, ==, n_before + 1);
+  send_value (pipe->sender, (gint32) n_values);
+  g_source_unref (attach_idle (pipe->fixture->context, 100, note_count_cb, &note));
+  iterate_all (pipe->fixture->context);
+  g_assert_cmpuint (pipe->values->len, ==, n_values + 1);
 
-  return GPOINTER_TO_UINT (g_object_get_data (G_OBJECT (record->receiver), "n-before")) - 1 -
-         n_before;
+  return note.n_values > n_values;
 }
 
 static void
-test_priority_applies (Fixture       *fixture,
-                       gconstpointer  data)
+test_priority_applies (Fixture *fixture)
 {
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) later = NULL;
-  g_autoptr (Record) later_record = NULL;
+  Pipe *pipe = start_pipe (fixture);
 
   gmsg_router_set_max_latency (fixture->router, 0);
-  sender = start_pipe (fixture, &record);
-  g_assert_cmpuint (n_before_idle (fixture, sender, record), ==, 0);
+  g_assert_false (goes_first (pipe));
   gmsg_router_set_priority (fixture->router, 50);
-  g_assert_cmpuint (n_before_idle (fixture, sender, record), ==, 1);
+  g_assert_true (goes_first (pipe));
   gmsg_router_set_priority (fixture->router, 101);
-  g_assert_cmpuint (n_before_idle (fixture, sender, record), ==, 0);
-  close_pipe (fixture, record);
+  g_assert_false (goes_first (pipe));
+  close_pipe (pipe);
 
   gmsg_router_stop (fixture->router, NULL);
   gmsg_router_set_priority (fixture->router, -20);
   gmsg_router_start (fixture->router, NULL);
-  later = start_pipe (fixture, &later_record);
-  g_assert_cmpuint (n_before_idle (fixture, later, later_record), ==, 1);
-  close_pipe (fixture, later_record);
+  g_assert_true (goes_first (start_pipe (fixture)));
 }
 
 static void
-test_budget_applies (Fixture       *fixture,
-                     gconstpointer  data)
+test_budget_applies (Fixture *fixture)
 {
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (Record) record = NULL;
+  Pipe *pipe = start_pipe (fixture);
 
   gmsg_router_set_budget (fixture->router, 0);
-  sender = start_pipe (fixture, &record);
-  send_range (sender, 0, 10);
+  send_range (pipe->sender, 0, 10);
   for (guint i = 1; i <= 5; i++)
     {
       g_main_context_iteration (fixture->context, FALSE);
-      record_assert_range (record, 0, i);
+      pipe_assert_range (pipe, 0, i);
     }
 
   gmsg_router_set_budget (fixture->router, (guint) (10 * G_TIME_SPAN_MINUTE));
   g_main_context_iteration (fixture->context, FALSE);
-  record_assert_range (record, 0, 10);
-  close_pipe (fixture, record);
+  pipe_assert_range (pipe, 0, 10);
 }
 
 static void
@@ -1296,11 +1206,9 @@ test_quiet_log (void)
 
 /* A C caller's bugs: what is NULL, or of another type. */
 static void
-test_criticals (Fixture       *fixture,
-                gconstpointer  data)
+test_criticals (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
+  Pipe *pipe = open_pipe (fixture);
   g_autoptr (GError) error = NULL;
   g_autoptr (GError) set = g_error_new_literal (GMSG_ERROR, GMSG_ERROR_FULL, "set before");
   gpointer wrong = fixture->router;
@@ -1318,13 +1226,13 @@ test_criticals (Fixture       *fixture,
   assert_critical ("*GMSG_IS_ROUTER*", g_assert_false (gmsg_router_start (NULL, &error)));
   assert_critical ("*GMSG_IS_ROUTER*", g_assert_false (gmsg_router_stop (NULL, &error)));
   assert_critical ("*GMSG_IS_ROUTER*",
-                   g_assert_false (gmsg_router_start ((gpointer) sender, &error)));
+                   g_assert_false (gmsg_router_start ((gpointer) pipe->sender, &error)));
   assert_critical ("*GMSG_IS_ROUTER*", g_assert_null (gmsg_router_pipe (NULL, &receiver, &error)));
   assert_critical ("*GMSG_IS_ROUTER*",
                    g_assert_null (gmsg_router_pipe_bounded (NULL, 1, GMSG_OVERFLOW_FAIL, &receiver,
                                                             &error)));
   assert_critical ("*GMSG_IS_ROUTER*",
-                   g_assert_false (gmsg_router_close_pipe (NULL, record->receiver, &error)));
+                   g_assert_false (gmsg_router_close_pipe (NULL, pipe->receiver, &error)));
   assert_critical ("*GMSG_IS_ROUTER*",
                    g_assert_false (gmsg_router_route_until (NULL, 0, always, NULL, &error)));
   assert_critical ("*receiver*",
@@ -1349,7 +1257,7 @@ test_criticals (Fixture       *fixture,
                    g_assert_cmpint (gmsg_sender_get_state (NULL), ==, GMSG_SENDER_STATE_STOPPED));
   assert_critical ("*GMSG_IS_SENDER*", g_assert_cmpuint (gmsg_sender_get_id (NULL), ==, 0));
   assert_critical ("*GMSG_IS_SENDER*", g_assert_null (gmsg_sender_get_cancellable (NULL)));
-  assert_critical ("*message*", g_assert_false (gmsg_sender_send (sender, NULL, &error)));
+  assert_critical ("*message*", g_assert_false (gmsg_sender_send (pipe->sender, NULL, &error)));
 
   assert_critical ("*GMSG_IS_RECEIVER*", g_assert_cmpuint (gmsg_receiver_get_id (NULL), ==, 0));
   assert_critical ("*GMSG_IS_RECEIVER*",
@@ -1366,16 +1274,15 @@ test_criticals (Fixture       *fixture,
   assert_critical ("*GMSG_IS_RECEIVER*",
                    g_assert_null (gmsg_receiver_next_finish (NULL, NULL, &error)));
   assert_critical ("*CANCELLABLE*",
-                   gmsg_receiver_next_async (record->receiver, wrong, NULL, NULL));
+                   gmsg_receiver_next_async (pipe->receiver, wrong, NULL, NULL));
 
   /* A critical is all: no error is set, and nothing has changed. */
   g_assert_no_error (error);
   g_assert_cmpstr (set->message, ==, "set before");
   g_assert_true (gmsg_router_get_running (fixture->router));
   g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 1);
-  g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_INITIAL);
-  g_assert_false (gmsg_receiver_get_pull_mode (record->receiver));
-  close_pipe (fixture, record);
+  g_assert_cmpint (gmsg_sender_get_state (pipe->sender), ==, GMSG_SENDER_STATE_INITIAL);
+  g_assert_false (gmsg_receiver_get_pull_mode (pipe->receiver));
 }
 
 int

@@ -40,85 +40,79 @@ assert_stop_fails (GMsgSender *sender,
 }
 
 static void
-test_life (Fixture       *fixture,
-           gconstpointer  data)
+test_life (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
+  Pipe *pipe = open_pipe (fixture);
   g_autoptr (GError) error = NULL;
 
-  assert_state (sender, GMSG_SENDER_STATE_INITIAL);
-  assert_send_fails (sender, GMSG_ERROR_NOT_STARTED);
-  assert_stop_fails (sender, GMSG_ERROR_NOT_STARTED);
-  assert_state (sender, GMSG_SENDER_STATE_INITIAL);
+  assert_state (pipe->sender, GMSG_SENDER_STATE_INITIAL);
+  assert_send_fails (pipe->sender, GMSG_ERROR_NOT_STARTED);
+  assert_stop_fails (pipe->sender, GMSG_ERROR_NOT_STARTED);
+  assert_state (pipe->sender, GMSG_SENDER_STATE_INITIAL);
 
-  g_assert_true (gmsg_sender_start (sender, &error));
+  g_assert_true (gmsg_sender_start (pipe->sender, &error));
   g_assert_no_error (error);
-  assert_state (sender, GMSG_SENDER_STATE_OPEN);
-  assert_start_fails (sender, GMSG_ERROR_ALREADY_STARTED);
-  assert_state (sender, GMSG_SENDER_STATE_OPEN);
-  send_range (sender, 0, 3);
+  assert_state (pipe->sender, GMSG_SENDER_STATE_OPEN);
+  assert_start_fails (pipe->sender, GMSG_ERROR_ALREADY_STARTED);
+  assert_state (pipe->sender, GMSG_SENDER_STATE_OPEN);
+  send_range (pipe->sender, 0, 3);
 
-  g_assert_true (gmsg_sender_stop (sender, &error));
+  g_assert_true (gmsg_sender_stop (pipe->sender, &error));
   g_assert_no_error (error);
-  assert_state (sender, GMSG_SENDER_STATE_STOPPED);
-  assert_start_fails (sender, GMSG_ERROR_ALREADY_STARTED);
-  assert_send_fails (sender, GMSG_ERROR_STOPPED);
-  assert_stop_fails (sender, GMSG_ERROR_STOPPED);
-  assert_state (sender, GMSG_SENDER_STATE_STOPPED);
+  assert_state (pipe->sender, GMSG_SENDER_STATE_STOPPED);
+  assert_start_fails (pipe->sender, GMSG_ERROR_ALREADY_STARTED);
+  assert_send_fails (pipe->sender, GMSG_ERROR_STOPPED);
+  assert_stop_fails (pipe->sender, GMSG_ERROR_STOPPED);
+  assert_state (pipe->sender, GMSG_SENDER_STATE_STOPPED);
 
-  iterate_until (fixture->context, record->n_finished == 1);
-  record_assert_range (record, 0, 3);
-  close_pipe (fixture, record);
+  pipe_wait_finished (pipe);
+  pipe_assert_range (pipe, 0, 3);
+  close_pipe (pipe);
 
-  assert_start_fails (sender, GMSG_ERROR_ALREADY_STARTED);
-  assert_send_fails (sender, GMSG_ERROR_STOPPED);
-  assert_stop_fails (sender, GMSG_ERROR_STOPPED);
+  assert_start_fails (pipe->sender, GMSG_ERROR_ALREADY_STARTED);
+  assert_send_fails (pipe->sender, GMSG_ERROR_STOPPED);
+  assert_stop_fails (pipe->sender, GMSG_ERROR_STOPPED);
 }
 
 /* The states are the sender's own: a closed pipe does not change them. */
 static void
-test_life_closed (Fixture       *fixture,
-                  gconstpointer  data)
+test_life_closed (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
+  Pipe *pipe = open_pipe (fixture);
 
-  close_pipe (fixture, record);
+  close_pipe (pipe);
 
-  assert_send_fails (sender, GMSG_ERROR_NOT_STARTED);
-  assert_stop_fails (sender, GMSG_ERROR_NOT_STARTED);
-  g_assert_true (gmsg_sender_start (sender, NULL));
-  assert_start_fails (sender, GMSG_ERROR_ALREADY_STARTED);
-  assert_state (sender, GMSG_SENDER_STATE_OPEN);
-  send_value (sender, 0);
-  g_assert_true (gmsg_sender_stop (sender, NULL));
-  assert_send_fails (sender, GMSG_ERROR_STOPPED);
-  assert_stop_fails (sender, GMSG_ERROR_STOPPED);
-  assert_state (sender, GMSG_SENDER_STATE_STOPPED);
+  assert_send_fails (pipe->sender, GMSG_ERROR_NOT_STARTED);
+  assert_stop_fails (pipe->sender, GMSG_ERROR_NOT_STARTED);
+  g_assert_true (gmsg_sender_start (pipe->sender, NULL));
+  assert_start_fails (pipe->sender, GMSG_ERROR_ALREADY_STARTED);
+  assert_state (pipe->sender, GMSG_SENDER_STATE_OPEN);
+  send_value (pipe->sender, 0);
+  g_assert_true (gmsg_sender_stop (pipe->sender, NULL));
+  assert_send_fails (pipe->sender, GMSG_ERROR_STOPPED);
+  assert_stop_fails (pipe->sender, GMSG_ERROR_STOPPED);
+  assert_state (pipe->sender, GMSG_SENDER_STATE_STOPPED);
 
   iterate_all (fixture->context);
-  g_assert_cmpuint (record->n_finished, ==, 0);
+  g_assert_cmpuint (pipe->n_finished, ==, 0);
   assert_warning ("discarding message from closed pipe #1");
 }
 
 static void
-test_id (Fixture       *fixture,
-         gconstpointer  data)
+test_id (Fixture *fixture)
 {
   for (guint64 id = 1; id <= 5; id++)
     {
-      g_autoptr (Record) record = NULL;
-      g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
+      Pipe *pipe = open_pipe (fixture);
       guint64 read;
 
-      g_assert_cmpuint (gmsg_sender_get_id (sender), ==, id);
-      g_assert_cmpuint (gmsg_receiver_get_id (record->receiver), ==, id);
-      g_object_get (sender, "id", &read, NULL);
+      g_assert_cmpuint (gmsg_sender_get_id (pipe->sender), ==, id);
+      g_assert_cmpuint (gmsg_receiver_get_id (pipe->receiver), ==, id);
+      g_object_get (pipe->sender, "id", &read, NULL);
       g_assert_cmpuint (read, ==, id);
-      g_object_get (record->receiver, "id", &read, NULL);
+      g_object_get (pipe->receiver, "id", &read, NULL);
       g_assert_cmpuint (read, ==, id);
-      close_pipe (fixture, record);
+      close_pipe (pipe);
     }
 }
 
@@ -175,34 +169,32 @@ run_race (Race *race)
 }
 
 static void
-test_race (Fixture       *fixture,
-           gconstpointer  data)
+test_race (Fixture *fixture)
 {
   for (guint i = 0; i < 20; i++)
     {
-      g_autoptr (Record) record = NULL;
-      g_autoptr (GMsgSender) sender = open_pipe (fixture, &record);
+      Pipe *pipe = open_pipe (fixture);
       Race start = { 0, };
       Race stop = { 0, };
 
-      start.sender = sender;
+      start.sender = pipe->sender;
       start.function = gmsg_sender_start;
       start.code = GMSG_ERROR_ALREADY_STARTED;
       g_assert_cmpint (run_race (&start), ==, 1);
-      assert_state (sender, GMSG_SENDER_STATE_OPEN);
-      send_value (sender, 0);
+      assert_state (pipe->sender, GMSG_SENDER_STATE_OPEN);
+      send_value (pipe->sender, 0);
 
-      stop.sender = sender;
+      stop.sender = pipe->sender;
       stop.function = gmsg_sender_stop;
       stop.code = GMSG_ERROR_STOPPED;
       g_assert_cmpint (run_race (&stop), ==, 1);
-      assert_state (sender, GMSG_SENDER_STATE_STOPPED);
+      assert_state (pipe->sender, GMSG_SENDER_STATE_STOPPED);
 
-      iterate_until (fixture->context, record->n_finished == 1);
+      pipe_wait_finished (pipe);
       iterate_all (fixture->context);
-      g_assert_cmpuint (record->n_finished, ==, 1);
-      record_assert_range (record, 0, 1);
-      close_pipe (fixture, record);
+      g_assert_cmpuint (pipe->n_finished, ==, 1);
+      pipe_assert_range (pipe, 0, 1);
+      close_pipe (pipe);
     }
 }
 
@@ -228,124 +220,85 @@ flood_thread (gpointer data)
 }
 
 static void
-test_send_and_stop (Fixture       *fixture,
-                    gconstpointer  data)
+test_send_and_stop (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   GThread *threads[4];
   Flood flood = { 0, };
 
-  flood.sender = sender;
+  flood.sender = pipe->sender;
   for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
     threads[i] = g_thread_new ("flood", flood_thread, &flood);
 
   wait_until (g_atomic_int_get (&flood.n_sent) > 100);
-  g_assert_true (gmsg_sender_stop (sender, NULL));
+  g_assert_true (gmsg_sender_stop (pipe->sender, NULL));
   for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
     g_thread_join (threads[i]);
 
-  iterate_until (fixture->context, record->n_finished == 1);
-  g_assert_cmpuint (record->values->len, ==, (guint) flood.n_sent);
-  close_pipe (fixture, record);
+  pipe_wait_finished (pipe);
+  g_assert_cmpuint (pipe->values->len, ==, (guint) flood.n_sent);
 }
 
 static void
-test_own_thread (Fixture       *fixture,
-                 gconstpointer  data)
+test_own_thread (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
-  send_range (sender, 0, 1000);
-  record_assert_range (record, 0, 0);
-  gmsg_sender_stop (sender, NULL);
-  record_assert_range (record, 0, 0);
-  g_assert_cmpuint (record->n_finished, ==, 0);
+  send_range (pipe->sender, 0, 1000);
+  pipe_assert_range (pipe, 0, 0);
+  gmsg_sender_stop (pipe->sender, NULL);
+  pipe_assert_range (pipe, 0, 0);
+  g_assert_cmpuint (pipe->n_finished, ==, 0);
 
-  iterate_until (fixture->context, record->n_finished == 1);
-  record_assert_range (record, 0, 1000);
-  close_pipe (fixture, record);
+  pipe_wait_finished (pipe);
+  pipe_assert_range (pipe, 0, 1000);
 }
-
-typedef struct
-{
-  GMsgSender *sender;
-  GMsgSender *other;
-  Record     *other_record;
-  guint       depth;
-} Echo;
 
 static void
 echo_cb (GMsgReceiver *receiver,
          GVariant     *message,
          gpointer      user_data)
 {
-  Echo *echo = user_data;
+  Pipe **pipes = user_data;
   gint32 value = g_variant_get_int32 (message);
-  guint n_other = echo->other_record->values->len;
+  guint n_other = pipes[1]->values->len;
 
-  g_assert_cmpuint (echo->depth, ==, 0);
-  echo->depth++;
   if (value < 50)
     {
-      send_value (echo->other, value);
-      send_value (echo->sender, value + 1);
+      send_value (pipes[1]->sender, value);
+      send_value (pipes[0]->sender, value + 1);
     }
   else
     {
-      g_assert_true (gmsg_sender_stop (echo->other, NULL));
-      g_assert_true (gmsg_sender_stop (echo->sender, NULL));
+      g_assert_true (gmsg_sender_stop (pipes[1]->sender, NULL));
+      g_assert_true (gmsg_sender_stop (pipes[0]->sender, NULL));
     }
-  g_assert_cmpuint (echo->other_record->values->len, ==, n_other);
-  g_assert_cmpuint (echo->other_record->n_finished, ==, 0);
-  echo->depth--;
+  g_assert_cmpuint (pipes[0]->values->len, ==, (guint) value + 1);
+  g_assert_cmpuint (pipes[1]->values->len, ==, n_other);
+  g_assert_cmpuint (pipes[1]->n_finished, ==, 0);
 }
 
 /* A handler that sends, into its own pipe and another: nothing nests. */
 static void
-test_own_thread_in_handler (Fixture       *fixture,
-                            gconstpointer  data)
+test_own_thread_in_handler (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  g_autoptr (Record) other_record = NULL;
-  g_autoptr (GMsgSender) other = start_pipe (fixture, &other_record);
-  Echo echo = { 0, };
+  Pipe *pipes[] = { start_pipe (fixture), start_pipe (fixture) };
 
-  echo.sender = sender;
-  echo.other = other;
-  echo.other_record = other_record;
-  g_signal_connect (record->receiver, "message", G_CALLBACK (echo_cb), &echo);
-
-  send_value (sender, 0);
-  iterate_until (fixture->context, record->n_finished == 1);
-  record_assert_range (record, 0, 51);
-  record_assert_range (other_record, 0, 50);
-  g_assert_cmpuint (other_record->n_finished, ==, 1);
-  close_pipe (fixture, other_record);
-  close_pipe (fixture, record);
+  g_signal_connect (pipes[0]->receiver, "message", G_CALLBACK (echo_cb), pipes);
+  send_value (pipes[0]->sender, 0);
+  pipe_wait_finished (pipes[0]);
+  pipe_assert_range (pipes[0], 0, 51);
+  pipe_assert_range (pipes[1], 0, 50);
+  g_assert_cmpuint (pipes[1]->n_finished, ==, 1);
 }
 
 static void
-next_cb (GObject      *source,
-         GAsyncResult *result,
-         gpointer      user_data)
-{
-  GAsyncResult **out = user_data;
-
-  *out = g_object_ref (result);
-}
-
-static void
-test_hand_made (Fixture       *fixture,
-                gconstpointer  data)
+test_hand_made (Fixture *fixture)
 {
   g_autoptr (GMsgSender) sender = g_object_new (GMSG_TYPE_SENDER, NULL);
   g_autoptr (GMsgSender) another = g_object_new (GMSG_TYPE_SENDER, NULL);
   g_autoptr (GMsgReceiver) receiver = g_object_new (GMSG_TYPE_RECEIVER, NULL);
-  g_autoptr (GAsyncResult) result = NULL;
-  g_autoptr (GError) error = NULL;
+  Answer answer;
   guint64 id;
 
   assert_start_fails (sender, GMSG_ERROR_INVALID_ARGUMENT);
@@ -367,11 +320,8 @@ test_hand_made (Fixture       *fixture,
   g_assert_false (gmsg_receiver_get_pull_mode (receiver));
   gmsg_receiver_cancel (receiver);
 
-  gmsg_receiver_next_async (receiver, NULL, next_cb, &result);
-  g_assert_null (result);
-  iterate_until (fixture->context, result != NULL);
-  g_assert_null (gmsg_receiver_next_finish (receiver, result, &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT);
+  ask (&answer, receiver, NULL);
+  answer_assert_error (&answer, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT);
 }
 
 static void
@@ -393,41 +343,38 @@ counted_message (int *n_freed)
 }
 
 static void
-test_floating (Fixture       *fixture,
-               gconstpointer  data)
+test_floating (Fixture *fixture)
 {
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (Record) record = NULL;
+  Pipe *pipe = open_pipe (fixture);
   int n_freed = 0;
 
   /* One dispatch, however slow the machine: one line. */
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
-  sender = open_pipe (fixture, &record);
 
   /* A call that fails has sunk the reference all the same. */
-  g_assert_false (gmsg_sender_send (sender, counted_message (&n_freed), NULL));
+  g_assert_false (gmsg_sender_send (pipe->sender, counted_message (&n_freed), NULL));
   g_assert_cmpint (n_freed, ==, 1);
 
-  gmsg_sender_start (sender, NULL);
-  g_assert_true (gmsg_sender_send (sender, counted_message (&n_freed), NULL));
+  gmsg_sender_start (pipe->sender, NULL);
+  g_assert_true (gmsg_sender_send (pipe->sender, counted_message (&n_freed), NULL));
   g_assert_cmpint (n_freed, ==, 1);
-  iterate_until (fixture->context, record->values->len == 1);
+  iterate_until (fixture->context, pipe->values->len == 1);
   g_assert_cmpint (n_freed, ==, 2);
 
-  g_assert_true (gmsg_sender_send (sender, counted_message (&n_freed), NULL));
-  close_pipe (fixture, record);
-  g_assert_true (gmsg_sender_send (sender, counted_message (&n_freed), NULL));
+  g_assert_true (gmsg_sender_send (pipe->sender, counted_message (&n_freed), NULL));
+  close_pipe (pipe);
+  g_assert_true (gmsg_sender_send (pipe->sender, counted_message (&n_freed), NULL));
   iterate_all (fixture->context);
   assert_warning ("discarding 2 messages from closed pipe #1");
   g_assert_cmpint (n_freed, ==, 4);
 
-  gmsg_sender_stop (sender, NULL);
-  g_assert_false (gmsg_sender_send (sender, counted_message (&n_freed), NULL));
+  gmsg_sender_stop (pipe->sender, NULL);
+  g_assert_false (gmsg_sender_send (pipe->sender, counted_message (&n_freed), NULL));
   g_assert_cmpint (n_freed, ==, 5);
 
-  g_clear_object (&sender);
-  sender = g_object_new (GMSG_TYPE_SENDER, NULL);
-  g_assert_false (gmsg_sender_send (sender, counted_message (&n_freed), NULL));
+  g_clear_object (&pipe->sender);
+  pipe->sender = g_object_new (GMSG_TYPE_SENDER, NULL);
+  g_assert_false (gmsg_sender_send (pipe->sender, counted_message (&n_freed), NULL));
   g_assert_cmpint (n_freed, ==, 6);
 }
 
@@ -441,40 +388,34 @@ same_message_cb (GMsgReceiver *receiver,
 }
 
 static void
-test_not_floating (Fixture       *fixture,
-                   gconstpointer  data)
+test_not_floating (Fixture *fixture)
 {
-  g_autoptr (Record) first_record = NULL;
-  g_autoptr (GMsgSender) first = open_pipe (fixture, &first_record);
-  g_autoptr (Record) second_record = NULL;
-  g_autoptr (GMsgSender) second = open_bounded (fixture, 1, GMSG_OVERFLOW_DROP_OLDEST,
-                                                &second_record);
+  Pipe *first = open_pipe (fixture);
+  Pipe *second = open_bounded (fixture, 1, GMSG_OVERFLOW_DROP_OLDEST);
   GVariant *message;
   int n_freed = 0;
 
   message = g_variant_ref_sink (counted_message (&n_freed));
-  g_signal_connect (first_record->receiver, "message", G_CALLBACK (same_message_cb), message);
-  g_signal_connect (second_record->receiver, "message", G_CALLBACK (same_message_cb), message);
+  g_signal_connect (first->receiver, "message", G_CALLBACK (same_message_cb), message);
+  g_signal_connect (second->receiver, "message", G_CALLBACK (same_message_cb), message);
 
-  g_assert_false (gmsg_sender_send (first, message, NULL));
-  gmsg_sender_start (first, NULL);
-  gmsg_sender_start (second, NULL);
+  g_assert_false (gmsg_sender_send (first->sender, message, NULL));
+  gmsg_sender_start (first->sender, NULL);
+  gmsg_sender_start (second->sender, NULL);
   for (guint i = 0; i < 3; i++)
     {
-      g_assert_true (gmsg_sender_send (first, message, NULL));
-      g_assert_true (gmsg_sender_send (second, message, NULL));
+      g_assert_true (gmsg_sender_send (first->sender, message, NULL));
+      g_assert_true (gmsg_sender_send (second->sender, message, NULL));
     }
-  g_assert_cmpuint (gmsg_receiver_get_n_dropped (second_record->receiver), ==, 2);
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (second->receiver), ==, 2);
   iterate_all (fixture->context);
-  g_assert_cmpuint (first_record->values->len, ==, 3);
-  g_assert_cmpuint (second_record->values->len, ==, 1);
+  g_assert_cmpuint (first->values->len, ==, 3);
+  g_assert_cmpuint (second->values->len, ==, 1);
 
   /* The sender's reference is the last one. */
   g_assert_cmpint (n_freed, ==, 0);
   g_variant_unref (message);
   g_assert_cmpint (n_freed, ==, 1);
-  close_pipe (fixture, first_record);
-  close_pipe (fixture, second_record);
 }
 
 static void
@@ -487,8 +428,7 @@ text_cb (GMsgReceiver *receiver,
 }
 
 static void
-test_any_type (Fixture       *fixture,
-               gconstpointer  data)
+test_any_type (Fixture *fixture)
 {
   g_autoptr (GString) types = g_string_new (NULL);
   g_autoptr (GMsgReceiver) receiver = NULL;
@@ -538,34 +478,28 @@ send_after_router (GMsgSender *sender)
 }
 
 static void
-test_after_router (Fixture       *fixture,
-                   gconstpointer  data)
+test_after_router (Fixture *fixture)
 {
-  g_autoptr (Record) first_record = NULL;
-  g_autoptr (GMsgSender) first = open_pipe (fixture, &first_record);
-  g_autoptr (Record) second_record = NULL;
-  g_autoptr (GMsgSender) second = open_bounded (fixture, 1, GMSG_OVERFLOW_BLOCK, &second_record);
-  g_autoptr (Record) third_record = NULL;
-  g_autoptr (GMsgSender) third = open_bounded (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST,
-                                               &third_record);
-  g_autoptr (Record) unused_record = NULL;
-  g_autoptr (GMsgSender) unused = open_pipe (fixture, &unused_record);
+  Pipe *first = open_pipe (fixture);
+  Pipe *second = open_bounded (fixture, 1, GMSG_OVERFLOW_BLOCK);
+  Pipe *third = open_bounded (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST);
+  Pipe *unused = open_pipe (fixture);
 
   gmsg_router_stop (fixture->router, NULL);
   assert_warning ("*4 unclosed pipes");
 
-  send_after_router (first);
+  send_after_router (first->sender);
   g_assert_finalize_object (g_steal_pointer (&fixture->router));
-  send_after_router (second);
-  send_after_router (third);
+  send_after_router (second->sender);
+  send_after_router (third->sender);
 
-  g_assert_true (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (unused)));
-  g_assert_true (gmsg_sender_start (unused, NULL));
-  g_assert_true (gmsg_sender_stop (unused, NULL));
+  g_assert_true (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (unused->sender)));
+  g_assert_true (gmsg_sender_start (unused->sender, NULL));
+  g_assert_true (gmsg_sender_stop (unused->sender, NULL));
 
   iterate_all (fixture->context);
-  record_assert_range (first_record, 0, 0);
-  g_assert_cmpuint (first_record->n_finished, ==, 0);
+  pipe_assert_range (first, 0, 0);
+  g_assert_cmpuint (first->n_finished, ==, 0);
 }
 
 int

@@ -9,77 +9,55 @@
 #include <stdio.h>
 #include <string.h>
 
-#define N_WORKERS 4
-
-/* A task that sends until it is asked to end. */
-typedef struct
-{
-  GMsgSender *sender;
-  GThread    *thread;
-  int         n_sent; /* atomic */
-} Worker;
-
-static gpointer
-worker_run (gpointer data)
-{
-  Worker *self = data;
-  GCancellable *cancellable = gmsg_sender_get_cancellable (self->sender);
-
-  g_assert_true (gmsg_sender_start (self->sender, NULL));
-  while (!g_cancellable_is_cancelled (cancellable))
-    {
-      send_value (self->sender, self->n_sent);
-      g_atomic_int_inc (&self->n_sent);
-    }
-  g_assert_true (gmsg_sender_stop (self->sender, NULL));
-
-  return NULL;
-}
-
-/* Takes @sender. */
-static void
-worker_start (Worker     *self,
-              GMsgSender *sender)
-{
-  self->sender = sender;
-  self->thread = g_thread_new ("worker", worker_run, self);
-}
-
-static guint
-worker_join (Worker *self)
-{
-  g_thread_join (self->thread);
-  g_clear_object (&self->sender);
-  return (guint) self->n_sent;
-}
+#define N_FEEDERS 4
 
 /* An asynchronous shutdown, and how it has ended. */
 typedef struct
 {
-  guint     n_done;
-  gboolean  success;
-  GError   *error;
-} Answer;
+  GMainContext *context; /* (unowned): the router's */
+  guint         n_done;
+  GError       *error;   /* (owned) (nullable) */
+} Ending;
 
 static void
-answer_cb (GObject      *object,
-           GAsyncResult *result,
-           gpointer      user_data)
+ended_cb (GObject      *object,
+          GAsyncResult *result,
+          gpointer      user_data)
 {
-  Answer *answer = user_data;
+  Ending *ending = user_data;
+  gboolean success = gmsg_router_shutdown_finish (GMSG_ROUTER (object), result, &ending->error);
 
-  answer->n_done++;
-  answer->success = gmsg_router_shutdown_finish (GMSG_ROUTER (object), result, &answer->error);
-  g_assert_true (answer->success == (answer->error == NULL));
+  g_assert_true (success == (ending->error == NULL));
+  ending->n_done++;
 }
 
 static void
-answer_assert_failed (Answer    *answer,
-                      GMsgError  code)
+begin (Ending       *ending,
+       Fixture      *fixture,
+       gint64        timeout_usec,
+       GCancellable *cancellable)
 {
-  g_assert_cmpuint (answer->n_done, ==, 1);
-  g_assert_false (answer->success);
-  assert_failed (&answer->error, code);
+  *ending = (Ending) { .context = fixture->context };
+  gmsg_router_shutdown_async (fixture->router, timeout_usec, cancellable, ended_cb, ending);
+  g_assert_cmpuint (ending->n_done, ==, 0);
+}
+
+/* Both iterate until it has ended. */
+static void
+assert_ended (Ending *ending)
+{
+  iterate_until (ending->context, ending->n_done == 1);
+  g_assert_no_error (ending->error);
+}
+
+static void
+assert_ended_with (Ending *ending,
+                   GQuark  domain,
+                   int     code)
+{
+  iterate_until (ending->context, ending->n_done == 1);
+  g_assert_error (ending->error, domain, code);
+  g_clear_error (&ending->error);
 }
 
 static void
@@ -105,7 +83,7 @@ shut_down (Fixture       *fixture,
            gconstpointer  in_context)
 {
   g_autoptr (GError) error = NULL;
-  Answer answer = { 0, };
+  Ending ending;
 
   if (!GPOINTER_TO_INT (in_context))
     {
@@ -114,78 +92,69 @@ shut_down (Fixture       *fixture,
       return;
     }
 
-  gmsg_router_shutdown_async (fixture->router, -1, NULL, answer_cb, &answer);
-  g_assert_cmpuint (answer.n_done, ==, 0);
-  iterate_until (fixture->context, answer.n_done == 1);
-  g_assert_no_error (answer.error);
+  begin (&ending, fixture, -1, NULL);
+  assert_ended (&ending);
 }
 
 /* With @data, in the main context. */
 static void
-test_loses_nothing (Fixture       *fixture,
-                    gconstpointer  data)
+test_loses_nothing (Fixture *fixture)
 {
-  Record *records[N_WORKERS];
-  Worker workers[N_WORKERS] = { { NULL, NULL, 0 }, };
+  Pipe *pipes[N_FEEDERS];
+  Feeder feeders[N_FEEDERS];
 
-  for (guint i = 0; i < N_WORKERS; i++)
-    worker_start (&workers[i], i % 2 == 0 ? open_pipe (fixture, &records[i])
-                                          : open_bounded (fixture, 3, GMSG_OVERFLOW_BLOCK,
-                                                          &records[i]));
-  iterate_until (fixture->context, records[0]->values->len > 10 && records[1]->values->len > 10);
+  for (guint i = 0; i < N_FEEDERS; i++)
+    {
+      pipes[i] = start_bounded (fixture, i % 2 == 0 ? 0 : 3, GMSG_OVERFLOW_BLOCK);
+      feeder_start (&feeders[i], pipes[i], 0);
+    }
+  iterate_until (fixture->context, pipes[0]->values->len > 10 && pipes[1]->values->len > 10);
 
-  shut_down (fixture, data);
+  shut_down (fixture, fixture->data);
   assert_stopped (fixture);
   assert_no_warning ();
-  for (guint i = 0; i < N_WORKERS; i++)
+  for (guint i = 0; i < N_FEEDERS; i++)
     {
-      record_assert_range (records[i], 0, worker_join (&workers[i]));
-      g_assert_cmpuint (records[i]->n_finished, ==, 1);
-      g_assert_cmpint (gmsg_receiver_get_state (records[i]->receiver), ==,
-                       GMSG_RECEIVER_STATE_CLOSED);
-      record_free (records[i]);
+      pipe_assert_range (pipes[i], 0, feeder_join (&feeders[i]));
+      g_assert_cmpuint (pipes[i]->n_finished, ==, 1);
+      g_assert_cmpint (gmsg_receiver_get_state (pipes[i]->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
     }
 }
 
 /* Pipes that have finished before are closed, without a word; so is none at all. */
 static void
-test_nothing_to_wait_for (Fixture       *fixture,
-                          gconstpointer  data)
+test_nothing_to_wait_for (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
-  gmsg_sender_stop (sender, NULL);
-  iterate_until (fixture->context, record->n_finished == 1);
-  shut_down (fixture, data);
+  gmsg_sender_stop (pipe->sender, NULL);
+  pipe_wait_finished (pipe);
+  shut_down (fixture, fixture->data);
   assert_stopped (fixture);
 
   g_assert_true (gmsg_router_start (fixture->router, NULL));
-  shut_down (fixture, data);
+  shut_down (fixture, fixture->data);
   assert_stopped (fixture);
   assert_no_warning ();
 }
 
 static void
-test_times_out (Fixture       *fixture,
-                gconstpointer  data)
+test_times_out (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  g_autoptr (Record) stuck_record = NULL;
-  g_autoptr (GMsgSender) stuck = start_pipe (fixture, &stuck_record);
+  Pipe *pipe = start_pipe (fixture);
+  Pipe *stuck = start_pipe (fixture);
   g_autoptr (GError) error = NULL;
-  Answer answer = { 0, };
+  Ending ending;
 
-  send_range (sender, 0, 100);
-  gmsg_sender_stop (sender, NULL);
-  send_range (stuck, 0, 100);
+  send_range (pipe->sender, 0, 100);
+  gmsg_sender_stop (pipe->sender, NULL);
+  send_range (stuck->sender, 0, 100);
 
-  if (GPOINTER_TO_INT (data))
+  if (GPOINTER_TO_INT (fixture->data))
     {
-      gmsg_router_shutdown_async (fixture->router, 20000, NULL, answer_cb, &answer);
-      iterate_until (fixture->context, answer.n_done == 1);
-      error = g_steal_pointer (&answer.error);
+      begin (&ending, fixture, 20000, NULL);
+      iterate_until (fixture->context, ending.n_done == 1);
+      error = g_steal_pointer (&ending.error);
     }
   else
     {
@@ -195,37 +164,30 @@ test_times_out (Fixture       *fixture,
   g_assert_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT);
   g_assert_nonnull (strstr (error->message, "Pipe #2 "));
   assert_stopped (fixture);
-  record_assert_range (record, 0, 100);
-  record_assert_range (stuck_record, 0, 100);
+  pipe_assert_range (pipe, 0, 100);
+  pipe_assert_range (stuck, 0, 100);
   assert_warning ("*: 1 unclosed pipe");
   assert_no_warning ();
-  g_assert_true (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (stuck)));
-  assert_send_fails (stuck, GMSG_ERROR_CLOSED);
+  g_assert_true (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (stuck->sender)));
+  assert_send_fails (stuck->sender, GMSG_ERROR_CLOSED);
 }
 
 /* The error names them, but not all, and long names not whole. */
 static void
-test_names (Fixture       *fixture,
-            gconstpointer  data)
+test_names (Fixture *fixture)
 {
-  g_autoptr (GPtrArray) senders = g_ptr_array_new_with_free_func (g_object_unref);
-  g_autoptr (GPtrArray) receivers = g_ptr_array_new_with_free_func (g_object_unref);
+  Pipe *pipes[13];
   g_autofree char *umlauts = g_strnfill (10000, 'x');
   g_autoptr (GError) error = NULL;
 
-  for (guint i = 0; i < 13; i++)
-    {
-      GMsgReceiver *receiver;
-
-      g_ptr_array_add (senders, open_receiver (fixture, 0, GMSG_OVERFLOW_BLOCK, &receiver));
-      g_ptr_array_add (receivers, receiver);
-    }
+  for (guint i = 0; i < G_N_ELEMENTS (pipes); i++)
+    pipes[i] = open_pipe (fixture);
   for (guint i = 0; i < 9998; i += 2)
     memcpy (umlauts + i, "ü", 2);
-  gmsg_receiver_set_name (g_ptr_array_index (receivers, 1), "thumbnails");
-  gmsg_receiver_set_name (g_ptr_array_index (receivers, 2), umlauts);
-  gmsg_receiver_set_name (g_ptr_array_index (receivers, 3), "\xff\xfe");
-  gmsg_receiver_set_name (g_ptr_array_index (receivers, 4), "thumbnails of the first folder, and of the second, \xc3");
+  gmsg_receiver_set_name (pipes[1]->receiver, "thumbnails");
+  gmsg_receiver_set_name (pipes[2]->receiver, umlauts);
+  gmsg_receiver_set_name (pipes[3]->receiver, "\xff\xfe");
+  gmsg_receiver_set_name (pipes[4]->receiver, "thumbnails of the first folder, and of the second, \xc3");
 
   g_assert_false (gmsg_router_shutdown (fixture->router, 0, &error));
   g_assert_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT);
@@ -238,18 +200,16 @@ test_names (Fixture       *fixture,
 
 /* A time limit of 0 delivers what there is. */
 static void
-test_at_once (Fixture       *fixture,
-              gconstpointer  data)
+test_at_once (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   g_autoptr (GError) error = NULL;
 
-  send_range (sender, 0, 1000);
-  gmsg_sender_stop (sender, NULL);
+  send_range (pipe->sender, 0, 1000);
+  gmsg_sender_stop (pipe->sender, NULL);
   g_assert_true (gmsg_router_shutdown (fixture->router, 0, &error));
   g_assert_no_error (error);
-  record_assert_range (record, 0, 1000);
+  pipe_assert_range (pipe, 0, 1000);
 }
 
 /* Returns how many messages the one warning counts. */
@@ -267,20 +227,19 @@ take_undelivered (void)
 
 /* Nobody takes from a pipe in pull mode, so its worker is blocked. */
 static void
-test_drains_pullers (Fixture       *fixture,
-                     gconstpointer  data)
+test_drains_pullers (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  Worker worker = { NULL, NULL, 0 };
+  Pipe *pipe = start_bounded (fixture, 4, GMSG_OVERFLOW_BLOCK);
+  Feeder feeder;
 
-  worker_start (&worker, open_bounded (fixture, 4, GMSG_OVERFLOW_BLOCK, &record));
-  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
-  wait_until (g_atomic_int_get (&worker.n_sent) >= 4);
-  shut_down (fixture, data);
+  feeder_start (&feeder, pipe, 0);
+  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+  wait_until (feeder_get_n_sent (&feeder) >= 4);
+  shut_down (fixture, fixture->data);
 
   assert_stopped (fixture);
-  g_assert_cmpuint (record->n_finished, ==, 1);
-  g_assert_cmpuint (worker_join (&worker), ==, take_undelivered ());
+  g_assert_cmpuint (pipe->n_finished, ==, 1);
+  g_assert_cmpuint (feeder_join (&feeder), ==, take_undelivered ());
 }
 
 typedef struct
@@ -311,41 +270,39 @@ taken_cb (GObject      *object,
 
 /* Somebody goes on taking, and gets it all. */
 static void
-test_leaves_takers_alone (Fixture       *fixture,
-                          gconstpointer  data)
+test_leaves_takers_alone (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  Worker worker = { NULL, NULL, 0 };
+  Pipe *pipe = start_bounded (fixture, 4, GMSG_OVERFLOW_BLOCK);
+  Feeder feeder;
   Taker taker = { 0, FALSE };
 
-  worker_start (&worker, open_bounded (fixture, 4, GMSG_OVERFLOW_BLOCK, &record));
-  gmsg_receiver_next_async (record->receiver, NULL, taken_cb, &taker);
+  feeder_start (&feeder, pipe, 0);
+  gmsg_receiver_next_async (pipe->receiver, NULL, taken_cb, &taker);
   iterate_until (fixture->context, taker.n_taken > 10);
   shut_down (fixture, GINT_TO_POINTER (TRUE));
   iterate_until (fixture->context, taker.ended);
 
   assert_stopped (fixture);
   assert_no_warning ();
-  g_assert_cmpuint (taker.n_taken, ==, worker_join (&worker));
+  g_assert_cmpuint (taker.n_taken, ==, feeder_join (&feeder));
 }
 
 /* A call that waits can't be answered by hand, and is no reason to wait; after it, it is. */
 static void
-test_call_waits (Fixture       *fixture,
-                 gconstpointer  data)
+test_call_waits (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  Worker worker = { NULL, NULL, 0 };
+  Pipe *pipe = start_bounded (fixture, 4, GMSG_OVERFLOW_BLOCK);
+  Feeder feeder;
   Taker taker = { 0, FALSE };
   guint n_sent;
 
-  worker_start (&worker, open_bounded (fixture, 4, GMSG_OVERFLOW_BLOCK, &record));
-  gmsg_receiver_next_async (record->receiver, NULL, taken_cb, &taker);
-  wait_until (g_atomic_int_get (&worker.n_sent) >= 4);
+  feeder_start (&feeder, pipe, 0);
+  gmsg_receiver_next_async (pipe->receiver, NULL, taken_cb, &taker);
+  wait_until (feeder_get_n_sent (&feeder) >= 4);
   shut_down (fixture, NULL);
   assert_stopped (fixture);
-  g_assert_cmpuint (record->n_finished, ==, 1);
-  n_sent = worker_join (&worker);
+  g_assert_cmpuint (pipe->n_finished, ==, 1);
+  n_sent = feeder_join (&feeder);
   g_assert_cmpuint (n_sent, ==, take_undelivered ());
 
   g_assert_false (taker.ended);
@@ -354,91 +311,78 @@ test_call_waits (Fixture       *fixture,
 }
 
 static void
-test_meanwhile (Fixture       *fixture,
-                gconstpointer  data)
+test_meanwhile (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   g_autoptr (GMsgReceiver) receiver = NULL;
   g_autoptr (GError) error = NULL;
-  Answer first = { 0, };
-  Answer second = { 0, };
+  Ending first, second;
 
-  gmsg_router_shutdown_async (fixture->router, -1, NULL, answer_cb, &first);
+  begin (&first, fixture, -1, NULL);
   g_assert_true (gmsg_router_get_running (fixture->router));
-  g_assert_true (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (sender)));
+  g_assert_true (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (pipe->sender)));
   g_assert_null (gmsg_router_pipe (fixture->router, &receiver, &error));
   assert_failed (&error, GMSG_ERROR_NOT_RUNNING);
   g_assert_null (gmsg_router_pipe_bounded (fixture->router, 1, GMSG_OVERFLOW_FAIL, &receiver,
                                            &error));
   assert_failed (&error, GMSG_ERROR_NOT_RUNNING);
   shut_down_fails (fixture, -1, GMSG_ERROR_PENDING);
-  gmsg_router_shutdown_async (fixture->router, -1, NULL, answer_cb, &second);
-  iterate_until (fixture->context, second.n_done == 1);
-  answer_assert_failed (&second, GMSG_ERROR_PENDING);
+  begin (&second, fixture, -1, NULL);
+  assert_ended_with (&second, GMSG_ERROR, GMSG_ERROR_PENDING);
 
   g_assert_false (gmsg_router_listen (fixture->router, "unix:path=/nowhere/at-all", &error));
   assert_failed (&error, GMSG_ERROR_NOT_RUNNING);
 
   /* It still delivers. */
-  send_range (sender, 0, 3);
-  iterate_until (fixture->context, record->values->len == 3);
+  send_range (pipe->sender, 0, 3);
+  iterate_until (fixture->context, pipe->values->len == 3);
   g_assert_cmpuint (first.n_done, ==, 0);
-  gmsg_sender_stop (sender, NULL);
-  iterate_until (fixture->context, first.n_done == 1);
-  g_assert_no_error (first.error);
+  gmsg_sender_stop (pipe->sender, NULL);
+  assert_ended (&first);
   assert_stopped (fixture);
 }
 
 /* Nobody could open the address, and a process would come too late. The senders stay what they are. */
 static void
-test_handed_over_meanwhile (Fixture       *fixture,
-                            gconstpointer  data)
+test_handed_over_meanwhile (Fixture *fixture)
 {
   const char *argv[] = { "false", NULL };
-  g_autoptr (GMsgReceiver) first = NULL;
-  g_autoptr (GMsgReceiver) second = NULL;
-  g_autoptr (GMsgSender) dropped = open_receiver (fixture, 0, GMSG_OVERFLOW_BLOCK, &first);
-  g_autoptr (GMsgSender) stopped = open_receiver (fixture, 0, GMSG_OVERFLOW_BLOCK, &second);
+  Pipe *dropped = open_pipe (fixture);
+  Pipe *stopped = open_pipe (fixture);
   g_autoptr (GError) error = NULL;
-  Answer answer = { 0, };
+  Ending ending;
 
-  gmsg_router_shutdown_async (fixture->router, -1, NULL, answer_cb, &answer);
-  g_assert_null (gmsg_sender_dup_address (stopped, &error));
+  begin (&ending, fixture, -1, NULL);
+  g_assert_null (gmsg_sender_dup_address (stopped->sender, &error));
   assert_failed (&error, GMSG_ERROR_NOT_RUNNING);
-  g_assert_null (gmsg_sender_spawn (stopped, NULL, argv, &error));
+  g_assert_null (gmsg_sender_spawn (stopped->sender, NULL, argv, &error));
   assert_failed (&error, GMSG_ERROR_NOT_RUNNING);
-  g_assert_cmpint (gmsg_sender_get_state (stopped), ==, GMSG_SENDER_STATE_INITIAL);
-  g_assert_null (gmsg_sender_dup_address (dropped, &error));
+  g_assert_cmpint (gmsg_sender_get_state (stopped->sender), ==, GMSG_SENDER_STATE_INITIAL);
+  g_assert_null (gmsg_sender_dup_address (dropped->sender, &error));
   assert_failed (&error, GMSG_ERROR_NOT_RUNNING);
 
-  g_clear_object (&dropped);
-  g_assert_true (gmsg_sender_start (stopped, NULL));
-  g_assert_true (gmsg_sender_stop (stopped, NULL));
-  iterate_until (fixture->context, answer.n_done == 1);
-  g_assert_no_error (answer.error);
-  error = gmsg_receiver_dup_error (first);
-  assert_failed (&error, GMSG_ERROR_PEER_LOST);
-  g_assert_null (gmsg_receiver_dup_error (second));
+  g_clear_object (&dropped->sender);
+  g_assert_true (gmsg_sender_start (stopped->sender, NULL));
+  g_assert_true (gmsg_sender_stop (stopped->sender, NULL));
+  assert_ended (&ending);
+  pipe_assert_error (dropped, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+  g_assert_cmpuint (stopped->n_finished, ==, 1);
   assert_stopped (fixture);
 }
 
 /* Routing by hand meanwhile leaves nothing to the context; the shutdown goes on all the same. */
 static void
-test_routed_meanwhile (Fixture       *fixture,
-                       gconstpointer  data)
+test_routed_meanwhile (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  Answer answer = { 0, };
+  Pipe *pipe = start_pipe (fixture);
+  Ending ending;
 
-  gmsg_router_shutdown_async (fixture->router, -1, NULL, answer_cb, &answer);
+  begin (&ending, fixture, -1, NULL);
   g_assert_true (gmsg_router_route_until (fixture->router, 0, always, NULL, NULL));
-  send_range (sender, 0, 100);
-  gmsg_sender_stop (sender, NULL);
-  iterate_until (fixture->context, answer.n_done == 1);
-  g_assert_no_error (answer.error);
-  record_assert_range (record, 0, 100);
+  send_range (pipe->sender, 0, 100);
+  gmsg_sender_stop (pipe->sender, NULL);
+  assert_ended (&ending);
+  pipe_assert_range (pipe, 0, 100);
   assert_stopped (fixture);
 }
 
@@ -456,33 +400,27 @@ iterate_cb (GObject    *object,
 
 /* Handlers of its end may iterate the context. */
 static void
-test_iterated_at_end (Fixture       *fixture,
-                      gconstpointer  data)
+test_iterated_at_end (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
   g_signal_connect (fixture->router, "notify::running", G_CALLBACK (iterate_cb), fixture);
-  g_signal_connect (record->receiver, "notify::state", G_CALLBACK (iterate_cb), fixture);
-  gmsg_sender_stop (sender, NULL);
-  shut_down (fixture, data);
+  g_signal_connect (pipe->receiver, "notify::state", G_CALLBACK (iterate_cb), fixture);
+  gmsg_sender_stop (pipe->sender, NULL);
+  shut_down (fixture, fixture->data);
   assert_stopped (fixture);
-  g_signal_handlers_disconnect_by_data (fixture->router, fixture);
 }
 
 static void
-test_stopped (Fixture       *fixture,
-              gconstpointer  data)
+test_stopped (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = start_pipe (fixture, &record);
-  Answer answer = { 0, };
+  Ending ending;
 
-  gmsg_router_shutdown_async (fixture->router, -1, NULL, answer_cb, &answer);
+  start_pipe (fixture);
+  begin (&ending, fixture, -1, NULL);
   g_assert_true (gmsg_router_stop (fixture->router, NULL));
   assert_warning ("*: 1 unclosed pipe");
-  iterate_until (fixture->context, answer.n_done == 1);
-  answer_assert_failed (&answer, GMSG_ERROR_NOT_RUNNING);
+  assert_ended_with (&ending, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING);
 }
 
 static void
@@ -496,14 +434,12 @@ stop_cb (GMsgReceiver *receiver,
 }
 
 static void
-test_stopped_in_handler (Fixture       *fixture,
-                         gconstpointer  data)
+test_stopped_in_handler (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
-  g_signal_connect (record->receiver, "message", G_CALLBACK (stop_cb), fixture);
-  send_value (sender, 0);
+  g_signal_connect (pipe->receiver, "message", G_CALLBACK (stop_cb), fixture);
+  send_value (pipe->sender, 0);
   shut_down_fails (fixture, -1, GMSG_ERROR_NOT_RUNNING);
   assert_warning ("*: 1 unclosed pipe");
 }
@@ -520,19 +456,17 @@ shut_down_cb (GMsgReceiver *receiver,
 }
 
 static void
-test_in_handler (Fixture       *fixture,
-                 gconstpointer  data)
+test_in_handler (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
 
-  g_signal_connect (record->receiver, "message", G_CALLBACK (shut_down_cb), fixture);
-  send_range (sender, 0, 100);
-  gmsg_sender_stop (sender, NULL);
+  g_signal_connect (pipe->receiver, "message", G_CALLBACK (shut_down_cb), fixture);
+  send_range (pipe->sender, 0, 100);
+  gmsg_sender_stop (pipe->sender, NULL);
   iterate_all (fixture->context);
   assert_stopped (fixture);
-  record_assert_range (record, 0, 100);
-  g_assert_cmpuint (record->n_finished, ==, 1);
+  pipe_assert_range (pipe, 0, 100);
+  g_assert_cmpuint (pipe->n_finished, ==, 1);
 }
 
 static gpointer
@@ -543,28 +477,24 @@ cancel_thread (gpointer data)
 }
 
 static void
-test_cancelled (Fixture       *fixture,
-                gconstpointer  data)
+test_cancelled (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = start_pipe (fixture, &record);
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
   GThread *thread = NULL;
-  Answer answer = { 0, };
+  Ending ending;
 
-  if (GPOINTER_TO_INT (data))
+  start_pipe (fixture);
+  if (GPOINTER_TO_INT (fixture->data))
     g_cancellable_cancel (cancellable);
-  gmsg_router_shutdown_async (fixture->router, -1, cancellable, answer_cb, &answer);
-  if (!GPOINTER_TO_INT (data))
+  begin (&ending, fixture, -1, cancellable);
+  if (!GPOINTER_TO_INT (fixture->data))
     {
       iterate_all (fixture->context);
       g_assert_true (gmsg_router_get_running (fixture->router));
       thread = g_thread_new ("cancels", cancel_thread, cancellable);
     }
 
-  iterate_until (fixture->context, answer.n_done == 1);
-  g_assert_error (answer.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
-  g_clear_error (&answer.error);
+  assert_ended_with (&ending, G_IO_ERROR, G_IO_ERROR_CANCELLED);
   if (thread != NULL)
     g_thread_join (thread);
   assert_stopped (fixture);
@@ -572,15 +502,13 @@ test_cancelled (Fixture       *fixture,
 }
 
 static void
-test_manual (Fixture       *fixture,
-             gconstpointer  data)
+test_manual (Fixture *fixture)
 {
-  Answer answer = { 0, };
+  Ending ending;
 
   g_assert_true (gmsg_router_route_until (fixture->router, 0, always, NULL, NULL));
-  gmsg_router_shutdown_async (fixture->router, -1, NULL, answer_cb, &answer);
-  iterate_until (fixture->context, answer.n_done == 1);
-  answer_assert_failed (&answer, GMSG_ERROR_NOT_SUPPORTED);
+  begin (&ending, fixture, -1, NULL);
+  assert_ended_with (&ending, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED);
 
   g_assert_true (gmsg_router_get_running (fixture->router));
   shut_down (fixture, NULL);
@@ -595,47 +523,29 @@ wrong_thread (gpointer data)
 }
 
 static void
-test_refused (Fixture       *fixture,
-              gconstpointer  data)
+test_refused (Fixture *fixture)
 {
-  Answer answer = { 0, };
+  Ending ending;
 
-  g_thread_join (g_thread_new ("wrong", wrong_thread, fixture));
+  run_in_thread (wrong_thread, fixture);
   gmsg_router_stop (fixture->router, NULL);
   shut_down_fails (fixture, 0, GMSG_ERROR_NOT_RUNNING);
-  gmsg_router_shutdown_async (fixture->router, -1, NULL, answer_cb, &answer);
-  iterate_until (fixture->context, answer.n_done == 1);
-  answer_assert_failed (&answer, GMSG_ERROR_NOT_RUNNING);
-}
-
-static void
-finished_cb (GMsgReceiver *receiver,
-             const GError *error,
-             gpointer      user_data)
-{
-  guint *n_lost = user_data;
-
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
-  (*n_lost)++;
+  begin (&ending, fixture, -1, NULL);
+  assert_ended_with (&ending, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING);
 }
 
 /* An address that nobody has opened is void, and is no reason to wait. */
 static void
-test_address (Fixture       *fixture,
-              gconstpointer  data)
+test_address (Fixture *fixture)
 {
-  g_autoptr (GMsgReceiver) receiver = NULL;
-  g_autoptr (GMsgSender) sender = open_receiver (fixture, 0, GMSG_OVERFLOW_BLOCK, &receiver);
-  g_autofree char *address = NULL;
+  Pipe *pipe = open_pipe (fixture);
   g_autoptr (GError) error = NULL;
-  guint n_lost = 0;
+  g_autofree char *address = gmsg_sender_dup_address (pipe->sender, &error);
 
-  g_signal_connect (receiver, "finished", G_CALLBACK (finished_cb), &n_lost);
-  address = gmsg_sender_dup_address (sender, &error);
   g_assert_no_error (error);
-  shut_down (fixture, data);
+  shut_down (fixture, fixture->data);
   assert_stopped (fixture);
-  g_assert_cmpuint (n_lost, ==, 1);
+  pipe_assert_error (pipe, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
   assert_no_warning ();
   g_assert_null (gmsg_sender_new_for_address (address, &error));
   assert_failed (&error, GMSG_ERROR_CONNECTION);
@@ -664,35 +574,32 @@ assert_interrupted (Fixture *fixture)
 
 /* The router runs on, and can be shut down, or stopped, as before. */
 static void
-test_interrupted (Fixture       *fixture,
-                  gconstpointer  data)
+test_interrupted (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
-  g_autoptr (Record) late_record = NULL;
-  g_autoptr (GMsgSender) late = NULL;
+  Pipe *pipe = start_pipe (fixture);
+  Pipe *late;
   g_autoptr (GMsgSender) exported = NULL;
   g_autoptr (GMsgReceiver) receiver = NULL;
   g_autofree char *address = NULL;
   g_autoptr (GError) error = NULL;
 
-  send_value (sender, 0);
+  send_value (pipe->sender, 0);
   assert_interrupted (fixture);
   assert_interrupted (fixture);
   g_assert_true (gmsg_router_get_running (fixture->router));
-  g_assert_true (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (sender)));
-  record_assert_range (record, 0, 1);
+  g_assert_true (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (pipe->sender)));
+  pipe_assert_range (pipe, 0, 1);
 
-  late = start_pipe (fixture, &late_record);
+  late = start_pipe (fixture);
   exported = gmsg_router_pipe (fixture->router, &receiver, &error);
   g_assert_no_error (error);
   address = gmsg_sender_dup_address (exported, &error);
   g_assert_no_error (error);
   g_assert_true (gmsg_router_close_pipe (fixture->router, receiver, &error));
-  send_range (sender, 1, 2);
-  gmsg_sender_stop (sender, NULL);
-  gmsg_sender_stop (late, NULL);
-  if (GPOINTER_TO_INT (data))
+  send_range (pipe->sender, 1, 2);
+  gmsg_sender_stop (pipe->sender, NULL);
+  gmsg_sender_stop (late->sender, NULL);
+  if (GPOINTER_TO_INT (fixture->data))
     {
       g_assert_true (gmsg_router_stop (fixture->router, &error));
       assert_warning ("*2 unclosed pipes");
@@ -701,8 +608,8 @@ test_interrupted (Fixture       *fixture,
   else
     {
       g_assert_true (gmsg_router_shutdown (fixture->router, -1, &error));
-      record_assert_range (record, 0, 3);
-      g_assert_cmpuint (record->n_finished, ==, 1);
+      pipe_assert_range (pipe, 0, 3);
+      g_assert_cmpuint (pipe->n_finished, ==, 1);
     }
   g_assert_no_error (error);
   assert_stopped (fixture);
@@ -716,13 +623,11 @@ stop_router_cb (gpointer data)
 }
 
 static void
-test_stopped_by_interrupt (Fixture       *fixture,
-                           gconstpointer  data)
+test_stopped_by_interrupt (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender G_GNUC_UNUSED = start_pipe (fixture, &record);
   g_autoptr (GError) error = NULL;
 
+  start_pipe (fixture);
   gmsg_set_interrupt_func (stop_router_cb, fixture->router, NULL);
   g_assert_false (gmsg_router_shutdown (fixture->router, -1, &error));
   assert_failed (&error, GMSG_ERROR_NOT_RUNNING);
@@ -733,9 +638,8 @@ test_stopped_by_interrupt (Fixture       *fixture,
 
 /* Both forms. */
 static void
-add_both (const char    *name,
-          void         (*function) (Fixture       *fixture,
-                                    gconstpointer  data))
+add_both (const char  *name,
+          FixtureFunc  function)
 {
   g_autofree char *by_hand = g_strdup_printf ("/shutdown/p27/%s/by-hand", name);
   g_autofree char *in_context = g_strdup_printf ("/shutdown/p27/%s/in-context", name);

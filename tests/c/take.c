@@ -64,57 +64,42 @@ count_cb (GMsgReceiver *receiver,
 }
 
 /* A pipe in pull mode, started, whose ready is counted. */
-static GMsgSender *
-start_ready (Fixture  *fixture,
-             Record  **record,
-             guint    *n_ready)
+static Pipe *
+start_ready (Fixture *fixture,
+             guint   *n_ready)
 {
-  GMsgSender *sender = start_pipe (fixture, record);
+  Pipe *pipe = start_pipe (fixture);
 
   *n_ready = 0;
-  g_signal_connect ((*record)->receiver, "ready", G_CALLBACK (count_cb), n_ready);
-  gmsg_receiver_set_pull_mode ((*record)->receiver, TRUE);
-  return sender;
+  g_signal_connect (pipe->receiver, "ready", G_CALLBACK (count_cb), n_ready);
+  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+  return pipe;
 }
 
 static void
-end_ready (Fixture *fixture,
-           Record  *record,
-           guint   *n_ready)
+test_take (Fixture *fixture)
 {
-  g_signal_handlers_disconnect_by_data (record->receiver, n_ready);
-  g_assert_cmpuint (record->values->len, ==, 0);
-  close_pipe (fixture, record);
-}
-
-static void
-test_take (Fixture       *fixture,
-           gconstpointer  data)
-{
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   guint n_modes = 0;
 
-  g_signal_connect (record->receiver, "notify::pull-mode", G_CALLBACK (count_notify_cb), &n_modes);
-  send_range (sender, 0, 10);
-  g_assert_cmpuint (gmsg_receiver_get_n_waiting (record->receiver), ==, 0);
-  take (record->receiver, 3, 0, 3);
+  g_signal_connect (pipe->receiver, "notify::pull-mode", G_CALLBACK (count_notify_cb), &n_modes);
+  send_range (pipe->sender, 0, 10);
+  g_assert_cmpuint (gmsg_receiver_get_n_waiting (pipe->receiver), ==, 0);
+  take (pipe->receiver, 3, 0, 3);
   g_assert_cmpuint (n_modes, ==, 1);
-  g_assert_true (gmsg_receiver_get_pull_mode (record->receiver));
-  g_assert_cmpuint (gmsg_receiver_get_n_waiting (record->receiver), ==, 7);
-  g_assert_cmpuint (gmsg_receiver_get_n_received (record->receiver), ==, 3);
-  take (record->receiver, 1, 3, 1);
-  take (record->receiver, 0, 4, 6);
-  take (record->receiver, 0, 0, 0);
-  g_assert_cmpuint (gmsg_receiver_get_n_waiting (record->receiver), ==, 0);
-  g_assert_cmpuint (gmsg_receiver_get_n_received (record->receiver), ==, 10);
+  g_assert_true (gmsg_receiver_get_pull_mode (pipe->receiver));
+  g_assert_cmpuint (gmsg_receiver_get_n_waiting (pipe->receiver), ==, 7);
+  g_assert_cmpuint (gmsg_receiver_get_n_received (pipe->receiver), ==, 3);
+  take (pipe->receiver, 1, 3, 1);
+  take (pipe->receiver, 0, 4, 6);
+  take (pipe->receiver, 0, 0, 0);
+  g_assert_cmpuint (gmsg_receiver_get_n_waiting (pipe->receiver), ==, 0);
+  g_assert_cmpuint (gmsg_receiver_get_n_received (pipe->receiver), ==, 10);
 
-  send_range (sender, 10, 5);
-  take (record->receiver, 100, 10, 5);
+  send_range (pipe->sender, 10, 5);
+  take (pipe->receiver, 100, 10, 5);
   iterate_all (fixture->context);
-  g_assert_cmpuint (record->values->len, ==, 0);
-  g_signal_handlers_disconnect_by_data (record->receiver, &n_modes);
-  close_pipe (fixture, record);
+  g_assert_cmpuint (pipe->values->len, ==, 0);
 }
 
 static gpointer
@@ -133,153 +118,138 @@ ignore_cb (GObject      *source,
 }
 
 static void
-test_errors (Fixture       *fixture,
-             gconstpointer  data)
+test_errors (Fixture *fixture)
 {
   g_autoptr (GMsgReceiver) bare = g_object_new (GMSG_TYPE_RECEIVER, NULL);
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   guint n_answers = 0;
 
   take_fails (bare, GMSG_ERROR_INVALID_ARGUMENT);
   g_assert_cmpuint (gmsg_receiver_get_n_waiting (bare), ==, 0);
-  g_thread_join (g_thread_new ("taker", take_in_thread, record->receiver));
-  g_assert_false (gmsg_receiver_get_pull_mode (record->receiver));
+  g_thread_join (g_thread_new ("taker", take_in_thread, pipe->receiver));
+  g_assert_false (gmsg_receiver_get_pull_mode (pipe->receiver));
 
-  gmsg_receiver_next_async (record->receiver, cancellable, ignore_cb, &n_answers);
-  take_fails (record->receiver, GMSG_ERROR_PENDING);
-  send_value (sender, 0);
-  take_fails (record->receiver, GMSG_ERROR_PENDING);
+  gmsg_receiver_next_async (pipe->receiver, cancellable, ignore_cb, &n_answers);
+  take_fails (pipe->receiver, GMSG_ERROR_PENDING);
+  send_value (pipe->sender, 0);
+  take_fails (pipe->receiver, GMSG_ERROR_PENDING);
   g_cancellable_cancel (cancellable);
   iterate_until (fixture->context, n_answers == 1);
-  take (record->receiver, 0, 0, 1);
+  take (pipe->receiver, 0, 0, 1);
 
-  close_pipe (fixture, record);
-  take_fails (record->receiver, GMSG_ERROR_CLOSED);
+  close_pipe (pipe);
+  take_fails (pipe->receiver, GMSG_ERROR_CLOSED);
 }
 
 /* Once when messages begin to wait, and after a take() that has left some. */
 static void
-test_ready (Fixture       *fixture,
-            gconstpointer  data)
+test_ready (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = NULL;
   guint n_ready;
+  Pipe *pipe = start_ready (fixture, &n_ready);
 
-  sender = start_ready (fixture, &record, &n_ready);
   iterate_all (fixture->context);
   g_assert_cmpuint (n_ready, ==, 0);
 
-  send_range (sender, 0, 5);
+  send_range (pipe->sender, 0, 5);
   g_assert_cmpuint (n_ready, ==, 0);
   iterate_all (fixture->context);
   g_assert_cmpuint (n_ready, ==, 1);
-  send_range (sender, 5, 5);
+  send_range (pipe->sender, 5, 5);
   iterate_all (fixture->context);
   g_assert_cmpuint (n_ready, ==, 1);
 
   for (guint i = 0; i < 4; i++)
     {
-      take (record->receiver, 2, 2 * (gint32) i, 2);
+      take (pipe->receiver, 2, 2 * (gint32) i, 2);
       g_assert_cmpuint (n_ready, ==, 1 + i);
       iterate_all (fixture->context);
       g_assert_cmpuint (n_ready, ==, 2 + i);
     }
 
-  take (record->receiver, 0, 8, 2);
+  take (pipe->receiver, 0, 8, 2);
   iterate_all (fixture->context);
   g_assert_cmpuint (n_ready, ==, 5);
-  send_value (sender, 10);
+  send_value (pipe->sender, 10);
   iterate_all (fixture->context);
   g_assert_cmpuint (n_ready, ==, 6);
-  take (record->receiver, 1, 10, 1);
-  end_ready (fixture, record, &n_ready);
+  take (pipe->receiver, 1, 10, 1);
+  g_assert_cmpuint (pipe->values->len, ==, 0);
 }
 
 /* What was there before the receiver has entered pull mode begins to wait then; what is taken
  * before it is told of is not told of. */
 static void
-test_ready_on_entering (Fixture       *fixture,
-                        gconstpointer  data)
+test_ready_on_entering (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   guint n_ready = 0;
 
-  g_signal_connect (record->receiver, "ready", G_CALLBACK (count_cb), &n_ready);
-  send_range (sender, 0, 2);
-  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
+  g_signal_connect (pipe->receiver, "ready", G_CALLBACK (count_cb), &n_ready);
+  send_range (pipe->sender, 0, 2);
+  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
   iterate_all (fixture->context);
   g_assert_cmpuint (n_ready, ==, 1);
-  take (record->receiver, 0, 0, 2);
+  take (pipe->receiver, 0, 0, 2);
 
-  send_value (sender, 2);
-  take (record->receiver, 0, 2, 1);
+  send_value (pipe->sender, 2);
+  take (pipe->receiver, 0, 2, 1);
   iterate_all (fixture->context);
   g_assert_cmpuint (n_ready, ==, 1);
-  end_ready (fixture, record, &n_ready);
+  g_assert_cmpuint (pipe->values->len, ==, 0);
 }
 
 /* Not while a call waits; if it leaves some that nobody was told of, after it. */
 static void
-test_ready_beside_call (Fixture       *fixture,
-                        gconstpointer  data)
+test_ready_beside_call (Fixture *fixture)
 {
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = NULL;
   guint n_answers = 0;
   guint n_ready;
+  Pipe *pipe = start_ready (fixture, &n_ready);
 
-  sender = start_ready (fixture, &record, &n_ready);
-  gmsg_receiver_next_async (record->receiver, NULL, ignore_cb, &n_answers);
+  gmsg_receiver_next_async (pipe->receiver, NULL, ignore_cb, &n_answers);
   iterate_all (fixture->context);
-  send_value (sender, 0);
+  send_value (pipe->sender, 0);
   iterate_until (fixture->context, n_answers == 1);
   iterate_all (fixture->context);
   g_assert_cmpuint (n_ready, ==, 0);
 
-  gmsg_receiver_next_async (record->receiver, NULL, ignore_cb, &n_answers);
+  gmsg_receiver_next_async (pipe->receiver, NULL, ignore_cb, &n_answers);
   iterate_all (fixture->context);
-  send_range (sender, 1, 3);
+  send_range (pipe->sender, 1, 3);
   iterate_until (fixture->context, n_answers == 2);
   iterate_all (fixture->context);
   g_assert_cmpuint (n_ready, ==, 1);
-  take (record->receiver, 0, 2, 2);
+  take (pipe->receiver, 0, 2, 2);
 
-  gmsg_receiver_next_async (record->receiver, cancellable, ignore_cb, &n_answers);
-  send_value (sender, 4);
+  gmsg_receiver_next_async (pipe->receiver, cancellable, ignore_cb, &n_answers);
+  send_value (pipe->sender, 4);
   g_cancellable_cancel (cancellable);
   iterate_until (fixture->context, n_answers == 3);
   iterate_all (fixture->context);
   g_assert_cmpuint (n_ready, ==, 2);
-  take (record->receiver, 0, 4, 1);
-  end_ready (fixture, record, &n_ready);
+  take (pipe->receiver, 0, 4, 1);
+  g_assert_cmpuint (pipe->values->len, ==, 0);
 }
 
 /* From route_until(), too. */
 static void
-test_ready_in_manual_mode (Fixture       *fixture,
-                           gconstpointer  data)
+test_ready_in_manual_mode (Fixture *fixture)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = NULL;
   guint n_ready;
+  Pipe *pipe = start_ready (fixture, &n_ready);
 
-  sender = start_ready (fixture, &record, &n_ready);
-  send_range (sender, 0, 3);
-  g_assert_false (gmsg_router_route_until (fixture->router, 0, never, NULL, &error));
-  assert_failed (&error, GMSG_ERROR_TIMED_OUT);
+  send_range (pipe->sender, 0, 3);
+  route_all (fixture);
   g_assert_cmpuint (n_ready, ==, 1);
-  take (record->receiver, 1, 0, 1);
-  g_assert_false (gmsg_router_route_until (fixture->router, 0, never, NULL, &error));
-  assert_failed (&error, GMSG_ERROR_TIMED_OUT);
+  take (pipe->receiver, 1, 0, 1);
+  route_all (fixture);
   g_assert_cmpuint (n_ready, ==, 2);
-  take (record->receiver, 0, 1, 2);
-  end_ready (fixture, record, &n_ready);
+  take (pipe->receiver, 0, 1, 2);
+  g_assert_cmpuint (pipe->values->len, ==, 0);
 }
 
 static void
@@ -291,24 +261,21 @@ take_one_cb (GMsgReceiver *receiver,
 
 /* It counts as an emission: with a budget of 0 there is one a turn. */
 static void
-test_ready_paced (Fixture       *fixture,
-                  gconstpointer  data)
+test_ready_paced (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = NULL;
+  Pipe *pipe = start_pipe (fixture);
   guint n_ready = 0;
 
   gmsg_router_set_budget (fixture->router, 0);
-  sender = start_pipe (fixture, &record);
-  gmsg_receiver_set_pull_mode (record->receiver, TRUE);
-  g_signal_connect (record->receiver, "ready", G_CALLBACK (take_one_cb), &n_ready);
-  send_range (sender, 0, 10);
+  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+  g_signal_connect (pipe->receiver, "ready", G_CALLBACK (take_one_cb), &n_ready);
+  send_range (pipe->sender, 0, 10);
   for (guint i = 1; i <= 10; i++)
     {
       g_assert_true (g_main_context_iteration (fixture->context, FALSE));
       g_assert_cmpuint (n_ready, ==, i);
     }
-  end_ready (fixture, record, &n_ready);
+  g_assert_cmpuint (pipe->values->len, ==, 0);
 }
 
 typedef enum
@@ -359,10 +326,9 @@ ready_way_cb (GMsgReceiver *receiver,
 
 /* A handler may do anything, though nothing but the run holds the receiver. */
 static void
-test_ready_handler (Fixture       *fixture,
-                    gconstpointer  data)
+test_ready_handler (Fixture *fixture)
 {
-  ReadyHandler handler = { fixture, (ReadyWay) GPOINTER_TO_INT (data), 0 };
+  ReadyHandler handler = { fixture, (ReadyWay) GPOINTER_TO_INT (fixture->data), 0 };
   GMsgReceiver *receiver;
   g_autoptr (GMsgSender) sender = open_receiver (fixture, 0, GMSG_OVERFLOW_BLOCK, &receiver);
 
@@ -387,51 +353,40 @@ test_ready_handler (Fixture       *fixture,
 /* However the messages are taken around the end of the sender's side, finished comes once, and
  * after them; and nothing is left that points to the pipe. */
 static void
-test_finished (Fixture       *fixture,
-               gconstpointer  data)
+test_finished (Fixture *fixture)
 {
   for (guint i = 0; i < 32; i++)
     {
-      g_autoptr (Record) record = NULL;
-      g_autoptr (GMsgSender) sender = NULL;
       guint n_ready;
+      Pipe *pipe = start_ready (fixture, &n_ready);
 
-      sender = start_ready (fixture, &record, &n_ready);
-      send_range (sender, 0, 3);
+      send_range (pipe->sender, 0, 3);
       if (i & 1)
         iterate_all (fixture->context);
       if (i & 2)
-        take (record->receiver, 1, 0, 1);
-      gmsg_sender_stop (sender, NULL);
+        take (pipe->receiver, 1, 0, 1);
+      gmsg_sender_stop (pipe->sender, NULL);
       if (i & 4)
         iterate_all (fixture->context);
-      take (record->receiver, 1, i & 2 ? 1 : 0, 1);
+      take (pipe->receiver, 1, i & 2 ? 1 : 0, 1);
       if (i & 8)
         iterate_all (fixture->context);
-      g_assert_cmpuint (record->n_finished, ==, 0);
+      g_assert_cmpuint (pipe->n_finished, ==, 0);
       if (i & 16)
         {
-          take (record->receiver, 0, i & 2 ? 2 : 1, i & 2 ? 1 : 2);
-          iterate_until (fixture->context, record->n_finished == 1);
-          take (record->receiver, 0, 0, 0);
-          g_assert_cmpint (gmsg_receiver_get_state (record->receiver), ==,
+          take (pipe->receiver, 0, i & 2 ? 2 : 1, i & 2 ? 1 : 2);
+          pipe_wait_finished (pipe);
+          take (pipe->receiver, 0, 0, 0);
+          g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==,
                            GMSG_RECEIVER_STATE_FINISHED);
         }
 
-      end_ready (fixture, record, &n_ready);
-      g_clear_object (&sender);
-      g_clear_pointer (&record, record_free);
+      g_assert_cmpuint (pipe->values->len, ==, 0);
+      close_pipe (pipe);
+      g_clear_object (&pipe->sender);
       iterate_all (fixture->context);
       forget_warnings ();
     }
-}
-
-static gpointer
-send_many_thread (gpointer data)
-{
-  send_range (data, 0, 1000);
-  gmsg_sender_stop (data, NULL);
-  return NULL;
 }
 
 typedef struct
@@ -458,8 +413,7 @@ take_all_cb (GMsgReceiver *receiver,
 /* A sender that waits for room gets it by the taking; a reader that does nothing but take when
  * it is told, gets all. */
 static void
-test_from_thread (Fixture       *fixture,
-                  gconstpointer  data)
+test_from_thread (Fixture *fixture)
 {
   static const guint capacities[] = { 0, 1, 16 };
   static const guint maxima[] = { 0, 1, 5 };
@@ -468,65 +422,53 @@ test_from_thread (Fixture       *fixture,
     {
       guint capacity = capacities[i % G_N_ELEMENTS (capacities)];
       Taker taker = { 0, maxima[i / G_N_ELEMENTS (capacities)] };
-      g_autoptr (Record) record = NULL;
-      g_autoptr (GMsgSender) sender = NULL;
-      GThread *thread;
+      Pipe *pipe = start_bounded (fixture, capacity, GMSG_OVERFLOW_BLOCK);
+      Feeder feeder;
 
-      sender = capacity > 0 ? start_bounded (fixture, capacity, GMSG_OVERFLOW_BLOCK, &record)
-                            : start_pipe (fixture, &record);
-      gmsg_receiver_set_pull_mode (record->receiver, TRUE);
-      g_signal_connect (record->receiver, "ready", G_CALLBACK (take_all_cb), &taker);
-      thread = g_thread_new ("sender", send_many_thread, sender);
-      iterate_until (fixture->context, record->n_finished == 1);
+      gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+      g_signal_connect (pipe->receiver, "ready", G_CALLBACK (take_all_cb), &taker);
+      feeder_start (&feeder, pipe, 1000);
+      pipe_wait_finished (pipe);
       g_assert_cmpint (taker.n_taken, ==, 1000);
-      g_thread_join (thread);
-      close_pipe (fixture, record);
+      feeder_join (&feeder);
+      close_pipe (pipe);
     }
 }
 
 static void
-test_drop_oldest (Fixture       *fixture,
-                  gconstpointer  data)
+test_drop_oldest (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = NULL;
+  Pipe *pipe = start_bounded (fixture, 3, GMSG_OVERFLOW_DROP_OLDEST);
 
-  sender = start_bounded (fixture, 3, GMSG_OVERFLOW_DROP_OLDEST, &record);
-  send_range (sender, 0, 5);
-  g_assert_cmpuint (gmsg_receiver_get_n_waiting (record->receiver), ==, 3);
-  take (record->receiver, 0, 2, 3);
-  g_assert_cmpuint (gmsg_receiver_get_n_dropped (record->receiver), ==, 2);
-  send_range (sender, 5, 7);
-  take (record->receiver, 2, 9, 2);
-  take (record->receiver, 0, 11, 1);
+  send_range (pipe->sender, 0, 5);
+  g_assert_cmpuint (gmsg_receiver_get_n_waiting (pipe->receiver), ==, 3);
+  take (pipe->receiver, 0, 2, 3);
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (pipe->receiver), ==, 2);
+  send_range (pipe->sender, 5, 7);
+  take (pipe->receiver, 2, 9, 2);
+  take (pipe->receiver, 0, 11, 1);
   iterate_all (fixture->context);
-  g_assert_cmpuint (record->values->len, ==, 0);
-  close_pipe (fixture, record);
+  g_assert_cmpuint (pipe->values->len, ==, 0);
 }
 
 /* Of a bounded pipe that is not in pull mode, too, which notifies of n-received instead. */
 static void
-test_n_waiting (Fixture       *fixture,
-                gconstpointer  data)
+test_n_waiting (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (Record) bounded = NULL;
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (GMsgSender) other = NULL;
-  guint n_ready;
+  Pipe *pipe = start_pipe (fixture);
+  Pipe *bounded = start_bounded (fixture, 10, GMSG_OVERFLOW_FAIL);
   guint n_notified = 0;
   guint n_bounded = 0;
   guint64 n_waiting = 0;
 
-  sender = start_ready (fixture, &record, &n_ready);
-  other = start_bounded (fixture, 10, GMSG_OVERFLOW_FAIL, &bounded);
-  g_signal_connect (record->receiver, "notify::n-waiting", G_CALLBACK (count_notify_cb),
+  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+  g_signal_connect (pipe->receiver, "notify::n-waiting", G_CALLBACK (count_notify_cb),
                     &n_notified);
   g_signal_connect (bounded->receiver, "notify::n-waiting", G_CALLBACK (count_notify_cb),
                     &n_bounded);
-  send_range (sender, 0, 4);
-  send_range (other, 0, 4);
-  g_object_get (record->receiver, "n-waiting", &n_waiting, NULL);
+  send_range (pipe->sender, 0, 4);
+  send_range (bounded->sender, 0, 4);
+  g_object_get (pipe->receiver, "n-waiting", &n_waiting, NULL);
   g_assert_cmpuint (n_waiting, ==, 4);
   g_object_get (bounded->receiver, "n-waiting", &n_waiting, NULL);
   g_assert_cmpuint (n_waiting, ==, 4);
@@ -534,26 +476,25 @@ test_n_waiting (Fixture       *fixture,
   g_assert_cmpuint (n_notified, ==, 1);
   g_assert_cmpuint (n_bounded, ==, 0);
   g_assert_cmpuint (gmsg_receiver_get_n_waiting (bounded->receiver), ==, 0);
-  take (record->receiver, 3, 0, 3);
+  take (pipe->receiver, 3, 0, 3);
   g_assert_cmpuint (n_notified, ==, 2);
-  g_assert_cmpuint (gmsg_receiver_get_n_waiting (record->receiver), ==, 1);
+  g_assert_cmpuint (gmsg_receiver_get_n_waiting (pipe->receiver), ==, 1);
 
-  g_signal_handlers_disconnect_by_data (record->receiver, &n_notified);
-  g_signal_handlers_disconnect_by_data (bounded->receiver, &n_bounded);
-  end_ready (fixture, record, &n_ready);
+  g_assert_cmpuint (pipe->values->len, ==, 0);
+  close_pipe (pipe);
   iterate_all (fixture->context);
   assert_warning ("discarding message from closed pipe #1");
-  g_assert_cmpuint (gmsg_receiver_get_n_waiting (record->receiver), ==, 0);
-  close_pipe (fixture, bounded);
+  g_assert_cmpuint (gmsg_receiver_get_n_waiting (pipe->receiver), ==, 0);
 }
 
 /* What one next_many_async() came to. */
 typedef struct
 {
-  guint      n_done;
-  GVariant **messages; /* (owned) (nullable) */
-  gsize      n_messages;
-  GError    *error;    /* (owned) (nullable) */
+  GMainContext *context;  /* (unowned): the thread-default one */
+  guint         n_done;
+  GVariant    **messages; /* (owned) (nullable) */
+  gsize         n_messages;
+  GError       *error;    /* (owned) (nullable) */
 } Batch;
 
 static void
@@ -574,17 +515,18 @@ ask_batch (Batch        *batch,
            guint         max,
            GCancellable *cancellable)
 {
-  *batch = (Batch) { 0, NULL, G_MAXSIZE, NULL };
+  *batch = (Batch) { g_main_context_get_thread_default (), 0, NULL, G_MAXSIZE, NULL };
   gmsg_receiver_next_many_async (receiver, max, cancellable, batch_cb, batch);
   g_assert_cmpuint (batch->n_done, ==, 0);
 }
 
+/* Both iterate until the call has completed. */
 static void
 batch_assert (Batch  *batch,
               gint32  first,
               gsize   n_expected)
 {
-  g_assert_cmpuint (batch->n_done, ==, 1);
+  iterate_until (batch->context, batch->n_done == 1);
   g_assert_no_error (batch->error);
   assert_batch (batch->messages, batch->n_messages, first, n_expected);
   free_batch (batch->messages);
@@ -595,7 +537,7 @@ batch_assert_error (Batch  *batch,
                     GQuark  domain,
                     int     code)
 {
-  g_assert_cmpuint (batch->n_done, ==, 1);
+  iterate_until (batch->context, batch->n_done == 1);
   g_assert_null (batch->messages);
   g_assert_cmpuint (batch->n_messages, ==, 0);
   g_assert_error (batch->error, domain, code);
@@ -603,99 +545,83 @@ batch_assert_error (Batch  *batch,
 }
 
 static void
-test_next_many (Fixture       *fixture,
-                gconstpointer  data)
+test_next_many (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   Batch batch;
 
-  ask_batch (&batch, record->receiver, 0, NULL);
+  ask_batch (&batch, pipe->receiver, 0, NULL);
   iterate_all (fixture->context);
   g_assert_cmpuint (batch.n_done, ==, 0);
-  send_range (sender, 0, 10);
-  iterate_until (fixture->context, batch.n_done == 1);
+  send_range (pipe->sender, 0, 10);
   batch_assert (&batch, 0, 10);
-  g_assert_cmpuint (gmsg_receiver_get_n_received (record->receiver), ==, 10);
+  g_assert_cmpuint (gmsg_receiver_get_n_received (pipe->receiver), ==, 10);
 
-  send_range (sender, 10, 10);
-  ask_batch (&batch, record->receiver, 4, NULL);
-  iterate_until (fixture->context, batch.n_done == 1);
+  send_range (pipe->sender, 10, 10);
+  ask_batch (&batch, pipe->receiver, 4, NULL);
   batch_assert (&batch, 10, 4);
-  gmsg_sender_stop (sender, NULL);
-  ask_batch (&batch, record->receiver, 0, NULL);
-  iterate_until (fixture->context, batch.n_done == 1);
+  gmsg_sender_stop (pipe->sender, NULL);
+  ask_batch (&batch, pipe->receiver, 0, NULL);
   batch_assert (&batch, 14, 6);
 
   /* None without an error: it has finished. */
-  ask_batch (&batch, record->receiver, 0, NULL);
-  iterate_until (fixture->context, batch.n_done == 1 && record->n_finished == 1);
+  ask_batch (&batch, pipe->receiver, 0, NULL);
   batch_assert (&batch, 0, 0);
-  close_pipe (fixture, record);
-  ask_batch (&batch, record->receiver, 0, NULL);
-  iterate_until (fixture->context, batch.n_done == 1);
+  pipe_wait_finished (pipe);
+  close_pipe (pipe);
+  ask_batch (&batch, pipe->receiver, 0, NULL);
   batch_assert_error (&batch, GMSG_ERROR, GMSG_ERROR_CLOSED);
 }
 
 static void
-test_next_many_errors (Fixture       *fixture,
-                       gconstpointer  data)
+test_next_many_errors (Fixture *fixture)
 {
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
   g_autoptr (GMsgReceiver) bare = g_object_new (GMSG_TYPE_RECEIVER, NULL);
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   Batch batch, second;
 
   ask_batch (&batch, bare, 0, NULL);
-  iterate_until (fixture->context, batch.n_done == 1);
   batch_assert_error (&batch, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT);
 
-  ask_batch (&batch, record->receiver, 0, cancellable);
-  ask_batch (&second, record->receiver, 0, NULL);
-  iterate_until (fixture->context, second.n_done == 1);
+  ask_batch (&batch, pipe->receiver, 0, cancellable);
+  ask_batch (&second, pipe->receiver, 0, NULL);
   batch_assert_error (&second, GMSG_ERROR, GMSG_ERROR_PENDING);
 
   /* A call that is cancelled loses nothing. */
-  send_range (sender, 0, 3);
+  send_range (pipe->sender, 0, 3);
   g_cancellable_cancel (cancellable);
-  iterate_until (fixture->context, batch.n_done == 1);
   batch_assert_error (&batch, G_IO_ERROR, G_IO_ERROR_CANCELLED);
-  take (record->receiver, 0, 0, 3);
+  take (pipe->receiver, 0, 0, 3);
 
-  ask_batch (&batch, record->receiver, 0, NULL);
-  close_pipe (fixture, record);
-  iterate_until (fixture->context, batch.n_done == 1);
+  ask_batch (&batch, pipe->receiver, 0, NULL);
+  close_pipe (pipe);
   batch_assert_error (&batch, GMSG_ERROR, GMSG_ERROR_CLOSED);
 }
 
 /* In order from one way of taking to another. */
 static void
-test_mixed (Fixture       *fixture,
-            gconstpointer  data)
+test_mixed (Fixture *fixture)
 {
-  g_autoptr (Record) record = NULL;
-  g_autoptr (GMsgSender) sender = start_pipe (fixture, &record);
+  Pipe *pipe = start_pipe (fixture);
   gint32 n_taken = 0;
 
-  send_range (sender, 0, 300);
+  send_range (pipe->sender, 0, 300);
   for (guint i = 0; n_taken < 300; i++)
     {
       Batch batch;
 
       if (i % 2 == 0)
         {
-          take (record->receiver, 7, n_taken, MIN (7, 300 - (gsize) n_taken));
+          take (pipe->receiver, 7, n_taken, MIN (7, 300 - (gsize) n_taken));
           n_taken += MIN (7, 300 - n_taken);
           continue;
         }
 
-      ask_batch (&batch, record->receiver, 5, NULL);
-      iterate_until (fixture->context, batch.n_done == 1);
+      ask_batch (&batch, pipe->receiver, 5, NULL);
       batch_assert (&batch, n_taken, MIN (5, 300 - (gsize) n_taken));
       n_taken += MIN (5, 300 - n_taken);
     }
-  close_pipe (fixture, record);
 }
 
 int

@@ -204,23 +204,40 @@ assert_failed (GError    **error,
   g_clear_error (error);
 }
 
+static void
+pipe_free (Pipe *pipe)
+{
+  if (gmsg_receiver_get_state (pipe->receiver) != GMSG_RECEIVER_STATE_CLOSED)
+    close_pipe (pipe);
+
+  g_assert_no_error (pipe->error);
+  g_clear_object (&pipe->sender);
+  g_object_unref (pipe->receiver);
+  g_array_unref (pipe->values);
+  g_free (pipe);
+}
+
 void
-fixture_set_up (Fixture       *fixture,
-                gconstpointer  data)
+fixture_set_up (Fixture *fixture)
 {
   g_autoptr (GError) error = NULL;
 
   fixture->context = g_main_context_new ();
   g_main_context_push_thread_default (fixture->context);
+  fixture->pipes = g_ptr_array_new_with_free_func ((GDestroyNotify) pipe_free);
   fixture->router = gmsg_router_new (NULL);
   gmsg_router_start (fixture->router, &error);
   g_assert_no_error (error);
 }
 
 void
-fixture_tear_down (Fixture       *fixture,
-                   gconstpointer  data)
+fixture_tear_down (Fixture *fixture)
 {
+  /* What a test has connected may point to what was on its stack. */
+  if (fixture->router != NULL)
+    g_signal_handlers_destroy (fixture->router);
+  free_pipes (fixture);
+  g_ptr_array_unref (fixture->pipes);
   if (fixture->router != NULL)
     {
       if (gmsg_router_get_running (fixture->router))
@@ -237,17 +254,69 @@ fixture_tear_down (Fixture       *fixture,
   discards_allowed = FALSE;
 }
 
+typedef struct
+{
+  FixtureFunc   function;
+  gconstpointer data;
+} FixtureTest;
+
+static void
+run_fixture_test (gconstpointer data)
+{
+  const FixtureTest *test = data;
+  Fixture fixture = { .data = test->data };
+
+  fixture_set_up (&fixture);
+  test->function (&fixture);
+  fixture_tear_down (&fixture);
+}
+
+void
+fixture_test (const char  *path,
+              FixtureFunc  function)
+{
+  fixture_test_with (path, NULL, function);
+}
+
+void
+fixture_test_with (const char    *path,
+                   gconstpointer  data,
+                   FixtureFunc    function)
+{
+  static GPtrArray *tests; /* (element-type FixtureTest): they are needed to the end */
+  FixtureTest *test = g_new (FixtureTest, 1);
+
+  if (tests == NULL)
+    tests = g_ptr_array_new ();
+  *test = (FixtureTest) { function, data };
+  g_ptr_array_add (tests, test);
+  g_test_add_data_func (path, test, run_fixture_test);
+}
+
 static void
 message_cb (GMsgReceiver *receiver,
             GVariant     *message,
             gpointer      user_data)
 {
-  Record *record = user_data;
-  gint32 value = g_variant_get_int32 (message);
+  Pipe *pipe = user_data;
+  gint32 value;
 
-  g_assert_true (g_thread_self () == record->thread);
-  g_assert_cmpuint (record->n_finished, ==, 0);
-  g_array_append_val (record->values, value);
+  g_assert_true (g_thread_self () == pipe->thread);
+  g_assert_cmpuint (pipe->n_finished, ==, 0);
+
+  if (g_variant_is_of_type (message, G_VARIANT_TYPE_BYTESTRING))
+    {
+      const guint8 *data = g_variant_get_data (message);
+      gsize size = g_variant_get_size (message);
+
+      for (gsize i = 0; i < size; i++)
+        g_assert_true (data[i] == i % 251);
+      pipe->n_bytes += size;
+      return;
+    }
+
+  value = g_variant_get_int32 (message);
+  g_array_append_val (pipe->values, value);
 }
 
 static void
@@ -255,51 +324,12 @@ finished_cb (GMsgReceiver *receiver,
              const GError *error,
              gpointer      user_data)
 {
-  Record *record = user_data;
+  Pipe *pipe = user_data;
 
-  g_assert_true (g_thread_self () == record->thread);
-  if (record->loses)
-    g_assert_error (error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
-  else
-    g_assert_no_error (error);
+  g_assert_true (g_thread_self () == pipe->thread);
   g_assert_cmpint (gmsg_receiver_get_state (receiver), ==, GMSG_RECEIVER_STATE_FINISHED);
-  record->n_finished++;
-}
-
-/* Takes @receiver. */
-Record *
-record_new (Fixture      *fixture,
-            GMsgReceiver *receiver)
-{
-  Record *record = g_new0 (Record, 1);
-
-  record->receiver = receiver;
-  record->context = fixture->context;
-  record->thread = g_thread_self ();
-  record->values = g_array_new (FALSE, FALSE, sizeof (gint32));
-  g_signal_connect (receiver, "message", G_CALLBACK (message_cb), record);
-  g_signal_connect (receiver, "finished", G_CALLBACK (finished_cb), record);
-
-  return record;
-}
-
-void
-record_free (Record *record)
-{
-  g_signal_handlers_disconnect_by_data (record->receiver, record);
-  g_object_unref (record->receiver);
-  g_array_unref (record->values);
-  g_free (record);
-}
-
-void
-record_assert_range (Record *record,
-                     gint32  first,
-                     guint   n_values)
-{
-  g_assert_cmpuint (record->values->len, ==, n_values);
-  for (guint i = 0; i < n_values; i++)
-    g_assert_cmpint (g_array_index (record->values, gint32, i), ==, first + (gint32) i);
+  g_assert_cmpuint (pipe->n_finished++, ==, 0);
+  pipe->error = error != NULL ? g_error_copy (error) : NULL;
 }
 
 static void
@@ -345,72 +375,104 @@ close_receiver (Fixture      *fixture,
   g_assert_no_error (error);
 }
 
-GMsgSender *
-open_pipe (Fixture  *fixture,
-           Record  **record)
+Pipe *
+open_pipe (Fixture *fixture)
 {
-  GMsgReceiver *receiver;
-  GMsgSender *sender = open_receiver (fixture, 0, 0, &receiver);
-
-  *record = record_new (fixture, receiver);
-
-  return sender;
+  return open_bounded (fixture, 0, GMSG_OVERFLOW_BLOCK);
 }
 
-GMsgSender *
-open_bounded (Fixture       *fixture,
-              guint          capacity,
-              GMsgOverflow   overflow,
-              Record       **record)
+Pipe *
+open_bounded (Fixture      *fixture,
+              guint         capacity,
+              GMsgOverflow  overflow)
 {
-  GMsgReceiver *receiver;
-  GMsgSender *sender;
+  Pipe *pipe = g_new0 (Pipe, 1);
 
-  g_assert_cmpuint (capacity, >, 0);
-  sender = open_receiver (fixture, capacity, overflow, &receiver);
-  *record = record_new (fixture, receiver);
+  pipe->fixture = fixture;
+  pipe->sender = open_receiver (fixture, capacity, overflow, &pipe->receiver);
+  pipe->thread = g_thread_self ();
+  pipe->values = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_signal_connect (pipe->receiver, "message", G_CALLBACK (message_cb), pipe);
+  g_signal_connect (pipe->receiver, "finished", G_CALLBACK (finished_cb), pipe);
+  g_ptr_array_add (fixture->pipes, pipe);
 
-  return sender;
+  return pipe;
 }
 
-static void
-start (GMsgSender *sender)
+Pipe *
+start_pipe (Fixture *fixture)
+{
+  return start_bounded (fixture, 0, GMSG_OVERFLOW_BLOCK);
+}
+
+Pipe *
+start_bounded (Fixture      *fixture,
+               guint         capacity,
+               GMsgOverflow  overflow)
 {
   g_autoptr (GError) error = NULL;
+  Pipe *pipe = open_bounded (fixture, capacity, overflow);
 
-  gmsg_sender_start (sender, &error);
+  gmsg_sender_start (pipe->sender, &error);
   g_assert_no_error (error);
-}
 
-GMsgSender *
-start_pipe (Fixture  *fixture,
-            Record  **record)
-{
-  GMsgSender *sender = open_pipe (fixture, record);
-
-  start (sender);
-
-  return sender;
-}
-
-GMsgSender *
-start_bounded (Fixture       *fixture,
-               guint          capacity,
-               GMsgOverflow   overflow,
-               Record       **record)
-{
-  GMsgSender *sender = open_bounded (fixture, capacity, overflow, record);
-
-  start (sender);
-
-  return sender;
+  return pipe;
 }
 
 void
-close_pipe (Fixture *fixture,
-            Record  *record)
+close_pipe (Pipe *pipe)
 {
-  close_receiver (fixture, record->receiver);
+  close_receiver (pipe->fixture, pipe->receiver);
+}
+
+void
+free_pipes (Fixture *fixture)
+{
+  for (guint i = 0; i < fixture->pipes->len; i++)
+    g_signal_handlers_destroy (((Pipe *) g_ptr_array_index (fixture->pipes, i))->receiver);
+  g_ptr_array_set_size (fixture->pipes, 0);
+}
+
+void
+pipe_assert_range (Pipe   *pipe,
+                   gint32  first,
+                   guint   n_values)
+{
+  g_assert_cmpuint (pipe->values->len, ==, n_values);
+  for (guint i = 0; i < n_values; i++)
+    g_assert_cmpint (g_array_index (pipe->values, gint32, i), ==, first + (gint32) i);
+}
+
+void
+pipe_assert_prefix (Pipe *pipe)
+{
+  pipe_assert_range (pipe, 0, pipe->values->len);
+}
+
+void
+pipe_wait_finished (Pipe *pipe)
+{
+  iterate_until (pipe->fixture->context, pipe->n_finished > 0);
+  g_assert_no_error (pipe->error);
+}
+
+void
+pipe_wait_error (Pipe   *pipe,
+                 GQuark  domain,
+                 int     code)
+{
+  iterate_until (pipe->fixture->context, pipe->n_finished > 0);
+  pipe_assert_error (pipe, domain, code);
+}
+
+void
+pipe_assert_error (Pipe   *pipe,
+                   GQuark  domain,
+                   int     code)
+{
+  g_assert_cmpuint (pipe->n_finished, ==, 1);
+  g_assert_error (pipe->error, domain, code);
+  g_clear_error (&pipe->error);
 }
 
 void
@@ -443,6 +505,142 @@ assert_send_fails (GMsgSender *sender,
   assert_failed (&error, code);
 }
 
+static gpointer
+feeder_thread (gpointer data)
+{
+  Feeder *feeder = data;
+  GCancellable *cancellable = gmsg_sender_get_cancellable (feeder->sender);
+  gboolean ends = FALSE;
+
+  while (!ends)
+    {
+      ends = feeder->n_values == 0 ? g_cancellable_is_cancelled (cancellable)
+                                   : feeder->n_sent + 1 == (int) feeder->n_values;
+      send_value (feeder->sender, feeder->n_sent);
+      g_atomic_int_inc (&feeder->n_sent);
+    }
+  g_assert_true (gmsg_sender_stop (feeder->sender, NULL));
+
+  return NULL;
+}
+
+void
+feeder_start (Feeder *feeder,
+              Pipe   *pipe,
+              guint   n_values)
+{
+  *feeder = (Feeder) { .sender = pipe->sender, .n_values = n_values };
+  feeder->thread = g_thread_new ("feeder", feeder_thread, feeder);
+}
+
+guint
+feeder_get_n_sent (Feeder *feeder)
+{
+  return (guint) g_atomic_int_get (&feeder->n_sent);
+}
+
+guint
+feeder_join (Feeder *feeder)
+{
+  g_thread_join (feeder->thread);
+
+  return feeder_get_n_sent (feeder);
+}
+
+static void
+answer_cb (GObject      *source,
+           GAsyncResult *result,
+           gpointer      user_data)
+{
+  Answer *answer = user_data;
+
+  g_assert_true (g_thread_self () == answer->thread);
+  g_assert_cmpint (answer->n_done, ==, 0);
+  answer->message = gmsg_receiver_next_finish (GMSG_RECEIVER (source), result, &answer->error);
+  g_assert_true (answer->message == NULL || answer->error == NULL);
+  g_atomic_int_inc (&answer->n_done);
+}
+
+void
+ask (Answer       *answer,
+     GMsgReceiver *receiver,
+     GCancellable *cancellable)
+{
+  *answer = (Answer) { g_main_context_get_thread_default (), g_thread_self (), 0, NULL, NULL };
+  gmsg_receiver_next_async (receiver, cancellable, answer_cb, answer);
+  g_assert_cmpint (answer->n_done, ==, 0);
+}
+
+static void
+answer_wait (Answer *answer)
+{
+  iterate_until (answer->context, answer->n_done == 1);
+}
+
+void
+answer_assert_value (Answer *answer,
+                     gint32  value)
+{
+  answer_wait (answer);
+  g_assert_no_error (answer->error);
+  g_assert_nonnull (answer->message);
+  g_assert_cmpint (g_variant_get_int32 (answer->message), ==, value);
+  g_clear_pointer (&answer->message, g_variant_unref);
+}
+
+void
+answer_assert_end (Answer *answer)
+{
+  answer_wait (answer);
+  g_assert_no_error (answer->error);
+  g_assert_null (answer->message);
+}
+
+void
+answer_assert_error (Answer *answer,
+                     GQuark  domain,
+                     int     code)
+{
+  answer_wait (answer);
+  g_assert_null (answer->message);
+  g_assert_error (answer->error, domain, code);
+  g_assert_cmpuint (strlen (answer->error->message), >, 10);
+  g_clear_error (&answer->error);
+}
+
+void
+take_values (Pipe   *pipe,
+             gint32  first,
+             guint   n_values)
+{
+  for (guint i = 0; i < n_values; i++)
+    {
+      Answer answer;
+
+      ask (&answer, pipe->receiver, NULL);
+      answer_assert_value (&answer, first + (gint32) i);
+    }
+}
+
+void
+take_end (Pipe *pipe)
+{
+  Answer answer;
+
+  ask (&answer, pipe->receiver, NULL);
+  answer_assert_end (&answer);
+}
+
+void
+take_error (Pipe      *pipe,
+            GMsgError  code)
+{
+  Answer answer;
+
+  ask (&answer, pipe->receiver, NULL);
+  answer_assert_error (&answer, GMSG_ERROR, (int) code);
+}
+
 gpointer
 unref_thread (gpointer object)
 {
@@ -452,9 +650,16 @@ unref_thread (gpointer object)
 }
 
 void
+run_in_thread (GThreadFunc function,
+               gpointer    data)
+{
+  g_thread_join (g_thread_new ("other", function, data));
+}
+
+void
 drop_in_thread (gpointer object)
 {
-  g_thread_join (g_thread_new ("drop", unref_thread, object));
+  run_in_thread (unref_thread, object);
 }
 
 void
@@ -491,6 +696,43 @@ tick_source_attach (GMainContext *context)
   return source;
 }
 
+GSource *
+attach_idle (GMainContext *context,
+             int           priority,
+             GSourceFunc   function,
+             gpointer      data)
+{
+  GSource *source = g_idle_source_new ();
+
+  g_source_set_priority (source, priority);
+  g_source_set_callback (source, function, data, NULL);
+  g_source_attach (source, context);
+
+  return source;
+}
+
+gboolean
+count_turns_cb (gpointer data)
+{
+  guint *n_turns = data;
+
+  (*n_turns)++;
+  return G_SOURCE_CONTINUE;
+}
+
+guint
+count_entries (const char *path)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GDir) dir = g_dir_open (path, 0, &error);
+  guint n = 0;
+
+  g_assert_no_error (error);
+  while (g_dir_read_name (dir) != NULL)
+    n++;
+  return n;
+}
+
 /* Returns the exit status of a forked child; -1: it was killed, as one is here that hangs. An
  * alarm of its own would not do: GLib blocks the signals while it starts a thread. */
 int
@@ -521,4 +763,21 @@ gboolean
 always (gpointer data)
 {
   return TRUE;
+}
+
+gboolean
+has_finished (gpointer data)
+{
+  Pipe *pipe = data;
+
+  return pipe->n_finished == 1;
+}
+
+void
+route_all (Fixture *fixture)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (gmsg_router_route_until (fixture->router, 0, never, NULL, &error));
+  assert_failed (&error, GMSG_ERROR_TIMED_OUT);
 }

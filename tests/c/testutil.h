@@ -13,25 +13,30 @@ G_BEGIN_DECLS
 /* No test waits longer than this for what must happen. */
 #define TEST_DEADLINE (60 * G_TIME_SPAN_SECOND)
 
+typedef struct _Pipe Pipe;
+
 /* A router that runs in a context of its own, which is the thread-default one. */
 typedef struct
 {
-  GMainContext *context;
-  GMsgRouter   *router;
+  GMainContext  *context;
+  GMsgRouter    *router; /* (owned) (nullable): a test may drop it */
+  GPtrArray     *pipes;  /* (owned) (element-type Pipe): closed after the test, if they are open */
+  gconstpointer  data;   /* of fixture_test_with() */
 } Fixture;
+
+typedef void (*FixtureFunc) (Fixture *fixture);
 
 void      test_init               (int          *argc,
                                    char       ***argv);
-void      fixture_set_up          (Fixture      *fixture,
-                                   gconstpointer data);
-void      fixture_tear_down       (Fixture      *fixture,
-                                   gconstpointer data);
+void      fixture_set_up          (Fixture      *fixture);
+void      fixture_tear_down       (Fixture      *fixture);
 
-/* The name is the test's path; @function takes a Fixture and nothing, or one datum. */
-#define fixture_test(path, function)                                           \
-  fixture_test_with (path, NULL, function)
-#define fixture_test_with(path, datum, function)                               \
-  g_test_add (path, Fixture, datum, fixture_set_up, function, fixture_tear_down)
+/* Adds a test that runs with a fixture. */
+void      fixture_test            (const char    *path,
+                                   FixtureFunc    function);
+void      fixture_test_with       (const char    *path,
+                                   gconstpointer  data,
+                                   FixtureFunc    function);
 
 /* Warnings of the library are captured, from every thread. A test names each that it
  * expects; at its end there must be none left. */
@@ -62,25 +67,51 @@ void      assert_refusal          (const char   *pattern);
 void      assert_no_refusal       (void); /* that it is connected to a NATS server is none */
 void      forget_refusals         (void);
 
-/* What a receiver has emitted. */
-typedef struct
+/* A pipe of the fixture's router, and what its receiver has emitted. */
+struct _Pipe
 {
+  Fixture      *fixture;
+  GMsgSender   *sender;     /* (owned) (nullable): a test may drop it, or give it away */
   GMsgReceiver *receiver;   /* (owned) */
-  GMainContext *context;    /* (unowned) */
   GThread      *thread;     /* (unowned): where emissions are expected */
-  GArray       *values;     /* (owned) (element-type gint32): of messages */
+  GArray       *values;     /* (owned) (element-type gint32): of messages that are int32 */
+  gsize         n_bytes;    /* of messages that are arrays of bytes */
   guint         n_finished;
-  gboolean      loses;      /* finished is expected to come with PEER_LOST, not without error */
-} Record;
+  GError       *error;      /* (owned) (nullable): of finished; what no test has taken fails it */
+};
 
-Record   *record_new              (Fixture      *fixture,
-                                   GMsgReceiver *receiver);
-void      record_free             (Record       *record);
-void      record_assert_range     (Record       *record,
+/* The sender is yet to be started, or is open. A capacity of 0: unbounded. */
+Pipe     *open_pipe               (Fixture      *fixture);
+Pipe     *open_bounded            (Fixture      *fixture,
+                                   guint         capacity,
+                                   GMsgOverflow  overflow);
+Pipe     *start_pipe              (Fixture      *fixture);
+Pipe     *start_bounded           (Fixture      *fixture,
+                                   guint         capacity,
+                                   GMsgOverflow  overflow);
+void      close_pipe              (Pipe         *pipe);
+
+/* Closes and frees all pipes before the end of the test, in which their descriptors count. */
+void      free_pipes              (Fixture      *fixture);
+
+/* Asserts that so many messages have arrived, which count up from @first, and no others. */
+void      pipe_assert_range       (Pipe         *pipe,
                                    gint32        first,
                                    guint         n_values);
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (Record, record_free)
+/* ... however many there are. */
+void      pipe_assert_prefix      (Pipe         *pipe);
+
+/* Iterates until finished has come, which says that all was well; or that it was not. */
+void      pipe_wait_finished      (Pipe         *pipe);
+void      pipe_wait_error         (Pipe         *pipe,
+                                   GQuark        domain,
+                                   int           code);
+
+/* Asserts that it finished with that error, which is forgotten. */
+void      pipe_assert_error       (Pipe         *pipe,
+                                   GQuark        domain,
+                                   int           code);
 
 /* Connects a handler that does nothing, for a test that only counts. */
 void      ignore_messages         (GMsgReceiver *receiver);
@@ -88,32 +119,13 @@ void      ignore_messages         (GMsgReceiver *receiver);
 /* Told once, if messages wait in manual mode while the context iterates. */
 #define MANUAL_WARNING "messages wait, but after route_until() *"
 
-/* For a test that connects handlers of its own. A capacity of 0: unbounded. */
+/* For a test that connects handlers of its own. */
 GMsgSender *open_receiver         (Fixture       *fixture,
                                    guint          capacity,
                                    GMsgOverflow   overflow,
                                    GMsgReceiver **receiver);
 void      close_receiver          (Fixture      *fixture,
                                    GMsgReceiver *receiver);
-
-/* The sender is yet to be started ... */
-GMsgSender *open_pipe             (Fixture      *fixture,
-                                   Record      **record);
-GMsgSender *open_bounded          (Fixture      *fixture,
-                                   guint         capacity,
-                                   GMsgOverflow  overflow,
-                                   Record      **record);
-
-/* ... and is open. */
-GMsgSender *start_pipe            (Fixture      *fixture,
-                                   Record      **record);
-GMsgSender *start_bounded         (Fixture      *fixture,
-                                   guint         capacity,
-                                   GMsgOverflow  overflow,
-                                   Record      **record);
-
-void      close_pipe              (Fixture      *fixture,
-                                   Record       *record);
 
 /* Of int32 messages; asserts that the call succeeds. */
 void      send_value              (GMsgSender   *sender,
@@ -124,7 +136,58 @@ void      send_range              (GMsgSender   *sender,
 void      assert_send_fails       (GMsgSender   *sender,
                                    GMsgError     code);
 
-/* Drops a reference on a thread of its own, and waits for that thread. */
+/* A thread that sends the numbers from 0 up and then stops the sender of @pipe: after
+ * @n_values, or, if that is 0, after one more when it has seen that it is cancelled. */
+typedef struct
+{
+  GMsgSender *sender;   /* (unowned): the pipe's */
+  guint       n_values;
+  int         n_sent;   /* atomic */
+  GThread    *thread;   /* (owned) (nullable) */
+} Feeder;
+
+void      feeder_start            (Feeder       *feeder,
+                                   Pipe         *pipe,
+                                   guint         n_values);
+guint     feeder_get_n_sent       (Feeder       *feeder);
+
+/* Waits for its end; returns how many it has sent. */
+guint     feeder_join             (Feeder       *feeder);
+
+/* What a next_async() came to. */
+typedef struct
+{
+  GMainContext *context; /* (unowned) (nullable): the thread-default one of the call */
+  GThread      *thread;  /* (unowned): where the callback is expected */
+  int           n_done;  /* atomic */
+  GVariant     *message; /* (owned) (nullable) */
+  GError       *error;   /* (owned) (nullable) */
+} Answer;
+
+/* Asserts that the call does not complete within itself. */
+void      ask                     (Answer       *answer,
+                                   GMsgReceiver *receiver,
+                                   GCancellable *cancellable);
+
+/* Iterates its context until the call has completed, and asserts what it came to. */
+void      answer_assert_value     (Answer       *answer,
+                                   gint32        value);
+void      answer_assert_end       (Answer       *answer);
+void      answer_assert_error     (Answer       *answer,
+                                   GQuark        domain,
+                                   int           code);
+
+/* Asks until so many values have come, the end, or this error of the library's. */
+void      take_values             (Pipe         *pipe,
+                                   gint32        first,
+                                   guint         n_values);
+void      take_end                (Pipe         *pipe);
+void      take_error              (Pipe         *pipe,
+                                   GMsgError     code);
+
+/* Calls a function, or drops a reference, on a thread of its own, and waits for that. */
+void      run_in_thread           (GThreadFunc   function,
+                                   gpointer      data);
 void      drop_in_thread          (gpointer      object);
 gpointer  unref_thread            (gpointer      object);
 
@@ -154,6 +217,15 @@ void      iterate_all             (GMainContext *context);
 
 GSource  *tick_source_attach      (GMainContext *context);
 
+/* An idle source, which may be dropped, and goes on as long as @function says. */
+GSource  *attach_idle             (GMainContext *context,
+                                   int           priority,
+                                   GSourceFunc   function,
+                                   gpointer      data);
+
+/* A GSourceFunc that counts in a guint, and goes on. */
+gboolean  count_turns_cb          (gpointer      data);
+
 /* Waits, without the context, until @condition holds, which another thread sees to. */
 #define wait_until(condition)                                                  \
   G_STMT_START {                                                               \
@@ -168,8 +240,15 @@ GSource  *tick_source_attach      (GMainContext *context);
 
 int       wait_for_child          (pid_t         child);
 
-/* A GMsgConditionFunc for each of the usual conditions. */
+/* How many entries a directory has, as "/proc/self/fd". */
+guint     count_entries           (const char   *path);
+
+/* A GMsgConditionFunc for each of the usual conditions; of a Pipe: it has finished. */
 gboolean  never                   (gpointer      data);
 gboolean  always                  (gpointer      data);
+gboolean  has_finished            (gpointer      data);
+
+/* Routes what is queued. */
+void      route_all               (Fixture      *fixture);
 
 G_END_DECLS

@@ -10,118 +10,147 @@
 
 /* Each case is tested in every way; the data of a test is the way. */
 
-static void
-test_clean (Fixture       *fixture,
-            gconstpointer  data)
+static Way
+get_way (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
-  Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "send", 5000);
+  return (Way) GPOINTER_TO_INT (fixture->data);
+}
 
-  sink_wait_clean_end (fixture, sink);
-  sink_assert_range (sink, 5000);
-  g_assert_cmpuint (gmsg_receiver_get_n_dropped (sink->receiver), ==, 0);
+static Worker *
+start_worker (Pipe       *pipe,
+              const char *name,
+              int         n)
+{
+  return worker_new (pipe, get_way (pipe->fixture), name, n);
+}
+
+/* Has a worker do its work while the router delivers, to the end, which is clean. */
+static Pipe *
+run_worker (Fixture      *fixture,
+            guint         capacity,
+            GMsgOverflow  overflow,
+            const char   *name,
+            int           n)
+{
+  Pipe *pipe = open_bounded (fixture, capacity, overflow);
+  Worker *worker = start_worker (pipe, name, n);
+
+  pipe_wait_finished (pipe);
   g_assert_cmpint (worker_join (worker), ==, 0);
-  sink_close (fixture, sink);
+  return pipe;
+}
+
+/* The same, but the router delivers nothing before the worker has ended, with @status. */
+static Pipe *
+run_undelivered (Fixture      *fixture,
+                 guint         capacity,
+                 GMsgOverflow  overflow,
+                 const char   *name,
+                 int           n,
+                 int           status)
+{
+  Pipe *pipe = open_bounded (fixture, capacity, overflow);
+  Worker *worker = start_worker (pipe, name, n);
+
+  g_assert_cmpint (worker_join (worker), ==, status);
+  g_assert_cmpuint (pipe->values->len, ==, 0);
+  iterate_until (fixture->context, pipe->n_finished == 1);
+  return pipe;
+}
+
+static void
+test_clean (Fixture *fixture)
+{
+  Pipe *pipe = run_worker (fixture, 0, GMSG_OVERFLOW_BLOCK, "send", 5000);
+
+  pipe_assert_range (pipe, 0, 5000);
+  g_assert_cmpuint (gmsg_receiver_get_n_dropped (pipe->receiver), ==, 0);
+  close_pipe (pipe);
   assert_no_refusal ();
 }
 
 static void
-test_states (Fixture       *fixture,
-             gconstpointer  data)
+test_states (Fixture *fixture)
 {
-  g_autoptr (Sink) other = NULL;
-  g_autoptr (GMsgSender) first G_GNUC_UNUSED = new_pipe (fixture, 0, 0, &other);
-  g_autoptr (Sink) sink = NULL;
-  GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
-  Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "states", 2);
+  open_pipe (fixture);
+  pipe_assert_range (run_worker (fixture, 0, GMSG_OVERFLOW_BLOCK, "states", 2), 0, 0);
+}
 
-  sink_wait_clean_end (fixture, sink);
-  sink_assert_range (sink, 0);
+/* Has a worker end otherwise than by stop(), and returns (transfer full) what the receiver
+ * finishes with. */
+static GError *
+fail_worker (Fixture    *fixture,
+             const char *name,
+             int         n,
+             guint       n_messages)
+{
+  Pipe *pipe = open_pipe (fixture);
+  Worker *worker = start_worker (pipe, name, n);
+
+  iterate_until (fixture->context, pipe->n_finished == 1);
+  pipe_assert_range (pipe, 0, n_messages);
+  g_assert_nonnull (pipe->error);
   g_assert_cmpint (worker_join (worker), ==, 0);
-  sink_close (fixture, sink);
-  sink_close (fixture, other);
+  return g_steal_pointer (&pipe->error);
 }
 
 static void
-test_dropped (Fixture       *fixture,
-              gconstpointer  data)
+test_dropped (Fixture *fixture)
 {
   static const char *names[] = { "drop", "drop-unstarted" };
 
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     {
-      g_autoptr (Sink) sink = NULL;
-      GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
-      Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, names[i], 3000);
+      g_autoptr (GError) error = fail_worker (fixture, names[i], 3000, i == 0 ? 3000 : 0);
       g_autofree char *message = NULL;
 
-      sink_wait_finished (fixture, sink);
-      sink_assert_range (sink, i == 0 ? 3000 : 0);
-      g_assert_error (sink->error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
-      message = g_strdup_printf ("The worker of pipe #%" G_GUINT64_FORMAT " was lost: its sender "
-                                 "was dropped before stop() or fail()",
-                                 gmsg_receiver_get_id (sink->receiver));
-      g_assert_cmpstr (sink->error->message, ==, message);
-      g_assert_cmpint (worker_join (worker), ==, 0);
-      sink_close (fixture, sink);
+      g_assert_error (error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+      message = g_strdup_printf ("The worker of pipe #%u was lost: its sender was dropped before "
+                                 "stop() or fail()", i + 1);
+      g_assert_cmpstr (error->message, ==, message);
     }
 }
 
-/* Has a worker fail, and returns (transfer full) what the receiver finishes with. */
-static GError *
-fail_worker (Fixture    *fixture,
-             Way         way,
-             const char *name,
-             int         n,
-             guint       n_messages)
-{
-  g_autoptr (Sink) sink = NULL;
-  GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
-  Worker *worker = worker_new (fixture, way, sender, name, n);
-
-  sink_wait_finished (fixture, sink);
-  sink_assert_range (sink, n_messages);
-  g_assert_nonnull (sink->error);
-  g_assert_cmpint (worker_join (worker), ==, 0);
-  sink_close (fixture, sink);
-  return g_steal_pointer (&sink->error);
-}
-
 static void
-test_failed (Fixture       *fixture,
-             gconstpointer  data)
+test_failed (Fixture *fixture)
 {
-  g_autoptr (GError) error = NULL;
+  const struct
+  {
+    const char *name;
+    int         n;
+    guint       n_messages;
+    GQuark      domain;
+    int         code;
+    const char *message;
+  } cases[] =
+  {
+    { "fail", 3000, 3000, G_IO_ERROR, G_IO_ERROR_NO_SPACE, "disk full after 3000" },
+    { "fail-unstarted", 0, 0, g_quark_from_string ("a_Domain-with.all-0123"), -7, "" },
+    { "fail-states", 0, 0, g_quark_from_string ("first"), 1, NULL },
+  };
 
-  error = fail_worker (fixture, GPOINTER_TO_INT (data), "fail", 3000, 3000);
-  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_NO_SPACE);
-  g_assert_cmpstr (error->message, ==, "disk full after 3000");
-  g_clear_error (&error);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (GError) error = fail_worker (fixture, cases[i].name, cases[i].n, cases[i].n_messages);
 
-  error = fail_worker (fixture, GPOINTER_TO_INT (data), "fail-unstarted", 0, 0);
-  g_assert_error (error, g_quark_from_string ("a_Domain-with.all-0123"), -7);
-  g_assert_cmpstr (error->message, ==, "");
-  g_clear_error (&error);
-
-  error = fail_worker (fixture, GPOINTER_TO_INT (data), "fail-states", 0, 0);
-  g_assert_error (error, g_quark_from_string ("first"), 1);
+      g_assert_error (error, cases[i].domain, cases[i].code);
+      if (cases[i].message != NULL)
+        g_assert_cmpstr (error->message, ==, cases[i].message);
+    }
 }
 
 /* An error of this library would seem to speak of the router's process. */
 static void
-test_failed_with_own (Fixture       *fixture,
-                      gconstpointer  data)
+test_failed_with_own (Fixture *fixture)
 {
   static const int codes[] = { GMSG_ERROR_FULL, GMSG_ERROR_PEER_LOST, GMSG_ERROR_FAILED, 1000, -1 };
+  gboolean same = get_way (fixture) == WAY_THREAD;
 
   for (guint i = 0; i < G_N_ELEMENTS (codes); i++)
     {
-      gboolean same = GPOINTER_TO_INT (data) == WAY_THREAD;
+      g_autoptr (GError) error = fail_worker (fixture, "fail-own", codes[i], 0);
       int expected = same ? codes[i] : GMSG_ERROR_FAILED;
-      g_autoptr (GError) error = NULL;
 
-      error = fail_worker (fixture, GPOINTER_TO_INT (data), "fail-own", codes[i], 0);
       g_assert_error (error, GMSG_ERROR, expected);
       g_assert_cmpstr (error->message, ==, "it says so");
     }
@@ -129,15 +158,14 @@ test_failed_with_own (Fixture       *fixture,
 
 /* The bounds of what crosses: the domain of 128 bytes as it is, and two others not. */
 static void
-test_failed_with_odd (Fixture       *fixture,
-                      gconstpointer  data)
+test_failed_with_odd (Fixture *fixture)
 {
+  g_autofree char *domain = g_strnfill (128, 'd');
+
   for (int n = 0; n <= 2; n++)
     {
-      g_autofree char *domain = g_strnfill (128, 'd');
-      g_autoptr (GError) error = NULL;
+      g_autoptr (GError) error = fail_worker (fixture, "fail-odd", n, 0);
 
-      error = fail_worker (fixture, GPOINTER_TO_INT (data), "fail-odd", n, 0);
       if (n == 0)
         g_assert_error (error, g_quark_from_string (domain), 5);
       else
@@ -151,464 +179,315 @@ test_failed_with_odd (Fixture       *fixture,
 }
 
 static void
-test_failed_when_cut (Fixture       *fixture,
-                      gconstpointer  data)
+test_failed_when_cut (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GError) error = NULL;
-  GMsgSender *sender = new_pipe (fixture, 4, GMSG_OVERFLOW_BLOCK, &sink);
-  Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "fail-gone", 0);
+  Pipe *pipe = open_bounded (fixture, 4, GMSG_OVERFLOW_BLOCK);
+  Worker *worker = start_worker (pipe, "fail-gone", 0);
 
-  iterate_until (fixture->context, sink->values->len >= 100);
-  gmsg_router_stop (fixture->router, &error);
-  g_assert_no_error (error);
+  iterate_until (fixture->context, pipe->values->len >= 100);
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
   g_assert_cmpint (worker_join (worker), ==, 0);
   forget_warnings ();
 }
 
 /* Promise 8. */
 static void
-test_threads (Fixture       *fixture,
-              gconstpointer  data)
+test_threads (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  GMsgSender *sender = new_pipe (fixture, 64, GMSG_OVERFLOW_BLOCK, &sink);
-  Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "threads", 500);
+  Pipe *pipe = run_worker (fixture, 64, GMSG_OVERFLOW_BLOCK, "threads", 500);
   int next[4] = { 0 };
 
-  sink_wait_clean_end (fixture, sink);
-  g_assert_cmpuint (sink->values->len, ==, 2000);
-  for (guint i = 0; i < sink->values->len; i++)
+  g_assert_cmpuint (pipe->values->len, ==, 2000);
+  for (guint i = 0; i < pipe->values->len; i++)
     {
-      gint32 value = g_array_index (sink->values, gint32, i);
+      gint32 value = g_array_index (pipe->values, gint32, i);
 
       g_assert_cmpint (value % 1000000, ==, next[value / 1000000]++);
     }
-  g_assert_cmpint (worker_join (worker), ==, 0);
-  sink_close (fixture, sink);
 }
 
 /* Promise 18. */
 static void
-test_block (Fixture       *fixture,
-            gconstpointer  data)
+test_block (Fixture *fixture)
 {
   for (guint capacity = 1; capacity <= 100; capacity *= 10)
-    {
-      g_autoptr (Sink) sink = NULL;
-      GMsgSender *sender = new_pipe (fixture, capacity, GMSG_OVERFLOW_BLOCK, &sink);
-      Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "send", 1000);
+    pipe_assert_range (run_worker (fixture, capacity, GMSG_OVERFLOW_BLOCK, "send", 1000), 0, 1000);
+}
 
-      sink_wait_clean_end (fixture, sink);
-      sink_assert_range (sink, 1000);
-      g_assert_cmpint (worker_join (worker), ==, 0);
-      sink_close (fixture, sink);
-    }
+/* Has a worker fill a pipe, which returns how many it took. */
+static void
+check_full (Fixture      *fixture,
+            guint         capacity,
+            GMsgOverflow  overflow,
+            const char   *name)
+{
+  pipe_assert_range (run_undelivered (fixture, capacity, overflow, name, 1000, (int) capacity), 0, capacity);
 }
 
 static void
-test_fail (Fixture       *fixture,
-           gconstpointer  data)
+test_fail (Fixture *fixture)
 {
   for (guint capacity = 1; capacity <= 100; capacity *= 10)
-    {
-      g_autoptr (Sink) sink = NULL;
-      GMsgSender *sender = new_pipe (fixture, capacity, GMSG_OVERFLOW_FAIL, &sink);
-      Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "until-full", 1000);
-
-      /* The router does not deliver meanwhile, so that the number is exact. */
-      g_assert_cmpint (worker_join (worker), ==, capacity);
-      g_assert_cmpuint (sink->values->len, ==, 0);
-      sink_wait_clean_end (fixture, sink);
-      sink_assert_range (sink, capacity);
-      sink_close (fixture, sink);
-    }
+    check_full (fixture, capacity, GMSG_OVERFLOW_FAIL, "until-full");
 }
 
 static void
-test_drop_oldest (Fixture       *fixture,
-                  gconstpointer  data)
+test_limits (Fixture *fixture)
+{
+  for (guint capacity = 1; capacity <= 100; capacity *= 10)
+    check_full (fixture, capacity, GMSG_OVERFLOW_BLOCK, "limits");
+}
+
+static void
+test_interrupt (Fixture *fixture)
+{
+  check_full (fixture, 5, GMSG_OVERFLOW_BLOCK, "interrupt");
+}
+
+static void
+test_drop_oldest (Fixture *fixture)
 {
   for (guint capacity = 1; capacity <= 100; capacity *= 10)
     {
-      g_autoptr (Sink) sink = NULL;
-      GMsgSender *sender = new_pipe (fixture, capacity, GMSG_OVERFLOW_DROP_OLDEST, &sink);
-      Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "send", 5000);
+      Pipe *pipe = run_undelivered (fixture, capacity, GMSG_OVERFLOW_DROP_OLDEST, "send", 5000, 0);
       gint32 last = -1;
 
-      g_assert_cmpint (worker_join (worker), ==, 0);
-      sink_wait_clean_end (fixture, sink);
-
       /* The newest survive, in order, and the others are counted, wherever they went. */
-      g_assert_cmpuint (sink->values->len, >=, capacity);
-      for (guint i = 0; i < sink->values->len; i++)
+      g_assert_cmpuint (pipe->values->len, >=, capacity);
+      for (guint i = 0; i < pipe->values->len; i++)
         {
-          g_assert_cmpint (g_array_index (sink->values, gint32, i), >, last);
-          last = g_array_index (sink->values, gint32, i);
+          g_assert_cmpint (g_array_index (pipe->values, gint32, i), >, last);
+          last = g_array_index (pipe->values, gint32, i);
         }
       for (guint i = 1; i <= capacity; i++)
-        g_assert_cmpint (g_array_index (sink->values, gint32, sink->values->len - i), ==,
+        g_assert_cmpint (g_array_index (pipe->values, gint32, pipe->values->len - i), ==,
                          (gint32) (5000 - i));
-      g_assert_cmpuint (gmsg_receiver_get_n_dropped (sink->receiver) + sink->values->len, ==, 5000);
-      sink_close (fixture, sink);
+      g_assert_cmpuint (gmsg_receiver_get_n_dropped (pipe->receiver) + pipe->values->len, ==, 5000);
     }
 }
 
 static void
-test_stop_blocked (Fixture       *fixture,
-                   gconstpointer  data)
+test_stop_blocked (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  GMsgSender *sender = new_pipe (fixture, 5, GMSG_OVERFLOW_BLOCK, &sink);
-  Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "stop-blocked", 5);
-
-  g_assert_cmpint (worker_join (worker), ==, 5);
-  sink_wait_clean_end (fixture, sink);
-  sink_assert_range (sink, 5);
-  sink_close (fixture, sink);
+  pipe_assert_range (run_undelivered (fixture, 5, GMSG_OVERFLOW_BLOCK, "stop-blocked", 5, 5), 0, 5);
 }
 
 static void
-test_fail_blocked (Fixture       *fixture,
-                   gconstpointer  data)
+test_fail_blocked (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  GMsgSender *sender = new_pipe (fixture, 5, GMSG_OVERFLOW_BLOCK, &sink);
-  Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "fail-blocked", 5);
+  Pipe *pipe = run_undelivered (fixture, 5, GMSG_OVERFLOW_BLOCK, "fail-blocked", 5, 5);
 
-  g_assert_cmpint (worker_join (worker), ==, 5);
-  sink_wait_finished (fixture, sink);
-  g_assert_error (sink->error, g_quark_from_string ("blocked"), 1);
-  sink_assert_range (sink, 5);
-  sink_close (fixture, sink);
-}
-
-/* Has a worker fill a pipe, which returns how many it took; the router does not deliver
- * meanwhile. */
-static void
-check_full (Fixture    *fixture,
-            Way         way,
-            guint       capacity,
-            const char *name)
-{
-  g_autoptr (Sink) sink = NULL;
-  GMsgSender *sender = new_pipe (fixture, capacity, GMSG_OVERFLOW_BLOCK, &sink);
-  Worker *worker = worker_new (fixture, way, sender, name, 0);
-
-  g_assert_cmpint (worker_join (worker), ==, capacity);
-  sink_wait_clean_end (fixture, sink);
-  sink_assert_range (sink, capacity);
-  sink_close (fixture, sink);
-}
-
-static void
-test_limits (Fixture       *fixture,
-             gconstpointer  data)
-{
-  for (guint capacity = 1; capacity <= 100; capacity *= 10)
-    check_full (fixture, GPOINTER_TO_INT (data), capacity, "limits");
-}
-
-static void
-test_interrupt (Fixture       *fixture,
-                gconstpointer  data)
-{
-  check_full (fixture, GPOINTER_TO_INT (data), 5, "interrupt");
+  pipe_assert_error (pipe, g_quark_from_string ("blocked"), 1);
+  pipe_assert_range (pipe, 0, 5);
 }
 
 /* The call ends, and what was sent is written all the same, up to the end. */
 static void
-test_interrupt_end (Fixture       *fixture,
-                    gconstpointer  data)
+test_interrupt_end (Fixture *fixture)
 {
   static const char *names[] = { "interrupt-stop", "interrupt-fail" };
 
   gmsg_router_set_max_message_size (fixture->router, 100000);
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     {
-      g_autoptr (Sink) sink = NULL;
-      GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
-      Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, names[i], 200);
+      Pipe *pipe = open_pipe (fixture);
+      Worker *worker = start_worker (pipe, names[i], 200);
 
       g_assert_cmpint (worker_join (worker), ==, 0);
-      sink_wait_finished (fixture, sink);
-      g_assert_cmpuint (sink->n_bytes, ==, 200 * 65536);
-      if (i == 0)
-        g_assert_no_error (sink->error);
-      else
-        g_assert_error (sink->error, g_quark_from_string ("interrupted"), 1);
-      sink_close (fixture, sink);
+      iterate_until (fixture->context, pipe->n_finished == 1);
+      g_assert_cmpuint (pipe->n_bytes, ==, 200 * 65536);
+      if (i == 1)
+        pipe_assert_error (pipe, g_quark_from_string ("interrupted"), 1);
     }
 }
 
 /* Promises 18 and 22: a sender that waits in a full pipe sees that it is cancelled, without
  * that room is made, and without a main loop. */
 static void
-test_cancel_full (Fixture       *fixture,
-                  gconstpointer  data)
+test_cancel_full (Fixture *fixture)
 {
   static const char *names[] = { "cancel-full", "cancel-blocked" };
 
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     {
-      g_autoptr (Sink) sink = NULL;
-      GMsgSender *sender = new_pipe (fixture, 5, GMSG_OVERFLOW_BLOCK, &sink);
-      g_autoptr (GError) error = NULL;
-      GVariant **messages;
+      Pipe *pipe = open_bounded (fixture, 5, GMSG_OVERFLOW_BLOCK);
       Worker *worker;
-      gsize n_messages;
 
-      gmsg_receiver_set_pull_mode (sink->receiver, TRUE);
-      worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, names[i], 0);
-      iterate_until (fixture->context, gmsg_receiver_get_n_waiting (sink->receiver) == 5);
-      gmsg_receiver_cancel (sink->receiver);
+      gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+      worker = start_worker (pipe, names[i], 0);
+      iterate_until (fixture->context, gmsg_receiver_get_n_waiting (pipe->receiver) == 5);
+      gmsg_receiver_cancel (pipe->receiver);
       g_assert_cmpint (worker_join (worker), ==, 5);
-
-      messages = gmsg_receiver_take (sink->receiver, 0, &n_messages, &error);
-      g_assert_no_error (error);
-      g_assert_cmpuint (n_messages, ==, 5);
-      for (gsize j = 0; j < n_messages; j++)
-        g_variant_unref (messages[j]);
-      g_free (messages);
-      sink_wait_clean_end (fixture, sink);
-      sink_close (fixture, sink);
+      take_values (pipe, 0, 5);
+      take_end (pipe);
     }
 }
 
-/* Promise 22, and 13: cancelling loses nothing. */
+/* In the router's process the cancellable is cancelled in the router's thread, and wakes no
+ * main context but those that wait for it. */
+static gboolean
+can_cancel (Fixture    *fixture,
+            const char *name)
+{
+  return get_way (fixture) != WAY_THREAD || !g_str_equal (name, "loop");
+}
+
+/* Promise 22, and 13: cancelling loses nothing; at once, and in the middle. */
 static void
-test_cancel (Fixture       *fixture,
-             gconstpointer  data)
+test_cancel (Fixture *fixture)
 {
   static const char *names[] = { "poll-send", "poll", "loop" };
 
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     {
-      g_autoptr (Sink) sink = NULL;
-      GMsgSender *sender = new_pipe (fixture, 32, GMSG_OVERFLOW_BLOCK, &sink);
+      Pipe *pipe = open_bounded (fixture, 32, GMSG_OVERFLOW_BLOCK);
       Worker *worker;
 
-      /* In the router's process the cancellable is cancelled in the router's thread, and
-       * wakes no main context but those that wait for it. */
-      if (GPOINTER_TO_INT (data) == WAY_THREAD && g_str_equal (names[i], "loop"))
-        {
-          g_object_unref (sender);
-          sink_close (fixture, sink);
-          continue;
-        }
+      if (!can_cancel (fixture, names[i]))
+        continue;
 
-      worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, names[i], 20);
-      iterate_until (fixture->context, sink->values->len >= 20);
-      gmsg_receiver_cancel (sink->receiver);
-      sink_wait_clean_end (fixture, sink);
-      sink_assert_prefix (sink);
+      worker = start_worker (pipe, names[i], 20);
+      iterate_until (fixture->context, pipe->values->len >= 20);
+      gmsg_receiver_cancel (pipe->receiver);
+      pipe_wait_finished (pipe);
+      pipe_assert_prefix (pipe);
       g_assert_cmpint (worker_join (worker), ==, 0);
-      sink_close (fixture, sink);
     }
 }
 
 /* Cancelled before it is handed over, and before it is opened. */
 static void
-test_cancel_early (Fixture       *fixture,
-                   gconstpointer  data)
+test_cancel_early (Fixture *fixture)
 {
   static const char *names[] = { "poll-send", "poll" };
 
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     {
-      g_autoptr (Sink) sink = NULL;
-      GMsgSender *sender = new_pipe (fixture, 32, GMSG_OVERFLOW_BLOCK, &sink);
+      Pipe *pipe = open_bounded (fixture, 32, GMSG_OVERFLOW_BLOCK);
       Worker *worker;
 
-      gmsg_receiver_cancel (sink->receiver);
-      worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, names[i], 0);
-      sink_wait_clean_end (fixture, sink);
-      sink_assert_prefix (sink);
+      gmsg_receiver_cancel (pipe->receiver);
+      worker = start_worker (pipe, names[i], 0);
+      pipe_wait_finished (pipe);
+      pipe_assert_prefix (pipe);
       g_assert_cmpint (worker_join (worker), ==, 0);
-      sink_close (fixture, sink);
     }
 }
 
 /* Promise 22: closing cancels, too; 13: what is sent to a closed pipe is discarded. */
 static void
-test_close (Fixture       *fixture,
-            gconstpointer  data)
+test_close (Fixture *fixture)
 {
   static const char *names[] = { "poll-send", "poll", "loop" };
 
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     {
-      g_autoptr (Sink) sink = NULL;
-      GMsgSender *sender = new_pipe (fixture, 8, GMSG_OVERFLOW_BLOCK, &sink);
+      Pipe *pipe = open_bounded (fixture, 8, GMSG_OVERFLOW_BLOCK);
       Worker *worker;
 
-      if (GPOINTER_TO_INT (data) == WAY_THREAD && g_str_equal (names[i], "loop"))
-        {
-          g_object_unref (sender);
-          sink_close (fixture, sink);
-          continue;
-        }
+      if (!can_cancel (fixture, names[i]))
+        continue;
 
-      worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, names[i], 20);
-      iterate_until (fixture->context, sink->values->len >= 20);
-      sink_close (fixture, sink);
+      worker = start_worker (pipe, names[i], 20);
+      iterate_until (fixture->context, pipe->values->len >= 20);
+      close_pipe (pipe);
       g_assert_cmpint (worker_join (worker), ==, 0);
       iterate_all (fixture->context);
-      g_assert_cmpuint (sink->n_finished, ==, 0);
-      sink_assert_prefix (sink);
+      g_assert_cmpuint (pipe->n_finished, ==, 0);
+      pipe_assert_prefix (pipe);
       take_discard_warnings ();
     }
 }
 
 /* Promise 19: once the router is gone, send() fails. */
 static void
-test_router_stopped (Fixture       *fixture,
-                     gconstpointer  data)
+test_router_stopped (Fixture *fixture)
 {
-  g_autoptr (Sink) unbounded_sink = NULL;
-  g_autoptr (Sink) bounded_sink = NULL;
-  g_autoptr (GError) error = NULL;
-  GMsgSender *unbounded, *bounded;
-  Worker *unbounded_worker, *bounded_worker;
+  Pipe *pipes[] = { open_pipe (fixture), open_bounded (fixture, 4, GMSG_OVERFLOW_BLOCK) };
+  Worker *workers[G_N_ELEMENTS (pipes)];
 
-  unbounded = new_pipe (fixture, 0, 0, &unbounded_sink);
-  bounded = new_pipe (fixture, 4, GMSG_OVERFLOW_BLOCK, &bounded_sink);
-  unbounded_worker = worker_new (fixture, GPOINTER_TO_INT (data), unbounded, "until-gone", 100);
-  bounded_worker = worker_new (fixture, GPOINTER_TO_INT (data), bounded, "until-gone", 0);
-  iterate_until (fixture->context, unbounded_sink->values->len >= 100);
-  iterate_until (fixture->context, bounded_sink->values->len >= 100);
+  for (guint i = 0; i < G_N_ELEMENTS (pipes); i++)
+    workers[i] = start_worker (pipes[i], "until-gone", i == 0 ? 100 : 0);
+  iterate_until (fixture->context, pipes[0]->values->len >= 100 && pipes[1]->values->len >= 100);
 
-  gmsg_router_stop (fixture->router, &error);
-  g_assert_no_error (error);
-  g_assert_cmpint (worker_join (unbounded_worker), ==, 0);
-  g_assert_cmpint (worker_join (bounded_worker), ==, 0);
-  sink_assert_prefix (unbounded_sink);
-  sink_assert_prefix (bounded_sink);
-  g_assert_cmpuint (unbounded_sink->n_finished, ==, 0);
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
+  for (guint i = 0; i < G_N_ELEMENTS (pipes); i++)
+    {
+      g_assert_cmpint (worker_join (workers[i]), ==, 0);
+      pipe_assert_prefix (pipes[i]);
+      g_assert_cmpuint (pipes[i]->n_finished, ==, 0);
+    }
   assert_warning ("*2 unclosed pipes");
   g_free (take_warning ());
   assert_no_warning ();
 }
 
 static void
-test_large (Fixture       *fixture,
-            gconstpointer  data)
+test_large (Fixture *fixture)
 {
   static const int sizes[] = { 0, 1, 32767, 32768, 32769, 65535, 65536, 65537, 1000001, 16 * 1024 * 1024 };
 
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
     {
-      g_autoptr (Sink) sink = NULL;
-      GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
-      Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "large", sizes[i]);
+      Pipe *pipe = run_worker (fixture, 0, GMSG_OVERFLOW_BLOCK, "large", sizes[i]);
 
-      sink_wait_clean_end (fixture, sink);
-      g_assert_cmpuint (gmsg_receiver_get_n_received (sink->receiver), ==, 1);
-      g_assert_cmpuint (sink->n_bytes, ==, (gsize) sizes[i]);
-      g_assert_cmpint (worker_join (worker), ==, 0);
-      sink_close (fixture, sink);
+      g_assert_cmpuint (gmsg_receiver_get_n_received (pipe->receiver), ==, 1);
+      g_assert_cmpuint (pipe->n_bytes, ==, (gsize) sizes[i]);
     }
 }
 
 static void
-test_too_large (Fixture       *fixture,
-                gconstpointer  data)
+test_too_large (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
-  Worker *worker;
-
   gmsg_router_set_max_message_size (fixture->router, 20000);
-  worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "too-large", 20000);
-  sink_wait_clean_end (fixture, sink);
-  sink_assert_range (sink, 1);
-  g_assert_cmpint (worker_join (worker), ==, 0);
-  sink_close (fixture, sink);
+  pipe_assert_range (run_worker (fixture, 0, GMSG_OVERFLOW_BLOCK, "too-large", 20000), 0, 1);
 }
 
 /* What can't cross to another process is refused in send(), and costs nothing else. */
 static void
-test_odd (Fixture       *fixture,
-          gconstpointer  data)
+test_odd (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
-  Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "odd", 0);
-
-  sink_wait_clean_end (fixture, sink);
-  sink_assert_range (sink, 1);
-  g_assert_cmpint (worker_join (worker), ==, 0);
-  sink_close (fixture, sink);
+  pipe_assert_range (run_worker (fixture, 0, GMSG_OVERFLOW_BLOCK, "odd", 0), 0, 1);
 }
 
 /* The pull mode of a remote pipe: promise 23. */
 static void
-pulled_cb (GObject      *object,
-           GAsyncResult *result,
-           gpointer      user_data)
+test_pull (Fixture *fixture)
 {
-  GAsyncResult **out = user_data;
-
-  *out = g_object_ref (result);
-}
-
-static void
-test_pull (Fixture       *fixture,
-           gconstpointer  data)
-{
-  g_autoptr (Sink) sink = NULL;
-  GMsgSender *sender = new_pipe (fixture, 3, GMSG_OVERFLOW_BLOCK, &sink);
+  Pipe *pipe = open_bounded (fixture, 3, GMSG_OVERFLOW_BLOCK);
   Worker *worker;
 
-  gmsg_receiver_set_pull_mode (sink->receiver, TRUE);
-  worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "send", 200);
-  for (int i = 0; i <= 200; i++)
-    {
-      g_autoptr (GAsyncResult) result = NULL;
-      g_autoptr (GVariant) message = NULL;
-      g_autoptr (GError) error = NULL;
-
-      gmsg_receiver_next_async (sink->receiver, NULL, pulled_cb, &result);
-      iterate_until (fixture->context, result != NULL);
-      message = gmsg_receiver_next_finish (sink->receiver, result, &error);
-      g_assert_no_error (error);
-      if (i == 200)
-        g_assert_null (message);
-      else
-        g_assert_cmpint (g_variant_get_int32 (message), ==, i);
-    }
+  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
+  worker = start_worker (pipe, "send", 200);
+  take_values (pipe, 0, 200);
+  take_end (pipe);
   g_assert_cmpint (worker_join (worker), ==, 0);
-  sink_wait_clean_end (fixture, sink);
-  sink_close (fixture, sink);
+  pipe_wait_finished (pipe);
 }
 
 /* Promise 12 among its own messages, over many pipes at once, and 6: nothing stays. */
 static void
-test_many (Fixture       *fixture,
-           gconstpointer  data)
+test_many (Fixture *fixture)
 {
   enum { N = 20 };
-  Sink *sinks[N];
+  Pipe *pipes[N];
   Worker *workers[N];
   guint n_threads = count_entries ("/proc/self/task");
   guint n_fds = count_entries ("/proc/self/fd");
 
   for (guint i = 0; i < N; i++)
     {
-      GMsgSender *sender = new_pipe (fixture, i % 3 == 0 ? 0 : 10, GMSG_OVERFLOW_BLOCK, &sinks[i]);
-
-      workers[i] = worker_new (fixture, GPOINTER_TO_INT (data), sender, "send", 200);
+      pipes[i] = open_bounded (fixture, i % 3 == 0 ? 0 : 10, GMSG_OVERFLOW_BLOCK);
+      workers[i] = start_worker (pipes[i], "send", 200);
     }
   for (guint i = 0; i < N; i++)
     {
-      sink_wait_finished (fixture, sinks[i]);
-      g_assert_no_error (sinks[i]->error);
-      sink_assert_range (sinks[i], 200);
+      pipe_wait_finished (pipes[i]);
+      pipe_assert_range (pipes[i], 0, 200);
       g_assert_cmpint (worker_join (workers[i]), ==, 0);
-      sink_close (fixture, sinks[i]);
-      sink_free (sinks[i]);
     }
 
+  free_pipes (fixture);
   gmsg_router_stop (fixture->router, NULL);
   /* GLib starts a thread and opens a descriptor of its own for processes, and keeps them. */
   wait_until (count_entries ("/proc/self/task") <= n_threads + 1);
@@ -617,22 +496,20 @@ test_many (Fixture       *fixture,
 
 /* Promise 5: a router that is dropped on another thread, with workers. */
 static void
-test_dropped_elsewhere (Fixture       *fixture,
-                        gconstpointer  data)
+test_dropped_elsewhere (Fixture *fixture)
 {
-  g_autoptr (Sink) sink = NULL;
-  GMsgSender *sender = new_pipe (fixture, 0, 0, &sink);
-  Worker *worker = worker_new (fixture, GPOINTER_TO_INT (data), sender, "until-gone", 100);
+  Pipe *pipe = open_pipe (fixture);
+  Worker *worker = start_worker (pipe, "until-gone", 100);
   guint n_told = 0;
   char *warning;
 
-  iterate_until (fixture->context, sink->values->len >= 100);
+  iterate_until (fixture->context, pipe->values->len >= 100);
   drop_in_thread (g_steal_pointer (&fixture->router));
   /* Once the context next iterates. */
   iterate_all (fixture->context);
-  g_assert_cmpint (gmsg_receiver_get_state (sink->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
+  g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
   g_assert_cmpint (worker_join (worker), ==, 0);
-  sink_assert_prefix (sink);
+  pipe_assert_prefix (pipe);
 
   while ((warning = take_warning ()) != NULL)
     {
@@ -648,21 +525,19 @@ void          gmsg_test_transport_set_state (GMsgConnectionState  state,
 
 /* stop() waits for no thread of the library: here that one waits for the test. */
 static void
-test_stop_waits_for_nobody (Fixture       *fixture,
-                            gconstpointer  data)
+test_stop_waits_for_nobody (Fixture *fixture)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = NULL;
+  Pipe *pipe;
   g_autoptr (GCancellable) cancellable = NULL;
   g_autofree char *address = NULL;
   guint n_threads = count_entries ("/proc/self/task");
 
   g_assert_true (gmsg_router_listen (fixture->router, "test:", &error));
   g_assert_no_error (error);
-  sender = new_pipe (fixture, 0, 0, &sink);
-  cancellable = g_object_ref (gmsg_sender_get_cancellable (sender));
-  address = dup_address (sender);
+  pipe = open_pipe (fixture);
+  cancellable = g_object_ref (gmsg_sender_get_cancellable (pipe->sender));
+  address = dup_address (pipe->sender);
 
   g_mutex_lock (&gmsg_test_transport_gate);
   g_assert_true (gmsg_router_stop (fixture->router, &error));
@@ -751,8 +626,7 @@ open_server (Fixture *fixture)
 
 /* Promise 27: the transport's goodbye is waited for ... */
 static void
-test_goodbye (Fixture       *fixture,
-              gconstpointer  data)
+test_goodbye (Fixture *fixture)
 {
   Goodbye goodbye = { .fixture = fixture };
   GThread *thread;
@@ -760,36 +634,34 @@ test_goodbye (Fixture       *fixture,
   open_server (fixture);
   thread = g_thread_new ("gate", hold_gate, &goodbye);
   wait_until (g_atomic_int_get (&goodbye.held));
-  shut_down (&goodbye, -1, NULL, data);
+  shut_down (&goodbye, -1, NULL, fixture->data);
   g_assert_true (g_atomic_int_get (&goodbye.said));
   g_thread_join (thread);
 }
 
 /* ... but not for longer than the limit, ... */
 static void
-test_goodbye_times_out (Fixture       *fixture,
-                        gconstpointer  data)
+test_goodbye_times_out (Fixture *fixture)
 {
   Goodbye goodbye = { .fixture = fixture };
 
   open_server (fixture);
   g_mutex_lock (&gmsg_test_transport_gate);
-  shut_down (&goodbye, 200 * G_TIME_SPAN_MILLISECOND, NULL, data);
+  shut_down (&goodbye, 200 * G_TIME_SPAN_MILLISECOND, NULL, fixture->data);
   g_assert_false (gmsg_router_get_running (fixture->router));
   g_mutex_unlock (&gmsg_test_transport_gate);
 }
 
 /* ... nor when it is cancelled. */
 static void
-test_goodbye_cancelled (Fixture       *fixture,
-                        gconstpointer  data)
+test_goodbye_cancelled (Fixture *fixture)
 {
   Goodbye goodbye = { .fixture = fixture };
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
 
   open_server (fixture);
   g_mutex_lock (&gmsg_test_transport_gate);
-  shut_down (&goodbye, -1, cancellable, data);
+  shut_down (&goodbye, -1, cancellable, fixture->data);
   g_mutex_unlock (&gmsg_test_transport_gate);
 }
 
@@ -805,8 +677,7 @@ state_notify_cb (GObject    *object,
 
 /* The state is told in the router's thread, each change, and logged before. */
 static void
-test_connection_state (Fixture       *fixture,
-                       gconstpointer  data)
+test_connection_state (Fixture *fixture)
 {
   g_autoptr (GString) seen = g_string_new (NULL);
   g_autoptr (GError) error = NULL;
@@ -847,8 +718,7 @@ stop_cb (GMsgRouter *router)
 }
 
 static void
-test_connection_state_stops (Fixture       *fixture,
-                             gconstpointer  data)
+test_connection_state_stops (Fixture *fixture)
 {
   g_autoptr (GError) error = NULL;
 
@@ -876,8 +746,7 @@ interrupt_cb (gpointer data)
 
 /* ... nor when the thread is interrupted. */
 static void
-test_goodbye_interrupted (Fixture       *fixture,
-                          gconstpointer  data)
+test_goodbye_interrupted (Fixture *fixture)
 {
   g_autoptr (GError) error = NULL;
 
@@ -894,7 +763,7 @@ test_goodbye_interrupted (Fixture       *fixture,
 static const struct
 {
   const char *name;
-  void      (*function) (Fixture *, gconstpointer);
+  FixtureFunc function;
   Way         first;
 } cases[] =
 {

@@ -457,8 +457,7 @@ assert_message (Peer       *peer,
 
 /* The handshake, messages of all kinds, the end. */
 static void
-test_by_hand (Fixture       *fixture,
-              gconstpointer  data)
+test_by_hand (Fixture *fixture)
 {
   g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
 
@@ -494,8 +493,7 @@ test_by_hand (Fixture       *fixture,
 
 /* A byte at a time, and all at once. */
 static void
-test_slowly (Fixture       *fixture,
-             gconstpointer  data)
+test_slowly (Fixture *fixture)
 {
   g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
 
@@ -868,10 +866,9 @@ static const struct
 
 /* Promise 20: whatever the bytes, it ends its own pipe, and what came before arrives. */
 static void
-test_bad_frame (Fixture       *fixture,
-                gconstpointer  data)
+test_bad_frame (Fixture *fixture)
 {
-  guint i = GPOINTER_TO_UINT (data);
+  guint i = GPOINTER_TO_UINT (fixture->data);
   g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
   g_autoptr (Peer) other = peer_new (fixture, 0, 0);
 
@@ -900,8 +897,7 @@ test_bad_frame (Fixture       *fixture,
 
 /* What is refused before a pipe is opened; the address is still good. */
 static void
-test_bad_hello (Fixture       *fixture,
-                gconstpointer  data)
+test_bad_hello (Fixture *fixture)
 {
   g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
   g_autofree char *wrong = g_strdup (peer->secret);
@@ -949,8 +945,7 @@ test_bad_hello (Fixture       *fixture,
 
 /* Whoever hangs up before the greeting is none of anybody's business. */
 static void
-test_hang_up_early (Fixture       *fixture,
-                    gconstpointer  data)
+test_hang_up_early (Fixture *fixture)
 {
   g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
   guint length;
@@ -973,8 +968,7 @@ test_hang_up_early (Fixture       *fixture,
 
 /* Promise 19: else what arrives is a prefix, and then PEER_LOST: cut at every byte. */
 static void
-test_half_frame (Fixture       *fixture,
-                 gconstpointer  data)
+test_half_frame (Fixture *fixture)
 {
   guint n_first, length;
 
@@ -1010,8 +1004,7 @@ test_half_frame (Fixture       *fixture,
 
 /* The same within a message that is too large for the buffer. */
 static void
-test_half_large_frame (Fixture       *fixture,
-                       gconstpointer  data)
+test_half_large_frame (Fixture *fixture)
 {
   g_autofree guint8 *bytes = g_malloc0 (200000);
 
@@ -1055,8 +1048,7 @@ fail_peer (Fixture    *fixture,
 
 /* Promise 9: an error of this library is the worker's, not the router's. */
 static void
-test_error_of_worker (Fixture       *fixture,
-                      gconstpointer  data)
+test_error_of_worker (Fixture *fixture)
 {
   for (int code = -1; code <= GMSG_ERROR_FAILED + 1; code++)
     {
@@ -1076,8 +1068,7 @@ test_error_of_worker (Fixture       *fixture,
 
 /* Promise 9: other domains arrive, if they have the form. */
 static void
-test_error_domains (Fixture       *fixture,
-                    gconstpointer  data)
+test_error_domains (Fixture *fixture)
 {
   g_autofree char *longest = g_strnfill (128, 'a');
   g_autofree char *text = g_strnfill (1024, 't');
@@ -1103,8 +1094,7 @@ test_error_domains (Fixture       *fixture,
 
 /* Promise 20: GLib keeps no domain for a peer that was not let in. */
 static void
-test_error_of_stranger (Fixture       *fixture,
-                        gconstpointer  data)
+test_error_of_stranger (Fixture *fixture)
 {
   g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
   int fd = raw_connect (peer->path);
@@ -1121,8 +1111,7 @@ test_error_of_stranger (Fixture       *fixture,
 
 /* More than the credit. */
 static void
-test_credit_violation (Fixture       *fixture,
-                       gconstpointer  data)
+test_credit_violation (Fixture *fixture)
 {
   static const GMsgOverflow policies[] = { GMSG_OVERFLOW_BLOCK, GMSG_OVERFLOW_FAIL };
 
@@ -1149,8 +1138,7 @@ test_credit_violation (Fixture       *fixture,
 /* Credit comes back as messages are delivered, and a peer that does not read it costs
  * nothing: what has not gone out is told of at once, later. */
 static void
-test_credit_unread (Fixture       *fixture,
-                    gconstpointer  data)
+test_credit_unread (Fixture *fixture)
 {
   g_autoptr (Peer) peer = peer_new (fixture, 1, GMSG_OVERFLOW_BLOCK);
   guint64 n_places = 0;
@@ -1177,8 +1165,7 @@ test_credit_unread (Fixture       *fixture,
 
 /* A peer that lets the router write nothing is still read. */
 static void
-test_half_closed (Fixture       *fixture,
-                  gconstpointer  data)
+test_half_closed (Fixture *fixture)
 {
   g_autoptr (Peer) peer = peer_new (fixture, 1, GMSG_OVERFLOW_BLOCK);
 
@@ -1199,8 +1186,7 @@ test_half_closed (Fixture       *fixture,
 
 /* A drop-oldest pipe takes any number, and adds the worker's count to its own. */
 static void
-test_dropped (Fixture       *fixture,
-              gconstpointer  data)
+test_dropped (Fixture *fixture)
 {
   g_autoptr (Peer) peer = peer_new (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST);
 
@@ -1224,8 +1210,7 @@ test_dropped (Fixture       *fixture,
 
 /* A worker of the other byte order: values arrive as they were meant. */
 static void
-test_swapped (Fixture       *fixture,
-              gconstpointer  data)
+test_swapped (Fixture *fixture)
 {
   static const char *texts[] =
   {
@@ -1323,8 +1308,7 @@ flood (int         fd,
 
 /* Promise 20: a flood fills the worker's memory, not the router's; whatever it is made of. */
 static void
-test_flood (Fixture       *fixture,
-            gconstpointer  data)
+test_flood (Fixture *fixture)
 {
   g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
   g_autoptr (Peer) other = peer_new (fixture, 0, 0);
@@ -1336,7 +1320,7 @@ test_flood (Fixture       *fixture,
   peer_open (peer);
   peer_open (other);
 
-  switch (GPOINTER_TO_INT (data))
+  switch (GPOINTER_TO_INT (fixture->data))
     {
     case 0: /* numbers */
       for (int i = 0; i < 1000; i++)
@@ -1405,8 +1389,7 @@ test_flood (Fixture       *fixture,
 
 /* Types of which GLib takes minutes for 16 MiB, as 126 tuples in each other around each byte. */
 static void
-test_bombs (Fixture       *fixture,
-            gconstpointer  data)
+test_bombs (Fixture *fixture)
 {
   static const char *const elements[] = { "y", "ay", "s", "b" };
   const gsize size = 16 * 1024 * 1024;
@@ -1496,8 +1479,7 @@ flood_end (Fixture    *fixture,
 
 /* What all peers may have waiting together is shared among them. */
 static void
-test_backlog (Fixture       *fixture,
-              gconstpointer  data)
+test_backlog (Fixture *fixture)
 {
   enum { N_PEERS = 7 };
   const gsize limit = 32 * 1024 * 1024, share = limit / (N_PEERS + 1);
@@ -1547,8 +1529,7 @@ test_backlog (Fixture       *fixture,
 
 /* A message that has not come to its end counts, unless nothing else waits. */
 static void
-test_backlog_partial (Fixture       *fixture,
-                      gconstpointer  data)
+test_backlog_partial (Fixture *fixture)
 {
   const gsize size = 16 * 1024 * 1024;
   g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
@@ -1577,8 +1558,7 @@ test_backlog_partial (Fixture       *fixture,
 
 /* A peer that hangs up while it is not read, and one whose pipe is closed then. */
 static void
-test_flood_ends (Fixture       *fixture,
-                 gconstpointer  data)
+test_flood_ends (Fixture *fixture)
 {
   for (int i = 0; i < 3; i++)
     {
@@ -1632,8 +1612,7 @@ test_flood_ends (Fixture       *fixture,
 
 /* Thousands at once. */
 static void
-test_many (Fixture       *fixture,
-           gconstpointer  data)
+test_many (Fixture *fixture)
 {
   g_autoptr (GPtrArray) peers = g_ptr_array_new_with_free_func ((GDestroyNotify) peer_free);
   struct rlimit old, limit;
@@ -1699,8 +1678,7 @@ wait_hung_up (int fd)
 
 /* A worker that goes on after CLOSED, long after it could know. */
 static void
-test_closed_flood (Fixture       *fixture,
-                   gconstpointer  data)
+test_closed_flood (Fixture *fixture)
 {
   g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
   gint64 deadline = g_get_monotonic_time () + TEST_DEADLINE;
@@ -1722,8 +1700,7 @@ test_closed_flood (Fixture       *fixture,
 
 /* Strangers who say nothing take no place from who does. */
 static void
-test_strangers (Fixture       *fixture,
-                gconstpointer  data)
+test_strangers (Fixture *fixture)
 {
   g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
   int fds[400];
@@ -1780,8 +1757,7 @@ crowd_cb (gpointer data,
 }
 
 static void
-test_crowd (Fixture       *fixture,
-            gconstpointer  data)
+test_crowd (Fixture *fixture)
 {
   g_autoptr (GPtrArray) peers = g_ptr_array_new_with_free_func ((GDestroyNotify) peer_free);
   Crowd crowd = { NULL, 0 };
@@ -1820,8 +1796,7 @@ test_crowd (Fixture       *fixture,
 
 /* Promise 22, as bytes. */
 static void
-test_cancel (Fixture       *fixture,
-             gconstpointer  data)
+test_cancel (Fixture *fixture)
 {
   for (int i = 0; i < 2; i++)
     {
@@ -1849,8 +1824,7 @@ test_cancel (Fixture       *fixture,
 
 /* stop() ends the connections. */
 static void
-test_router_stops (Fixture       *fixture,
-                   gconstpointer  data)
+test_router_stops (Fixture *fixture)
 {
   g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
 
@@ -2397,8 +2371,7 @@ has_one_cb (gpointer data)
 }
 
 static void
-test_guide_router (Fixture       *fixture,
-                   gconstpointer  data)
+test_guide_router (Fixture *fixture)
 {
   g_autoptr (GByteArray) of_worker = read_example ('W');
   g_autoptr (GByteArray) of_router = read_example ('R');

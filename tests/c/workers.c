@@ -22,145 +22,26 @@ workers_init (void)
   g_assert_nonnull (worker_path);
 }
 
-guint
-count_entries (const char *path)
-{
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GDir) dir = g_dir_open (path, 0, &error);
-  guint n = 0;
-
-  g_assert_no_error (error);
-  while (g_dir_read_name (dir) != NULL)
-    n++;
-  return n;
-}
-
-static void
-sink_message_cb (GMsgReceiver *receiver,
-                 GVariant     *message,
-                 gpointer      user_data)
-{
-  Sink *sink = user_data;
-  gint32 value;
-
-  g_assert_true (g_thread_self () == sink->thread);
-  g_assert_cmpuint (sink->n_finished, ==, 0);
-
-  if (g_variant_is_of_type (message, G_VARIANT_TYPE_BYTESTRING))
-    {
-      const guint8 *data = g_variant_get_data (message);
-      gsize size = g_variant_get_size (message);
-
-      for (gsize i = 0; i < size; i++)
-        g_assert_true (data[i] == i % 251);
-      sink->n_bytes += size;
-      return;
-    }
-
-  value = g_variant_get_int32 (message);
-  g_array_append_val (sink->values, value);
-}
-
-static void
-sink_finished_cb (GMsgReceiver *receiver,
-                  const GError *error,
-                  gpointer      user_data)
-{
-  Sink *sink = user_data;
-
-  g_assert_true (g_thread_self () == sink->thread);
-  g_assert_cmpint (gmsg_receiver_get_state (receiver), ==, GMSG_RECEIVER_STATE_FINISHED);
-  g_assert_cmpuint (sink->n_finished++, ==, 0);
-  sink->error = error != NULL ? g_error_copy (error) : NULL;
-}
-
-Sink *
-sink_new (GMsgReceiver *receiver)
-{
-  Sink *sink = g_new0 (Sink, 1);
-
-  sink->receiver = receiver;
-  sink->thread = g_thread_self ();
-  sink->values = g_array_new (FALSE, FALSE, sizeof (gint32));
-  g_signal_connect (receiver, "message", G_CALLBACK (sink_message_cb), sink);
-  g_signal_connect (receiver, "finished", G_CALLBACK (sink_finished_cb), sink);
-  return sink;
-}
-
 void
-sink_free (Sink *sink)
-{
-  g_signal_handlers_disconnect_by_data (sink->receiver, sink);
-  g_object_unref (sink->receiver);
-  g_array_unref (sink->values);
-  g_clear_error (&sink->error);
-  g_free (sink);
-}
-
-GMsgSender *
-new_pipe (Fixture       *fixture,
-          guint          capacity,
-          GMsgOverflow   overflow,
-          Sink         **sink)
-{
-  GMsgReceiver *receiver;
-  GMsgSender *sender = open_receiver (fixture, capacity, overflow, &receiver);
-
-  *sink = sink_new (receiver);
-  return sender;
-}
-
-void
-sink_close (Fixture *fixture,
-            Sink    *sink)
-{
-  close_receiver (fixture, sink->receiver);
-}
-
-void
-sink_assert_range (Sink  *sink,
-                   guint  n)
-{
-  g_assert_cmpuint (sink->values->len, ==, n);
-  g_assert_cmpuint (gmsg_receiver_get_n_received (sink->receiver), ==, n);
-  for (guint i = 0; i < n; i++)
-    g_assert_cmpint (g_array_index (sink->values, gint32, i), ==, (gint32) i);
-}
-
-void
-sink_assert_prefix (Sink *sink)
-{
-  sink_assert_range (sink, sink->values->len);
-}
-
-void
-sink_wait_finished (Fixture *fixture,
-                    Sink    *sink)
-{
-  iterate_until (fixture->context, sink->n_finished > 0);
-}
-
-void
-sink_wait_clean_end (Fixture *fixture,
-                     Sink    *sink)
-{
-  sink_wait_finished (fixture, sink);
-  g_assert_no_error (sink->error);
-}
-
-void
-sink_assert_lost (Sink       *sink,
+pipe_assert_lost (Pipe       *pipe,
                   const char *pattern)
 {
-  g_assert_cmpuint (sink->n_finished, ==, 1);
-  g_assert_error (sink->error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+  const char *found = pipe->error != NULL ? pipe->error->message : "no error";
 
   n_lost++;
-  if (g_pattern_match_simple ("*lost: its connection ended *", sink->error->message) &&
-      strstr (sink->error->message, "; ") == NULL)
+  if (g_pattern_match_simple ("*lost: its connection ended *", found) && strstr (found, "; ") == NULL)
     n_without_status++;
-  else if (!g_pattern_match_simple (pattern, sink->error->message))
-    g_error ("expected “%s”, found “%s”", pattern, sink->error->message);
+  else if (!g_pattern_match_simple (pattern, found))
+    g_error ("expected “%s”, found “%s”", pattern, found);
+  pipe_assert_error (pipe, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+}
+
+void
+pipe_wait_lost (Pipe       *pipe,
+                const char *pattern)
+{
+  iterate_until (pipe->fixture->context, pipe->n_finished > 0);
+  pipe_assert_lost (pipe, pattern);
 }
 
 gpointer
@@ -221,13 +102,13 @@ spawn (GMsgSender       *sender,
 }
 
 Worker *
-worker_new (Fixture    *fixture,
+worker_new (Pipe       *pipe,
             Way         way,
-            GMsgSender *sender,
             const char *name,
             int         n)
 {
-  g_autoptr (GMsgSender) owned = sender;
+  g_autoptr (GMsgSender) sender = g_steal_pointer (&pipe->sender);
+  GMsgRouter *router = pipe->fixture->router;
   g_autoptr (GError) error = NULL;
   g_autofree char *number = g_strdup_printf ("%d", n);
   Worker *worker = g_new0 (Worker, 1);
@@ -239,13 +120,13 @@ worker_new (Fixture    *fixture,
   switch (way)
     {
     case WAY_THREAD:
-      worker->sender = g_steal_pointer (&owned);
+      worker->sender = g_steal_pointer (&sender);
       worker->thread = g_thread_new ("worker", worker_thread, worker);
       break;
 
     case WAY_TEST:
       /* The first worker of the router chooses the transport. */
-      if (!gmsg_router_listen (fixture->router, "test:", &error))
+      if (!gmsg_router_listen (router, "test:", &error))
         g_assert_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED);
       worker->address = dup_address (sender);
       g_assert_true (g_str_has_prefix (worker->address, "test:"));
@@ -254,7 +135,7 @@ worker_new (Fixture    *fixture,
 
     case WAY_NATS:
     case WAY_NATS_SPAWN:
-      if (!gmsg_router_listen (fixture->router, nats_url, &error))
+      if (!gmsg_router_listen (router, nats_url, &error))
         g_assert_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED);
       if (way == WAY_NATS_SPAWN)
         {

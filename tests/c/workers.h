@@ -20,50 +20,17 @@ extern const char *nats_url;
 /* Sets that, and captures what the router refuses. */
 void         workers_init            (void);
 
-guint        count_entries           (const char         *path);
 guint        take_discard_warnings   (void);
-
-/* What a receiver has emitted, until it was closed. */
-typedef struct
-{
-  GMsgReceiver *receiver; /* (owned) */
-  GThread      *thread;   /* (unowned) */
-  GArray       *values;   /* (owned) (element-type gint32) */
-  gsize         n_bytes;  /* of messages that are arrays of bytes */
-  guint         n_finished;
-  GError       *error;    /* (owned) (nullable): of finished */
-} Sink;
-
-/* Takes @receiver. */
-Sink        *sink_new                (GMsgReceiver       *receiver);
-void         sink_free               (Sink               *sink);
-void         sink_close              (Fixture            *fixture,
-                                      Sink               *sink);
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (Sink, sink_free)
-
-/* @capacity 0: unbounded. */
-GMsgSender  *new_pipe                (Fixture            *fixture,
-                                      guint               capacity,
-                                      GMsgOverflow        overflow,
-                                      Sink              **sink);
-
-/* Asserts that exactly the first @n have arrived, in order; or some of the first ... */
-void         sink_assert_range       (Sink               *sink,
-                                      guint               n);
-void         sink_assert_prefix      (Sink               *sink);
-
-/* ... and waits for finished, which comes without an error; or with PEER_LOST. */
-void         sink_wait_finished      (Fixture            *fixture,
-                                      Sink               *sink);
-void         sink_wait_clean_end     (Fixture            *fixture,
-                                      Sink               *sink);
-void         sink_assert_lost        (Sink               *sink,
-                                      const char         *pattern);
 
 /* How often a worker was lost, and how often its exit status was not known 100 ms later, as
  * may happen on a busy machine. */
 extern guint n_lost, n_without_status;
+
+/* Asserts that it finished with PEER_LOST, which is forgotten; or waits for that. */
+void         pipe_assert_lost        (Pipe               *pipe,
+                                      const char         *pattern);
+void         pipe_wait_lost          (Pipe               *pipe,
+                                      const char         *pattern);
 
 /* A worker in a thread or a process. */
 typedef struct
@@ -77,10 +44,9 @@ typedef struct
   GSubprocess *process; /* (owned) (nullable) */
 } Worker;
 
-/* Takes @sender. */
-Worker      *worker_new              (Fixture            *fixture,
+/* Takes the sender of @pipe. */
+Worker      *worker_new              (Pipe               *pipe,
                                       Way                 way,
-                                      GMsgSender         *sender,
                                       const char         *name,
                                       int                 n);
 

@@ -83,7 +83,7 @@ typedef struct
 {
   char       *address; /* (owned) */
   GThread    *thread;
-  Sink       *sink;    /* (owned) */
+  Pipe       *pipe;
 } Task;
 
 /* What a test does to the server, while the workers send. */
@@ -145,7 +145,7 @@ count_messages (Task *tasks)
   guint n = 0;
 
   for (guint i = 0; i < N_WORKERS; i++)
-    n += tasks[i].sink->values->len;
+    n += tasks[i].pipe->values->len;
   return n;
 }
 
@@ -155,7 +155,7 @@ count_finished (Task *tasks)
   guint n = 0;
 
   for (guint i = 0; i < N_WORKERS; i++)
-    n += tasks[i].sink->n_finished;
+    n += tasks[i].pipe->n_finished;
   return n;
 }
 
@@ -233,9 +233,10 @@ run (Fixture     *fixture,
                  GMSG_CONNECTION_STATE_CONNECTED);
   for (guint i = 0; i < N_WORKERS; i++)
     {
-      g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &tasks[i].sink);
-      g_autofree char *address = dup_address (sender);
+      g_autofree char *address = NULL;
 
+      tasks[i].pipe = open_pipe (fixture);
+      address = dup_address (tasks[i].pipe->sender);
       tasks[i].address = worker_port != 0 ? reroute (address, port, worker_port) : g_strdup (address);
       tasks[i].thread = g_thread_new ("task", task_run, &tasks[i]);
     }
@@ -246,11 +247,10 @@ run (Fixture     *fixture,
 
   for (guint i = 0; i < N_WORKERS; i++)
     {
-      g_assert_no_error (tasks[i].sink->error);
-      sink_assert_range (tasks[i].sink, N_MESSAGES);
+      g_assert_no_error (tasks[i].pipe->error);
+      pipe_assert_range (tasks[i].pipe, 0, N_MESSAGES);
       g_thread_join (tasks[i].thread);
-      sink_close (fixture, tasks[i].sink);
-      sink_free (tasks[i].sink);
+      close_pipe (tasks[i].pipe);
       g_free (tasks[i].address);
     }
 
@@ -333,10 +333,9 @@ static const Case cases[] =
 };
 
 static void
-test_trouble (Fixture       *fixture,
-              gconstpointer  data)
+test_trouble (Fixture *fixture)
 {
-  const Case *test = data;
+  const Case *test = fixture->data;
   g_autoptr (NatsServer) server = nats_server_new (NULL);
   g_autoptr (Proxy) proxy = test->has_proxy ? proxy_new (server->port) : NULL;
   g_autofree char *proxy_url = NULL;
@@ -381,8 +380,7 @@ find_port (void)
 }
 
 static void
-test_cluster (Fixture       *fixture,
-              gconstpointer  data)
+test_cluster (Fixture *fixture)
 {
   NatsServer *nodes[N_NODES];
   guint ports[N_NODES];
@@ -413,53 +411,49 @@ test_cluster (Fixture       *fixture,
 
 /* Promise 21: a worker that is killed is lost within the peer-timeout, after a prefix. */
 static void
-test_worker_killed (Fixture       *fixture,
-                    gconstpointer  data)
+test_worker_killed (Fixture *fixture)
 {
   g_autoptr (NatsServer) server = nats_server_new (NULL);
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = NULL;
+  Pipe *pipe;
   g_autoptr (GSubprocess) process = NULL;
   g_autoptr (GError) error = NULL;
   gint64 killed_at, seen_after;
 
   g_assert_true (gmsg_router_listen (fixture->router, server->url, &error));
   g_assert_no_error (error);
-  sender = new_pipe (fixture, 0, 0, &sink);
-  process = spawn (sender, G_SUBPROCESS_FLAGS_STDIN_PIPE, "poll", 3000);
-  iterate_until (fixture->context, sink->values->len == 3000);
+  pipe = open_pipe (fixture);
+  process = spawn (pipe->sender, G_SUBPROCESS_FLAGS_STDIN_PIPE, "poll", 3000);
+  iterate_until (fixture->context, pipe->values->len == 3000);
 
   killed_at = g_get_monotonic_time ();
   g_subprocess_force_exit (process);
-  sink_wait_finished (fixture, sink);
+  iterate_until (fixture->context, pipe->n_finished > 0);
   seen_after = g_get_monotonic_time () - killed_at;
-  g_test_message ("lost after %.1f s: %s", (double) seen_after / G_USEC_PER_SEC, sink->error->message);
-  g_assert_error (sink->error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
-  g_assert_nonnull (strstr (sink->error->message, "was killed by signal 9"));
-  sink_assert_range (sink, 3000);
+  g_test_message ("lost after %.1f s: %s", (double) seen_after / G_USEC_PER_SEC, pipe->error->message);
+  g_assert_nonnull (strstr (pipe->error->message, "was killed by signal 9"));
+  pipe_assert_error (pipe, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
+  pipe_assert_range (pipe, 0, 3000);
   close_input (process);
-  sink_close (fixture, sink);
+  close_pipe (pipe);
   forget_refusals ();
 }
 
 /* Promise 9: a worker that has stopped and exited while the router was cut off loses nothing. */
 static void
-test_router_cut_off (Fixture       *fixture,
-                     gconstpointer  data)
+test_router_cut_off (Fixture *fixture)
 {
   g_autoptr (NatsServer) server = nats_server_new (NULL);
   g_autoptr (Proxy) proxy = proxy_new (server->port);
   g_autofree char *url = g_strdup_printf ("nats://127.0.0.1:%u", proxy_get_port (proxy));
   g_autofree char *address = NULL, *rerouted = NULL;
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = NULL;
+  Pipe *pipe;
   g_autoptr (GMsgSender) there = NULL;
   g_autoptr (GError) error = NULL;
 
   g_assert_true (gmsg_router_listen (fixture->router, url, &error));
   g_assert_no_error (error);
-  sender = new_pipe (fixture, 0, 0, &sink);
-  address = dup_address (sender);
+  pipe = open_pipe (fixture);
+  address = dup_address (pipe->sender);
   rerouted = reroute (address, proxy_get_port (proxy), server->port);
   there = gmsg_sender_new_for_address (rerouted, &error);
   g_assert_no_error (error);
@@ -471,12 +465,12 @@ test_router_cut_off (Fixture       *fixture,
   g_assert_true (gmsg_sender_stop (there, &error));
   g_assert_no_error (error);
   g_clear_object (&there);
-  g_assert_cmpuint (sink->n_finished, ==, 0);
+  g_assert_cmpuint (pipe->n_finished, ==, 0);
 
   proxy_cut (proxy, FALSE);
-  sink_wait_clean_end (fixture, sink);
-  sink_assert_range (sink, 5000);
-  sink_close (fixture, sink);
+  pipe_wait_finished (pipe);
+  pipe_assert_range (pipe, 0, 5000);
+  close_pipe (pipe);
   forget_refusals ();
 }
 

@@ -26,20 +26,17 @@ static void
 run_once (void)
 {
   Fixture fixture;
-  g_autoptr (Sink) sink = NULL;
-  GMsgSender *sender;
+  Pipe *pipe;
   Worker *worker;
 
-  fixture_set_up (&fixture, NULL);
-  sender = new_pipe (&fixture, 0, 0, &sink);
-  worker = worker_new (&fixture, WAY_NATS, sender, "send", 10);
-  sink_wait_clean_end (&fixture, sink);
-  sink_assert_range (sink, 10);
+  fixture_set_up (&fixture);
+  pipe = open_pipe (&fixture);
+  worker = worker_new (pipe, WAY_NATS, "send", 10);
+  pipe_wait_finished (pipe);
+  pipe_assert_range (pipe, 0, 10);
   g_assert_cmpint (worker_join (worker), ==, 0);
-  sink_close (&fixture, sink);
-  g_clear_pointer (&sink, sink_free);
   forget_refusals ();
-  fixture_tear_down (&fixture, NULL);
+  fixture_tear_down (&fixture);
 }
 
 static gsize
@@ -84,8 +81,7 @@ test_stop (gconstpointer data)
 {
   gboolean is_there = GPOINTER_TO_INT (data);
   g_autoptr (NatsServer) server = nats_server_new (NULL);
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = NULL;
+  Pipe *pipe;
   g_autoptr (GError) error = NULL;
   g_autofree char *address = NULL;
   Fixture fixture;
@@ -93,11 +89,11 @@ test_stop (gconstpointer data)
 
   if (!is_there)
     nats_server_kill (server);
-  fixture_set_up (&fixture, NULL);
+  fixture_set_up (&fixture);
   g_assert_true (gmsg_router_listen (fixture.router, server->url, &error));
   g_assert_no_error (error);
-  sender = new_pipe (&fixture, 0, 0, &sink);
-  address = dup_address (sender);
+  pipe = open_pipe (&fixture);
+  address = dup_address (pipe->sender);
   iterate_until (fixture.context, gmsg_router_get_connection_state (fixture.router) ==
                  (is_there ? GMSG_CONNECTION_STATE_CONNECTED : GMSG_CONNECTION_STATE_DISCONNECTED));
 
@@ -110,7 +106,7 @@ test_stop (gconstpointer data)
   forget_warnings ();
   forget_refusals ();
   g_assert_true (gmsg_router_start (fixture.router, &error));
-  fixture_tear_down (&fixture, NULL);
+  fixture_tear_down (&fixture);
 }
 
 /* This program as a router, until it is killed: prints an address. */

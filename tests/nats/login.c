@@ -188,9 +188,8 @@ static void
 assert_works (Fixture    *fixture,
               const char *options)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
-  g_autofree char *address = dup_address (sender);
+  Pipe *pipe = open_pipe (fixture);
+  g_autofree char *address = dup_address (pipe->sender);
   g_autofree char *expanded = expand (options);
   g_autofree char *whole = g_strconcat (address, expanded, NULL);
   g_autoptr (GMsgSender) there = NULL;
@@ -203,9 +202,9 @@ assert_works (Fixture    *fixture,
   gmsg_sender_start (there, NULL);
   send_value (there, 0);
   g_assert_true (gmsg_sender_stop (there, &error));
-  sink_wait_clean_end (fixture, sink);
-  sink_assert_range (sink, 1);
-  sink_close (fixture, sink);
+  pipe_wait_finished (pipe);
+  pipe_assert_range (pipe, 0, 1);
+  close_pipe (pipe);
   assert_log_is_clean ();
 }
 
@@ -214,9 +213,8 @@ assert_worker_refused (Fixture    *fixture,
                        const char *options,
                        const char *word)
 {
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = new_pipe (fixture, 0, 0, &sink);
-  g_autofree char *address = dup_address (sender);
+  Pipe *pipe = open_pipe (fixture);
+  g_autofree char *address = dup_address (pipe->sender);
   g_autofree char *expanded = expand (options);
   g_autofree char *whole = g_strconcat (address, expanded, NULL);
   g_autoptr (GError) error = NULL;
@@ -226,7 +224,7 @@ assert_worker_refused (Fixture    *fixture,
   if (strstr (error->message, word) == NULL)
     g_error ("no “%s” in: %s", word, error->message);
   assert_nothing_secret (error->message);
-  sink_close (fixture, sink);
+  close_pipe (pipe);
 }
 
 /* How a router and its worker log in. What else may go wrong a worker tries again for ten seconds,
@@ -263,10 +261,9 @@ static const Login logins[] =
 };
 
 static void
-test_login (Fixture       *fixture,
-          gconstpointer  data)
+test_login (Fixture *fixture)
 {
-  const Login *login = data;
+  const Login *login = fixture->data;
   g_autoptr (NatsServer) server = new_server (login->config);
   g_autofree char *url = make_url (server, login->scheme, login->user, login->options);
 
@@ -317,10 +314,9 @@ static const Refusal refusals[] =
 };
 
 static void
-test_refusal (Fixture       *fixture,
-              gconstpointer  data)
+test_refusal (Fixture *fixture)
 {
-  const Refusal *refusal = data;
+  const Refusal *refusal = fixture->data;
   g_autoptr (NatsServer) server = new_server (refusal->config);
   g_autofree char *url = make_url (server, refusal->scheme, refusal->user, refusal->options);
 
@@ -329,8 +325,7 @@ test_refusal (Fixture       *fixture,
 
 /* A worker's account can't make streams. */
 static void
-test_permissions (Fixture       *fixture,
-                  gconstpointer  data)
+test_permissions (Fixture *fixture)
 {
   g_autoptr (NatsServer) server = new_server ("users.conf");
   g_autofree char *url = make_url (server, "nats", "", WORKER_OPTIONS);
@@ -341,8 +336,7 @@ test_permissions (Fixture       *fixture,
 }
 
 static void
-test_no_server (Fixture       *fixture,
-                gconstpointer  data)
+test_no_server (Fixture *fixture)
 {
   g_autoptr (NatsServer) server = nats_server_new (NULL);
 
