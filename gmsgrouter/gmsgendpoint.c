@@ -167,6 +167,14 @@ gmsg_endpoint_report (GMsgEndpoint *self,
                                                   report_cb, self, "[gmsgrouter] reports");
 }
 
+/* Takes @text (transfer full), which goes to the debug log. Use it at most once for each pipe. */
+void
+gmsg_endpoint_remark (GMsgEndpoint *self,
+                      char         *text)
+{
+  gmsg_report_post_debug (self->report, text);
+}
+
 /* Called when the state of the connection has changed; @reason (nullable) says why. The router's
  * thread logs it. */
 void
@@ -223,9 +231,7 @@ link_remarked (GMsgLink *link,
                char     *text,
                gpointer  owner)
 {
-  GMsgEndpoint *self = owner;
-
-  gmsg_report_post_debug (self->report, text);
+  gmsg_endpoint_remark (owner, text);
 }
 
 static const GMsgLinkFuncs link_funcs =

@@ -21,6 +21,7 @@ G_BEGIN_DECLS
   F (endpoint_get_context)                                                     \
   F (endpoint_get_limits)                                                      \
   F (endpoint_report)                                                          \
+  F (endpoint_remark)                                                          \
   F (endpoint_set_state)                                                       \
   F (endpoint_find_link)                                                       \
   F (endpoint_open_link)                                                       \

@@ -99,6 +99,8 @@ void          gmsg_endpoint_get_limits   (GMsgEndpoint      *self,        /* any
                                           GMsgLimits        *limits);
 void          gmsg_endpoint_report       (GMsgEndpoint      *self,        /* told in the router's */
                                           char              *text);       /* thread, once a second */
+void          gmsg_endpoint_remark       (GMsgEndpoint      *self,        /* ... in the debug log, */
+                                          char              *text);       /* once for each pipe */
 void          gmsg_endpoint_set_state    (GMsgEndpoint      *self,        /* of a transport that */
                                           GMsgConnectionState state,      /* needs a server */
                                           const char        *reason);

@@ -62,23 +62,9 @@ gmsg_nats_peer_new (GMsgEndpoint     *endpoint,
   return self;
 }
 
-/* Tells what the network has done to the pipe. */
-static void
-log_counts (GMsgNatsPeer *self)
-{
-  GMsgChunkCounts counts;
-
-  gmsg_chunk_reader_get_counts (self->reader, &counts);
-  g_debug ("pipe #%" G_GUINT64_FORMAT " took %" G_GUINT64_FORMAT " chunks, dropped %" G_GUINT64_FORMAT
-           " that came again, refused %" G_GUINT64_FORMAT " messages, and asked %" G_GUINT64_FORMAT
-           " times for what was missing",
-           self->id, counts.n_taken, counts.n_doubled, counts.n_refused, counts.n_asked);
-}
-
 void
 gmsg_nats_peer_free (GMsgNatsPeer *self)
 {
-  log_counts (self);
   gmsg_nats_peer_disconnect (self);
   gmsg_chunk_reader_free (self->reader);
   g_free (self);
@@ -96,6 +82,23 @@ gmsg_nats_peer_is_open (GMsgNatsPeer *self)
   return gmsg_chunk_reader_is_open (self->reader);
 }
 
+/* Tells what the network has done to the pipe. */
+static void
+remark_counts (GMsgNatsPeer *self)
+{
+  GMsgChunkCounts counts;
+
+  gmsg_chunk_reader_get_counts (self->reader, &counts);
+  gmsg_core->endpoint_remark (self->endpoint,
+                              g_strdup_printf ("pipe #%" G_GUINT64_FORMAT " took %" G_GUINT64_FORMAT
+                                               " chunks, dropped %" G_GUINT64_FORMAT " that came "
+                                               "again, refused %" G_GUINT64_FORMAT " messages, and "
+                                               "asked %" G_GUINT64_FORMAT " times for what was "
+                                               "missing",
+                                               self->id, counts.n_taken, counts.n_doubled,
+                                               counts.n_refused, counts.n_asked));
+}
+
 /* Ends this side, after which the reader only answers. @error (nullable) is for the worker. */
 static GMsgLink *
 end (GMsgNatsPeer *self,
@@ -106,6 +109,8 @@ end (GMsgNatsPeer *self,
   g_clear_pointer (&self->decoder, gmsg_decoder_free);
   gmsg_chunk_reader_end (self->reader, error);
   self->ended_at = g_get_monotonic_time ();
+  if (link != NULL)
+    remark_counts (self);
   self->touched (self, self->data);
   return link;
 }

@@ -47,22 +47,9 @@ typedef struct
   gboolean         done;
 } Worker;
 
-/* Tells what the network has done to the pipe. */
-static void
-log_counts (Worker *self)
-{
-  GMsgChunkCounts counts;
-
-  gmsg_chunk_writer_get_counts (self->writer, &counts);
-  g_debug ("“%s”: sent %" G_GUINT64_FORMAT " chunks, and %" G_GUINT64_FORMAT " times one again",
-           self->stream_subject, counts.n_sent, counts.n_resent);
-}
-
 static void
 worker_free (Worker *self)
 {
-  if (self->writer != NULL)
-    log_counts (self);
   g_clear_pointer (&self->outlet, gmsg_core->outlet_free);
   g_clear_pointer (&self->client, gmsg_nats_client_free);
   g_clear_pointer (&self->writer, gmsg_chunk_writer_free);
