@@ -9,8 +9,10 @@
 #include "workers.h"
 
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define N_ROUTERS 100
 #define N_WARM_UP 20
@@ -109,6 +111,61 @@ test_stop (gconstpointer data)
   fixture_tear_down (&fixture);
 }
 
+typedef struct
+{
+  const char *address;
+  gint64      cpu_time; /* µs: of the thread, until the pipe was open */
+} Opening;
+
+static gpointer
+open_thread (gpointer data)
+{
+  Opening *opening = data;
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GError) error = NULL;
+  struct timespec used;
+
+  sender = gmsg_sender_new_for_address (opening->address, &error);
+  g_assert_no_error (error);
+  clock_gettime (CLOCK_THREAD_CPUTIME_ID, &used);
+  opening->cpu_time = used.tv_sec * G_USEC_PER_SEC + used.tv_nsec / 1000;
+  g_assert_true (gmsg_sender_start (sender, &error));
+  g_assert_true (gmsg_sender_stop (sender, &error));
+  return NULL;
+}
+
+/* Promise 19: who waits for a server that does not answer sleeps. */
+static void
+test_waits_asleep (Fixture       *fixture,
+                   gconstpointer  data)
+{
+  g_autoptr (NatsServer) server = nats_server_new (NULL);
+  g_autoptr (Sink) sink = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *address = NULL;
+  Opening opening;
+  GThread *thread;
+
+  g_assert_true (gmsg_router_listen (fixture->router, server->url, &error));
+  iterate_until (fixture->context, gmsg_router_get_connection_state (fixture->router) ==
+                 GMSG_CONNECTION_STATE_CONNECTED);
+  sender = new_pipe (fixture, 0, 0, &sink);
+  address = dup_address (sender);
+
+  nats_server_signal (server, SIGSTOP);
+  opening = (Opening) { .address = address };
+  thread = g_thread_new ("opening", open_thread, &opening);
+  g_usleep (3 * G_USEC_PER_SEC / 2);
+  nats_server_signal (server, SIGCONT);
+  sink_wait_clean_end (fixture, sink);
+  g_thread_join (thread);
+
+  g_test_message ("opening took %d µs of the processor", (int) opening.cpu_time);
+  g_assert_cmpint (opening.cpu_time, <, G_USEC_PER_SEC / 20);
+  sink_close (fixture, sink);
+}
+
 /* This program as a router, until it is killed: prints an address. */
 static int
 be_router (const char *url)
@@ -182,6 +239,7 @@ main (int    argc,
   g_test_add_data_func ("/ends/p03/stop", GINT_TO_POINTER (TRUE), test_stop);
   g_test_add_data_func ("/ends/p03/stop-disconnected", GINT_TO_POINTER (FALSE), test_stop);
   g_test_add_func ("/ends/p19/router-killed", test_router_killed);
+  fixture_test ("/ends/p19/waits-asleep", test_waits_asleep);
 
   return g_test_run ();
 }

@@ -94,6 +94,7 @@ struct _GMsgNatsClient
   GAsyncQueue     *events;     /* (owned) (element-type GMsgNatsEvent); immutable */
   GMainContext    *context;    /* (owned); immutable */
   GSource         *source;     /* (owned); the client's thread */
+  gint64           wake_at;    /* monotonic µs; the client's thread */
 };
 
 /* What a callback of one connection needs. */
@@ -778,18 +779,37 @@ connection_get (GMsgNatsAddress  *address,
   return self;
 }
 
+/* Not by g_source_set_ready_time(): whenever the time changes, that wakes the context, which is
+ * the caller's own here. */
+static gboolean
+client_is_ready (GMsgNatsClient *self,
+                 int            *timeout)
+{
+  gint64 left = -1;
+
+  if (self->wake_at != G_MAXINT64)
+    {
+      left = MAX (self->wake_at - g_get_monotonic_time (), 0);
+      left = MIN ((left + G_TIME_SPAN_MILLISECOND - 1) / G_TIME_SPAN_MILLISECOND, G_MAXINT);
+    }
+
+  *timeout = (int) left;
+  return left == 0 || g_async_queue_length (self->events) > 0;
+}
+
 static gboolean
 client_prepare (GSource *source,
                 int     *timeout)
 {
-  *timeout = -1;
-  return g_async_queue_length (((ClientSource *) source)->client->events) > 0;
+  return client_is_ready (((ClientSource *) source)->client, timeout);
 }
 
 static gboolean
 client_check (GSource *source)
 {
-  return g_async_queue_length (((ClientSource *) source)->client->events) > 0;
+  int timeout;
+
+  return client_is_ready (((ClientSource *) source)->client, &timeout);
 }
 
 static gboolean
@@ -830,6 +850,7 @@ gmsg_nats_client_new (GMsgNatsAddress     *address,
   self->subjects = g_strdupv ((char **) subjects);
   self->events = g_async_queue_new_full ((GDestroyNotify) gmsg_nats_event_free);
   self->context = g_main_context_ref (context);
+  self->wake_at = G_MAXINT64;
   self->source = g_source_new (&client_source_funcs, sizeof (ClientSource));
   ((ClientSource *) self->source)->client = self;
   gmsg_thread_attach_source (context, self->source, func, data, "[gmsgrouter] nats");
@@ -863,7 +884,7 @@ void
 gmsg_nats_client_wake_at (GMsgNatsClient *self,
                           gint64          time)
 {
-  g_source_set_ready_time (self->source, time == G_MAXINT64 ? -1 : time);
+  self->wake_at = time;
 }
 
 gboolean
