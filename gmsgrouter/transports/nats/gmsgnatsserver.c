@@ -31,7 +31,7 @@
 #define IDLE_INTERVALS 3
 /* How long to wait before a stream or consumer is made once more, if that has failed. */
 #define MIN_SET_UP_RETRY (G_USEC_PER_SEC / 4)
-#define MAX_SET_UP_RETRY (10 * G_USEC_PER_SEC)
+#define MAX_SET_UP_RETRY (2 * G_USEC_PER_SEC)
 /* What the peers say comes due at so many times; in between, only those that were touched are
  * looked at. */
 #define SCAN_INTERVAL (5 * G_TIME_SPAN_MILLISECOND)
