@@ -65,11 +65,14 @@ nats_server_start (NatsServer *self)
   g_autoptr (GError) error = NULL;
 
   g_assert_null (self->process);
-  config = g_strdup_printf ("listen: \"127.0.0.1:%d\"\n"
+  /* What comes later counts. */
+  config = g_strdup_printf ("%s\n"
+                            "listen: \"127.0.0.1:%d\"\n"
                             "ports_file_dir: \"%s\"\n"
-                            "jetstream { store_dir: \"%s/store\" }\n%s",
+                            "jetstream { store_dir: \"%s/store\" }\n",
+                            self->config != NULL ? self->config : "",
                             self->port != 0 ? (int) self->port : -1, self->directory,
-                            self->directory, self->config != NULL ? self->config : "");
+                            self->directory);
   g_assert_true (g_file_set_contents (config_file, config, -1, &error));
   self->process = g_subprocess_new (G_SUBPROCESS_FLAGS_STDOUT_SILENCE |
                                     G_SUBPROCESS_FLAGS_STDERR_SILENCE, &error,
@@ -77,6 +80,18 @@ nats_server_start (NatsServer *self)
                                     g_getenv ("GMSG_TEST_NATS_SERVER"), "-c", config_file, NULL);
   g_assert_no_error (error);
   wait_until (read_port (self));
+}
+
+char *
+nats_server_read_example (const char *name)
+{
+  g_autofree char *file = g_build_filename (g_getenv ("GMSG_TEST_NATS_EXAMPLES"), name, NULL);
+  g_autoptr (GError) error = NULL;
+  char *text;
+
+  g_file_get_contents (file, &text, NULL, &error);
+  g_assert_no_error (error);
+  return text;
 }
 
 NatsServer *

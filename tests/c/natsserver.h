@@ -17,21 +17,24 @@ typedef struct
 {
   GSubprocess *process;   /* (owned) (nullable): while it runs */
   char        *directory; /* (owned) */
-  char        *config;    /* (owned) (nullable): more lines for its configuration */
+  char        *config;    /* (owned) (nullable): the rest of its configuration */
   guint        port;
   char        *url;       /* (owned): “nats://127.0.0.1:PORT” */
 } NatsServer;
 
-NatsServer *nats_server_new     (const char *config);
-void        nats_server_free    (NatsServer *self);
+/* Where it listens and what it stores is not as in @config. */
+NatsServer *nats_server_new          (const char *config);
+void        nats_server_free         (NatsServer *self);
+/* Returns a file of docs/examples/nats, with which a test has its server begin. */
+char       *nats_server_read_example (const char *name);
 
 /* Ends it at once, and waits for its end; it can be started again, at the same port. */
-void        nats_server_kill    (NatsServer *self);
-void        nats_server_start   (NatsServer *self);
-void        nats_server_signal  (NatsServer *self,
-                                 int         signal_number);
+void        nats_server_kill         (NatsServer *self);
+void        nats_server_start        (NatsServer *self);
+void        nats_server_signal       (NatsServer *self,
+                                      int         signal_number);
 /* What it has kept is lost. */
-void        nats_server_forget  (NatsServer *self);
+void        nats_server_forget       (NatsServer *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (NatsServer, nats_server_free)
 

@@ -293,6 +293,16 @@ fixture_test_with (const char    *path,
   g_test_add_data_func (path, test, run_fixture_test);
 }
 
+char *
+replace_text (const char *text,
+              const char *old,
+              const char *new)
+{
+  g_auto (GStrv) parts = g_strsplit (text, old, -1);
+
+  return g_strjoinv (new, parts);
+}
+
 static void
 message_cb (GMsgReceiver *receiver,
             GVariant     *message,

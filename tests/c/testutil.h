@@ -67,6 +67,10 @@ void      assert_refusal          (const char   *pattern);
 void      assert_no_refusal       (void); /* that it is connected to a NATS server is none */
 void      forget_refusals         (void);
 
+char     *replace_text            (const char   *text,
+                                   const char   *old,
+                                   const char   *new);
+
 /* A pipe of the fixture's router, and what its receiver has emitted. */
 struct _Pipe
 {

@@ -19,6 +19,8 @@
 #define N_MESSAGES 25000
 #define BURST 250
 #define SPREAD_MSEC 3000
+/* A cluster may take nine seconds to choose another leader. */
+#define CLUSTER_SPREAD_MSEC 25000
 
 /* What the router's ends of the pipes tell at their ends, summed up. */
 typedef struct
@@ -46,9 +48,11 @@ debug_cb (const char     *domain,
 
 typedef struct
 {
-  char       *address; /* (owned) */
-  GThread    *thread;
-  Pipe       *pipe;
+  char        *address; /* (owned) */
+  GThread     *thread;
+  Pipe        *pipe;
+  guint        spread_msec;
+  GAsyncQueue *calm;    /* (nullable): something comes when the trouble is over, and it may stop */
 } Task;
 
 /* What a test does to the server, while the workers send. */
@@ -57,6 +61,7 @@ typedef struct
   NatsServer  *server;
   Proxy       *proxy;   /* (nullable) */
   guint        n_times;
+  guint        spread_msec;
   NatsServer **nodes;   /* (nullable): of a cluster */
   guint        n_killed; /* of these */
 } Trouble;
@@ -82,9 +87,11 @@ task_run (gpointer data)
       gmsg_sender_send (sender, g_variant_new_int32 (i), &error);
       g_assert_no_error (error);
       if (i % BURST == 0)
-        g_usleep (SPREAD_MSEC * 1000 / (N_MESSAGES / BURST));
+        g_usleep (task->spread_msec * 1000 / (N_MESSAGES / BURST));
     }
 
+  if (task->calm != NULL)
+    g_async_queue_pop (task->calm);
   gmsg_sender_stop (sender, &error);
   g_assert_no_error (error);
   g_main_context_pop_thread_default (context);
@@ -128,6 +135,7 @@ typedef struct
 {
   Trouble      trouble;
   TroubleFunc  func;
+  GAsyncQueue *calm; /* where one thing for each worker goes when the trouble is over */
   GAsyncQueue *over; /* something comes when the run is over */
 } TroubleThread;
 
@@ -139,10 +147,13 @@ trouble_run (gpointer data)
   /* It comes at a random moment of the time in which they send. */
   for (guint i = 0; i < self->trouble.n_times; i++)
     {
-      g_usleep ((gulong) g_test_rand_int_range (0, SPREAD_MSEC * 800 / (gint32) self->trouble.n_times) + 1000);
+      g_usleep ((gulong) g_test_rand_int_range (0, (gint32) (self->trouble.spread_msec * 800 /
+                                                             self->trouble.n_times)) + 1000);
       self->func (&self->trouble);
     }
 
+  for (guint i = 0; i < N_WORKERS; i++)
+    g_async_queue_push (self->calm, self);
   /* A server that was started here ends with this thread. */
   g_async_queue_pop (self->over);
   return NULL;
@@ -181,8 +192,9 @@ run (Fixture     *fixture,
      Trouble      trouble)
 {
   Task tasks[N_WORKERS] = { 0 };
+  g_autoptr (GAsyncQueue) calm = g_async_queue_new ();
   g_autoptr (GAsyncQueue) over = g_async_queue_new ();
-  TroubleThread thread_data = { trouble, func, over };
+  TroubleThread thread_data = { trouble, func, calm, over };
   g_autoptr (GError) error = NULL;
   gint64 begun = g_get_monotonic_time (), longest;
   GThread *thread;
@@ -201,6 +213,9 @@ run (Fixture     *fixture,
       tasks[i].pipe = open_pipe (fixture);
       address = dup_address (tasks[i].pipe->sender);
       tasks[i].address = worker_port != 0 ? reroute (address, port, worker_port) : g_strdup (address);
+      tasks[i].spread_msec = trouble.spread_msec;
+      /* A stop() waits for ten seconds, and the troubles of a cluster may follow each other sooner. */
+      tasks[i].calm = trouble.nodes != NULL ? calm : NULL;
       tasks[i].thread = g_thread_new ("task", task_run, &tasks[i]);
     }
 
@@ -303,7 +318,8 @@ test_trouble (Fixture *fixture)
   g_autoptr (NatsServer) server = nats_server_new (NULL);
   g_autoptr (Proxy) proxy = test->has_proxy ? proxy_new (server->port) : NULL;
   g_autofree char *proxy_url = NULL;
-  Trouble trouble = { .server = server, .proxy = proxy, .n_times = test->n_times };
+  Trouble trouble = { .server = server, .proxy = proxy, .n_times = test->n_times,
+                      .spread_msec = SPREAD_MSEC };
 
   if (proxy == NULL)
     {
@@ -343,25 +359,42 @@ find_port (void)
   return g_socket_listener_add_any_inet_port (listener, NULL, NULL);
 }
 
+/* Returns docs/examples/nats/cluster.conf, as the @index-th node of this machine has it. */
+static char *
+make_node_config (const guint *ports,
+                  guint        index)
+{
+  static const char * const old[] = { "server_name: \"a\"", "0.0.0.0:6222", "b.example:6222",
+                                      "c.example:6222" };
+  g_autofree char *text = nats_server_read_example ("cluster.conf");
+
+  for (guint i = 0; i < G_N_ELEMENTS (old); i++)
+    {
+      g_autofree char *before = g_steal_pointer (&text);
+      g_autofree char *new = i == 0 ? g_strdup_printf ("server_name: \"n%u\"", index)
+                                    : g_strdup_printf ("127.0.0.1:%u", ports[(index + i - 1) % N_NODES]);
+
+      g_assert_nonnull (strstr (before, old[i]));
+      text = replace_text (before, old[i], new);
+    }
+
+  return g_steal_pointer (&text);
+}
+
 static void
 test_cluster (Fixture *fixture)
 {
   NatsServer *nodes[N_NODES];
   guint ports[N_NODES];
   g_autoptr (GString) url = g_string_new ("nats:servers=");
-  Trouble trouble = { .nodes = nodes, .n_times = N_NODES };
+  Trouble trouble = { .nodes = nodes, .n_times = N_NODES, .spread_msec = CLUSTER_SPREAD_MSEC };
 
   for (guint i = 0; i < N_NODES; i++)
     ports[i] = find_port ();
 
   for (guint i = 0; i < N_NODES; i++)
     {
-      g_autofree char *config = g_strdup_printf ("server_name: \"n%u\"\n"
-                                                 "cluster { name: \"c\", listen: \"127.0.0.1:%u\", "
-                                                 "routes: [\"nats://127.0.0.1:%u\", "
-                                                 "\"nats://127.0.0.1:%u\"] }\n",
-                                                 i, ports[i], ports[(i + 1) % N_NODES],
-                                                 ports[(i + 2) % N_NODES]);
+      g_autofree char *config = make_node_config (ports, i);
 
       nodes[i] = nats_server_new (config);
       g_string_append_printf (url, "%s127.0.0.1:%u", i > 0 ? "%2C" : "", nodes[i]->port);

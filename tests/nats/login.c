@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-/* Those of docs/examples/nats/users.conf. */
+/* Those of docs/examples/nats/users.conf, which server.conf includes. */
 #define ROUTER "router:change-this@"
 #define ROUTER_PASSWORD "change-this"
 #define WORKER_OPTIONS ",user=worker,password=and-this"
@@ -92,51 +92,39 @@ assert_log_is_clean (void)
   g_mutex_unlock (&log_lock);
 }
 
+static char *
+expand (const char *text)
+{
+  return replace_text (text, "DIR", directory);
+}
+
 /* Reads a file of ours, or of docs/examples/nats. */
 static char *
 read_config (const char *name)
 {
-  g_autofree char *ours = g_build_filename (directory, name, NULL);
-  g_autofree char *example = g_build_filename (g_getenv ("GMSG_TEST_NATS_EXAMPLES"), name, NULL);
-  g_autoptr (GError) error = NULL;
-  char *text;
+  g_autofree char *file = g_build_filename (directory, name, NULL);
+  g_autofree char *text = NULL, *users = NULL, *whole = NULL;
 
-  if (g_file_get_contents (ours, &text, NULL, NULL))
-    return text;
+  if (g_file_get_contents (file, &text, NULL, NULL))
+    return g_steal_pointer (&text);
 
-  g_file_get_contents (example, &text, NULL, &error);
-  g_assert_no_error (error);
-  return text;
+  text = nats_server_read_example (name);
+  users = nats_server_read_example ("users.conf");
+  whole = replace_text (text, "include \"users.conf\"", users);
+  return replace_text (whole, "/etc/nats/server", "DIR/good");
 }
 
-static char *
-replace (const char *text,
-         const char *old,
-         const char *new)
-{
-  g_auto (GStrv) parts = g_strsplit (text, old, -1);
-
-  return g_strjoinv (new, parts);
-}
-
-static char *
-expand (const char *text)
-{
-  return replace (text, "DIR", directory);
-}
-
-/* @config: more for its configuration, or the name of a file with that. */
+/* @config: the rest of its configuration, or the name of a file with that. */
 static NatsServer *
 new_server (const char *config)
 {
-  g_autofree char *text = NULL, *at_home = NULL, *whole = NULL;
+  g_autofree char *text = NULL, *whole = NULL;
 
   if (config == NULL)
     return nats_server_new (NULL);
 
   text = g_str_has_suffix (config, ".conf") ? read_config (config) : g_strdup (config);
-  at_home = replace (text, "/etc/nats/server", "DIR/good");
-  whole = expand (at_home);
+  whole = expand (text);
   return nats_server_new (whole);
 }
 
@@ -242,7 +230,7 @@ typedef struct
 
 static const Login logins[] =
 {
-  { "/login/p19/users", "users.conf", "nats", ROUTER, "", WORKER_OPTIONS,
+  { "/login/p19/users", "server.conf", "nats", ROUTER, "", WORKER_OPTIONS,
     { "", ",user=worker,password=wrong-word" } },
   { "/login/p19/token", "authorization { token: \"change-this\" }\n", "nats", "change-this@", "",
     ",token=change-this",
