@@ -16,14 +16,19 @@ G_BEGIN_DECLS
 /* Follows the grammar of type strings, a character at a time. */
 typedef struct
 {
-  guint  n_open;                   /* containers that are not complete yet */
-  guint8 open[GMSG_MAX_DEPTH + 1]; /* what each of the containers waits for */
+  guint64 state;                      /* of the automaton */
+  guint16 depth;                      /* containers that are open, counted as in gmsgtext.c */
+  guint16 inner;                      /* ... up to and including the innermost bracket */
+  guint16 level;                      /* what is around that bracket */
+  guint16 n_levels;
+  guint16 levels[GMSG_MAX_DEPTH + 1]; /* what is around the others */
 } GMsgTypeScanner;
 
-void     gmsg_type_scanner_init (GMsgTypeScanner *self);
-gboolean gmsg_type_scanner_scan (GMsgTypeScanner *self,
-                                 const char      *string,
-                                 gsize            length);
+void     gmsg_type_scanner_init (GMsgTypeScanner       *self);
+gboolean gmsg_type_scanner_scan (GMsgTypeScanner       *self,
+                                 const char            *string,
+                                 gsize                  length);
+gboolean gmsg_type_scanner_end  (const GMsgTypeScanner *self);
 
 typedef enum
 {

@@ -8,11 +8,11 @@
 
 #include <string.h>
 
-/* Strings and object paths are checked by automata without a branch for each byte, so that a
- * peer can't send bytes that take longer than others. The entry of a byte holds, at the position
- * that each state names, the next state. A state is the number of that position, so that one
- * shift finds the next state. Transitions that are not listed lead to BAD, which no byte
- * leaves. */
+/* Texts are checked by automata. Those of strings and object paths have no branch for each byte,
+ * so that a peer can't send bytes that take longer than others; that of type strings has one for
+ * brackets. The entry of a byte holds, at the position that each state names, the next state. A
+ * state is the number of that position, so that one shift finds the next state. Transitions that
+ * are not listed lead to BAD, which no byte leaves. */
 #define STATE(n) (6 * (n))
 #define STATE_MASK 63
 #define GO(from, to) ((guint64) (to) << (from))
@@ -125,107 +125,132 @@ feed_string (guint64       state,
   return run_automaton (string_table, state, data + i, size - i);
 }
 
-/* What an open container waits for: more types, until “)” ... */
-#define OPEN_TUPLE '('
-/* ... one type */
-#define OPEN_ARRAY 'a'
-/* ... a key, a value, and “}” */
-#define OPEN_KEY '{'
-#define OPEN_VALUE ':'
-#define OPEN_BRACE '}'
-
-/* The possible meanings of a character. */
+/* Type strings: what may come next. Open containers are on a stack, since they nest. */
 enum
 {
-  IS_KEY = 1,    /* a basic type */
-  IS_TYPE = 2,   /* a complete type */
-  IS_PREFIX = 4, /* begins a type that goes on */
+  TYPE_ANY = STATE (1),     /* any number of types; “)” in a tuple */
+  TYPE_ELEMENT = STATE (2), /* one type, of an array's elements; then TYPE_ANY */
+  TYPE_KEY = STATE (3),     /* a basic type; then TYPE_VALUE */
+  TYPE_VALUE = STATE (4),   /* one type; then TYPE_BRACE */
+  TYPE_BRACE = STATE (5),   /* “}” */
+  TYPE_CLOSED = STATE (6),  /* the stack knows */
 };
 
-static const guint8 char_classes[256] =
+/* Beside the states in an entry. */
+#define IS_PREFIX (G_GUINT64_CONSTANT (1) << 60)
+#define IS_BRACKET (G_GUINT64_CONSTANT (1) << 61)
+#define IS_OPENING (G_GUINT64_CONSTANT (1) << 62)
+
+#define AFTER_TYPE \
+  (GO (TYPE_ANY, TYPE_ANY) | GO (TYPE_ELEMENT, TYPE_ANY) | GO (TYPE_VALUE, TYPE_BRACE))
+#define BASIC_TYPE (AFTER_TYPE | GO (TYPE_KEY, TYPE_VALUE))
+#define ARRAY \
+  (GO (TYPE_ANY, TYPE_ELEMENT) | GO (TYPE_ELEMENT, TYPE_ELEMENT) | GO (TYPE_VALUE, TYPE_VALUE) | \
+   IS_PREFIX)
+#define OPENING(to) \
+  (GO (TYPE_ANY, to) | GO (TYPE_ELEMENT, to) | GO (TYPE_VALUE, to) | IS_BRACKET | IS_OPENING)
+
+/* Types are definite: “r”, “*” and “?” are none. */
+static const guint64 type_table[256] =
 {
-  ['b'] = IS_KEY | IS_TYPE,
-  ['y'] = IS_KEY | IS_TYPE,
-  ['n'] = IS_KEY | IS_TYPE,
-  ['q'] = IS_KEY | IS_TYPE,
-  ['i'] = IS_KEY | IS_TYPE,
-  ['u'] = IS_KEY | IS_TYPE,
-  ['h'] = IS_KEY | IS_TYPE,
-  ['x'] = IS_KEY | IS_TYPE,
-  ['t'] = IS_KEY | IS_TYPE,
-  ['d'] = IS_KEY | IS_TYPE,
-  ['s'] = IS_KEY | IS_TYPE,
-  ['o'] = IS_KEY | IS_TYPE,
-  ['g'] = IS_KEY | IS_TYPE,
-  ['v'] = IS_TYPE,
-  ['('] = IS_PREFIX,
-  ['{'] = IS_PREFIX,
-  ['a'] = IS_PREFIX,
-  ['m'] = IS_PREFIX,
+  ['b'] = BASIC_TYPE,
+  ['y'] = BASIC_TYPE,
+  ['n'] = BASIC_TYPE,
+  ['q'] = BASIC_TYPE,
+  ['i'] = BASIC_TYPE,
+  ['u'] = BASIC_TYPE,
+  ['h'] = BASIC_TYPE,
+  ['x'] = BASIC_TYPE,
+  ['t'] = BASIC_TYPE,
+  ['d'] = BASIC_TYPE,
+  ['s'] = BASIC_TYPE,
+  ['o'] = BASIC_TYPE,
+  ['g'] = BASIC_TYPE,
+  ['v'] = AFTER_TYPE,
+  ['a'] = ARRAY,
+  ['m'] = ARRAY,
+  ['('] = OPENING (TYPE_ANY),
+  ['{'] = OPENING (TYPE_KEY),
+  [')'] = GO (TYPE_ANY, TYPE_CLOSED) | IS_BRACKET,
+  ['}'] = GO (TYPE_BRACE, TYPE_CLOSED) | IS_BRACKET,
 };
+
+/* Depths are counted from here, so that a bit tells which are too deep. */
+#define DEPTH_ZERO (0xff - GMSG_MAX_DEPTH)
+#define TOO_DEEP 0x100
+/* A level is the depth around a bracket, and the state that follows it. */
+#define LEVEL_BITS 9
+#define LEVEL_MASK ((1 << LEVEL_BITS) - 1)
 
 void
 gmsg_type_scanner_init (GMsgTypeScanner *self)
 {
-  self->n_open = 0;
+  self->state = TYPE_ANY;
+  self->depth = DEPTH_ZERO;
+  self->inner = DEPTH_ZERO;
+  self->level = 0;
+  self->n_levels = 0;
 }
 
-/* Types are definite: “r”, “*” and “?” are not allowed. Returns FALSE if nothing that follows
- * can make the text right. A type is complete while @n_open is 0. */
+/* Returns FALSE if nothing that follows can make the text right. The level on top is kept in a
+ * variable: read from the stack right after it was written, it would hold up the next character. */
 gboolean
 gmsg_type_scanner_scan (GMsgTypeScanner *self,
                         const char      *string,
                         gsize            length)
 {
-  guint8 *open = self->open;
-  guint n_open = self->n_open;
-  guint8 waits_for = n_open > 0 ? open[n_open - 1] : OPEN_TUPLE;
+  guint64 state = self->state;
+  guint depth = self->depth, inner = self->inner, level = self->level, n_levels = self->n_levels;
+  guint depths = 0; /* all that something other than a closing bracket stood at */
 
   for (gsize i = 0; i < length; i++)
     {
-      guint8 c = (guint8) string[i];
-      guint8 class = char_classes[c];
+      guint64 entry = type_table[(guint8) string[i]];
+      guint64 next = entry >> (state & STATE_MASK);
 
-      if (c == ')' || c == '}')
+      if ((entry & IS_BRACKET) == 0)
         {
-          if (n_open == 0 || waits_for != (c == ')' ? OPEN_TUPLE : OPEN_BRACE))
+          depths |= depth;
+          depth = (entry & IS_PREFIX) ? depth + 1 : inner;
+        }
+      else if (entry & IS_OPENING)
+        {
+          depths |= depth;
+          if (depths >= TOO_DEEP)
             return FALSE;
-          n_open--;
+
+          self->levels[n_levels++] = (guint16) level;
+          level = inner | (guint) (AFTER_TYPE >> (state & STATE_MASK) & STATE_MASK) << LEVEL_BITS;
+          depth++;
+          inner = depth;
         }
-      else if (class == 0 || n_open > GMSG_MAX_DEPTH || waits_for == OPEN_BRACE)
+      else
         {
-          /* At that depth GLib allows nothing but “)”. */
-          return FALSE;
-        }
-      else if (waits_for == OPEN_KEY)
-        {
-          if ((class & IS_KEY) == 0)
+          if ((next & STATE_MASK) != TYPE_CLOSED || n_levels == 0)
             return FALSE;
-          waits_for = open[n_open - 1] = OPEN_VALUE;
-          continue;
-        }
-      else if (class & IS_PREFIX)
-        {
-          waits_for = open[n_open++] = c == '(' || c == '{' ? c : OPEN_ARRAY;
-          continue;
-        }
-      else if (waits_for == OPEN_TUPLE)
-        {
-          while (i + 1 < length && (char_classes[(guint8) string[i + 1]] & IS_TYPE))
-            i++;
-          continue;
+
+          next = level >> LEVEL_BITS;
+          inner = level & LEVEL_MASK;
+          depth = inner;
+          level = self->levels[--n_levels];
         }
 
-      /* A type is complete, and so is everything that waited for one. */
-      while (n_open > 0 && open[n_open - 1] == OPEN_ARRAY)
-        n_open--;
-      if (n_open > 0 && open[n_open - 1] == OPEN_VALUE)
-        open[n_open - 1] = OPEN_BRACE;
-      waits_for = n_open > 0 ? open[n_open - 1] : OPEN_TUPLE;
+      state = next;
     }
 
-  self->n_open = n_open;
-  return TRUE;
+  self->state = state & STATE_MASK;
+  self->depth = (guint16) depth;
+  self->inner = (guint16) inner;
+  self->level = (guint16) level;
+  self->n_levels = (guint16) n_levels;
+  return self->state != BAD && depths < TOO_DEEP;
+}
+
+/* Whether the types are complete. */
+gboolean
+gmsg_type_scanner_end (const GMsgTypeScanner *self)
+{
+  return self->state == TYPE_ANY && self->n_levels == 0;
 }
 
 static gboolean
@@ -288,7 +313,7 @@ gmsg_text_end (const GMsgText *self)
       return state == PATH_ROOT || state == PATH_ELEMENT;
 
     case GMSG_TEXT_SIGNATURE:
-      return self->scanner.n_open == 0;
+      return gmsg_type_scanner_end (&self->scanner);
 
     default:
       g_assert_not_reached ();

@@ -227,7 +227,7 @@ is_valid_string (const char *string,
   GMsgTypeScanner scanner;
 
   gmsg_type_scanner_init (&scanner);
-  return gmsg_type_scanner_scan (&scanner, string, length) && scanner.n_open == 0;
+  return gmsg_type_scanner_scan (&scanner, string, length) && gmsg_type_scanner_end (&scanner);
 }
 
 static GMsgType *

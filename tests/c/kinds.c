@@ -257,7 +257,7 @@ const LargeKind large_kinds[] =
   { "s, ASCII", make_ascii, TRUE },
   { "s, of all lengths", make_text, TRUE },
   { "o", make_path, TRUE },
-  { "g", make_signature, FALSE },
+  { "g", make_signature, TRUE },
   { "as, of 3 characters", make_strings, FALSE },
   { "av, of i and s", make_variants, FALSE },
   { "a{sv}", make_dictionary, FALSE },
