@@ -136,12 +136,10 @@ open_thread (gpointer data)
 
 /* Promise 19: who waits for a server that does not answer sleeps. */
 static void
-test_waits_asleep (Fixture       *fixture,
-                   gconstpointer  data)
+test_waits_asleep (Fixture *fixture)
 {
   g_autoptr (NatsServer) server = nats_server_new (NULL);
-  g_autoptr (Sink) sink = NULL;
-  g_autoptr (GMsgSender) sender = NULL;
+  Pipe *pipe;
   g_autoptr (GError) error = NULL;
   g_autofree char *address = NULL;
   Opening opening;
@@ -150,20 +148,20 @@ test_waits_asleep (Fixture       *fixture,
   g_assert_true (gmsg_router_listen (fixture->router, server->url, &error));
   iterate_until (fixture->context, gmsg_router_get_connection_state (fixture->router) ==
                  GMSG_CONNECTION_STATE_CONNECTED);
-  sender = new_pipe (fixture, 0, 0, &sink);
-  address = dup_address (sender);
+  pipe = open_pipe (fixture);
+  address = dup_address (pipe->sender);
 
   nats_server_signal (server, SIGSTOP);
   opening = (Opening) { .address = address };
   thread = g_thread_new ("opening", open_thread, &opening);
   g_usleep (3 * G_USEC_PER_SEC / 2);
   nats_server_signal (server, SIGCONT);
-  sink_wait_clean_end (fixture, sink);
+  pipe_wait_finished (pipe);
   g_thread_join (thread);
 
   g_test_message ("opening took %d µs of the processor", (int) opening.cpu_time);
   g_assert_cmpint (opening.cpu_time, <, G_USEC_PER_SEC / 20);
-  sink_close (fixture, sink);
+  close_pipe (pipe);
 }
 
 /* This program as a router, until it is killed: prints an address. */
