@@ -64,6 +64,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgNatsClient, gmsg_nats_client_free)
 
 /* The thread that iterates the client's context */
 GMsgNatsEvent  *gmsg_nats_client_pop      (GMsgNatsClient       *self);
+/* How many messages came while too many waited, since the last call: these are lost. */
+guint           gmsg_nats_client_take_n_dropped (GMsgNatsClient *self);
 /* @func is called when this time has come, too (monotonic µs). */
 void            gmsg_nats_client_wake_at  (GMsgNatsClient       *self,
                                            gint64                time);

@@ -37,6 +37,14 @@
 #define MIN_RETRY (1 * G_TIME_SPAN_SECOND)
 #define MAX_RETRY (10 * G_TIME_SPAN_SECOND)
 
+/* Whoever has the account may send faster than a client reads. What is beyond this, in its queue
+ * or before that in libnats, is dropped, as a network may do: it is said or read again. All that a
+ * router asks for at a time, 64 chunks, is less. In bytes, with what a message costs, and in
+ * messages. */
+#define MAX_WAITING_SIZE (24 * 1024 * 1024)
+#define MAX_WAITING (32 * 1024)
+#define MESSAGE_COST 512
+
 typedef enum
 {
   COMMAND_JOIN,
@@ -92,6 +100,8 @@ struct _GMsgNatsClient
   Connection      *connection; /* (owned); immutable */
   char           **subjects;   /* (owned); immutable */
   GAsyncQueue     *events;     /* (owned) (element-type GMsgNatsEvent); immutable */
+  int              n_waiting;  /* (atomic): bytes of the messages in @events, and their cost */
+  int              n_dropped;  /* (atomic): messages, since somebody asked */
   GMainContext    *context;    /* (owned); immutable */
   GSource         *source;     /* (owned); the client's thread */
   gint64           wake_at;    /* monotonic µs; the client's thread */
@@ -253,11 +263,22 @@ message_cb (natsConnection   *nc,
             natsMsg          *message,
             void             *closure)
 {
-  GMsgNatsEvent *event = g_new0 (GMsgNatsEvent, 1);
+  GMsgNatsClient *client = closure;
+  int cost = natsMsg_GetDataLength (message) + MESSAGE_COST;
+  GMsgNatsEvent *event;
 
+  if (g_atomic_int_add (&client->n_waiting, cost) > MAX_WAITING_SIZE)
+    {
+      g_atomic_int_add (&client->n_waiting, -cost);
+      g_atomic_int_inc (&client->n_dropped);
+      natsMsg_Destroy (message);
+      return;
+    }
+
+  event = g_new0 (GMsgNatsEvent, 1);
   event->kind = GMSG_NATS_MESSAGE;
   event->message = message;
-  send_event (closure, event);
+  send_event (client, event);
 }
 
 /* No message comes any more. */
@@ -491,7 +512,7 @@ subscribe (Connection     *self,
 
       client_ref (client);
       natsSubscription_SetOnCompleteCB (subscription, complete_cb, client);
-      natsSubscription_SetPendingLimits (subscription, -1, -1);
+      natsSubscription_SetPendingLimits (subscription, MAX_WAITING, MAX_WAITING_SIZE);
       g_ptr_array_add (self->subscriptions, subscription);
     }
 
@@ -877,7 +898,20 @@ gmsg_nats_client_free (GMsgNatsClient *self)
 GMsgNatsEvent *
 gmsg_nats_client_pop (GMsgNatsClient *self)
 {
-  return g_async_queue_try_pop (self->events);
+  GMsgNatsEvent *event = g_async_queue_try_pop (self->events);
+
+  if (event != NULL && event->kind == GMSG_NATS_MESSAGE)
+    g_atomic_int_add (&self->n_waiting, -(natsMsg_GetDataLength (event->message) + MESSAGE_COST));
+  return event;
+}
+
+guint
+gmsg_nats_client_take_n_dropped (GMsgNatsClient *self)
+{
+  int n_dropped = g_atomic_int_get (&self->n_dropped);
+
+  g_atomic_int_add (&self->n_dropped, -n_dropped);
+  return (guint) n_dropped;
 }
 
 void

@@ -284,13 +284,22 @@ static void
 tell_refused (GMsgServer *self,
               gint64      now)
 {
-  if (self->n_refused == 0 || now < self->refused_at)
+  g_autofree char *rest = NULL;
+  guint n_dropped;
+
+  if (now < self->refused_at)
     return;
 
+  n_dropped = gmsg_nats_client_take_n_dropped (self->client);
+  if (self->n_refused == 0 && n_dropped == 0)
+    return;
+
+  if (n_dropped > 0)
+    rest = g_strdup_printf (", and %u that came faster than they can be looked at", n_dropped);
   gmsg_core->endpoint_report (self->endpoint,
                               g_strdup_printf ("ignoring %u messages at “%s” that no worker of this "
-                                               "router has sent",
-                                               self->n_refused, self->name));
+                                               "router has sent%s",
+                                               self->n_refused, self->name, rest != NULL ? rest : ""));
   self->n_refused = 0;
   self->refused_at = now + G_USEC_PER_SEC;
 }
@@ -349,6 +358,7 @@ receive (GMsgServer *self,
 {
   GMsgNatsPeer *peer;
   GHashTableIter iter;
+  guint64 n_refused;
   gpointer value;
 
   if (pipe_id != 0)
@@ -359,8 +369,13 @@ receive (GMsgServer *self,
       return;
     }
 
+  n_refused = gmsg_chunk_run_get_n_refused (self->run);
   if (!gmsg_chunk_run_receive (self->run, chunk))
-    return;
+    {
+      if (gmsg_chunk_run_get_n_refused (self->run) > n_refused)
+        refuse (self);
+      return;
+    }
 
   g_hash_table_iter_init (&iter, self->peers);
   while (g_hash_table_iter_next (&iter, NULL, &value))

@@ -20,6 +20,8 @@
 #define HELLO_TIMEOUT 10
 /* How often to fill and publish before looking at what has come. */
 #define MAX_PUTS 16
+/* Events that are handled before it has its turn to say something: strangers may send, too. */
+#define MAX_EVENTS 256
 /* An acknowledgement comes to “r.PIPE.a.SEQUENCE”, and what the router says to “r.PIPE.s”. */
 #define ACKNOWLEDGEMENT ".a."
 #define STATE ".s"
@@ -232,13 +234,15 @@ static gboolean
 client_cb (gpointer data)
 {
   Worker *self = data;
-  GMsgNatsEvent *event;
 
   gmsg_nats_client_wake_at (self->client, G_MAXINT64);
-  while (!self->done && (event = gmsg_nats_client_pop (self->client)) != NULL)
+  for (guint i = 0; i < MAX_EVENTS && !self->done; i++)
     {
+      g_autoptr (GMsgNatsEvent) event = gmsg_nats_client_pop (self->client);
+
+      if (event == NULL)
+        break;
       take_event (self, event);
-      gmsg_nats_event_free (event);
     }
 
   return G_SOURCE_CONTINUE;
