@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 
 import tap  # noqa: E402
 import test_checksum  # noqa: E402
+from natsserver import NatsServer  # noqa: E402
 from programs import DEADLINE_S, ENDLESS, find_reader, make_file, make_sparse_file, wait_until  # noqa: E402
 from test_checksum import ENVIRONMENT, sha256sum  # noqa: E402
 
@@ -97,6 +98,34 @@ class ProcessesTest(test_checksum.ChecksumTest):
         # The workers have their ends of the pipes, too.
         self.assertEqual(process.communicate(timeout=DEADLINE_S)[0], b'')
         self.assertEqual(process.returncode, 130)
+
+
+def with_nats_server(case):
+    return case if 'GMSG_TEST_NATS_SERVER' in os.environ else None
+
+
+@with_nats_server
+class OverNatsTest(test_checksum.ChecksumTestBase):
+    """With processes that are reached as on another machine"""
+
+    def setUp(self):
+        super().setUp()
+        server = NatsServer()
+        self.addCleanup(server.close)
+        self.url = server.url
+
+    def test_same_over_nats(self):
+        self.assert_same('--nats', self.url, '--jobs=3')
+
+    def test_kill_one_over_nats(self):
+        self.make_hard_tree()
+        process = self.run_checksum('--nats', self.url, '--kill-one', '--jobs=1', self.tree)
+        self.assertEqual(process.stdout, sha256sum(self.tree))
+        self.assertIn(b'another takes its place', process.stderr)
+
+    def test_wrong_url(self):
+        process = self.run_checksum('--nats', 'nats://', self.tree, status=1)
+        self.assertIn(b'Could not read the address: ', process.stderr)
 
 
 if __name__ == '__main__':

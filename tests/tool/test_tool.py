@@ -19,6 +19,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'python'))
 
 import tap  # noqa: E402
+from natsserver import NatsServer  # noqa: E402
 from programs import DEADLINE_S, read_terminal, wait_until  # noqa: E402
 
 TOOL = os.environ['GMSGROUTER']
@@ -485,7 +486,14 @@ class SendTest(ToolTest):
         self.wait_for_status(1)
 
 
+def with_nats_server(case):
+    return case if 'GMSG_TEST_NATS_SERVER' in os.environ else None
+
+
 class ListenTest(ToolTest):
+    # What the workers' machine knows
+    login = {}
+
     def setUp(self):
         super().setUp()
         self.address = f'unix:path={self.path("socket")}'
@@ -495,7 +503,8 @@ class ListenTest(ToolTest):
         return process, [process.stdout.readline().decode().rstrip('\n') for _ in range(n_pipes)]
 
     def send(self, address, *arguments, status=0):
-        process = subprocess.run([TOOL, 'send', *arguments], env={**ENVIRONMENT, 'GMSG_ADDRESS': address},
+        process = subprocess.run([TOOL, 'send', *arguments],
+                                 env={**ENVIRONMENT, **self.login, 'GMSG_ADDRESS': address},
                                  stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=DEADLINE_S)
         self.assertEqual(process.returncode, status, process.stderr)
 
@@ -522,12 +531,13 @@ class ListenTest(ToolTest):
         self.send(addresses[0], 'good')
         output, errors = self.assert_ends(process, 1)
         self.assertEqual(sorted(output.splitlines()), [b'1\tgood', b'2\tout'])
-        self.assertRegex(errors.decode(), r'\Agmsgrouter listen: Pipe 2: sh: [^\n]*code 4\n\Z')
+        # Over NATS it has told of its connection.
+        self.assertRegex(errors.decode(), r'(?m)^gmsgrouter listen: Pipe 2: sh: [^\n]*code 4\n\Z')
 
     def test_interrupts(self):
         process, _ = self.listen()
         process.send_signal(signal.SIGINT)
-        process.stderr.readline()
+        wait_until(lambda: b'interrupt again' in process.stderr.readline())
         process.send_signal(signal.SIGINT)
         self.assert_ends(process, 130)
         self.assertFalse(os.path.exists(self.path('socket')))
@@ -537,6 +547,40 @@ class ListenTest(ToolTest):
         process = self.start('listen', self.address)
         _, errors = self.assert_ends(process, 125)
         self.assertIn(os.fsencode(self.path('socket')), errors)
+
+
+@with_nats_server
+class ListenOverNatsTest(ListenTest):
+    """The same with workers on other machines, which log in by what their machine knows"""
+
+    login = {'GMSG_ADDRESS_OPTIONS': 'user=worker,password=and-this'}
+    test_address_in_use = None
+
+    def setUp(self):
+        super().setUp()
+        with open(os.path.join(os.environ['GMSG_TEST_NATS_EXAMPLES'], 'users.conf'), encoding='utf-8') as users:
+            server = NatsServer(users.read())
+        self.addCleanup(server.close)
+        self.address = server.url.replace('nats://', 'nats://router:change-this@')
+
+    def test_no_secret(self):
+        process, addresses = self.listen()
+        self.send(addresses[0], 'value')
+        _, errors = self.assert_ends(process, 0)
+        self.assertIn(b'connected to', errors)
+        self.assertNotIn(b'change-this', errors + addresses[0].encode())
+
+    def test_wrong_login(self):
+        process, addresses = self.listen()
+        for options in ('', 'user=worker,password=wrong'):
+            with self.subTest(options=options):
+                sent = subprocess.run([TOOL, 'send', 'value'], stderr=subprocess.PIPE, timeout=DEADLINE_S,
+                                      env={**ENVIRONMENT, 'GMSG_ADDRESS': addresses[0],
+                                           'GMSG_ADDRESS_OPTIONS': options})
+                self.assertEqual(sent.returncode, 125)
+                self.assertRegex(sent.stderr, rb'the server refuses the credentials')
+        self.send(addresses[0], 'value')
+        self.assertEqual(self.assert_ends(process, 0)[0], b'1\tvalue\n')
 
 
 if __name__ == '__main__':
