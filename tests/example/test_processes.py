@@ -6,7 +6,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 import os
+import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -122,6 +124,22 @@ class OverNatsTest(test_checksum.ChecksumTestBase):
         process = self.run_checksum('--nats', self.url, '--kill-one', '--jobs=1', self.tree)
         self.assertEqual(process.stdout, sha256sum(self.tree))
         self.assertIn(b'another takes its place', process.stderr)
+
+    def test_workers_by_hand(self):
+        """As on other machines: they know an address and files, and nothing else."""
+        self.make_hard_tree()
+        expected = sha256sum(self.tree)
+        process = self.start_checksum('--nats', self.url, '--by-hand=2')
+        found = subprocess.run([b'find', self.tree, b'-type', b'f', b'-print0'], stdout=subprocess.PIPE, check=True)
+        paths = found.stdout.split(b'\0')[:-1]
+        for part in (paths[::2], paths[1::2]):
+            while (match := re.match(rb"GMSG_ADDRESS='(nats:.*)' (.*)\n", line := process.stderr.readline())) is None:
+                self.assertNotEqual(line, b'')
+            subprocess.run([match[2]], input=b'\0'.join([*part, b'']), check=True, timeout=DEADLINE_S,
+                           env={**ENVIRONMENT, 'GMSG_ADDRESS': os.fsdecode(match[1])})
+        stdout, stderr = process.communicate(timeout=DEADLINE_S)
+        self.assertEqual(process.returncode, 0, stderr)
+        self.assertEqual(stdout, expected)
 
     def test_wrong_url(self):
         process = self.run_checksum('--nats', 'nats://', self.tree, status=1)

@@ -9,6 +9,11 @@
  * kernel that is short of memory, takes nothing with it. Another takes its place,
  * and does again what it had not finished.
  *
+ * With --by-hand it also waits for workers that somebody starts on any machine and
+ * gives files there, as in:
+ *
+ *   find /data -type f -print0 | GMSG_ADDRESS='nats:…' checksum-worker
+ *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -80,12 +85,13 @@ typedef struct
   GPtrArray  *workers;       /* (owned) (element-type Worker): those that compute */
   GPtrArray  *sums;          /* (owned) (element-type FileSum) */
   GQueue      files;         /* (owned) (element-type File): not given to any worker */
-  char      **roots;         /* (owned): where the walk starts */
+  char      **roots;         /* (owned) (nullable): where the walk starts */
   GError     *error;         /* (owned) (nullable): what ended the work */
   int         n_workers;
   guint       n_unfinished;  /* receivers, that of the walk included */
   guint64     n_messages;    /* of those that have finished */
   gboolean    kill_one;
+  int         n_by_hand;     /* workers that somebody else starts, besides */
   char       *nats_url; /* (owned) (nullable): where the workers are reached, beyond a NATS server */
   gboolean    interrupted;
   Progress    progress;
@@ -422,12 +428,96 @@ walk_finished_cb (GMsgReceiver *receiver,
   give_files (app);
 }
 
+static void
+by_hand_message_cb (GMsgReceiver *receiver,
+                    GVariant     *message,
+                    gpointer      user_data)
+{
+  App *app = user_data;
+  const char *kind, *path, *text;
+  guint64 count;
+
+  /* Somebody may have given it something else to do. */
+  g_variant_get_child (message, 0, "&s", &kind);
+  if (g_str_equal (kind, "found"))
+    return;
+
+  if (g_str_equal (kind, "bytes"))
+    {
+      g_variant_get (message, "(&st)", NULL, &count);
+      app->progress.bytes_found += count;
+      app->progress.bytes_done += count;
+      return;
+    }
+
+  g_variant_get (message, "(&s^&ay&s)", NULL, &path, &text);
+  app->progress.n_found++;
+  if (g_str_equal (kind, "file"))
+    {
+      app->progress.n_done++;
+      g_ptr_array_add (app->sums, file_sum_new (path, text));
+    }
+  else
+    {
+      progress_problem (&app->progress, path, text);
+    }
+}
+
+static void
+by_hand_finished_cb (GMsgReceiver *receiver,
+                     GError       *error,
+                     gpointer      user_data)
+{
+  App *app = user_data;
+
+  if (error != NULL && !is_ending (app))
+    give_up (app, g_error_copy (error));
+  process_finished (app, receiver);
+}
+
+/* Prints how to start the worker. */
+static gboolean
+expect_worker (App     *app,
+               GError **error)
+{
+  g_autoptr (GMsgReceiver) receiver = NULL;
+  g_autoptr (GMsgSender) sender = NULL;
+  g_autofree char *address = NULL;
+
+  sender = gmsg_router_pipe_bounded (app->router, PIPE_CAPACITY, GMSG_OVERFLOW_BLOCK, &receiver, error);
+  if (sender == NULL)
+    return FALSE;
+
+  g_signal_connect (receiver, "message", G_CALLBACK (by_hand_message_cb), app);
+  g_signal_connect (receiver, "finished", G_CALLBACK (by_hand_finished_cb), app);
+  address = gmsg_sender_dup_address (sender, error);
+  if (address == NULL)
+    return FALSE;
+
+  app->n_unfinished++;
+  g_printerr ("GMSG_ADDRESS='%s' %s\n", address, app->program);
+  return TRUE;
+}
+
 static gboolean
 start_processes (App     *app,
                  GError **error)
 {
-  GMsgReceiver *walk = start_process (app, G_SUBPROCESS_FLAGS_NONE, app->roots, NULL, error);
+  GMsgReceiver *walk;
 
+  for (int i = 0; i < app->n_by_hand; i++)
+    {
+      if (!expect_worker (app, error))
+        return FALSE;
+    }
+
+  if (app->roots == NULL)
+    {
+      app->progress.all_found = TRUE;
+      return TRUE;
+    }
+
+  walk = start_process (app, G_SUBPROCESS_FLAGS_NONE, app->roots, NULL, error);
   if (walk == NULL)
     return FALSE;
 
@@ -551,6 +641,8 @@ main (int   argc,
       "Work with N processes (default: one per core)", "N" },
     { "kill-one", 0, 0, G_OPTION_ARG_NONE, &app.kill_one,
       "Kill a process in the middle of its work, to see what happens", NULL },
+    { "by-hand", 0, 0, G_OPTION_ARG_INT, &app.n_by_hand,
+      "Wait for N more processes, which you start on any machine and give files", "N" },
     { "nats", 0, 0, G_OPTION_ARG_STRING, &app.nats_url,
       "Reach the processes over a NATS server, such as nats://localhost", "URL" },
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &app.roots, NULL, "PATH…" },
@@ -568,7 +660,8 @@ main (int   argc,
       return STATUS_USAGE;
     }
 
-  if (app.roots == NULL || app.n_workers < 1 || app.n_workers > MAX_JOBS)
+  if ((app.roots == NULL && app.n_by_hand == 0) || app.n_by_hand < 0 || app.n_by_hand > MAX_JOBS ||
+      app.n_workers < 1 || app.n_workers > MAX_JOBS)
     {
       g_printerr ("%s: expected at least one path, and 1 to %d jobs; see --help\n",
                   g_get_prgname (), MAX_JOBS);
@@ -596,7 +689,8 @@ main (int   argc,
       return STATUS_INTERRUPTED;
     }
 
-  progress_messages (&app.progress, "process", app.n_workers, app.n_messages);
+  if (app.roots != NULL)
+    progress_messages (&app.progress, "process", app.n_workers, app.n_messages);
   if (!file_sums_print (app.sums, stdout))
     {
       g_printerr ("%s: cannot write: %s\n", g_get_prgname (), g_strerror (errno));
