@@ -690,8 +690,9 @@ def interrupt_soon(seconds=0.05):
     timer.start()
 
 
-def route_until(condition):
+def route_until(condition, begin=lambda: None):
     try:
+        begin()
         router.route_until(condition)
     except KeyboardInterrupt:
         print('interrupted')
@@ -707,8 +708,7 @@ print('ended')
     # What the programs do, and what they print.
     PROGRAMS = {
         'while it waits': ('''
-interrupt_soon()
-route_until(lambda: False)
+route_until(lambda: False, interrupt_soon)
 ''', 'interrupted'),
         'in the condition': ('''
 def condition():
@@ -734,8 +734,7 @@ def message_cb(receiver, message):
 
 receiver.connect('message', message_cb)
 sender.send(1)
-interrupt_soon()
-route_until(lambda: False)
+route_until(lambda: False, interrupt_soon)
 sender.stop()
 receiver.disconnect_by_func(message_cb)
 router.route_until(lambda: receiver.get_state() == GMsg.ReceiverState.FINISHED)
@@ -746,8 +745,7 @@ loop = GLib.MainLoop()
 
 
 def idle_cb():
-    interrupt_soon()
-    route_until(lambda: False)
+    route_until(lambda: False, interrupt_soon)
 
 
 GLib.idle_add(idle_cb)

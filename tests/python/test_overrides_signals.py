@@ -119,8 +119,8 @@ class SendTest(TestCase):
             with self.subTest(timeout=timeout), Elsewhere() as there:
                 there.sender.send('first')
                 for value in ('lost', {'lost': 1}, GLib.Variant('s', 'lost')):
-                    signal.setitimer(signal.ITIMER_REAL, SHORT)
                     with self.assertRaises(Interrupt):
+                        signal.setitimer(signal.ITIMER_REAL, SHORT)
                         there.sender.send(value, timeout)
                 there.delivers.set()
                 there.sender.send('second')
@@ -173,8 +173,8 @@ class SendTest(TestCase):
         with Elsewhere() as there:
             there.sender.send('first')
             thread = Thread(there.sender.send, 'second')
-            signal.setitimer(signal.ITIMER_REAL, SHORT)
             with self.assertRaises(Interrupt):
+                signal.setitimer(signal.ITIMER_REAL, SHORT)
                 there.sender.send('lost')
             self.assertTrue(thread.is_alive())
             there.delivers.set()
@@ -195,8 +195,8 @@ class SendTest(TestCase):
         with Elsewhere(capacity=2, pause=0.001) as there:
             there.delivers.set()
             for _ in range(100):
-                signal.setitimer(signal.ITIMER_REAL, source.uniform(1e-4, 1e-2))
                 with self.assertRaises(Interrupt):
+                    signal.setitimer(signal.ITIMER_REAL, source.uniform(1e-4, 1e-2))
                     produce(there.sender)
         # Of a number that was interrupted nobody knows whether it was sent, but none
         # was sent twice, and each that was is there.
@@ -217,8 +217,8 @@ with Elsewhere() as there:
     loop = GLib.MainLoop()
 
     def idle_cb():
-        threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         try:
+            threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
             there.sender.send('lost')
         except KeyboardInterrupt:
             print('inner')
@@ -345,8 +345,8 @@ class ShutdownTest(TestCase):
         self.router = self.start_router()
 
     def interrupt(self):
-        signal.setitimer(signal.ITIMER_REAL, SHORT)
         with self.assertRaises(Interrupt):
+            signal.setitimer(signal.ITIMER_REAL, SHORT)
             self.router.shutdown()
         self.assertTrue(self.router.get_running())
 
@@ -380,9 +380,9 @@ class ShutdownTest(TestCase):
 
     def test_leaves_with(self):
         context = GLib.MainContext.new()
-        signal.setitimer(signal.ITIMER_REAL, SHORT)
         with self.assertRaises(Interrupt), GMsg.Router(context=context) as router:
             sender, receiver = router.pipe()
+            signal.setitimer(signal.ITIMER_REAL, SHORT)
             router.shutdown()
         self.assertFalse(router.get_running())
         self.expect_warnings('1 unclosed pipe')
@@ -410,8 +410,8 @@ sender, receiver = router.pipe()
 ''' + body + '''
 timer = threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT))
 timer.daemon = True
-timer.start()
 try:
+    timer.start()
     router.shutdown()
 except KeyboardInterrupt:
     print('interrupted', router.get_running())
