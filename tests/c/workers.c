@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 const char *worker_path;
 const char *nats_url;
@@ -73,6 +75,30 @@ dup_address (GMsgSender *sender)
   g_assert_no_error (error);
   g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_EXPORTED);
   return address;
+}
+
+char *
+path_of_address (const char *address)
+{
+  const char *start = strstr (address, "path=") + strlen ("path=");
+  g_autofree char *escaped = g_strndup (start, strcspn (start, ","));
+
+  return g_uri_unescape_string (escaped, NULL);
+}
+
+int
+listen_at_path (const char *path,
+                int         backlog)
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  g_strlcpy (address.sun_path, path, sizeof address.sun_path);
+  if (fd < 0 || bind (fd, (struct sockaddr *) &address, sizeof address) < 0 ||
+      listen (fd, backlog) < 0)
+    return -1;
+
+  return fd;
 }
 
 GSubprocess *

@@ -57,6 +57,12 @@ gpointer     worker_thread           (gpointer            data);
 int          worker_join             (Worker             *worker);
 
 char        *dup_address             (GMsgSender         *sender);
+char        *path_of_address         (const char         *address);
+
+/* Listens at @path without the library, and accepts nobody; -1: it failed. */
+int          listen_at_path          (const char         *path,
+                                      int                 backlog);
+
 GSubprocess *spawn                   (GMsgSender         *sender,
                                       GSubprocessFlags    flags,
                                       const char         *name,

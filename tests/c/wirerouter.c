@@ -1,304 +1,23 @@
-/* wire.c: plays the other end of the wire protocol by hand, well and badly: promises 19 to
- * 22, and docs/guides/wire-protocol.md
+/* wirerouter.c: plays a worker by hand, well and badly, against a router: promises 9, 12, 13, 18 to 20
+ * and 22, and docs/guides/wire-protocol.md
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-#define _GNU_SOURCE
-
 #include "testutil.h"
+#include "wireutil.h"
 
 #include <errno.h>
-#include <glib/gstdio.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-enum
-{
-  HELLO = 1,
-  MESSAGE = 2,
-  DROPPED = 3,
-  STOP = 4,
-  WELCOME = 17,
-  CREDIT = 18,
-  CANCEL = 19,
-  CLOSED = 20,
-  ERROR = 33,
-};
-
-#define VERSION 2
-#define OWN_DOMAIN "gmsg-error-quark"
-#define SECRET "00112233445566778899aabbccddeeff"
-
-/* Bytes, put together by hand: nothing of the library is used. */
-
-static void
-put (GByteArray   *bytes,
-     gconstpointer data,
-     gsize         size)
-{
-  if (size > 0)
-    g_byte_array_append (bytes, data, (guint) size);
-}
-
-static void
-put_number (GByteArray *bytes,
-            guint64     number,
-            guint       size)
-{
-  for (guint i = 0; i < size; i++)
-    {
-      guint8 byte = (guint8) (number >> (8 * i));
-
-      put (bytes, &byte, 1);
-    }
-}
-
-static void
-put_padding (GByteArray *bytes,
-             gsize       size)
-{
-  while (size++ % 8 != 0)
-    put_number (bytes, 0, 1);
-}
-
-static void
-put_header (GByteArray *bytes,
-            guint32     type,
-            guint32     type_length,
-            guint64     payload_length)
-{
-  put_number (bytes, type, 4);
-  put_number (bytes, type_length, 4);
-  put_number (bytes, payload_length, 8);
-}
-
-static void
-put_frame (GByteArray    *bytes,
-           guint32        type,
-           const char    *type_string,
-           gconstpointer  payload,
-           gsize          size)
-{
-  gsize type_length = type_string != NULL ? strlen (type_string) : 0;
-
-  put_header (bytes, type, (guint32) type_length, size);
-  put (bytes, type_string, type_length);
-  put_padding (bytes, type_length);
-  put (bytes, payload, size);
-  put_padding (bytes, size);
-}
-
-static void
-put_hello (GByteArray *bytes,
-           const char *magic,
-           char        byte_order,
-           guint8      version,
-           guint16     zero,
-           guint64     id,
-           const char *secret)
-{
-  put_header (bytes, HELLO, 0, 48);
-  put (bytes, magic, 4);
-  put (bytes, &byte_order, 1);
-  put (bytes, &version, 1);
-  put_number (bytes, zero, 2);
-  put_number (bytes, id, 8);
-  put (bytes, secret, 32);
-}
-
-static void
-put_welcome (GByteArray *bytes,
-             guint8      version,
-             guint8      overflow,
-             guint32     capacity,
-             guint64     max_message_size)
-{
-  put_header (bytes, WELCOME, 0, 16);
-  put (bytes, &version, 1);
-  put (bytes, &overflow, 1);
-  put_number (bytes, 0, 2);
-  put_number (bytes, capacity, 4);
-  put_number (bytes, max_message_size, 8);
-}
-
-static void
-put_int32 (GByteArray *bytes,
-           gint32      value)
-{
-  guint8 data[4] = { (guint8) value, (guint8) (value >> 8), (guint8) (value >> 16),
-                     (guint8) (value >> 24) };
-
-  put_frame (bytes, MESSAGE, "i", data, sizeof data);
-}
-
-static void
-put_counter (GByteArray *bytes,
-             guint32     type,
-             guint64     number)
-{
-  put_header (bytes, type, 0, 8);
-  put_number (bytes, number, 8);
-}
-
-static void
-put_error (GByteArray *bytes,
-           const char *domain,
-           guint32     code,
-           const char *text)
-{
-  gsize size = 8 + strlen (domain) + strlen (text);
-
-  put_header (bytes, ERROR, 0, size);
-  put_number (bytes, code, 4);
-  put_number (bytes, strlen (domain), 4);
-  put (bytes, domain, strlen (domain));
-  put (bytes, text, strlen (text));
-  put_padding (bytes, size);
-}
-
-static guint64
-get_number (const guint8 *data,
-            guint         size)
-{
-  guint64 number = 0;
-
-  for (guint i = 0; i < size; i++)
-    number |= (guint64) data[i] << (8 * i);
-  return number;
-}
-
-static void
-write_data (int           fd,
-            gconstpointer data,
-            gsize         size)
-{
-  const guint8 *next = data;
-
-  while (size > 0)
-    {
-      gssize n = send (fd, next, size, MSG_NOSIGNAL);
-
-      g_assert_cmpint (n, >, 0);
-      next += n;
-      size -= (gsize) n;
-    }
-}
-
-/* Writes and empties @bytes. */
-static void
-write_all (int         fd,
-           GByteArray *bytes)
-{
-  write_data (fd, bytes->data, bytes->len);
-  g_byte_array_set_size (bytes, 0);
-}
-
-static void
-set_timeout (int fd)
-{
-  struct timeval timeout = { TEST_DEADLINE / G_USEC_PER_SEC, 0 };
-
-  g_assert_cmpint (setsockopt (fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout), ==, 0);
-}
-
-/* FALSE at the end of the connection, before the first byte. */
-static gboolean
-read_data (int     fd,
-           guint8 *data,
-           gsize   size)
-{
-  gsize n_read = 0;
-
-  while (n_read < size)
-    {
-      gssize n = recv (fd, data + n_read, size - n_read, 0);
-
-      if (n <= 0 && n_read == 0)
-        {
-          /* An end with or without a reset, not a time-out. */
-          g_assert_true (n == 0 || errno == ECONNRESET);
-          return FALSE;
-        }
-      g_assert_cmpint (n, >, 0);
-      n_read += (gsize) n;
-    }
-  return TRUE;
-}
-
-/* A frame that is no message; returns its type, or 0 at the end of the connection. */
-static guint32
-read_frame (int         fd,
-            GByteArray *payload)
-{
-  guint8 header[16];
-  guint64 size;
-
-  g_byte_array_set_size (payload, 0);
-  if (!read_data (fd, header, sizeof header))
-    return 0;
-
-  g_assert_cmpuint (get_number (header + 4, 4), ==, 0);
-  size = get_number (header + 8, 8);
-  g_assert_cmpuint (size, <, 65536);
-  g_byte_array_set_size (payload, (guint) ((size + 7) / 8 * 8));
-  if (size > 0)
-    g_assert_true (read_data (fd, payload->data, payload->len));
-  g_byte_array_set_size (payload, (guint) size);
-  return (guint32) get_number (header, 4);
-}
-
-static void
-expect_error_frame (int         fd,
-                    guint32     code,
-                    const char *pattern)
-{
-  g_autoptr (GByteArray) payload = g_byte_array_new ();
-  g_autofree char *text = NULL;
-
-  g_assert_cmpuint (read_frame (fd, payload), ==, ERROR);
-  g_assert_cmpuint (get_number (payload->data, 4), ==, code);
-  g_assert_cmpuint (get_number (payload->data + 4, 4), ==, strlen (OWN_DOMAIN));
-  g_assert_cmpint (memcmp (payload->data + 8, OWN_DOMAIN, strlen (OWN_DOMAIN)), ==, 0);
-  text = g_strndup ((const char *) payload->data + 8 + strlen (OWN_DOMAIN),
-                    payload->len - 8 - strlen (OWN_DOMAIN));
-  if (!g_pattern_match_simple (pattern, text))
-    g_error ("expected “%s”, found “%s”", pattern, text);
-}
-
-static int
-new_socket (const char         *path,
-            struct sockaddr_un *address)
-{
-  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-  g_assert_cmpint (fd, >=, 0);
-  *address = (struct sockaddr_un) { .sun_family = AF_UNIX };
-  g_assert_cmpuint (strlen (path), <, sizeof address->sun_path);
-  strcpy (address->sun_path, path);
-  set_timeout (fd);
-  return fd;
-}
-
-static int
-raw_connect (const char *path)
-{
-  struct sockaddr_un address;
-  int fd = new_socket (path, &address);
-
-  g_assert_cmpint (connect (fd, (struct sockaddr *) &address, sizeof address), ==, 0);
-  return fd;
-}
 
 /* A pipe of the router, and the worker's end of it, by hand. */
 typedef struct
 {
+  Fixture      *fixture;
   GMsgReceiver *receiver; /* (owned) */
   char         *path;     /* (owned) */
   char         *secret;   /* (owned) */
@@ -358,6 +77,7 @@ peer_new (Fixture      *fixture,
   g_autofree char *address = NULL;
   const char *path, *pipe;
 
+  peer->fixture = fixture;
   address = gmsg_sender_dup_address (sender, &error);
   g_assert_no_error (error);
 
@@ -377,11 +97,19 @@ peer_new (Fixture      *fixture,
 }
 
 static void
+peer_close (Peer *peer)
+{
+  close_receiver (peer->fixture, peer->receiver);
+}
+
+static void
 peer_free (Peer *peer)
 {
   if (peer->fd >= 0)
     close (peer->fd);
-  g_signal_handlers_disconnect_by_data (peer->receiver, peer);
+  g_signal_handlers_destroy (peer->receiver);
+  if (gmsg_receiver_get_state (peer->receiver) != GMSG_RECEIVER_STATE_CLOSED)
+    peer_close (peer);
   g_object_unref (peer->receiver);
   g_byte_array_unref (peer->in);
   g_byte_array_unref (peer->out);
@@ -419,29 +147,46 @@ peer_hang_up (Peer *peer)
 }
 
 static void
-peer_wait_finished (Fixture *fixture,
-                    Peer    *peer)
+peer_wait_finished (Peer *peer)
 {
-  iterate_until (fixture->context, peer->n_finished > 0);
+  iterate_until (peer->fixture->context, peer->n_finished > 0);
 }
 
+/* Writes as much at a time as the router takes, which delivers meanwhile. */
 static void
-peer_close (Fixture *fixture,
-            Peer    *peer)
+peer_write_slowly (Peer       *peer,
+                   GByteArray *bytes)
 {
-  close_receiver (fixture, peer->receiver);
+  for (gsize at = 0; at < bytes->len;)
+    {
+      gssize n = send (peer->fd, bytes->data + at, bytes->len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+      if (n > 0)
+        at += (gsize) n;
+      else
+        g_main_context_iteration (peer->fixture->context, FALSE);
+    }
+}
+
+/* Says STOP, and waits for the end, which is clean. */
+static void
+peer_stop (Peer *peer)
+{
+  put_frame (peer->out, STOP, NULL, NULL, 0);
+  write_all (peer->fd, peer->out);
+  peer_wait_finished (peer);
+  g_assert_no_error (peer->error);
 }
 
 /* Sends and receives one message: the pipe is as it should be. */
 static void
-peer_assert_works (Fixture *fixture,
-                   Peer    *peer)
+peer_assert_works (Peer *peer)
 {
   guint n = peer->n_messages;
 
   put_int32 (peer->out, 42);
   write_all (peer->fd, peer->out);
-  iterate_until (fixture->context, peer->n_messages > n);
+  iterate_until (peer->fixture->context, peer->n_messages > n);
   g_assert_cmpuint (peer->n_finished, ==, 0);
 }
 
@@ -475,7 +220,7 @@ test_by_hand (Fixture *fixture)
   put_frame (peer->out, MESSAGE, "v", "x\0\0s", 4);
   put_frame (peer->out, STOP, NULL, NULL, 0);
   write_all (peer->fd, peer->out);
-  peer_wait_finished (fixture, peer);
+  peer_wait_finished (peer);
 
   g_assert_no_error (peer->error);
   g_assert_cmpuint (peer->n_messages, ==, 7);
@@ -488,7 +233,6 @@ test_by_hand (Fixture *fixture)
   assert_message (peer, 6, "<'x'>");
   /* The router hangs up. */
   g_assert_cmpuint (read_frame (peer->fd, peer->in), ==, 0);
-  peer_close (fixture, peer);
 }
 
 /* A byte at a time, and all at once. */
@@ -503,37 +247,12 @@ test_slowly (Fixture *fixture)
   put_frame (peer->out, STOP, NULL, NULL, 0);
   for (guint i = 0; i < peer->out->len; i++)
     write_data (peer->fd, peer->out->data + i, 1);
-  peer_wait_finished (fixture, peer);
+  peer_wait_finished (peer);
   g_assert_no_error (peer->error);
   g_assert_cmpuint (peer->n_messages, ==, 2);
-  peer_close (fixture, peer);
 }
 
-/* What ends a pipe with PROTOCOL or TOO_LARGE. Each case puts what is wrong. */
-
-static void
-bad_type (GByteArray *out)
-{
-  put_frame (out, 5, NULL, NULL, 0);
-}
-
-static void
-bad_type_zero (GByteArray *out)
-{
-  put_frame (out, 0, NULL, NULL, 0);
-}
-
-static void
-bad_type_of_router (GByteArray *out)
-{
-  put_counter (out, CREDIT, 1);
-}
-
-static void
-bad_welcome (GByteArray *out)
-{
-  put_welcome (out, VERSION, 0, 0, 1000);
-}
+/* What ends a pipe with PROTOCOL, or with TOO_LARGE if the name says so. */
 
 static void
 bad_second_hello (GByteArray *out)
@@ -542,83 +261,11 @@ bad_second_hello (GByteArray *out)
 }
 
 static void
-bad_stop_size (GByteArray *out)
-{
-  put_frame (out, STOP, NULL, "x", 1);
-}
-
-static void
-bad_stop_type (GByteArray *out)
-{
-  put_frame (out, STOP, "i", NULL, 0);
-}
-
-static void
-bad_dropped_size (GByteArray *out)
-{
-  put_frame (out, DROPPED, NULL, "1234", 4);
-}
-
-static void
-bad_dropped_here (GByteArray *out)
-{
-  put_counter (out, DROPPED, 1);
-}
-
-static void
-bad_no_type_string (GByteArray *out)
-{
-  put_frame (out, MESSAGE, NULL, "1234", 4);
-}
-
-static void
-bad_type_string_length (GByteArray *out)
-{
-  put_header (out, MESSAGE, 16385, 0);
-}
-
-static void
-bad_type_string_huge (GByteArray *out)
-{
-  put_header (out, MESSAGE, G_MAXUINT32, 0);
-}
-
-static void
-bad_type_string_indefinite (GByteArray *out)
-{
-  put_frame (out, MESSAGE, "a*", NULL, 0);
-}
-
-static void
-bad_type_string_any (GByteArray *out)
-{
-  put_frame (out, MESSAGE, "r", NULL, 0);
-}
-
-static void
-bad_type_string_two (GByteArray *out)
-{
-  put_frame (out, MESSAGE, "ii", "12345678", 8);
-}
-
-static void
-bad_type_string_open (GByteArray *out)
-{
-  put_frame (out, MESSAGE, "(i", "1234", 4);
-}
-
-static void
 bad_type_string_nul (GByteArray *out)
 {
   put_header (out, MESSAGE, 2, 4);
   put (out, "i\0\0\0\0\0\0\0", 8);
   put (out, "12340000", 8);
-}
-
-static void
-bad_type_string_binary (GByteArray *out)
-{
-  put_frame (out, MESSAGE, "\xff\xfe%s%n", "1234", 4);
 }
 
 static void
@@ -639,98 +286,6 @@ bad_type_string_deepest (GByteArray *out)
 }
 
 static void
-bad_int_size (GByteArray *out)
-{
-  put_frame (out, MESSAGE, "i", "12345", 5);
-}
-
-static void
-bad_int_empty (GByteArray *out)
-{
-  put_frame (out, MESSAGE, "i", NULL, 0);
-}
-
-static void
-bad_array_size (GByteArray *out)
-{
-  put_frame (out, MESSAGE, "ai", "123456", 6);
-}
-
-static void
-bad_boolean (GByteArray *out)
-{
-  put_frame (out, MESSAGE, "b", "\2", 1);
-}
-
-static void
-bad_string_unterminated (GByteArray *out)
-{
-  put_frame (out, MESSAGE, "s", "hello", 5);
-}
-
-static void
-bad_string_utf8 (GByteArray *out)
-{
-  put_frame (out, MESSAGE, "s", "\xff\xfe", 3);
-}
-
-static void
-bad_object_path (GByteArray *out)
-{
-  put_frame (out, MESSAGE, "o", "x", 2);
-}
-
-static void
-bad_signature (GByteArray *out)
-{
-  put_frame (out, MESSAGE, "g", "(", 2);
-}
-
-static void
-bad_offset (GByteArray *out)
-{
-  /* An offset that points behind the end. */
-  put_frame (out, MESSAGE, "as", "a\0\x7f", 3);
-}
-
-static void
-bad_offset_order (GByteArray *out)
-{
-  put_frame (out, MESSAGE, "as", "a\0b\0\4\2", 6);
-}
-
-static void
-bad_tuple_padding (GByteArray *out)
-{
-  put_frame (out, MESSAGE, "(yi)", "\1xxx\1\0\0\0", 8);
-}
-
-static void
-bad_variant_empty (GByteArray *out)
-{
-  put_frame (out, MESSAGE, "v", NULL, 0);
-}
-
-static void
-bad_variant_type (GByteArray *out)
-{
-  put_frame (out, MESSAGE, "v", "1\0q!", 4);
-}
-
-static void
-bad_variant_content (GByteArray *out)
-{
-  put_frame (out, MESSAGE, "v", "\2\0b", 3);
-}
-
-static void
-bad_variant_inner (GByteArray *out)
-{
-  /* A variant in a variant in an array, with a boolean that is none in the innermost. */
-  put_frame (out, MESSAGE, "av", "\2\0b\0v\5", 6);
-}
-
-static void
 bad_variant_nested (GByteArray *out)
 {
   g_autoptr (GByteArray) payload = g_byte_array_new ();
@@ -743,41 +298,6 @@ bad_variant_nested (GByteArray *out)
 }
 
 static void
-bad_error_size (GByteArray *out)
-{
-  put_header (out, ERROR, 0, 8 + 128 + 1024 + 1);
-}
-
-static void
-bad_error_short (GByteArray *out)
-{
-  put_frame (out, ERROR, NULL, "1234567", 7);
-}
-
-static void
-bad_error_domain_length (GByteArray *out)
-{
-  put_header (out, ERROR, 0, 8 + 7);
-  put_number (out, 0, 4);
-  put_number (out, 8, 4);
-  put (out, "domain!!", 8);
-}
-
-static void
-bad_error_domain_huge (GByteArray *out)
-{
-  put_header (out, ERROR, 0, 8);
-  put_number (out, 0, 4);
-  put_number (out, G_MAXUINT32, 4);
-}
-
-static void
-bad_error_text (GByteArray *out)
-{
-  put_error (out, "domain", 0, "\xff\xff");
-}
-
-static void
 bad_error_text_length (GByteArray *out)
 {
   g_autofree char *text = g_strnfill (1025, 'x');
@@ -785,114 +305,118 @@ bad_error_text_length (GByteArray *out)
   put_error (out, "domain", 0, text);
 }
 
-static void
-bad_error_text_nul (GByteArray *out)
-{
-  put_frame (out, ERROR, NULL, "\0\0\0\0\1\0\0\0da\0b", 12);
-}
-
-static void
-too_large (GByteArray *out)
-{
-  put_header (out, MESSAGE, 2, 64 * 1024 * 1024 + 1);
-}
-
-static void
-too_large_huge (GByteArray *out)
-{
-  put_header (out, MESSAGE, 2, G_MAXUINT64);
-}
-
-static void
-too_large_wrapping (GByteArray *out)
-{
-  put_header (out, MESSAGE, 16384, G_MAXUINT64 - 16384);
-}
-
+/* One frame; what only begins as one, by its lengths; or what a function puts. */
 static const struct
 {
   const char *name;
-  void      (*put) (GByteArray *out);
-  int         code;
+  struct
+  {
+    guint32     type;
+    const char *type_string; /* (nullable) */
+    const char *payload;     /* (nullable) */
+    gsize       size;
+  } frame;
+  struct
+  {
+    guint32 type;            /* 0: it is not that */
+    guint32 type_length;
+    guint64 payload_length;
+  } header;
+  void (*put) (GByteArray *out);
 } bad_frames[] =
 {
-  { "type", bad_type, GMSG_ERROR_PROTOCOL },
-  { "type-zero", bad_type_zero, GMSG_ERROR_PROTOCOL },
-  { "type-of-router", bad_type_of_router, GMSG_ERROR_PROTOCOL },
-  { "welcome", bad_welcome, GMSG_ERROR_PROTOCOL },
-  { "second-hello", bad_second_hello, GMSG_ERROR_PROTOCOL },
-  { "stop-size", bad_stop_size, GMSG_ERROR_PROTOCOL },
-  { "stop-type", bad_stop_type, GMSG_ERROR_PROTOCOL },
-  { "dropped-size", bad_dropped_size, GMSG_ERROR_PROTOCOL },
-  { "dropped-here", bad_dropped_here, GMSG_ERROR_PROTOCOL },
-  { "no-type-string", bad_no_type_string, GMSG_ERROR_PROTOCOL },
-  { "type-string-length", bad_type_string_length, GMSG_ERROR_PROTOCOL },
-  { "type-string-huge", bad_type_string_huge, GMSG_ERROR_PROTOCOL },
-  { "type-string-indefinite", bad_type_string_indefinite, GMSG_ERROR_PROTOCOL },
-  { "type-string-any", bad_type_string_any, GMSG_ERROR_PROTOCOL },
-  { "type-string-two", bad_type_string_two, GMSG_ERROR_PROTOCOL },
-  { "type-string-open", bad_type_string_open, GMSG_ERROR_PROTOCOL },
-  { "type-string-nul", bad_type_string_nul, GMSG_ERROR_PROTOCOL },
-  { "type-string-binary", bad_type_string_binary, GMSG_ERROR_PROTOCOL },
-  { "type-string-deep", bad_type_string_deep, GMSG_ERROR_PROTOCOL },
-  { "type-string-deepest", bad_type_string_deepest, GMSG_ERROR_PROTOCOL },
-  { "int-size", bad_int_size, GMSG_ERROR_PROTOCOL },
-  { "int-empty", bad_int_empty, GMSG_ERROR_PROTOCOL },
-  { "array-size", bad_array_size, GMSG_ERROR_PROTOCOL },
-  { "boolean", bad_boolean, GMSG_ERROR_PROTOCOL },
-  { "string-unterminated", bad_string_unterminated, GMSG_ERROR_PROTOCOL },
-  { "string-utf8", bad_string_utf8, GMSG_ERROR_PROTOCOL },
-  { "object-path", bad_object_path, GMSG_ERROR_PROTOCOL },
-  { "signature", bad_signature, GMSG_ERROR_PROTOCOL },
-  { "offset", bad_offset, GMSG_ERROR_PROTOCOL },
-  { "offset-order", bad_offset_order, GMSG_ERROR_PROTOCOL },
-  { "tuple-padding", bad_tuple_padding, GMSG_ERROR_PROTOCOL },
-  { "variant-empty", bad_variant_empty, GMSG_ERROR_PROTOCOL },
-  { "variant-type", bad_variant_type, GMSG_ERROR_PROTOCOL },
-  { "variant-content", bad_variant_content, GMSG_ERROR_PROTOCOL },
-  { "variant-inner", bad_variant_inner, GMSG_ERROR_PROTOCOL },
-  { "variant-nested", bad_variant_nested, GMSG_ERROR_PROTOCOL },
-  { "error-size", bad_error_size, GMSG_ERROR_PROTOCOL },
-  { "error-short", bad_error_short, GMSG_ERROR_PROTOCOL },
-  { "error-domain-length", bad_error_domain_length, GMSG_ERROR_PROTOCOL },
-  { "error-domain-huge", bad_error_domain_huge, GMSG_ERROR_PROTOCOL },
-  { "error-text", bad_error_text, GMSG_ERROR_PROTOCOL },
-  { "error-text-length", bad_error_text_length, GMSG_ERROR_PROTOCOL },
-  { "error-text-nul", bad_error_text_nul, GMSG_ERROR_PROTOCOL },
-  { "too-large", too_large, GMSG_ERROR_TOO_LARGE },
-  { "too-large-huge", too_large_huge, GMSG_ERROR_TOO_LARGE },
-  { "too-large-wrapping", too_large_wrapping, GMSG_ERROR_TOO_LARGE },
+  { "type", .frame = { 5, NULL, NULL, 0 } },
+  { "type-zero", .frame = { 0, NULL, NULL, 0 } },
+  { "type-of-router", .frame = { CREDIT, NULL, "\1\0\0\0\0\0\0\0", 8 } },
+  { "welcome", .frame = { WELCOME, NULL, "\2\0\0\0\0\0\0\0\xe8\3\0\0\0\0\0\0", 16 } },
+  { "second-hello", .put = bad_second_hello },
+  { "stop-size", .frame = { STOP, NULL, "x", 1 } },
+  { "stop-type", .frame = { STOP, "i", NULL, 0 } },
+  { "dropped-size", .frame = { DROPPED, NULL, "1234", 4 } },
+  { "dropped-here", .frame = { DROPPED, NULL, "\1\0\0\0\0\0\0\0", 8 } },
+  { "no-type-string", .frame = { MESSAGE, NULL, "1234", 4 } },
+  { "type-string-length", .header = { MESSAGE, 16385, 0 } },
+  { "type-string-huge", .header = { MESSAGE, G_MAXUINT32, 0 } },
+  { "type-string-indefinite", .frame = { MESSAGE, "a*", NULL, 0 } },
+  { "type-string-any", .frame = { MESSAGE, "r", NULL, 0 } },
+  { "type-string-two", .frame = { MESSAGE, "ii", "12345678", 8 } },
+  { "type-string-open", .frame = { MESSAGE, "(i", "1234", 4 } },
+  { "type-string-nul", .put = bad_type_string_nul },
+  { "type-string-binary", .frame = { MESSAGE, "\xff\xfe%s%n", "1234", 4 } },
+  { "type-string-deep", .put = bad_type_string_deep },
+  { "type-string-deepest", .put = bad_type_string_deepest },
+  { "int-size", .frame = { MESSAGE, "i", "12345", 5 } },
+  { "int-empty", .frame = { MESSAGE, "i", NULL, 0 } },
+  { "array-size", .frame = { MESSAGE, "ai", "123456", 6 } },
+  { "boolean", .frame = { MESSAGE, "b", "\2", 1 } },
+  { "string-unterminated", .frame = { MESSAGE, "s", "hello", 5 } },
+  { "string-utf8", .frame = { MESSAGE, "s", "\xff\xfe", 3 } },
+  { "object-path", .frame = { MESSAGE, "o", "x", 2 } },
+  { "signature", .frame = { MESSAGE, "g", "(", 2 } },
+  /* An offset that points behind the end. */
+  { "offset", .frame = { MESSAGE, "as", "a\0\x7f", 3 } },
+  { "offset-order", .frame = { MESSAGE, "as", "a\0b\0\4\2", 6 } },
+  { "tuple-padding", .frame = { MESSAGE, "(yi)", "\1xxx\1\0\0\0", 8 } },
+  { "variant-empty", .frame = { MESSAGE, "v", NULL, 0 } },
+  { "variant-type", .frame = { MESSAGE, "v", "1\0q!", 4 } },
+  { "variant-content", .frame = { MESSAGE, "v", "\2\0b", 3 } },
+  /* A variant in a variant in an array, with a boolean that is none in the innermost. */
+  { "variant-inner", .frame = { MESSAGE, "av", "\2\0b\0v\5", 6 } },
+  { "variant-nested", .put = bad_variant_nested },
+  { "error-size", .header = { ERROR, 0, 8 + 128 + 1024 + 1 } },
+  { "error-short", .frame = { ERROR, NULL, "1234567", 7 } },
+  { "error-domain-length", .frame = { ERROR, NULL, "\0\0\0\0\10\0\0\0domain!", 15 } },
+  { "error-domain-huge", .frame = { ERROR, NULL, "\0\0\0\0\xff\xff\xff\xff", 8 } },
+  { "error-text", .frame = { ERROR, NULL, "\0\0\0\0\6\0\0\0domain\xff\xff", 16 } },
+  { "error-text-length", .put = bad_error_text_length },
+  { "error-text-nul", .frame = { ERROR, NULL, "\0\0\0\0\1\0\0\0da\0b", 12 } },
+  { "too-large", .header = { MESSAGE, 2, 64 * 1024 * 1024 + 1 } },
+  { "too-large-huge", .header = { MESSAGE, 2, G_MAXUINT64 } },
+  { "too-large-wrapping", .header = { MESSAGE, 16384, G_MAXUINT64 - 16384 } },
 };
+
+static void
+put_bad_frame (GByteArray *out,
+               guint       row)
+{
+  if (bad_frames[row].put != NULL)
+    bad_frames[row].put (out);
+  else if (bad_frames[row].header.type != 0)
+    put_header (out, bad_frames[row].header.type, bad_frames[row].header.type_length,
+                bad_frames[row].header.payload_length);
+  else
+    put_frame (out, bad_frames[row].frame.type, bad_frames[row].frame.type_string,
+               bad_frames[row].frame.payload, bad_frames[row].frame.size);
+}
 
 /* Promise 20: whatever the bytes, it ends its own pipe, and what came before arrives. */
 static void
 test_bad_frame (Fixture *fixture)
 {
   guint i = GPOINTER_TO_UINT (fixture->data);
+  int code = g_str_has_prefix (bad_frames[i].name, "too-large") ? GMSG_ERROR_TOO_LARGE : GMSG_ERROR_PROTOCOL;
   g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
   g_autoptr (Peer) other = peer_new (fixture, 0, 0);
 
   peer_open (peer);
   peer_open (other);
-  peer_assert_works (fixture, other);
+  peer_assert_works (other);
 
   put_int32 (peer->out, 1);
   put_int32 (peer->out, 2);
-  bad_frames[i].put (peer->out);
+  put_bad_frame (peer->out, i);
   /* This comes too late. */
   put_int32 (peer->out, 3);
   write_all (peer->fd, peer->out);
 
-  peer_wait_finished (fixture, peer);
-  g_assert_error (peer->error, GMSG_ERROR, bad_frames[i].code);
+  peer_wait_finished (peer);
+  g_assert_error (peer->error, GMSG_ERROR, code);
   g_assert_true (g_utf8_validate (peer->error->message, -1, NULL));
   g_assert_cmpuint (peer->n_messages, ==, 2);
-  expect_error_frame (peer->fd, (guint32) bad_frames[i].code, "*");
+  expect_error_frame (peer->fd, (guint32) code, "*");
   g_assert_cmpuint (read_frame (peer->fd, peer->in), ==, 0);
 
-  peer_assert_works (fixture, other);
-  peer_close (fixture, peer);
-  peer_close (fixture, other);
+  peer_assert_works (other);
 }
 
 /* What is refused before a pipe is opened; the address is still good. */
@@ -939,8 +463,7 @@ test_bad_hello (Fixture *fixture)
     }
 
   peer_open (peer);
-  peer_assert_works (fixture, peer);
-  peer_close (fixture, peer);
+  peer_assert_works (peer);
 }
 
 /* Whoever hangs up before the greeting is none of anybody's business. */
@@ -961,8 +484,8 @@ test_hang_up_early (Fixture *fixture)
   g_byte_array_set_size (peer->out, 0);
 
   peer_open (peer);
-  peer_assert_works (fixture, peer);
-  peer_close (fixture, peer);
+  peer_assert_works (peer);
+  peer_close (peer);
   assert_no_refusal ();
 }
 
@@ -994,11 +517,10 @@ test_half_frame (Fixture *fixture)
         shutdown (peer->fd, SHUT_WR);
       else
         peer_hang_up (peer);
-      peer_wait_finished (fixture, peer);
+      peer_wait_finished (peer);
       g_assert_error (peer->error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
       g_assert_cmpuint (peer->n_messages, ==, n < n_first ? 0 : n < length ? 1 : 2);
       g_assert_nonnull (strstr (peer->error->message, whole ? "before stop()" : "within a message"));
-      peer_close (fixture, peer);
     }
 }
 
@@ -1019,11 +541,10 @@ test_half_large_frame (Fixture *fixture)
       put (peer->out, bytes, n);
       write_all (peer->fd, peer->out);
       peer_hang_up (peer);
-      peer_wait_finished (fixture, peer);
+      peer_wait_finished (peer);
       g_assert_error (peer->error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
       g_assert_nonnull (strstr (peer->error->message, "within a message"));
       g_assert_cmpuint (peer->n_messages, ==, 1);
-      peer_close (fixture, peer);
     }
 }
 
@@ -1040,9 +561,9 @@ fail_peer (Fixture    *fixture,
   put_int32 (peer->out, 1);
   put_error (peer->out, domain, (guint32) code, text);
   write_all (peer->fd, peer->out);
-  peer_wait_finished (fixture, peer);
+  peer_wait_finished (peer);
   g_assert_cmpuint (peer->n_messages, ==, 1);
-  peer_close (fixture, peer);
+  peer_close (peer);
   return g_steal_pointer (&peer->error);
 }
 
@@ -1106,7 +627,6 @@ test_error_of_stranger (Fixture *fixture)
   close (fd);
 
   g_assert_cmpuint (g_quark_try_string ("domain-of-a-stranger"), ==, 0);
-  peer_close (fixture, peer);
 }
 
 /* More than the credit. */
@@ -1128,10 +648,9 @@ test_credit_violation (Fixture *fixture)
         put_int32 (peer->out, j);
       write_all (peer->fd, peer->out);
       expect_error_frame (peer->fd, GMSG_ERROR_PROTOCOL, "*more messages than the 3*");
-      peer_wait_finished (fixture, peer);
+      peer_wait_finished (peer);
       g_assert_error (peer->error, GMSG_ERROR, GMSG_ERROR_PROTOCOL);
       g_assert_cmpuint (peer->n_messages, ==, 3);
-      peer_close (fixture, peer);
     }
 }
 
@@ -1160,7 +679,6 @@ test_credit_unread (Fixture *fixture)
     }
   g_assert_cmpuint (n_places, ==, 4000);
   g_assert_cmpuint (n_frames, <, 2000);
-  peer_close (fixture, peer);
 }
 
 /* A peer that lets the router write nothing is still read. */
@@ -1177,11 +695,7 @@ test_half_closed (Fixture *fixture)
       write_all (peer->fd, peer->out);
       iterate_until (fixture->context, peer->n_messages > i);
     }
-  put_frame (peer->out, STOP, NULL, NULL, 0);
-  write_all (peer->fd, peer->out);
-  peer_wait_finished (fixture, peer);
-  g_assert_no_error (peer->error);
-  peer_close (fixture, peer);
+  peer_stop (peer);
 }
 
 /* A drop-oldest pipe takes any number, and adds the worker's count to its own. */
@@ -1199,13 +713,12 @@ test_dropped (Fixture *fixture)
   write_all (peer->fd, peer->out);
   /* The router reads to the end, and hangs up, before anything is delivered. */
   g_assert_cmpuint (read_frame (peer->fd, peer->in), ==, 0);
-  peer_wait_finished (fixture, peer);
+  peer_wait_finished (peer);
   g_assert_no_error (peer->error);
   g_assert_cmpuint (peer->n_messages, ==, 2);
   assert_message (peer, 0, "8");
   assert_message (peer, 1, "9");
   g_assert_cmpuint (gmsg_receiver_get_n_dropped (peer->receiver), ==, 5 + 8 + 2);
-  peer_close (fixture, peer);
 }
 
 /* A worker of the other byte order: values arrive as they were meant. */
@@ -1239,10 +752,7 @@ test_swapped (Fixture *fixture)
       numbers[4 * i + (G_BYTE_ORDER == G_LITTLE_ENDIAN ? 3 : 0)] = (guint8) i;
     put_frame (peer->out, MESSAGE, "au", numbers, 400000);
   }
-  put_frame (peer->out, STOP, NULL, NULL, 0);
-  write_all (peer->fd, peer->out);
-  peer_wait_finished (fixture, peer);
-  g_assert_no_error (peer->error);
+  peer_stop (peer);
 
   g_assert_cmpuint (peer->n_messages, ==, G_N_ELEMENTS (texts) + 1);
   for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
@@ -1260,7 +770,6 @@ test_swapped (Fixture *fixture)
     for (guint i = 0; i < n; i++)
       g_assert_cmpuint (numbers[i], ==, i % 256);
   }
-  peer_close (fixture, peer);
 }
 
 /* What a message takes of the router's memory, whose pages are counted. */
@@ -1371,20 +880,10 @@ test_flood (Fixture *fixture)
   g_assert_cmpuint (read_frame (other->fd, other->in), ==, 0);
 
   put_frame (bytes, STOP, NULL, NULL, 0);
-  for (gsize at = 0; at < bytes->len;)
-    {
-      gssize n = send (peer->fd, bytes->data + at, bytes->len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-      if (n > 0)
-        at += (gsize) n;
-      else
-        g_main_context_iteration (fixture->context, FALSE);
-    }
-  peer_wait_finished (fixture, peer);
+  peer_write_slowly (peer, bytes);
+  peer_wait_finished (peer);
   g_assert_no_error (peer->error);
-  peer_wait_finished (fixture, other);
-  peer_close (fixture, peer);
-  peer_close (fixture, other);
+  peer_wait_finished (other);
 }
 
 /* Types of which GLib takes minutes for 16 MiB, as 126 tuples in each other around each byte. */
@@ -1417,16 +916,14 @@ test_bombs (Fixture *fixture)
       put_frame (other->out, STOP, NULL, NULL, 0);
       write_all (other->fd, other->out);
 
-      peer_wait_finished (fixture, other);
+      peer_wait_finished (other);
       g_assert_no_error (other->error);
-      peer_wait_finished (fixture, peer);
+      peer_wait_finished (peer);
       /* Zeros are the offsets of empty elements, but a string has a NUL at least. */
       if (elements[i][0] == 's')
         g_assert_error (peer->error, GMSG_ERROR, GMSG_ERROR_PROTOCOL);
       else
         g_assert_no_error (peer->error);
-      peer_close (fixture, peer);
-      peer_close (fixture, other);
     }
 }
 
@@ -1456,8 +953,7 @@ flood_all (GPtrArray *peers,
 
 /* Sends the rest of the last message, and STOP; iterates the context meanwhile. */
 static void
-flood_end (Fixture    *fixture,
-           Peer       *peer,
+flood_end (Peer       *peer,
            GByteArray *bytes,
            gsize       n_written)
 {
@@ -1466,15 +962,7 @@ flood_end (Fixture    *fixture,
   if (n_written % bytes->len > 0)
     put (rest, bytes->data + n_written % bytes->len, bytes->len - n_written % bytes->len);
   put_frame (rest, STOP, NULL, NULL, 0);
-  for (gsize at = 0; at < rest->len;)
-    {
-      gssize n = send (peer->fd, rest->data + at, rest->len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-      if (n > 0)
-        at += (gsize) n;
-      else
-        g_main_context_iteration (fixture->context, FALSE);
-    }
+  peer_write_slowly (peer, rest);
 }
 
 /* What all peers may have waiting together is shared among them. */
@@ -1514,8 +1002,8 @@ test_backlog (Fixture *fixture)
   gmsg_router_set_max_backlog_size (fixture->router, 0);
   for (int i = 0; i < N_PEERS; i++)
     {
-      flood_end (fixture, g_ptr_array_index (peers, i), bytes, n_written[i]);
-      peer_wait_finished (fixture, g_ptr_array_index (peers, i));
+      flood_end (g_ptr_array_index (peers, i), bytes, n_written[i]);
+      peer_wait_finished (g_ptr_array_index (peers, i));
     }
   for (int i = 0; i < N_PEERS; i++)
     {
@@ -1523,7 +1011,6 @@ test_backlog (Fixture *fixture)
 
       g_assert_no_error (peer->error);
       g_assert_cmpuint (peer->n_messages, ==, (n_written[i] + bytes->len - 1) / bytes->len);
-      peer_close (fixture, peer);
     }
 }
 
@@ -1549,11 +1036,10 @@ test_backlog_partial (Fixture *fixture)
   g_assert_cmpuint (n_written, >, 1024 * 1024);
   g_assert_cmpuint (n_written, <, 4 * 1024 * 1024);
 
-  flood_end (fixture, peer, bytes, n_written);
-  peer_wait_finished (fixture, peer);
+  flood_end (peer, bytes, n_written);
+  peer_wait_finished (peer);
   g_assert_no_error (peer->error);
   g_assert_cmpuint (peer->n_messages, ==, 2);
-  peer_close (fixture, peer);
 }
 
 /* A peer that hangs up while it is not read, and one whose pipe is closed then. */
@@ -1575,24 +1061,16 @@ test_flood_ends (Fixture *fixture)
       if (i == 0)
         {
           peer_hang_up (peer);
-          peer_wait_finished (fixture, peer);
+          peer_wait_finished (peer);
           g_assert_error (peer->error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
-          peer_close (fixture, peer);
+          peer_close (peer);
         }
       else if (i == 1)
         {
           /* The rest goes through, to be discarded. */
-          peer_close (fixture, peer);
+          peer_close (peer);
           put_frame (bytes, STOP, NULL, NULL, 0);
-          for (gsize at = 0; at < bytes->len;)
-            {
-              gssize n = send (peer->fd, bytes->data + at, bytes->len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-              if (n > 0)
-                at += (gsize) n;
-              else
-                g_main_context_iteration (fixture->context, FALSE);
-            }
+          peer_write_slowly (peer, bytes);
           while (read_frame (peer->fd, peer->in) != 0)
             continue;
           iterate_all (fixture->context);
@@ -1650,7 +1128,7 @@ test_many (Fixture *fixture)
     {
       Peer *peer = peers->pdata[i];
 
-      peer_wait_finished (fixture, peer);
+      peer_wait_finished (peer);
       if (i % 3 == 0)
         g_assert_error (peer->error, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
       else
@@ -1659,7 +1137,7 @@ test_many (Fixture *fixture)
       for (guint round = 0; round < 3; round++)
         g_assert_cmpint (g_variant_get_int32 (g_ptr_array_index (peer->messages, round)), ==,
                          (int) (round * 10000 + i));
-      peer_close (fixture, peer);
+      peer_close (peer);
     }
 
   gmsg_router_stop (fixture->router, NULL);
@@ -1685,7 +1163,7 @@ test_closed_flood (Fixture *fixture)
   gssize n_bytes;
 
   peer_open (peer);
-  peer_close (fixture, peer);
+  peer_close (peer);
   put_int32 (peer->out, 1);
   do
     {
@@ -1712,7 +1190,7 @@ test_strangers (Fixture *fixture)
         write_data (fds[i], "\1\0\0", 3);
     }
   peer_open (peer);
-  peer_assert_works (fixture, peer);
+  peer_assert_works (peer);
 
   /* The oldest have gone for those that came after them, and not a line was told of each. */
   for (guint i = 0; i < 200; i++)
@@ -1723,8 +1201,7 @@ test_strangers (Fixture *fixture)
 
   for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
     close (fds[i]);
-  peer_assert_works (fixture, peer);
-  peer_close (fixture, peer);
+  peer_assert_works (peer);
 }
 
 /* More at once than the router cares to hold: they wait, and all are served. */
@@ -1787,10 +1264,9 @@ test_crowd (Fixture *fixture)
     {
       Peer *peer = peers->pdata[i];
 
-      peer_wait_finished (fixture, peer);
+      peer_wait_finished (peer);
       g_assert_no_error (peer->error);
       g_assert_cmpuint (peer->n_messages, ==, 1);
-      peer_close (fixture, peer);
     }
 }
 
@@ -1810,10 +1286,10 @@ test_cancel (Fixture *fixture)
       g_assert_cmpuint (read_frame (peer->fd, peer->in), ==, CANCEL);
       g_assert_cmpuint (peer->in->len, ==, 0);
       gmsg_receiver_cancel (peer->receiver);
-      peer_assert_works (fixture, peer);
+      peer_assert_works (peer);
 
       /* It is said once. */
-      peer_close (fixture, peer);
+      peer_close (peer);
       g_assert_cmpuint (read_frame (peer->fd, peer->in), ==, CLOSED);
       g_assert_cmpuint (peer->in->len, ==, 0);
       put_frame (peer->out, STOP, NULL, NULL, 0);
@@ -1838,530 +1314,6 @@ test_router_stops (Fixture *fixture)
   forget_warnings ();
   g_assert_cmpuint (read_frame (peer->fd, peer->in), ==, 0);
   g_assert_cmpuint (peer->n_finished, ==, 0);
-}
-
-/* The router's end, by hand, and a sender of the library's that has opened it. */
-typedef struct
-{
-  char       *directory; /* (owned) */
-  char       *path;      /* (owned) */
-  char       *address;   /* (owned) */
-  int         listener;
-  int         fd;
-  GMsgSender *sender;    /* (owned) (nullable): NULL if it was refused */
-  GError     *error;     /* (owned) (nullable): why */
-  GByteArray *in, *out;  /* (owned) */
-} Far;
-
-static Far *
-far_new (void)
-{
-  Far *far = g_new0 (Far, 1);
-  struct sockaddr_un address;
-
-  far->directory = g_dir_make_tmp ("gmsgrouter-test-XXXXXX", NULL);
-  far->path = g_build_filename (far->directory, "socket", NULL);
-  far->address = g_strdup_printf ("unix:path=%s,pipe=7,secret=" SECRET, far->path);
-  far->listener = new_socket (far->path, &address);
-  g_assert_cmpint (bind (far->listener, (struct sockaddr *) &address, sizeof address), ==, 0);
-  g_assert_cmpint (listen (far->listener, 1), ==, 0);
-  far->fd = -1;
-  far->in = g_byte_array_new ();
-  far->out = g_byte_array_new ();
-  return far;
-}
-
-static void
-far_hang_up (Far *far)
-{
-  close (far->fd);
-  far->fd = -1;
-}
-
-static void
-far_free (Far *far)
-{
-  if (far->fd >= 0)
-    close (far->fd);
-  close (far->listener);
-  g_unlink (far->path);
-  g_assert_cmpint (g_rmdir (far->directory), ==, 0);
-  g_clear_object (&far->sender);
-  g_clear_error (&far->error);
-  g_byte_array_unref (far->in);
-  g_byte_array_unref (far->out);
-  g_free (far->directory);
-  g_free (far->path);
-  g_free (far->address);
-  g_free (far);
-}
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (Far, far_free)
-
-static gpointer
-far_thread (gpointer data)
-{
-  Far *far = data;
-
-  far->sender = gmsg_sender_new_for_address (far->address, &far->error);
-  return NULL;
-}
-
-/* Has a sender open the pipe, and answers it with what is in far->out, or hangs up if
- * there is nothing. Leaves the greeting in far->in. */
-static void
-far_open (Far *far)
-{
-  GThread *thread = g_thread_new ("sender", far_thread, far);
-
-  far->fd = accept4 (far->listener, NULL, NULL, SOCK_CLOEXEC);
-  g_assert_cmpint (far->fd, >=, 0);
-  set_timeout (far->fd);
-  g_assert_cmpuint (read_frame (far->fd, far->in), ==, HELLO);
-  if (far->out->len > 0)
-    write_all (far->fd, far->out);
-  else
-    far_hang_up (far);
-  g_thread_join (thread);
-}
-
-static Far *
-far_new_open (guint8  overflow,
-              guint32 capacity)
-{
-  Far *far = far_new ();
-
-  put_welcome (far->out, VERSION, overflow, capacity, 1000000);
-  far_open (far);
-  g_assert_no_error (far->error);
-  return far;
-}
-
-/* The next message, which must be a number. */
-static gint32
-read_int32 (int fd)
-{
-  guint8 frame[32];
-
-  g_assert_true (read_data (fd, frame, sizeof frame));
-  g_assert_cmpuint (get_number (frame, 4), ==, MESSAGE);
-  g_assert_cmpuint (get_number (frame + 4, 4), ==, 1);
-  g_assert_cmpuint (get_number (frame + 8, 8), ==, 4);
-  g_assert_cmpint (memcmp (frame + 16, "i\0\0\0\0\0\0\0", 8), ==, 0);
-  g_assert_cmpuint (get_number (frame + 28, 4), ==, 0);
-  return (gint32) get_number (frame + 24, 4);
-}
-
-static void
-test_sender_greets (void)
-{
-  g_autoptr (Far) far = far_new_open (0, 0);
-
-  g_assert_cmpuint (far->in->len, ==, 48);
-  g_assert_cmpint (memcmp (far->in->data, "GMSG", 4), ==, 0);
-  g_assert_cmpint (far->in->data[4], ==, G_BYTE_ORDER == G_LITTLE_ENDIAN ? 'l' : 'B');
-  g_assert_cmpint (far->in->data[5], ==, VERSION);
-  g_assert_cmpuint (get_number (far->in->data + 6, 2), ==, 0);
-  g_assert_cmpuint (get_number (far->in->data + 8, 8), ==, 7);
-  g_assert_cmpint (memcmp (far->in->data + 16, SECRET, 32), ==, 0);
-  g_assert_cmpuint (gmsg_sender_get_id (far->sender), ==, 7);
-
-  /* Dropped without a start, it says that it ends. */
-  g_clear_object (&far->sender);
-  g_assert_cmpuint (read_frame (far->fd, far->in), ==, ERROR);
-  g_assert_cmpuint (read_frame (far->fd, far->in), ==, 0);
-}
-
-static void
-test_sender_refused (void)
-{
-  for (int i = 0; i < 9; i++)
-    {
-      g_autoptr (Far) far = far_new ();
-
-      switch (i)
-        {
-        case 0: break;
-        case 1: put_error (far->out, OWN_DOMAIN, GMSG_ERROR_CONNECTION, "not today"); break;
-        case 2: put_welcome (far->out, VERSION - 1, 0, 0, 1000); break;
-        case 3: put_welcome (far->out, VERSION, 3, 1, 1000); break;
-        case 4: put_counter (far->out, CREDIT, 1); break;
-        case 5: put_int32 (far->out, 1); break;
-        case 6: put (far->out, "HTTP/1.1 200 OK\r\n\r\n", 19); break;
-        case 7: put_header (far->out, WELCOME, 0, 15); break;
-        default: put_header (far->out, ERROR, 0, G_MAXUINT64); break;
-        }
-      far_open (far);
-      g_assert_null (far->sender);
-      g_assert_error (far->error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
-      if (i == 1)
-        g_assert_nonnull (strstr (far->error->message, "not today"));
-    }
-}
-
-/* Promise 18: the credit of a pipe that fails, and of one that blocks. */
-static void
-test_sender_credit (void)
-{
-  g_autoptr (Far) far = far_new_open (GMSG_OVERFLOW_FAIL, 2);
-  g_autoptr (GError) error = NULL;
-
-  g_assert_true (gmsg_sender_start (far->sender, NULL));
-  send_range (far->sender, 0, 2);
-  g_assert_false (gmsg_sender_send (far->sender, g_variant_new_int32 (2), &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_FULL);
-  for (int i = 0; i < 2; i++)
-    g_assert_cmpint (read_int32 (far->fd), ==, i);
-
-  /* Being read is not enough. */
-  g_assert_false (gmsg_sender_send (far->sender, g_variant_new_int32 (2), NULL));
-  put_counter (far->out, CREDIT, 1);
-  write_all (far->fd, far->out);
-  wait_until (gmsg_sender_send (far->sender, g_variant_new_int32 (2), NULL));
-  g_assert_cmpint (read_int32 (far->fd), ==, 2);
-  g_assert_false (gmsg_sender_send (far->sender, g_variant_new_int32 (3), NULL));
-
-  put_counter (far->out, CREDIT, 2);
-  write_all (far->fd, far->out);
-  wait_until (gmsg_sender_send (far->sender, g_variant_new_int32 (3), NULL));
-  send_range (far->sender, 4, 1);
-  g_assert_false (gmsg_sender_send (far->sender, g_variant_new_int32 (5), NULL));
-  for (int i = 3; i < 5; i++)
-    g_assert_cmpint (read_int32 (far->fd), ==, i);
-  g_assert_true (gmsg_sender_stop (far->sender, NULL));
-  g_assert_cmpuint (read_frame (far->fd, far->in), ==, STOP);
-}
-
-/* What a router may not say breaks the connection: CONNECTION, and the cancellable. */
-static void
-test_sender_bad_router (void)
-{
-  for (int i = 0; i < 9; i++)
-    {
-      g_autoptr (Far) far = far_new_open (i == 1 ? GMSG_OVERFLOW_DROP_OLDEST : GMSG_OVERFLOW_FAIL, 2);
-      g_autoptr (GError) error = NULL;
-
-      g_assert_true (gmsg_sender_start (far->sender, NULL));
-      g_assert_false (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (far->sender)));
-      switch (i)
-        {
-        case 0: put_counter (far->out, CREDIT, 1); break;
-        case 1: put_counter (far->out, CREDIT, 1); break;
-        case 2: put_int32 (far->out, 1); break;
-        case 3: put_frame (far->out, STOP, NULL, NULL, 0); break;
-        case 4: put_welcome (far->out, VERSION, 1, 2, 1000); break;
-        case 5: put (far->out, "nonsense nonsense", 17); break;
-        case 6: put_error (far->out, OWN_DOMAIN, GMSG_ERROR_PROTOCOL, "too noisy"); break;
-        case 7: put_counter (far->out, CREDIT, G_MAXUINT64); break;
-        default: far_hang_up (far); break;
-        }
-      if (far->fd >= 0)
-        write_all (far->fd, far->out);
-
-      /* It sees that without sending. */
-      wait_until (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (far->sender)));
-      g_assert_false (gmsg_sender_send (far->sender, g_variant_new_int32 (1), &error));
-      g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
-      if (i == 6)
-        g_assert_nonnull (strstr (error->message, "too noisy"));
-      g_clear_error (&error);
-      g_assert_false (gmsg_sender_stop (far->sender, &error));
-      g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
-    }
-}
-
-static gpointer
-send_blocked_thread (gpointer data)
-{
-  g_autoptr (GError) error = NULL;
-
-  g_assert_false (gmsg_sender_send (data, g_variant_new_int32 (1), &error));
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
-  return NULL;
-}
-
-/* A send() that waits for room is woken by the router's death. */
-static void
-test_sender_blocked (void)
-{
-  g_autoptr (Far) far = far_new_open (GMSG_OVERFLOW_BLOCK, 1);
-  GThread *thread;
-
-  g_assert_true (gmsg_sender_start (far->sender, NULL));
-  send_range (far->sender, 0, 1);
-  thread = g_thread_new ("blocked", send_blocked_thread, far->sender);
-  g_assert_cmpint (read_int32 (far->fd), ==, 0);
-  far_hang_up (far);
-  g_thread_join (thread);
-}
-
-/* Closing, as bytes: messages that are sent from then on are discarded, without a line in the
- * log, and stop() still says so. */
-static void
-test_sender_closed (void)
-{
-  g_autoptr (Far) far = far_new_open (GMSG_OVERFLOW_BLOCK, 1);
-
-  g_assert_true (gmsg_sender_start (far->sender, NULL));
-  put_frame (far->out, CLOSED, NULL, NULL, 0);
-  write_all (far->fd, far->out);
-  wait_until (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (far->sender)));
-  send_range (far->sender, 0, 5);
-  g_assert_true (gmsg_sender_stop (far->sender, NULL));
-  g_assert_cmpuint (read_frame (far->fd, far->in), ==, STOP);
-  g_assert_cmpuint (read_frame (far->fd, far->in), ==, 0);
-  assert_no_warning ();
-}
-
-/* The count goes before the message that has taken the place. */
-static void
-test_sender_dropped (void)
-{
-  g_autoptr (Far) far = far_new_open (GMSG_OVERFLOW_DROP_OLDEST, 3);
-  g_autoptr (GByteArray) frame G_GNUC_UNUSED = g_byte_array_new ();
-  int n_messages = 0, last = -1;
-  guint64 n_dropped = 0;
-  guint8 bytes[32];
-
-  g_assert_true (gmsg_sender_start (far->sender, NULL));
-  send_range (far->sender, 0, 100000);
-  g_clear_object (&far->sender);
-
-  while (TRUE)
-    {
-      guint32 type;
-
-      g_assert_true (read_data (far->fd, bytes, 16));
-      type = (guint32) get_number (bytes, 4);
-      if (type == ERROR)
-        break;
-
-      if (type == DROPPED)
-        {
-          g_assert_cmpuint (get_number (bytes + 8, 8), ==, 8);
-          g_assert_true (read_data (far->fd, bytes, 8));
-          n_dropped += get_number (bytes, 8);
-          continue;
-        }
-
-      g_assert_cmpuint (type, ==, MESSAGE);
-      g_assert_true (read_data (far->fd, bytes, 16));
-      g_assert_cmpint ((int) get_number (bytes + 8, 4), >, last);
-      last = (int) get_number (bytes + 8, 4);
-      n_messages++;
-      /* Up to here all is accounted for. */
-      g_assert_cmpuint (n_dropped + (guint64) n_messages, >=, (guint64) last + 1);
-    }
-  g_assert_cmpint (last, ==, 99999);
-  g_assert_cmpuint (n_dropped + (guint64) n_messages, ==, 100000);
-}
-
-static gpointer
-stop_thread (gpointer data)
-{
-  GError *error = NULL;
-
-  g_assert_false (gmsg_sender_stop (data, &error));
-  return error;
-}
-
-/* Fills what the kernel holds, so that the rest waits. */
-static void
-fill (GMsgSender *sender)
-{
-  g_autofree char *zeros = g_malloc0 (900000);
-
-  g_assert_true (gmsg_sender_start (sender, NULL));
-  for (int i = 0; i < 10; i++)
-    g_assert_true (gmsg_sender_send (sender,
-                                     g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, zeros, 900000, 1),
-                                     NULL));
-}
-
-/* The router dies while stop() waits: that is known at once. */
-static void
-test_sender_stop_lost (void)
-{
-  g_autoptr (Far) far = far_new_open (0, 0);
-  g_autoptr (GError) error = NULL;
-  GThread *thread;
-
-  fill (far->sender);
-  thread = g_thread_new ("stop", stop_thread, far->sender);
-  wait_until (gmsg_sender_get_state (far->sender) == GMSG_SENDER_STATE_STOPPED);
-  far_hang_up (far);
-  error = g_thread_join (thread);
-  /* Not TIMED_OUT */
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
-}
-
-/* ... and where it says STOP itself, but the rest of what was sent is not out yet. */
-static void
-test_sender_stop_lost_late (void)
-{
-  g_autoptr (Far) far = far_new_open (0, 0);
-  g_autoptr (GError) error = NULL;
-  GThread *thread;
-  g_autofree char *zeros = g_malloc0 (400000);
-
-  /* One message that the socket does not hold, and STOP in the buffer behind it. */
-  g_assert_true (gmsg_sender_start (far->sender, NULL));
-  g_assert_true (gmsg_sender_send (far->sender,
-                                   g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, zeros, 400000, 1), NULL));
-  for (int i = 0; i < 500; i++)
-    g_assert_true (gmsg_sender_send (far->sender,
-                                     g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, zeros, 100, 1), NULL));
-  thread = g_thread_new ("stop", stop_thread, far->sender);
-  wait_until (gmsg_sender_get_state (far->sender) == GMSG_SENDER_STATE_STOPPED);
-  /* Read the large one, so that what is behind it is taken up, and no more. */
-  {
-    guint8 buffer[1000];
-
-    for (int i = 0; i < 200; i++)
-      g_assert_true (read_data (far->fd, buffer, sizeof buffer));
-  }
-  far_hang_up (far);
-  error = g_thread_join (thread);
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
-}
-
-/* A router that does not read: ten seconds, then TIMED_OUT, and STOPPED. */
-static void
-test_sender_stop_times_out (void)
-{
-  g_autoptr (Far) far = far_new_open (0, 0);
-  g_autoptr (GError) error = NULL;
-  gint64 start, end;
-
-  fill (far->sender);
-  start = g_get_monotonic_time ();
-  g_assert_false (gmsg_sender_stop (far->sender, &error));
-  end = g_get_monotonic_time ();
-  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT);
-  g_assert_cmpint (gmsg_sender_get_state (far->sender), ==, GMSG_SENDER_STATE_STOPPED);
-  g_assert_cmpint (end - start, >=, 10 * G_TIME_SPAN_SECOND);
-}
-
-/* One that reads slowly takes as long as it needs. Dropping never waits: promise 9. */
-static void
-test_sender_drop (void)
-{
-  g_autoptr (Far) far = far_new_open (0, 0);
-  g_autoptr (GByteArray) payload = g_byte_array_new ();
-  gsize n_read = 0;
-
-  fill (far->sender);
-  /* If this waited, it would do so for ever. */
-  g_clear_object (&far->sender);
-
-  /* All of it comes, and the end, which is a loss. */
-  while (n_read < 10 * (16 + 8 + 900000))
-    {
-      guint8 buffer[65536];
-      gssize n = recv (far->fd, buffer, MIN (sizeof buffer, 10 * (16 + 8 + 900000) - n_read), 0);
-
-      g_assert_cmpint (n, >, 0);
-      n_read += (gsize) n;
-    }
-  expect_error_frame (far->fd, GMSG_ERROR_PEER_LOST, "*dropped*");
-  g_assert_cmpuint (read_frame (far->fd, payload), ==, 0);
-}
-
-/* The guide: what is written there is what is sent. */
-
-/* The bytes of the lines that begin with @mark, one frame after the other. */
-static GByteArray *
-read_example (char mark)
-{
-  GByteArray *bytes = g_byte_array_new ();
-  g_autofree char *text = NULL;
-  g_auto (GStrv) lines = NULL;
-
-  g_assert_true (g_file_get_contents (g_getenv ("GMSG_TEST_GUIDE"), &text, NULL, NULL));
-  lines = g_strsplit (text, "\n", -1);
-  for (char **line = lines; *line != NULL; line++)
-    {
-      const char *next = *line + 2;
-
-      if ((*line)[0] != mark || (*line)[1] != ' ')
-        continue;
-
-      while (g_ascii_isxdigit (next[0]) && g_ascii_isxdigit (next[1]))
-        {
-          put_number (bytes, (guint64) g_ascii_xdigit_value (next[0]) * 16 +
-                               (guint64) g_ascii_xdigit_value (next[1]), 1);
-          next += 2;
-          next += strspn (next, " ");
-        }
-      g_assert_true (next[0] == '\0' || next[0] == ';');
-    }
-
-  g_assert_cmpuint (bytes->len, >, 0);
-  return bytes;
-}
-
-static void
-assert_bytes (int           fd,
-              const guint8 *expected,
-              gsize         size)
-{
-  g_autofree guint8 *found = g_malloc (size);
-
-  g_assert_true (read_data (fd, found, size));
-  g_assert_cmpmem (found, size, expected, size);
-}
-
-/* Offsets into what the example shows. */
-#define EXAMPLE_HELLO 64
-#define EXAMPLE_TWO_MESSAGES 64
-#define EXAMPLE_THIRD_MESSAGE 32
-#define EXAMPLE_STOP 16
-#define EXAMPLE_WELCOME 32
-#define EXAMPLE_CREDIT 24
-#define EXAMPLE_CANCEL 16
-
-static void
-test_guide_sender (void)
-{
-  g_autoptr (GByteArray) of_worker = read_example ('W');
-  g_autoptr (GByteArray) of_router = read_example ('R');
-  g_autoptr (Far) far = far_new ();
-  const guint8 *expected = of_worker->data;
-  const guint8 *answer = of_router->data;
-
-  if (G_BYTE_ORDER != G_LITTLE_ENDIAN)
-    {
-      g_test_skip ("the example is that of a little-endian worker");
-      return;
-    }
-
-  g_assert_cmpuint (of_worker->len, ==, EXAMPLE_HELLO + EXAMPLE_TWO_MESSAGES + EXAMPLE_THIRD_MESSAGE +
-                                        EXAMPLE_STOP);
-  g_assert_cmpuint (of_router->len, ==, EXAMPLE_WELCOME + EXAMPLE_CREDIT + EXAMPLE_CANCEL);
-
-  put (far->out, answer, EXAMPLE_WELCOME);
-  answer += EXAMPLE_WELCOME;
-  far_open (far);
-  g_assert_no_error (far->error);
-  g_assert_cmpmem (far->in->data, far->in->len, expected + 16, EXAMPLE_HELLO - 16);
-  expected += EXAMPLE_HELLO;
-
-  g_assert_true (gmsg_sender_start (far->sender, NULL));
-  send_range (far->sender, 42, 1);
-  g_assert_true (gmsg_sender_send (far->sender, g_variant_new_string ("hi"), NULL));
-  assert_bytes (far->fd, expected, EXAMPLE_TWO_MESSAGES);
-  expected += EXAMPLE_TWO_MESSAGES;
-
-  put (far->out, answer, EXAMPLE_CREDIT + EXAMPLE_CANCEL);
-  write_all (far->fd, far->out);
-  /* It blocks until the credit is there. */
-  g_assert_true (gmsg_sender_send (far->sender, g_variant_new_parsed ("[byte 1, 2, 3]"), NULL));
-  assert_bytes (far->fd, expected, EXAMPLE_THIRD_MESSAGE);
-  expected += EXAMPLE_THIRD_MESSAGE;
-  wait_until (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (far->sender)));
-
-  g_assert_true (gmsg_sender_stop (far->sender, NULL));
-  assert_bytes (far->fd, expected, EXAMPLE_STOP);
 }
 
 static gboolean
@@ -2409,7 +1361,6 @@ test_guide_router (Fixture *fixture)
   assert_message (peer, 0, "42");
   assert_message (peer, 1, "'hi'");
   assert_message (peer, 2, "[byte 0x01, 0x02, 0x03]");
-  peer_close (fixture, peer);
 }
 
 /* The table of codes is that of the header. */
@@ -2476,22 +1427,8 @@ main (int    argc,
   fixture_test ("/wire/p22/cancel", test_cancel);
   fixture_test ("/wire/p19/router-stops", test_router_stops);
 
-  g_test_add_func ("/wire/guide/sender", test_guide_sender);
   fixture_test ("/wire/guide/router", test_guide_router);
   g_test_add_func ("/wire/guide/codes", test_guide_codes);
-  g_test_add_func ("/wire/p19/sender/greets", test_sender_greets);
-  g_test_add_func ("/wire/p19/sender/refused", test_sender_refused);
-  g_test_add_func ("/wire/p18/sender/credit", test_sender_credit);
-  g_test_add_func ("/wire/p19/sender/bad-router", test_sender_bad_router);
-  g_test_add_func ("/wire/p18/sender/blocked", test_sender_blocked);
-  g_test_add_func ("/wire/p13/sender/closed", test_sender_closed);
-  g_test_add_func ("/wire/p18/sender/dropped", test_sender_dropped);
-  g_test_add_func ("/wire/p19/sender/stop-lost", test_sender_stop_lost);
-  g_test_add_func ("/wire/p19/sender/stop-lost-late", test_sender_stop_lost_late);
-  g_test_add_func ("/wire/p09/sender/drop", test_sender_drop);
-  /* Beside the others, as a test of its own. */
-  if (g_test_slow ())
-    g_test_add_func ("/wire/p19/sender/stop-times-out", test_sender_stop_times_out);
 
   return g_test_run ();
 }
