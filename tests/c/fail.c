@@ -389,21 +389,6 @@ test_p15_auto_close_handlers (Fixture *fixture)
   assert_warning ("a router was dropped while running: 1 unclosed pipe");
 }
 
-static void
-test_p15_auto_close_property (Fixture *fixture)
-{
-  guint n_notified = 0;
-
-  g_assert_false (gmsg_router_get_auto_close (fixture->router));
-  g_signal_connect (fixture->router, "notify::auto-close", G_CALLBACK (count_notify_cb), &n_notified);
-  gmsg_router_set_auto_close (fixture->router, FALSE);
-  g_assert_cmpuint (n_notified, ==, 0);
-  gmsg_router_set_auto_close (fixture->router, 2);
-  gmsg_router_set_auto_close (fixture->router, TRUE);
-  g_assert_cmpuint (n_notified, ==, 1);
-  g_assert_true (gmsg_router_get_auto_close (fixture->router) == TRUE);
-}
-
 /* Names, by which logs and errors call a pipe */
 
 static void
@@ -532,7 +517,6 @@ main (int    argc,
   fixture_test ("/fail/p15/auto-close-pull", test_p15_auto_close_pull);
   fixture_test ("/fail/p15/auto-close-waiting", test_p15_auto_close_waiting);
   fixture_test ("/fail/p15/auto-close-handlers", test_p15_auto_close_handlers);
-  fixture_test ("/fail/p15/auto-close-property", test_p15_auto_close_property);
   fixture_test ("/fail/p04/name", test_name);
   g_test_add_func ("/fail/p04/name-by-hand", test_name_by_hand);
   fixture_test ("/fail/p04/name-wrong-thread", test_name_wrong_thread);
