@@ -129,49 +129,60 @@ assert_left (Client *self)
   g_assert_cmpint (g_atomic_int_get (&self->n_unrefs), ==, 1);
 }
 
+/* Clients in a context of their own, which is the thread-default one until the end of the test. */
+typedef struct
+{
+  GMainContext *context; /* (owned) */
+  Client        clients[8];
+} Scene;
+
 /* @n clients that always have something, named from 'a' on. */
 static void
-join_flooded (Client       *clients,
-              guint         n,
-              GMainContext *context,
-              GString      *log,
-              gint64        cost_usec,
-              guint         budget)
+scene_join (Scene   *self,
+            guint    n,
+            GString *log,
+            gint64   cost_usec,
+            guint    budget)
 {
   for (guint i = 0; i < n; i++)
     {
-      clients[i] = (Client) { .n_waiting = 1000000, .cost_usec = cost_usec, .log = log,
-                              .name = (char) ('a' + i) };
-      client_join (&clients[i], context, PRIORITY, budget, MAX_LATENCY);
+      self->clients[i] = (Client) { .n_waiting = 1000000, .cost_usec = cost_usec, .log = log,
+                                    .name = (char) ('a' + i) };
+      client_join (&self->clients[i], self->context, PRIORITY, budget, MAX_LATENCY);
     }
 }
 
 static void
-leave_all (Client *clients,
-           guint   n)
+scene_leave (Scene *self)
 {
-  for (guint i = 0; i < n; i++)
-    {
-      client_leave (&clients[i]);
-      assert_left (&clients[i]);
-    }
+  for (guint i = 0; i < G_N_ELEMENTS (self->clients); i++)
+    if (self->clients[i].turn != NULL)
+      {
+        client_leave (&self->clients[i]);
+        assert_left (&self->clients[i]);
+      }
 }
 
-static GMainContext *
-new_context (void)
+static Scene *
+scene_new (void)
 {
-  GMainContext *context = g_main_context_new ();
+  Scene *self = g_new0 (Scene, 1);
 
-  g_main_context_push_thread_default (context);
-  return context;
+  self->context = g_main_context_new ();
+  g_main_context_push_thread_default (self->context);
+  return self;
 }
 
 static void
-free_context (GMainContext *context)
+scene_free (Scene *self)
 {
-  g_main_context_pop_thread_default (context);
-  g_main_context_unref (context);
+  scene_leave (self);
+  g_main_context_pop_thread_default (self->context);
+  g_main_context_unref (self->context);
+  g_free (self);
 }
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Scene, scene_free)
 
 /* A source that is always ready, and counts. */
 typedef struct
@@ -223,20 +234,16 @@ static void
 test_p16_budget_0 (void)
 {
   g_autoptr (GString) log = g_string_new (NULL);
-  GMainContext *context = new_context ();
-  Client clients[3];
+  g_autoptr (Scene) scene = scene_new ();
 
-  join_flooded (clients, 3, context, log, 0, 0);
+  scene_join (scene, 3, log, 0, 0);
   for (guint i = 1; i <= 9; i++)
     {
-      iterate (context, 1);
+      iterate (scene->context, 1);
       g_assert_cmpuint (log->len, ==, i);
     }
   g_assert_cmpstr (log->str, ==, "abcabcabc");
-  g_assert_cmpint (clients[0].n_rests, ==, 9);
-
-  leave_all (clients, 3);
-  free_context (context);
+  g_assert_cmpint (scene->clients[0].n_rests, ==, 9);
 }
 
 /* An emission that takes longer than the budget ends it, and the next iteration goes on with
@@ -245,52 +252,40 @@ static void
 test_p16_first_always_emits (void)
 {
   g_autoptr (GString) log = g_string_new (NULL);
-  GMainContext *context = new_context ();
-  Client clients[3];
+  g_autoptr (Scene) scene = scene_new ();
 
-  join_flooded (clients, 3, context, log, 50, 20);
-  iterate (context, 6);
+  scene_join (scene, 3, log, 50, 20);
+  iterate (scene->context, 6);
   g_assert_cmpstr (log->str, ==, "abcabc");
-
-  leave_all (clients, 3);
-  free_context (context);
 }
 
 static void
 test_p16_one_ledger (void)
 {
-  GMainContext *context = new_context ();
-  Client clients[8];
+  g_autoptr (Scene) scene = scene_new ();
   gint64 start;
 
-  join_flooded (clients, 8, context, NULL, 100, 1000);
+  scene_join (scene, 8, NULL, 100, 1000);
   start = g_get_monotonic_time ();
-  iterate (context, 1);
+  iterate (scene->context, 1);
   /* Not eight budgets: what is emitted then is at most what fits into one. */
   for (guint i = 0; i < 8; i++)
-    g_assert_cmpint (clients[i].n_emitted, <=, 2);
+    g_assert_cmpint (scene->clients[i].n_emitted, <=, 2);
   g_assert_cmpint (g_get_monotonic_time () - start, >=, 1000);
-
-  leave_all (clients, 8);
-  free_context (context);
 }
 
 static void
 test_p16_shares (void)
 {
-  GMainContext *context = new_context ();
-  Client clients[7];
+  g_autoptr (Scene) scene = scene_new ();
 
-  join_flooded (clients, 7, context, NULL, 0, 50);
-  iterate (context, 100);
+  scene_join (scene, 7, NULL, 0, 50);
+  iterate (scene->context, 100);
   for (guint i = 0; i < 7; i++)
     {
-      g_assert_cmpint (clients[i].n_emitted, >, 0);
-      g_assert_cmpint (ABS (clients[i].n_emitted - clients[0].n_emitted), <=, 1);
+      g_assert_cmpint (scene->clients[i].n_emitted, >, 0);
+      g_assert_cmpint (ABS (scene->clients[i].n_emitted - scene->clients[0].n_emitted), <=, 1);
     }
-
-  leave_all (clients, 7);
-  free_context (context);
 }
 
 /* Who has the smaller budget is served while less is spent, and keeps its place: so it is
@@ -299,17 +294,13 @@ static void
 test_p16_budgets_of_their_own (void)
 {
   g_autoptr (GString) log = g_string_new (NULL);
-  GMainContext *context = new_context ();
-  Client clients[2];
+  g_autoptr (Scene) scene = scene_new ();
 
-  join_flooded (clients, 2, context, log, 100, 0);
-  gmsg_turn_set (clients[1].turn, PRIORITY, 1000000, 0);
-  clients[1].n_waiting = 3;
-  iterate (context, 2);
+  scene_join (scene, 2, log, 100, 0);
+  gmsg_turn_set (scene->clients[1].turn, PRIORITY, 1000000, 0);
+  scene->clients[1].n_waiting = 3;
+  iterate (scene->context, 2);
   g_assert_cmpstr (log->str, ==, "abbba");
-
-  leave_all (clients, 2);
-  free_context (context);
 }
 
 static void
@@ -332,45 +323,40 @@ join_again (Client *self)
 static void
 test_p16_shares_of_those_that_join_again (void)
 {
-  GMainContext *context = new_context ();
-  Client clients[4];
+  g_autoptr (Scene) scene = scene_new ();
 
-  join_flooded (clients, 4, context, NULL, 20, BUDGET);
+  scene_join (scene, 4, NULL, 20, BUDGET);
   for (guint i = 0; i < 3; i++)
     {
-      clients[i].handler = join_again;
-      clients[i].data = context;
+      scene->clients[i].handler = join_again;
+      scene->clients[i].data = scene->context;
     }
-  iterate (context, 10);
+  iterate (scene->context, 10);
   for (guint i = 0; i < 4; i++)
     {
-      g_assert_cmpint (clients[i].n_emitted, >, 10);
-      g_assert_cmpint (ABS (clients[i].n_emitted - clients[0].n_emitted), <=, 11);
+      g_assert_cmpint (scene->clients[i].n_emitted, >, 10);
+      g_assert_cmpint (ABS (scene->clients[i].n_emitted - scene->clients[0].n_emitted), <=, 11);
     }
 
+  /* They have left before. */
   for (guint i = 0; i < 4; i++)
-    client_leave (&clients[i]);
-  free_context (context);
+    client_leave (&scene->clients[i]);
 }
 
 /* Who was served last, and before that alone, has no advantage over who has joined since. */
 static void
 test_p16_shares_with_a_newcomer (void)
 {
-  GMainContext *context = new_context ();
-  Client clients[2];
+  g_autoptr (Scene) scene = scene_new ();
 
-  join_flooded (clients, 2, context, NULL, 50, 20);
-  leave_all (clients + 1, 1);
-  iterate (context, 3);
-  clients[1] = (Client) { .n_waiting = 100, .cost_usec = 50 };
-  client_join (&clients[1], context, PRIORITY, 20, MAX_LATENCY);
-  iterate (context, 10);
-  g_assert_cmpint (clients[0].n_emitted, ==, 8);
-  g_assert_cmpint (clients[1].n_emitted, ==, 5);
-
-  leave_all (clients, 2);
-  free_context (context);
+  scene_join (scene, 2, NULL, 50, 20);
+  client_leave (&scene->clients[1]);
+  iterate (scene->context, 3);
+  scene->clients[1] = (Client) { .n_waiting = 100, .cost_usec = 50 };
+  client_join (&scene->clients[1], scene->context, PRIORITY, 20, MAX_LATENCY);
+  iterate (scene->context, 10);
+  g_assert_cmpint (scene->clients[0].n_emitted, ==, 8);
+  g_assert_cmpint (scene->clients[1].n_emitted, ==, 5);
 }
 
 /* Less than GTK's redraw, so that the redraw comes first. */
@@ -378,45 +364,38 @@ static void
 test_p16_levels (void)
 {
   g_autoptr (GString) log = g_string_new (NULL);
-  GMainContext *context = new_context ();
-  Client clients[2];
+  g_autoptr (Scene) scene = scene_new ();
   Busy between;
 
-  join_flooded (clients, 2, context, log, 0, 0);
-  clients[1].n_waiting = 2;
-  gmsg_turn_set (clients[0].turn, PRIORITY, 0, 0);
-  gmsg_turn_set (clients[1].turn, PRIORITY - 20, 0, 0);
-  busy_start (&between, context, PRIORITY - 10, 0);
-  iterate (context, 3);
+  scene_join (scene, 2, log, 0, 0);
+  scene->clients[1].n_waiting = 2;
+  gmsg_turn_set (scene->clients[0].turn, PRIORITY, 0, 0);
+  gmsg_turn_set (scene->clients[1].turn, PRIORITY - 20, 0, 0);
+  busy_start (&between, scene->context, PRIORITY - 10, 0);
+  iterate (scene->context, 3);
   g_assert_cmpstr (log->str, ==, "bb");
   g_assert_cmpuint (between.n_calls, ==, 1);
   busy_end (&between);
-  iterate (context, 1);
+  iterate (scene->context, 1);
   g_assert_cmpstr (log->str, ==, "bba");
-
-  leave_all (clients, 2);
-  free_context (context);
 }
 
 /* Who waits at a lower priority is served beside a flood above it, once it is late. */
 static void
 test_p16_late_beside_a_flood_above (void)
 {
-  GMainContext *context = new_context ();
-  Client clients[2];
+  g_autoptr (Scene) scene = scene_new ();
   static const int priorities[] = { -20, G_PRIORITY_DEFAULT, 100, 300 };
 
   for (guint i = 0; i + 1 < G_N_ELEMENTS (priorities); i++)
     {
-      join_flooded (clients, 2, context, NULL, 10, 1000);
-      gmsg_turn_set (clients[0].turn, priorities[i], 1000, MAX_LATENCY);
-      gmsg_turn_set (clients[1].turn, priorities[i + 1], 1000, 1000);
-      iterate_until (context, clients[1].n_emitted > 100);
-      g_assert_cmpint (clients[0].n_emitted, >, 0);
-      leave_all (clients, 2);
+      scene_join (scene, 2, NULL, 10, 1000);
+      gmsg_turn_set (scene->clients[0].turn, priorities[i], 1000, MAX_LATENCY);
+      gmsg_turn_set (scene->clients[1].turn, priorities[i + 1], 1000, 1000);
+      iterate_until (scene->context, scene->clients[1].n_emitted > 100);
+      g_assert_cmpint (scene->clients[0].n_emitted, >, 0);
+      scene_leave (scene);
     }
-
-  free_context (context);
 }
 
 static void
@@ -429,44 +408,42 @@ set_priority (Client *self)
 static void
 test_p16_priority_set_in_dispatch (void)
 {
-  GMainContext *context = new_context ();
-  Client clients[1];
+  g_autoptr (Scene) scene = scene_new ();
   Busy busy;
 
-  join_flooded (clients, 1, context, NULL, 0, 0);
-  clients[0].handler = set_priority;
-  clients[0].data = GINT_TO_POINTER (PRIORITY + 20);
-  iterate (context, 1);
-  g_assert_cmpint (clients[0].n_emitted, ==, 1);
+  scene_join (scene, 1, NULL, 0, 0);
+  scene->clients[0].handler = set_priority;
+  scene->clients[0].data = GINT_TO_POINTER (PRIORITY + 20);
+  iterate (scene->context, 1);
+  g_assert_cmpint (scene->clients[0].n_emitted, ==, 1);
 
-  busy_start (&busy, context, PRIORITY + 10, 0);
-  iterate (context, 5);
-  g_assert_cmpint (clients[0].n_emitted, ==, 1);
+  busy_start (&busy, scene->context, PRIORITY + 10, 0);
+  iterate (scene->context, 5);
+  g_assert_cmpint (scene->clients[0].n_emitted, ==, 1);
   g_assert_cmpuint (busy.n_calls, ==, 5);
 
-  gmsg_turn_set (clients[0].turn, PRIORITY, 0, 0);
-  iterate (context, 1);
-  g_assert_cmpint (clients[0].n_emitted, ==, 2);
-  iterate (context, 1);
-  g_assert_cmpint (clients[0].n_emitted, ==, 2);
+  gmsg_turn_set (scene->clients[0].turn, PRIORITY, 0, 0);
+  iterate (scene->context, 1);
+  g_assert_cmpint (scene->clients[0].n_emitted, ==, 2);
+  iterate (scene->context, 1);
+  g_assert_cmpint (scene->clients[0].n_emitted, ==, 2);
 
   busy_end (&busy);
-  leave_all (clients, 1);
-  free_context (context);
 }
 
 /* Beside a source that is always ready at @priority. Returns whether those that are not so
  * late have had a part of the budget. */
 static gboolean
-share_late_budget (GMainContext *context,
-                   int           priority)
+share_late_budget (int priority)
 {
-  Client clients[2];
+  g_autoptr (Scene) scene = scene_new ();
+  GMainContext *context = scene->context;
+  Client *clients = scene->clients;
   gint64 start = g_get_monotonic_time ();
   gboolean shared;
   Busy busy;
 
-  join_flooded (clients, 2, context, NULL, 10, BUDGET);
+  scene_join (scene, 2, NULL, 10, BUDGET);
   gmsg_turn_set (clients[1].turn, PRIORITY, BUDGET, 3 * MAX_LATENCY);
   clients[1].since = clients[0].since;
   busy_start (&busy, context, priority, 100);
@@ -478,7 +455,6 @@ share_late_budget (GMainContext *context,
   g_assert_cmpuint (busy.n_calls, >, 2);
 
   busy_end (&busy);
-  leave_all (clients, 2);
   return shared;
 }
 
@@ -486,7 +462,6 @@ share_late_budget (GMainContext *context,
 static void
 test_p16_late (void)
 {
-  GMainContext *context = new_context ();
   static const int priorities[] = { G_PRIORITY_DEFAULT, 120 };
 
   for (guint i = 0; i < G_N_ELEMENTS (priorities); i++)
@@ -494,11 +469,9 @@ test_p16_late (void)
       guint n_tries = 1;
 
       /* On a busy machine one emission may last for a budget. */
-      while (!share_late_budget (context, priorities[i]))
+      while (!share_late_budget (priorities[i]))
         g_assert_cmpuint (n_tries++, <, 20);
     }
-
-  free_context (context);
 }
 
 /* Who asks for the next thing between two iterations, as code that awaits does, is part of the
@@ -510,7 +483,8 @@ test_p16_late_in_several_dispatches (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (budgets); i++)
     {
-      GMainContext *context = new_context ();
+      g_autoptr (Scene) scene = scene_new ();
+      GMainContext *context = scene->context;
       Client client = { .handler = leave_self, .n_waiting = 20 };
       Client other = { .n_waiting = 0 };
       guint n_busy;
@@ -535,7 +509,6 @@ test_p16_late_in_several_dispatches (void)
 
       busy_end (&busy);
       client_leave (&other);
-      free_context (context);
     }
 }
 
@@ -543,51 +516,45 @@ test_p16_late_in_several_dispatches (void)
 static void
 test_p16_late_together (void)
 {
-  GMainContext *context = new_context ();
-  Client clients[5];
+  g_autoptr (Scene) scene = scene_new ();
   Busy busy;
 
   /* Each emission takes longer than the maximum latency. */
-  join_flooded (clients, 5, context, NULL, 3000, 1000);
+  scene_join (scene, 5, NULL, 3000, 1000);
   for (guint i = 0; i < 5; i++)
-    gmsg_turn_set (clients[i].turn, PRIORITY, 1000, 2000);
-  busy_start (&busy, context, 120, 0);
+    gmsg_turn_set (scene->clients[i].turn, PRIORITY, 1000, 2000);
+  busy_start (&busy, scene->context, 120, 0);
   for (guint i = 0; i < 50; i++)
-    iterate (context, 1);
+    iterate (scene->context, 1);
   /* On a busy machine a redraw may last for a latency, too. */
   g_assert_cmpuint (busy.n_calls, >=, 20);
 
   busy_end (&busy);
-  leave_all (clients, 5);
-  free_context (context);
 }
 
 static void
 test_p16_no_max_latency (void)
 {
-  GMainContext *context = new_context ();
-  Client clients[2];
+  g_autoptr (Scene) scene = scene_new ();
   Busy busy;
 
-  join_flooded (clients, 2, context, NULL, 0, BUDGET);
+  scene_join (scene, 2, NULL, 0, BUDGET);
   for (guint i = 0; i < 2; i++)
     {
-      gmsg_turn_set (clients[i].turn, PRIORITY, BUDGET, 0);
-      clients[i].since = 0;
+      gmsg_turn_set (scene->clients[i].turn, PRIORITY, BUDGET, 0);
+      scene->clients[i].since = 0;
     }
-  busy_start (&busy, context, 120, 0);
-  iterate (context, 50);
-  g_assert_cmpint (clients[0].n_emitted, ==, 0);
+  busy_start (&busy, scene->context, 120, 0);
+  iterate (scene->context, 50);
+  g_assert_cmpint (scene->clients[0].n_emitted, ==, 0);
 
   /* That of another does not raise it. */
-  gmsg_turn_set (clients[1].turn, PRIORITY, BUDGET, 1);
-  iterate (context, 1);
-  g_assert_cmpint (clients[0].n_emitted, ==, 0);
-  g_assert_cmpint (clients[1].n_emitted, >, 0);
+  gmsg_turn_set (scene->clients[1].turn, PRIORITY, BUDGET, 1);
+  iterate (scene->context, 1);
+  g_assert_cmpint (scene->clients[0].n_emitted, ==, 0);
+  g_assert_cmpint (scene->clients[1].n_emitted, >, 0);
 
   busy_end (&busy);
-  leave_all (clients, 2);
-  free_context (context);
 }
 
 /* A cancelled wait is answered, whatever its maximum latency; but a stream of them leaves
@@ -595,59 +562,52 @@ test_p16_no_max_latency (void)
 static void
 test_p23_urgent (void)
 {
-  GMainContext *context = new_context ();
-  Client clients[1];
+  g_autoptr (Scene) scene = scene_new ();
   Busy busy;
 
-  join_flooded (clients, 1, context, NULL, 0, 0);
-  gmsg_turn_set (clients[0].turn, PRIORITY, 0, 0);
-  busy_start (&busy, context, G_PRIORITY_DEFAULT, 0);
-  iterate (context, 5);
-  g_assert_cmpint (clients[0].n_emitted, ==, 0);
+  scene_join (scene, 1, NULL, 0, 0);
+  gmsg_turn_set (scene->clients[0].turn, PRIORITY, 0, 0);
+  busy_start (&busy, scene->context, G_PRIORITY_DEFAULT, 0);
+  iterate (scene->context, 5);
+  g_assert_cmpint (scene->clients[0].n_emitted, ==, 0);
 
-  clients[0].urgent = TRUE;
-  iterate (context, 1);
-  g_assert_cmpint (clients[0].n_emitted, ==, 1);
+  scene->clients[0].urgent = TRUE;
+  iterate (scene->context, 1);
+  g_assert_cmpint (scene->clients[0].n_emitted, ==, 1);
   busy_end (&busy);
 
-  busy_start (&busy, context, 120, 0);
-  iterate (context, 100);
+  busy_start (&busy, scene->context, 120, 0);
+  iterate (scene->context, 100);
   g_assert_cmpuint (busy.n_calls, >, 30);
-  g_assert_cmpint (clients[0].n_emitted, <, 70);
+  g_assert_cmpint (scene->clients[0].n_emitted, <, 70);
   busy_end (&busy);
-
-  leave_all (clients, 1);
-  free_context (context);
 }
 
 /* What g_idle_add() has added runs beside an endless flood, at a price that is small. */
 static void
 run_idle (gboolean looks_first)
 {
-  GMainContext *context = new_context ();
-  Client clients[2];
+  g_autoptr (Scene) scene = scene_new ();
   guint n_dispatches = 0;
   Busy busy;
 
-  join_flooded (clients, 2, context, NULL, 20, BUDGET);
-  clients[0].n_waiting = clients[1].n_waiting = G_MAXINT;
-  busy_start (&busy, context, G_PRIORITY_DEFAULT_IDLE, 0);
+  scene_join (scene, 2, NULL, 20, BUDGET);
+  scene->clients[0].n_waiting = scene->clients[1].n_waiting = G_MAXINT;
+  busy_start (&busy, scene->context, G_PRIORITY_DEFAULT_IDLE, 0);
   while (busy.n_calls < 3)
     {
-      int n_emitted = clients[0].n_emitted + clients[1].n_emitted;
+      int n_emitted = scene->clients[0].n_emitted + scene->clients[1].n_emitted;
 
       if (looks_first)
-        g_assert_true (g_main_context_pending (context));
-      iterate (context, 1);
+        g_assert_true (g_main_context_pending (scene->context));
+      iterate (scene->context, 1);
       /* Each iteration delivers. */
-      g_assert_cmpint (clients[0].n_emitted + clients[1].n_emitted, >, n_emitted);
+      g_assert_cmpint (scene->clients[0].n_emitted + scene->clients[1].n_emitted, >, n_emitted);
       n_dispatches++;
     }
   g_assert_cmpuint (n_dispatches, >, 3);
 
   busy_end (&busy);
-  leave_all (clients, 2);
-  free_context (context);
 }
 
 static void
@@ -661,24 +621,21 @@ test_p16_idle_sources (void)
 static void
 test_p16_sources_above_idle (void)
 {
-  GMainContext *context = new_context ();
-  Client clients[1];
+  g_autoptr (Scene) scene = scene_new ();
   Busy busy;
 
-  join_flooded (clients, 1, context, NULL, 20, BUDGET);
-  gmsg_turn_set (clients[0].turn, PRIORITY, BUDGET, 0);
-  busy_start (&busy, context, 150, 0);
-  iterate_until (context, busy.n_calls >= 3);
+  scene_join (scene, 1, NULL, 20, BUDGET);
+  gmsg_turn_set (scene->clients[0].turn, PRIORITY, BUDGET, 0);
+  busy_start (&busy, scene->context, 150, 0);
+  iterate_until (scene->context, busy.n_calls >= 3);
   for (guint i = 0; i < 4; i++)
     {
-      int n_emitted = clients[0].n_emitted;
+      int n_emitted = scene->clients[0].n_emitted;
 
-      iterate_until (context, clients[0].n_emitted > n_emitted);
+      iterate_until (scene->context, scene->clients[0].n_emitted > n_emitted);
     }
 
   busy_end (&busy);
-  leave_all (clients, 1);
-  free_context (context);
 }
 
 static void
@@ -696,18 +653,14 @@ run_nested (Client *self)
 static void
 test_p16_nested_ledger (void)
 {
-  GMainContext *context = new_context ();
-  Client clients[2];
+  g_autoptr (Scene) scene = scene_new ();
 
-  join_flooded (clients, 2, context, NULL, 100, 50);
-  clients[0].handler = run_nested;
-  clients[0].data = &clients[1];
-  iterate (context, 1);
-  g_assert_cmpint (clients[0].n_emitted, ==, 1);
-  g_assert_cmpint (clients[1].n_emitted, ==, 1);
-
-  leave_all (clients, 2);
-  free_context (context);
+  scene_join (scene, 2, NULL, 100, 50);
+  scene->clients[0].handler = run_nested;
+  scene->clients[0].data = &scene->clients[1];
+  iterate (scene->context, 1);
+  g_assert_cmpint (scene->clients[0].n_emitted, ==, 1);
+  g_assert_cmpint (scene->clients[1].n_emitted, ==, 1);
 }
 
 typedef struct
@@ -731,47 +684,39 @@ go_deeper (Client *self)
 static void
 test_p26_depth (void)
 {
-  GMainContext *context = new_context ();
+  g_autoptr (Scene) scene = scene_new ();
   Depths depths = { 0, 0 };
-  Client clients[1];
 
-  join_flooded (clients, 1, context, NULL, 0, BUDGET);
-  clients[0].n_waiting = 1000;
-  clients[0].handler = go_deeper;
-  clients[0].data = &depths;
-  iterate_until (context, clients[0].n_emitted == 1000);
+  scene_join (scene, 1, NULL, 0, BUDGET);
+  scene->clients[0].n_waiting = 1000;
+  scene->clients[0].handler = go_deeper;
+  scene->clients[0].data = &depths;
+  iterate_until (scene->context, scene->clients[0].n_emitted == 1000);
   g_assert_cmpuint (depths.max_depth, ==, 64);
-
-  leave_all (clients, 1);
-  free_context (context);
 }
 
-/* Those of a thread, in whatever context. */
+/* Those of a thread, in whatever scene->context. */
 static void
 test_p26_depth_in_two_contexts (void)
 {
-  GMainContext *context = new_context ();
+  g_autoptr (Scene) scene = scene_new ();
   GMainContext *other = g_main_context_new ();
   Depths depths = { 0, 0 };
-  Client clients[2];
 
-  join_flooded (clients, 2, context, NULL, 0, BUDGET);
-  leave_all (clients + 1, 1);
-  clients[1].n_unrefs = 0;
-  client_join (&clients[1], other, PRIORITY, BUDGET, MAX_LATENCY);
-  clients[0].n_waiting = clients[1].n_waiting = 200;
+  scene_join (scene, 2, NULL, 0, BUDGET);
+  client_leave (&scene->clients[1]);
+  scene->clients[1].n_unrefs = 0;
+  client_join (&scene->clients[1], other, PRIORITY, BUDGET, MAX_LATENCY);
+  scene->clients[0].n_waiting = scene->clients[1].n_waiting = 200;
   for (guint i = 0; i < 2; i++)
     {
-      clients[i].handler = go_deeper;
-      clients[i].data = &depths;
+      scene->clients[i].handler = go_deeper;
+      scene->clients[i].data = &depths;
     }
-  iterate_until (other, clients[1].n_emitted == 200);
-  iterate_until (context, clients[0].n_emitted == 200);
+  iterate_until (other, scene->clients[1].n_emitted == 200);
+  iterate_until (scene->context, scene->clients[0].n_emitted == 200);
   g_assert_cmpuint (depths.max_depth, ==, 64);
-
-  leave_all (clients, 2);
   g_main_context_unref (other);
-  free_context (context);
 }
 
 static void
@@ -787,44 +732,37 @@ leave_both (Client *self)
 static void
 test_p6_leave_in_dispatch (void)
 {
-  GMainContext *context = new_context ();
-  Client clients[3];
+  g_autoptr (Scene) scene = scene_new ();
 
-  join_flooded (clients, 3, context, NULL, 0, 1000000);
-  clients[2].n_waiting = 3;
-  clients[0].handler = leave_both;
-  clients[0].data = &clients[1];
-  iterate (context, 1);
-  g_assert_cmpint (clients[0].n_emitted, ==, 1);
-  g_assert_cmpint (clients[1].n_emitted, ==, 0);
-  g_assert_cmpint (clients[2].n_emitted, ==, 3);
-  assert_left (&clients[0]);
-  assert_left (&clients[1]);
-
-  leave_all (clients + 2, 1);
-  g_assert_false (g_main_context_pending (context));
-  free_context (context);
+  scene_join (scene, 3, NULL, 0, 1000000);
+  scene->clients[2].n_waiting = 3;
+  scene->clients[0].handler = leave_both;
+  scene->clients[0].data = &scene->clients[1];
+  iterate (scene->context, 1);
+  g_assert_cmpint (scene->clients[0].n_emitted, ==, 1);
+  g_assert_cmpint (scene->clients[1].n_emitted, ==, 0);
+  g_assert_cmpint (scene->clients[2].n_emitted, ==, 3);
+  assert_left (&scene->clients[0]);
+  assert_left (&scene->clients[1]);
+  g_assert_false (g_main_context_pending (scene->context));
 }
 
 /* The last turn, in its own dispatch: the pacer goes then; and comes again. */
 static void
 test_p6_last_leaves_in_dispatch (void)
 {
-  GMainContext *context = new_context ();
+  g_autoptr (Scene) scene = scene_new ();
 
   for (guint i = 0; i < 3; i++)
     {
-      Client clients[1];
-
-      join_flooded (clients, 1, context, NULL, 0, BUDGET);
-      clients[0].handler = leave_self;
-      iterate (context, 1);
-      g_assert_cmpint (clients[0].n_emitted, ==, 1);
-      assert_left (&clients[0]);
-      g_assert_false (g_main_context_iteration (context, FALSE));
+    
+      scene_join (scene, 1, NULL, 0, BUDGET);
+      scene->clients[0].handler = leave_self;
+      iterate (scene->context, 1);
+      g_assert_cmpint (scene->clients[0].n_emitted, ==, 1);
+      assert_left (&scene->clients[0]);
+      g_assert_false (g_main_context_iteration (scene->context, FALSE));
     }
-
-  free_context (context);
 }
 
 /* A turn keeps no context alive; without one it is not asked, and can still be left. */
@@ -832,9 +770,10 @@ static void
 test_p6_context_gone (void)
 {
   GMainContext *context = g_main_context_new ();
-  Client clients[3];
+  Client clients[3] = { { 0 }, };
 
-  join_flooded (clients, 3, context, NULL, 0, BUDGET);
+  for (guint i = 0; i < 3; i++)
+    client_join (&clients[i], context, PRIORITY, BUDGET, MAX_LATENCY);
   client_leave (&clients[1]);
   g_main_context_unref (context);
   g_assert_cmpint (clients[0].n_gone, ==, 1);
@@ -891,7 +830,8 @@ wake_thread (gpointer data)
 static void
 test_p16_wake (void)
 {
-  GMainContext *context = new_context ();
+  g_autoptr (Scene) scene = scene_new ();
+  GMainContext *context = scene->context;
   Client client = { .n_waiting = 0 };
 
   client_join (&client, context, PRIORITY, BUDGET, MAX_LATENCY);
@@ -905,7 +845,6 @@ test_p16_wake (void)
     }
   client_leave (&client);
   assert_left (&client);
-  free_context (context);
 }
 
 static gpointer
@@ -924,13 +863,15 @@ static void
 test_p16_iterated_by_another_thread (void)
 {
   g_autoptr (GMainContext) context = g_main_context_new ();
-  Client clients[2];
+  Client clients[2] = { { .n_waiting = 100 }, { .n_waiting = 100 } };
 
-  join_flooded (clients, 2, context, NULL, 0, 0);
+  for (guint i = 0; i < 2; i++)
+    client_join (&clients[i], context, PRIORITY, 0, MAX_LATENCY);
   for (guint i = 0; i < 3; i++)
-    g_thread_join (g_thread_new ("iterator", iterate_thread, context));
+    run_in_thread (iterate_thread, context);
   g_assert_cmpint (clients[0].n_emitted + clients[1].n_emitted, ==, 30);
-  leave_all (clients, 2);
+  for (guint i = 0; i < 2; i++)
+    client_leave (&clients[i]);
 }
 
 typedef struct

@@ -104,7 +104,6 @@ static int
 work_send (GMsgSender *sender,
            int         n)
 {
-  start (sender);
   send_range (sender, 0, n);
   stop (sender);
   return 0;
@@ -115,7 +114,6 @@ static int
 work_send_rows (GMsgSender *sender,
                 int         n)
 {
-  start (sender);
   for (int i = 0; i < n; i++)
     expect (gmsg_sender_send (sender, make_row (i), NULL));
   stop (sender);
@@ -129,7 +127,6 @@ work_drop (GMsgSender *sender,
 {
   g_autoptr (GMsgSender) owned = sender;
 
-  start (sender);
   send_range (sender, 0, n);
   g_clear_object (&owned);
   return 0;
@@ -167,7 +164,6 @@ static int
 work_fail (GMsgSender *sender,
            int         n)
 {
-  start (sender);
   send_range (sender, 0, n);
   fail (sender, g_error_new (G_IO_ERROR, G_IO_ERROR_NO_SPACE, "disk full after %d", n));
   return 0;
@@ -186,7 +182,6 @@ static int
 work_fail_own (GMsgSender *sender,
                int         n)
 {
-  start (sender);
   fail (sender, g_error_new_literal (GMSG_ERROR, n, "it says so"));
   return 0;
 }
@@ -199,7 +194,6 @@ work_fail_odd (GMsgSender *sender,
   g_autofree char *domain = g_strnfill (129, 'd');
   g_autofree char *text = g_strnfill (2001, 'x');
 
-  start (sender);
   domain[n == 0 ? 128 : 129] = '\0';
   memcpy (text + 1021, "ä", 2);
   text[0] = '\xff';
@@ -215,7 +209,6 @@ work_fail_states (GMsgSender *sender,
   g_autoptr (GError) reason = make_reason ("first", 1, "first");
   g_autoptr (GError) error = NULL;
 
-  start (sender);
   fail (sender, g_error_copy (reason));
   expect (!gmsg_sender_fail (sender, reason, &error));
   expect_error (&error, GMSG_ERROR_STOPPED);
@@ -266,7 +259,6 @@ work_until_full (GMsgSender *sender,
   g_autoptr (GError) error = NULL;
   int i = 0;
 
-  start (sender);
   while (i < n && gmsg_sender_send (sender, g_variant_new_int32 (i), &error))
     i++;
   if (i < n)
@@ -353,7 +345,6 @@ work_limits (GMsgSender *sender,
   gint64 start_time;
   int n_sent;
 
-  start (sender);
   n_sent = fill (sender, 0, cancellable, &error);
   expect_error (&error, GMSG_ERROR_FULL);
   start_time = g_get_monotonic_time ();
@@ -375,7 +366,6 @@ work_cancel_full (GMsgSender *sender,
   g_autoptr (GError) error = NULL;
   int n_sent;
 
-  start (sender);
   n_sent = fill (sender, G_TIME_SPAN_HOUR, gmsg_sender_get_cancellable (sender), &error);
   expect (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED));
   stop (sender);
@@ -435,7 +425,6 @@ work_interrupt (GMsgSender *sender,
   guint n_asked = 0;
   int n_sent;
 
-  start (sender);
   gmsg_set_interrupt_func (interrupt_cb, &n_asked, NULL);
   n_sent = fill (sender, -1, NULL, &error);
   expect (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED));
@@ -519,7 +508,6 @@ work_threads (GMsgSender *sender,
   GThread *threads[4];
   Range ranges[4];
 
-  start (sender);
   for (int i = 0; i < 4; i++)
     {
       ranges[i] = (Range) { sender, i * 1000000, n };
@@ -539,7 +527,6 @@ work_poll_send (GMsgSender *sender,
   g_autoptr (GCancellable) cancellable = g_object_ref (gmsg_sender_get_cancellable (sender));
   int i = 0;
 
-  start (sender);
   while (!g_cancellable_is_cancelled (cancellable))
     send_range (sender, i++, 1);
   stop (sender);
@@ -551,7 +538,6 @@ static int
 work_poll (GMsgSender *sender,
            int         n)
 {
-  start (sender);
   send_range (sender, 0, n);
   while (!g_cancellable_is_cancelled (gmsg_sender_get_cancellable (sender)))
     g_usleep (1000);
@@ -591,7 +577,6 @@ work_until_gone (GMsgSender *sender,
   g_autoptr (GError) error = NULL;
   int i = 0;
 
-  start (sender);
   while (gmsg_sender_send (sender, g_variant_new_int32 (i), &error))
     {
       i++;
@@ -618,7 +603,6 @@ work_fail_gone (GMsgSender *sender,
   g_autoptr (GError) error = NULL;
   int i = 0;
 
-  start (sender);
   while (gmsg_sender_send (sender, g_variant_new_int32 (i), &error))
     i++;
   expect_error (&error, GMSG_ERROR_CONNECTION);
@@ -640,7 +624,6 @@ work_too_large (GMsgSender *sender,
   g_autoptr (GVariantBuilder) builder = NULL;
   g_autoptr (GError) error = NULL;
 
-  start (sender);
   expect (!gmsg_sender_send (sender,
                              g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, data, (gsize) n + 1, 1),
                              &error));
@@ -734,7 +717,6 @@ static int
 work_say_sent (GMsgSender *sender,
                int         n)
 {
-  start (sender);
   for (int i = 0; i < n; i++)
     {
       send_range (sender, i, 1);
@@ -749,7 +731,6 @@ static int
 work_hold (GMsgSender *sender,
            int         n)
 {
-  start (sender);
   send_range (sender, 0, n);
   say (n);
   wait_for_input_end ();
@@ -761,7 +742,6 @@ static int
 work_flood (GMsgSender *sender,
             int         n)
 {
-  start (sender);
   for (int i = 0; i < G_MAXINT; i++)
     send_range (sender, i, 1);
   return 0;
@@ -773,7 +753,6 @@ static int
 work_torrent (GMsgSender *sender,
               int         n)
 {
-  start (sender);
   for (int i = 0; gmsg_sender_send (sender, make_torrent (i), NULL); i++)
     continue;
   return 0;
@@ -783,7 +762,6 @@ static int
 work_exit (GMsgSender *sender,
            int         n)
 {
-  start (sender);
   send_range (sender, 0, n);
   _exit (3);
 }
@@ -792,7 +770,6 @@ static int
 work_abort (GMsgSender *sender,
             int         n)
 {
-  start (sender);
   send_range (sender, 0, n);
   raise (SIGKILL);
   return 0;
@@ -832,7 +809,6 @@ work_fork (GMsgSender *sender,
   int status;
   pid_t child;
 
-  start (sender);
   send_range (sender, 0, n);
 
   child = fork ();
@@ -908,46 +884,47 @@ static const struct
   const char *name;
   int       (*run) (GMsgSender *sender,
                     int         n);
+  gboolean    started; /* before it runs */
 } works[] =
 {
-  { "send", work_send },
-  { "send-rows", work_send_rows },
-  { "drop", work_drop },
-  { "drop-unstarted", work_drop_unstarted },
-  { "fail", work_fail },
-  { "fail-unstarted", work_fail_unstarted },
-  { "fail-own", work_fail_own },
-  { "fail-odd", work_fail_odd },
-  { "fail-states", work_fail_states },
-  { "fail-blocked", work_fail_blocked },
-  { "fail-gone", work_fail_gone },
-  { "states", work_states },
-  { "until-full", work_until_full },
-  { "stop-blocked", work_stop_blocked },
-  { "limits", work_limits },
-  { "cancel-full", work_cancel_full },
-  { "cancel-blocked", work_cancel_blocked },
-  { "interrupt", work_interrupt },
-  { "interrupt-stop", work_interrupt_stop },
-  { "interrupt-fail", work_interrupt_fail },
-  { "threads", work_threads },
-  { "poll-send", work_poll_send },
-  { "poll", work_poll },
-  { "loop", work_loop },
-  { "until-gone", work_until_gone },
-  { "too-large", work_too_large },
-  { "odd", work_odd },
-  { "large", work_large },
-  { "say-sent", work_say_sent },
-  { "hold", work_hold },
-  { "flood", work_flood },
-  { "torrent", work_torrent },
-  { "exit", work_exit },
-  { "abort", work_abort },
-  { "open-and-exit", work_open_and_exit },
-  { "fork", work_fork },
-  { "fork-killed", work_fork_killed },
-  { "random", work_random },
+  { "send", work_send, TRUE },
+  { "send-rows", work_send_rows, TRUE },
+  { "drop", work_drop, TRUE },
+  { "drop-unstarted", work_drop_unstarted, FALSE },
+  { "fail", work_fail, TRUE },
+  { "fail-unstarted", work_fail_unstarted, FALSE },
+  { "fail-own", work_fail_own, TRUE },
+  { "fail-odd", work_fail_odd, TRUE },
+  { "fail-states", work_fail_states, TRUE },
+  { "fail-blocked", work_fail_blocked, FALSE },
+  { "fail-gone", work_fail_gone, TRUE },
+  { "states", work_states, FALSE },
+  { "until-full", work_until_full, TRUE },
+  { "stop-blocked", work_stop_blocked, FALSE },
+  { "limits", work_limits, TRUE },
+  { "cancel-full", work_cancel_full, TRUE },
+  { "cancel-blocked", work_cancel_blocked, FALSE },
+  { "interrupt", work_interrupt, TRUE },
+  { "interrupt-stop", work_interrupt_stop, FALSE },
+  { "interrupt-fail", work_interrupt_fail, FALSE },
+  { "threads", work_threads, TRUE },
+  { "poll-send", work_poll_send, TRUE },
+  { "poll", work_poll, TRUE },
+  { "loop", work_loop, FALSE },
+  { "until-gone", work_until_gone, TRUE },
+  { "too-large", work_too_large, TRUE },
+  { "odd", work_odd, FALSE },
+  { "large", work_large, FALSE },
+  { "say-sent", work_say_sent, TRUE },
+  { "hold", work_hold, TRUE },
+  { "flood", work_flood, TRUE },
+  { "torrent", work_torrent, TRUE },
+  { "exit", work_exit, TRUE },
+  { "abort", work_abort, TRUE },
+  { "open-and-exit", work_open_and_exit, FALSE },
+  { "fork", work_fork, TRUE },
+  { "fork-killed", work_fork_killed, FALSE },
+  { "random", work_random, FALSE },
 };
 
 int
@@ -959,8 +936,12 @@ work_run (GMsgSender *sender,
 
   for (gsize i = 0; i < G_N_ELEMENTS (works); i++)
     {
-      if (g_str_equal (works[i].name, name))
-        return works[i].run (g_str_equal (name, "drop") ? g_steal_pointer (&owned) : sender, n);
+      if (!g_str_equal (works[i].name, name))
+        continue;
+
+      if (works[i].started)
+        start (sender);
+      return works[i].run (g_str_equal (name, "drop") ? g_steal_pointer (&owned) : sender, n);
     }
 
   g_error ("there is no work “%s”", name);
