@@ -304,14 +304,9 @@ export class Worker {
         const argv = ['gjs', '-m', WORKER, ...args.map(arg => `${arg}`)];
 
         this.process = sender === null ? launcher.spawnv(argv) : sender.spawn(launcher, argv);
-        this.input = this.process.get_stdin_pipe();
         this._output = this.process.get_stdout_pipe();
         this._said = '';
         workers.push(this);
-    }
-
-    closeInput() {
-        this.input.close(null);
     }
 
     expectStatus(status) {

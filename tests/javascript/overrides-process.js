@@ -237,27 +237,6 @@ test('/overrides/process/latest-value', async () => {
     assertEqual(receiver.get_n_dropped(), 1000 - values.length);
 });
 
-test('/overrides/process/cancelled-wait-loses-nothing', async () => {
-    const fixture = new Fixture();
-    const [sender, receiver] = fixture.openPipe();
-    const worker = new Worker(sender, 'prompted');
-    const cancellable = new Gio.Cancellable();
-    const waiting = receiver.next_async(cancellable);
-    let cancelled = null;
-
-    cancellable.cancel();
-    try {
-        await waiting;
-    } catch (error) {
-        cancelled = error;
-    }
-    assert(cancelled?.matches(Gio.IOErrorEnum, Gio.IOErrorEnum.CANCELLED), `${cancelled}`);
-    worker.input.write_all('ab', null);
-    worker.closeInput();
-    assertEqual(await readAll(receiver), [[0, 1], null]);
-    worker.expectSuccess();
-});
-
 test('/overrides/process/errors-match', () => {
     const fixture = new Fixture();
     const [sender] = fixture.openPipe();

@@ -223,30 +223,6 @@ test('/process/p19/launcher-serves-many', () => {
     assertEqual(collectAll(pipes), [[[1], null], [[2], null], [[3], null]]);
 });
 
-test('/process/p7/states', () => {
-    const fixture = new Fixture();
-    const [sender, receiver] = fixture.openPipe();
-    const worker = new Worker(sender, 'states');
-
-    assertEqual(collect(receiver), [[[
-        GMsg.SenderState.INITIAL, GMsg.Error.NOT_STARTED,
-        GMsg.SenderState.OPEN, GMsg.Error.ALREADY_STARTED,
-    ]], null]);
-    worker.expectSuccess();
-});
-
-test('/process/p12/order-of-several', () => {
-    const fixture = new Fixture();
-    const pipes = range(4).map(() => fixture.openPipe());
-    const workers = pipes.map(([sender]) => new Worker(sender, 'send', 2000));
-
-    for (const [values, error] of collectAll(pipes.map(([, receiver]) => receiver))) {
-        assert(values.length === 2000 && values.every((value, i) => value === i), values.join());
-        assertEqual(error, null);
-    }
-    workers.forEach(worker => worker.expectSuccess());
-});
-
 test('/process/p21/exit-before-it-opened-the-pipe', () => {
     const fixture = new Fixture();
     const [sender, receiver] = fixture.openPipe();
@@ -290,51 +266,6 @@ test('/process/p22/cancel-seen-by-polling', () => {
     worker.expectSuccess();
 });
 
-test('/process/p22/cancel-seen-in-a-main-loop', () => {
-    const fixture = new Fixture();
-    const [sender, receiver] = fixture.openPipe();
-    const worker = new Worker(sender, 'loop', 3);
-    const events = record(receiver);
-
-    iterateUntil(() => events.length === 3);
-    receiver.cancel();
-    iterateUntil(() => events.length === 4);
-    assertEqual(events, [0, 1, 2, 'finished']);
-    worker.expectSuccess();
-});
-
-test('/process/p22/close-cancels', () => {
-    const fixture = new Fixture();
-    const [sender, receiver] = fixture.openPipe();
-    const worker = new Worker(sender, 'loop', 1);
-    const events = record(receiver);
-
-    iterateUntil(() => events.length === 1);
-    fixture.router.close_pipe(receiver);
-    worker.expectSuccess();
-    assertEqual(events, [0]);
-});
-
-test('/process/p18/block', () => {
-    const fixture = new Fixture();
-    const [sender, receiver] = fixture.openPipe(8, GMsg.Overflow.BLOCK);
-    const worker = new Worker(sender, 'say-sent', 500);
-    let received = 0;
-    let said = worker.readNumberUntil(8);
-    let ahead = 0;
-
-    receiver.connect('message', (_, message) => {
-        assertEqual(message.deepUnpack(), received++);
-        // What is sent by now, at least; the last number may be there by halves.
-        said = worker.readLastNumber(said);
-        ahead = Math.max(ahead, said - received);
-    });
-    iterateUntil(() => receiver.get_state() === GMsg.ReceiverState.FINISHED);
-    assertEqual(received, 500);
-    assert(ahead <= 8, `the worker was ${ahead} messages ahead`);
-    worker.expectSuccess();
-});
-
 test('/process/p18/drop-oldest', () => {
     const fixture = new Fixture();
     const [sender, receiver] = fixture.openPipe(1, GMsg.Overflow.DROP_OLDEST);
@@ -349,34 +280,6 @@ test('/process/p18/drop-oldest', () => {
     assert(values.length === 1 || OVER_NATS, values.join());
     assertEqual(receiver.get_n_received(), values.length);
     assertEqual(receiver.get_n_dropped(), 5000 - values.length);
-});
-
-test('/process/p19/router-gone', () => {
-    const fixture = new Fixture();
-    const [sender, receiver] = fixture.router.pipe();
-    const worker = new Worker(sender, 'until-gone');
-    const events = record(receiver);
-
-    iterateUntil(() => events.length > 0);
-    fixture.router.stop();
-    worker.expectSuccess();
-
-    // How much is queued is up to chance.
-    const [unclosed, ...others] = takeWarnings();
-
-    assert(/1 unclosed pipe/.test(unclosed), unclosed);
-    assert(others.every(text => /undelivered message/.test(text)), others.join());
-});
-
-test('/process/p17/route-until', () => {
-    const fixture = new Fixture();
-    const [sender, receiver] = fixture.openPipe();
-    const worker = new Worker(sender, 'send', 100);
-    const events = record(receiver);
-
-    fixture.router.route_until(-1, () => receiver.get_state() === GMsg.ReceiverState.FINISHED);
-    assertEqual(events, [...range(100), 'finished']);
-    worker.expectSuccess();
 });
 
 run();

@@ -31,15 +31,6 @@ function waitForInputEnd() {
         continue;
 }
 
-function codeOf(func) {
-    try {
-        func();
-    } catch (error) {
-        return error.matches(GMsg.Error.quark(), error.code) ? error.code : -1;
-    }
-    return -1;
-}
-
 const works = {
     send(sender, n) {
         sender.start();
@@ -60,19 +51,6 @@ const works = {
         sender.start();
         sendRange(sender, n, i => print(i + 1));
         sender.stop();
-    },
-
-    /* Promise 7: sends the state and the code of the error, in turn. */
-    states(sender) {
-        const found = [sender.get_state(), codeOf(() => sender.send(new GLib.Variant('u', 0)))];
-
-        sender.start();
-        found.push(sender.get_state(), codeOf(() => sender.start()));
-        sender.send(new GLib.Variant('au', found));
-        sender.stop();
-        if (sender.get_state() !== GMsg.SenderState.STOPPED ||
-            codeOf(() => sender.send(new GLib.Variant('u', 0))) !== GMsg.Error.STOPPED)
-            System.exit(1);
     },
 
     /* Sends the number in the environment that the launcher has set. */
@@ -134,21 +112,6 @@ const works = {
         waitForInputEnd();
     },
 
-    /* Promise 19: sends until the router is gone. */
-    'until-gone'(sender) {
-        let n = 0;
-
-        sender.start();
-
-        const code = codeOf(() => {
-            for (;;)
-                sender.send(new GLib.Variant('u', n++));
-        });
-
-        if (code !== GMsg.Error.CONNECTION || !sender.get_cancellable().is_cancelled())
-            System.exit(1);
-    },
-
     /* Plain values, as the overrides pack them. */
     values(sender, n) {
         sender.start();
@@ -171,14 +134,6 @@ const works = {
         }
         for (const {value} of makeDeepest())
             sender.send(value);
-        sender.stop();
-    },
-
-    /* Each message waits for a byte of the standard input. */
-    prompted(sender) {
-        sender.start();
-        for (let i = 0; input.read_bytes(1, null).get_size() > 0; i++)
-            sender.send(new GLib.Variant('u', i));
         sender.stop();
     },
 };

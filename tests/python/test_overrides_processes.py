@@ -374,16 +374,6 @@ class MultiprocessingTest(ProcessTest):
     def test_process_by_forkserver(self):
         self.check_process('forkserver')
 
-    def test_process_killed(self):
-        sender, receiver, events = self.make_pipe()
-        process = multiprocessing.get_context('spawn').Process(target=work_until_killed, args=[sender])
-        process.start()
-        iterate_until(lambda: events == ['ready'], self.context)
-        process.kill()
-        self.iterate_until_finished(receiver)
-        process.join(DEADLINE)
-        self.check_error(events[-1], GMsg.Error.PEER_LOST)
-
     def test_process_by_fork(self):
         """The sender crosses without a pickle, and is of no use."""
         context = multiprocessing.get_context('fork')

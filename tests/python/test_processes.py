@@ -95,23 +95,6 @@ class SpawnTest(ProcessTest):
         process.wait(None)
         self.assertTrue(process.get_successful())
 
-    def test_several_at_once(self):
-        pipes = [self.make_pipe() for _ in range(3)]
-        records = [self.record(receiver) for _, receiver in pipes]
-        for sender, _ in pipes:
-            self.spawn(sender, 'flood', 300)
-        for _, receiver in pipes:
-            self.iterate_until_finished(receiver)
-        self.assertEqual(records, [[*range(300), 'finished']] * 3)
-
-    def test_route_until(self):
-        sender, receiver = self.make_pipe()
-        events = self.record(receiver)
-        self.spawn(sender, 'flood', 10)
-        self.router.route_until(DEADLINE * 1000000,
-                                lambda: receiver.get_state() == GMsg.ReceiverState.FINISHED)
-        self.assertEqual(events, [*range(10), 'finished'])
-
     def test_launcher(self):
         launcher = Gio.SubprocessLauncher.new(Gio.SubprocessFlags.STDOUT_PIPE)
         for _ in range(2):
@@ -131,15 +114,6 @@ class SpawnTest(ProcessTest):
         self.iterate_until_finished(receiver)
         self.assertEqual(events[:-1], [*range(20)])
         self.check_lost(events[-1], os.path.basename(sys.executable), r'\b9\b|SIGKILL|[Kk]illed')
-
-    def test_exit_without_stop(self):
-        sender, receiver = self.make_pipe()
-        events = self.record(receiver)
-        self.spawn(sender, 'leave', 7)
-        self.iterate_until_finished(receiver)
-        # What was not handed to the kernel yet is lost with it.
-        self.assertIn(events[:-1], ([], [7]))
-        self.check_lost(events[-1], r'\b7\b')
 
     def test_exit_before_it_opened(self):
         sender, receiver = self.make_pipe()
@@ -161,22 +135,6 @@ class SpawnTest(ProcessTest):
         process.wait(None)
         self.assertTrue(process.get_successful())
 
-    def test_close_cancels(self):
-        sender, receiver = self.make_pipe(16)
-        events = self.record(receiver)
-        launcher = Gio.SubprocessLauncher.new(Gio.SubprocessFlags.STDERR_SILENCE)
-        process = self.spawn(sender, 'obey', 5, launcher=launcher)
-        iterate_until(lambda: len(events) > 50, self.context)
-        self.router.close_pipe(receiver)
-        count = len(events)
-        process.wait(None)
-        self.assertTrue(process.get_successful())
-        drain(self.context)
-        self.assertEqual(len(events), count)
-        # What was under way when it was closed.
-        for text, _ in self.warnings.take():
-            self.assertRegex(text, r'^discarding (\d+ messages|message) from closed pipe #1$')
-
     def test_back_pressure(self):
         sender, receiver = self.make_pipe(4)
         events = self.record(receiver)
@@ -195,35 +153,6 @@ class SpawnTest(ProcessTest):
         self.iterate_until_finished(receiver)
         self.assertEqual(events, [*range(200), 'finished'])
         self.assertEqual(receiver.get_n_dropped(), 0)
-
-    def test_latest_value(self):
-        sender, receiver = self.make_pipe(1, GMsg.Overflow.DROP_OLDEST)
-        events = self.record(receiver)
-        self.spawn(sender, 'flood', 20000)
-        self.iterate_until_finished(receiver)
-        self.assertEqual(events[-2:], [19999, 'finished'])
-        self.assertEqual(events[:-1], sorted(events[:-1]))
-        self.assertEqual(receiver.get_n_received() + receiver.get_n_dropped(), 20000)
-
-    def test_big_message(self):
-        size = 16 << 20
-        sender, receiver = self.make_pipe()
-        sizes = []
-        receiver.connect('message', lambda _, message: sizes.append(message.get_size()))
-        self.spawn(sender, 'load', size)
-        self.iterate_until_finished(receiver)
-        self.assertEqual(sizes, [size])
-
-    def test_too_large(self):
-        self.router.set_max_message_size(1 << 20)
-        sender, receiver = self.make_pipe()
-        events = self.record(receiver)
-        launcher = Gio.SubprocessLauncher.new(Gio.SubprocessFlags.STDERR_PIPE)
-        process = self.spawn(sender, 'load', 2 << 20, launcher=launcher)
-        output = process.communicate_utf8(None, None)[2]
-        self.assertRegex(output, rf'gmsg-error-quark: .*\({int(GMsg.Error.TOO_LARGE)}\)')
-        self.iterate_until_finished(receiver)
-        self.assertEqual(len(events), 1)
 
     def test_refused(self):
         sender, receiver = self.make_pipe()

@@ -6,10 +6,9 @@
 
 """worker.py WORK [NUMBER [ADDRESS]]: sends to the address in the environment, or the one that is given."""
 
-import os
 import sys
 
-from gmsgtest import GLib, GMsg, number, row
+from gmsgtest import GMsg, number, row
 
 
 def count(sender, n):
@@ -45,13 +44,6 @@ def hang(sender, n):
     sys.stdin.read()
 
 
-def leave(sender, n):
-    """Sends a number, and exits with it, without stopping or dropping anything."""
-    sender.start()
-    sender.send(number(n))
-    os._exit(n)
-
-
 def obey(sender, n):
     """Sends zeros until it is cancelled, then n."""
     sender.start()
@@ -61,14 +53,7 @@ def obey(sender, n):
     sender.stop()
 
 
-def load(sender, n):
-    """Sends one message of n bytes."""
-    sender.start()
-    sender.send(GLib.Variant.new_from_bytes(GLib.VariantType('ay'), GLib.Bytes.new(bytes(n)), True))
-    sender.stop()
-
-
-WORKS = {work.__name__: work for work in (count, flood, rows, hang, leave, obey, load)}
+WORKS = {work.__name__: work for work in (count, flood, rows, hang, obey)}
 
 
 def main():
