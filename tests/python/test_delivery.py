@@ -91,6 +91,23 @@ class DeliveryTest(TestCase):
             thread.result()
         self.assertEqual(events, list(range(total)))
 
+    def test_p13_messages_of_a_closed_pipe(self):
+        """The first are told of at once, and the rest when the sender has ended."""
+        router = self.start_router(budget=DEADLINE * 1000000)
+        for bounds, pulls in (((), False), ((), True), ((3, GMsg.Overflow.FAIL), False),
+                              ((3, GMsg.Overflow.DROP_OLDEST), False)):
+            with self.subTest(bounds=bounds, pulls=pulls):
+                sender, receiver = self.open_pipe(router, *bounds)
+                if pulls:
+                    receiver.set_pull_mode(True)
+                for value in range(3):
+                    sender.send(number(value))
+                router.close_pipe(receiver)
+                self.assertTrue(sender.send(number(3)))
+                sender.stop()
+                drain(self.context)
+                self.assertEqual(self.take_warned_messages('discarding'), 4)
+
     def test_p14_no_emission_after_close_pipe(self):
         router = self.start_router()
         sender, receiver = self.open_pipe(router)
