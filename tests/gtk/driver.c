@@ -177,24 +177,58 @@ report_text (const char *name,
   fflush (driver.report);
 }
 
+typedef gboolean (*WidgetFunc) (GtkWidget  *widget,
+                                const char *name);
+
+/* Finds the first widget that @func is true of, from @parent on. */
 static GtkWidget *
-find_widget (GtkWidget  *parent,
-             const char *id)
+find (GtkWidget  *parent,
+      WidgetFunc  func,
+      const char *name)
 {
-  if (g_strcmp0 (gtk_buildable_get_buildable_id (GTK_BUILDABLE (parent)), id) == 0)
-    return parent;
+  GtkWidget *found = func (parent, name) ? parent : NULL;
 
   for (GtkWidget *child = gtk_widget_get_first_child (parent);
-       child != NULL;
+       child != NULL && found == NULL;
        child = gtk_widget_get_next_sibling (child))
-    {
-      GtkWidget *found = find_widget (child, id);
+    found = find (child, func, name);
 
-      if (found != NULL)
-        return found;
-    }
+  return found;
+}
 
-  return NULL;
+static gboolean
+has_id (GtkWidget  *widget,
+        const char *id)
+{
+  return g_strcmp0 (gtk_buildable_get_buildable_id (GTK_BUILDABLE (widget)), id) == 0;
+}
+
+static gboolean
+has_css_name (GtkWidget  *widget,
+              const char *name)
+{
+  return g_str_equal (gtk_widget_get_css_name (widget), name);
+}
+
+static gboolean
+has_action (GtkWidget  *widget,
+            const char *name)
+{
+  return GTK_IS_BUTTON (widget) && gtk_widget_get_mapped (widget) &&
+         g_strcmp0 (gtk_actionable_get_action_name (GTK_ACTIONABLE (widget)), name) == 0;
+}
+
+static GtkWidget *
+find_widget (const char *id)
+{
+  return find (GTK_WIDGET (driver.window), has_id, id);
+}
+
+/* The suggested action */
+static GtkWidget *
+find_pill (void)
+{
+  return find (GTK_WIDGET (driver.window), gtk_widget_has_css_class, "suggested-action");
 }
 
 static void
@@ -337,10 +371,10 @@ set_up (void)
   if (g_getenv ("GMSG_DRIVER_PICTURES") != NULL)
     driver.paintable = gtk_widget_paintable_new (GTK_WIDGET (driver.window));
 
-  driver.button = find_widget (GTK_WIDGET (driver.window), "action_button");
-  driver.bar = GTK_PROGRESS_BAR (find_widget (GTK_WIDGET (driver.window), "total_bar"));
-  driver.results = G_LIST_MODEL (gtk_column_view_get_model (GTK_COLUMN_VIEW (
-    find_widget (GTK_WIDGET (driver.window), "results_view"))));
+  driver.button = find_widget ("action_button");
+  driver.bar = GTK_PROGRESS_BAR (find_widget ("total_bar"));
+  driver.results = G_LIST_MODEL (gtk_column_view_get_model (
+    GTK_COLUMN_VIEW (find_widget ("results_view"))));
 
   watch (G_OBJECT (driver.window));
   g_signal_connect (driver.window, "unmap", G_CALLBACK (unmap_cb), NULL);
@@ -383,7 +417,7 @@ close_window (void)
   gtk_window_close (driver.window);
 }
 
-/* Reports the text of every toast that is shown, and how many there are. */
+/* Reports the text of the toast that is shown, and how many labels have it. */
 static guint
 report_toasts (GtkWidget *parent)
 {
@@ -408,25 +442,17 @@ report_toasts (GtkWidget *parent)
 }
 
 static guint
-find_toasts (GtkWidget *parent)
+find_toasts (void)
 {
-  guint n_toasts = 0;
+  GtkWidget *toast = find (GTK_WIDGET (driver.window), has_css_name, "toast");
 
-  if (g_str_equal (gtk_widget_get_css_name (parent), "toast"))
-    return report_toasts (parent);
-
-  for (GtkWidget *child = gtk_widget_get_first_child (parent);
-       child != NULL;
-       child = gtk_widget_get_next_sibling (child))
-    n_toasts += find_toasts (child);
-
-  return n_toasts;
+  return toast != NULL ? report_toasts (toast) : 0;
 }
 
 static const char *
 get_label (const char *id)
 {
-  return gtk_label_get_label (GTK_LABEL (find_widget (GTK_WIDGET (driver.window), id)));
+  return gtk_label_get_label (GTK_LABEL (find_widget (id)));
 }
 
 static void
@@ -435,53 +461,12 @@ end (void)
   report_text ("total", get_label ("total_label"));
   report_text ("detail", get_label ("detail_label"));
   report_text ("button", gtk_button_get_label (GTK_BUTTON (driver.button)));
-  report ("toasts", find_toasts (GTK_WIDGET (driver.window)));
+  report ("toasts", find_toasts ());
   report ("width", gtk_widget_get_width (GTK_WIDGET (driver.window)));
 
   save_results ();
   take_picture ("end");
   close_window ();
-}
-
-/* The button of the first checksum in the list */
-static GtkWidget *
-find_copy_button (GtkWidget *parent)
-{
-  if (GTK_IS_BUTTON (parent) && gtk_widget_get_mapped (parent) &&
-      g_strcmp0 (gtk_actionable_get_action_name (GTK_ACTIONABLE (parent)), "win.copy") == 0)
-    return parent;
-
-  for (GtkWidget *child = gtk_widget_get_first_child (parent);
-       child != NULL;
-       child = gtk_widget_get_next_sibling (child))
-    {
-      GtkWidget *found = find_copy_button (child);
-
-      if (found != NULL)
-        return found;
-    }
-
-  return NULL;
-}
-
-/* The suggested action */
-static GtkWidget *
-find_pill (GtkWidget *parent)
-{
-  if (gtk_widget_has_css_class (parent, "suggested-action"))
-    return parent;
-
-  for (GtkWidget *child = gtk_widget_get_first_child (parent);
-       child != NULL;
-       child = gtk_widget_get_next_sibling (child))
-    {
-      GtkWidget *found = find_pill (child);
-
-      if (found != NULL)
-        return found;
-    }
-
-  return NULL;
 }
 
 /* gtk_widget_activate() shows the button pressed for a while before it clicks. */
@@ -502,7 +487,7 @@ choose (void)
   if (!driver.pressed)
     {
       driver.pressed = TRUE;
-      press (find_pill (GTK_WIDGET (driver.window)));
+      press (find_pill ());
     }
 
   if (driver.dialog == NULL)
@@ -549,7 +534,7 @@ press_key (const char *accelerator)
 static gboolean
 copy (void)
 {
-  GtkColumnView *view = GTK_COLUMN_VIEW (find_widget (GTK_WIDGET (driver.window), "results_view"));
+  GtkColumnView *view = GTK_COLUMN_VIEW (find_widget ("results_view"));
 
   if (driver.reading)
     return FALSE;
@@ -558,7 +543,7 @@ copy (void)
 
   if (driver.n_copies == 0)
     {
-      press (find_copy_button (GTK_WIDGET (view)));
+      press (find (GTK_WIDGET (view), has_action, "win.copy"));
     }
   else
     {
@@ -577,10 +562,10 @@ static void
 report_empty (void)
 {
   AdwStyleManager *style = adw_style_manager_get_default ();
-  GtkStack *stack = GTK_STACK (find_widget (GTK_WIDGET (driver.window), "stack"));
+  GtkStack *stack = GTK_STACK (find_widget ("stack"));
 
   report_text ("page", gtk_stack_get_visible_child_name (stack));
-  report_text ("suggested", gtk_actionable_get_action_name (GTK_ACTIONABLE (find_pill (GTK_WIDGET (stack)))));
+  report_text ("suggested", gtk_actionable_get_action_name (GTK_ACTIONABLE (find_pill ())));
   report ("button-visible", gtk_widget_get_visible (driver.button));
   report ("dark", adw_style_manager_get_dark (style));
   report ("width", gtk_widget_get_width (GTK_WIDGET (driver.window)));
