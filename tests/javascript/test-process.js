@@ -103,21 +103,6 @@ test('/process/p19/odd-values', () => {
     assertEqual(collect(receiver), [[1], null]);
 });
 
-test('/process/p19/works-once', () => {
-    const fixture = new Fixture();
-    const [sender, receiver] = fixture.openPipe();
-    const address = sender.dup_address();
-    const first = new Worker(null, 'hold', 1, address);
-
-    record(receiver);
-    iterateUntil(() => receiver.get_n_received() === 1);
-    new Worker(null, 'send', 1, address).expectStatus(99);
-    assertError(GMsg.Error.CONNECTION, () => GMsg.Sender.new_for_address(address));
-    assertEqual(receiver.get_n_received(), 1);
-    first.process.force_exit();
-    iterateUntil(() => receiver.get_state() === GMsg.ReceiverState.FINISHED);
-});
-
 test('/process/p19/exported', () => {
     const fixture = new Fixture();
     const [sender, receiver] = fixture.openPipe();
@@ -233,37 +218,6 @@ test('/process/p21/exit-before-it-opened-the-pipe', () => {
 
     assertEqual(values, []);
     checkLost(error, /gjs/, /\b5\b/);
-});
-
-test('/process/p21/killed', () => {
-    const fixture = new Fixture();
-    const [sender, receiver] = fixture.openPipe();
-    const worker = new Worker(sender, 'hold', 20);
-    const events = record(receiver);
-
-    iterateUntil(() => events.length === 20);
-    assertEqual(receiver.get_state(), GMsg.ReceiverState.OPEN);
-    worker.process.force_exit();
-    iterateUntil(() => receiver.get_state() === GMsg.ReceiverState.FINISHED);
-    checkLost(events.pop(), /gjs/, /signal 9|SIGKILL|[Kk]illed/);
-    assertEqual(events, range(20));
-    // It is not closed: that is up to the application.
-    fixture.router.close_pipe(receiver);
-});
-
-test('/process/p22/cancel-seen-by-polling', () => {
-    const fixture = new Fixture();
-    const [sender, receiver] = fixture.openPipe(16, GMsg.Overflow.BLOCK);
-    const worker = new Worker(sender, 'poll');
-    const events = record(receiver);
-
-    iterateUntil(() => events.length > 0);
-    receiver.cancel();
-    iterateUntil(() => receiver.get_state() === GMsg.ReceiverState.FINISHED);
-    assertEqual(events.pop(), 'finished');
-    // None is lost by being cancelled.
-    assertEqual(events, range(worker.readNumber()));
-    worker.expectSuccess();
 });
 
 test('/process/p18/drop-oldest', () => {

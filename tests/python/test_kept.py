@@ -31,13 +31,10 @@ class Kept:
         if pulls:
             receiver.next_async(None, self.next_cb)
         else:
-            receiver.connect('message', self.message_cb)
-            receiver.connect('finished', self.finished_cb)
+            receiver.connect('message', lambda receiver, message: self.messages.append(message))
+            receiver.connect('finished', lambda receiver, error: self.end(error))
 
-    def message_cb(self, receiver, message):
-        self.messages.append(message)
-
-    def finished_cb(self, receiver, error):
+    def end(self, error):
         self.error = error
         self.ended = True
 
@@ -45,10 +42,10 @@ class Kept:
         try:
             message = receiver.next_finish(result)
         except GLib.Error as error:
-            self.error = error
-            message = None
+            self.end(error)
+            return
         if message is None:
-            self.ended = True
+            self.end(None)
             return
         self.messages.append(message)
         receiver.next_async(None, self.next_cb)
@@ -68,55 +65,38 @@ class KeptTest(ProcessTest):
     def send_in_process(self, sender):
         self.spawn(sender, 'rows', N_ROWS)
 
-    def check_messages(self, send, pulls=False, **bounds):
+    def keep(self, send, pulls, **bounds):
+        """What is kept of a pipe whose run has ended."""
+        if not self.router.get_running():
+            self.router.start()
         sender, receiver = self.make_pipe(**bounds)
         kept = Kept(receiver, pulls)
         send(sender)
         del sender
         iterate_until(lambda: kept.ended, self.context)
-        self.assertIsNone(kept.error)
         self.router.close_pipe(receiver)
         self.router.stop()
         self._receivers.clear()
         del receiver
-
         reuse_memory()
-        self.assertEqual([message.print_(True) for message in kept.messages],
-                         [row(i).print_(True) for i in range(N_ROWS)])
+        return kept
 
-    def check_each_kind(self, send):
-        for pulls in (False, True):
-            for bounds in ({}, {'capacity': 8},
-                           {'capacity': N_ROWS, 'overflow': GMsg.Overflow.DROP_OLDEST}):
-                with self.subTest(pulls=pulls, **bounds):
-                    if not self.router.get_running():
-                        self.router.start()
-                    self.check_messages(send, pulls, **bounds)
-
-    def test_p11_messages_from_threads(self):
-        self.check_each_kind(self.send_in_thread)
-
-    def test_p11_messages_from_processes(self):
-        self.check_each_kind(self.send_in_process)
-
-    def check_error_kept(self, pulls):
-        sender, receiver = self.make_pipe()
-        kept = Kept(receiver, pulls)
-        self.spawn(sender, 'unopened', 5)
-        iterate_until(lambda: kept.ended, self.context)
-        self.router.close_pipe(receiver)
-        self.router.stop()
-        self._receivers.clear()
-        del sender, receiver
-
-        reuse_memory()
-        self.check_lost(kept.error, r'pipe #1\b.*\b5\b')
+    def test_p11_messages(self):
+        for send in (self.send_in_thread, self.send_in_process):
+            for pulls in (False, True):
+                for bounds in ({}, {'capacity': 8},
+                               {'capacity': N_ROWS, 'overflow': GMsg.Overflow.DROP_OLDEST}):
+                    with self.subTest(send=send.__name__, pulls=pulls, **bounds):
+                        kept = self.keep(send, pulls, **bounds)
+                        self.assertIsNone(kept.error)
+                        self.assertEqual([message.print_(True) for message in kept.messages],
+                                         [row(i).print_(True) for i in range(N_ROWS)])
 
     def test_p21_error(self):
-        self.check_error_kept(False)
-
-    def test_p21_error_pulled(self):
-        self.check_error_kept(True)
+        for pulls in (False, True):
+            with self.subTest(pulls=pulls):
+                kept = self.keep(lambda sender: self.spawn(sender, 'unopened', 5), pulls)
+                self.check_lost(kept.error, r'pipe #\d+\b.*\b5\b')
 
 
 class ObjectsTest(TestCase):

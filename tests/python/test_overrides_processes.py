@@ -217,22 +217,18 @@ class ProcessTest(TestCase):
 
 class ExecutorTest(ProcessTest):
 
-    def check_executor(self, method):
-        executor = self.make_executor(method)
-        pipes = [self.make_pipe(capacity=8) for _ in range(4)]
-        futures = [executor.submit(work, sender, 200) for sender, _, _ in pipes]
-        self.iterate_until_finished(*[receiver for _, receiver, _ in pipes])
-        for future, (sender, _, events) in zip(futures, pipes):
-            pid = future.result(DEADLINE)
-            self.assertNotEqual(pid, os.getpid())
-            self.assertEqual(events, [*((number, pid) for number in range(200)), None])
-            self.assertEqual(sender.get_state(), GMsg.SenderState.EXPORTED)
-
-    def test_spawn(self):
-        self.check_executor('spawn')
-
-    def test_forkserver(self):
-        self.check_executor('forkserver')
+    def test_executor(self):
+        for method in ('spawn', 'forkserver'):
+            with self.subTest(method=method):
+                executor = self.make_executor(method)
+                pipes = [self.make_pipe(capacity=8) for _ in range(4)]
+                futures = [executor.submit(work, sender, 200) for sender, _, _ in pipes]
+                self.iterate_until_finished(*[receiver for _, receiver, _ in pipes])
+                for future, (sender, _, events) in zip(futures, pipes):
+                    pid = future.result(DEADLINE)
+                    self.assertNotEqual(pid, os.getpid())
+                    self.assertEqual(events, [*((number, pid) for number in range(200)), None])
+                    self.assertEqual(sender.get_state(), GMsg.SenderState.EXPORTED)
 
     def test_jobs_in_one_process(self):
         executor = self.make_executor('spawn', max_workers=1)
@@ -359,20 +355,16 @@ class ExecutorTest(ProcessTest):
 
 class MultiprocessingTest(ProcessTest):
 
-    def check_process(self, method):
-        sender, receiver, events = self.make_pipe()
-        process = multiprocessing.get_context(method).Process(target=work, args=[sender, 100])
-        process.start()
-        self.iterate_until_finished(receiver)
-        process.join(DEADLINE)
-        self.assertEqual(process.exitcode, 0)
-        self.assertEqual(events, [*((number, process.pid) for number in range(100)), None])
-
-    def test_process_by_spawn(self):
-        self.check_process('spawn')
-
-    def test_process_by_forkserver(self):
-        self.check_process('forkserver')
+    def test_process(self):
+        for method in ('spawn', 'forkserver'):
+            with self.subTest(method=method):
+                sender, receiver, events = self.make_pipe()
+                process = multiprocessing.get_context(method).Process(target=work, args=[sender, 100])
+                process.start()
+                self.iterate_until_finished(receiver)
+                process.join(DEADLINE)
+                self.assertEqual(process.exitcode, 0)
+                self.assertEqual(events, [*((number, process.pid) for number in range(100)), None])
 
     def test_process_by_fork(self):
         """The sender crosses without a pickle, and is of no use."""

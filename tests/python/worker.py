@@ -36,24 +36,7 @@ def rows(sender, n):
     sender.stop()
 
 
-def hang(sender, n):
-    """Sends numbers, and does not stop, until somebody ends it."""
-    sender.start()
-    for value in range(n):
-        sender.send(number(value))
-    sys.stdin.read()
-
-
-def obey(sender, n):
-    """Sends zeros until it is cancelled, then n."""
-    sender.start()
-    while not sender.get_cancellable().is_cancelled():
-        sender.send(number(0))
-    sender.send(number(n))
-    sender.stop()
-
-
-WORKS = {work.__name__: work for work in (count, flood, rows, hang, obey)}
+WORKS = {work.__name__: work for work in (count, flood, rows)}
 
 
 def main():
