@@ -12,12 +12,13 @@ import argparse
 import contextlib
 import ctypes
 import os
-import struct
 import subprocess
 import sys
 import time
-import zlib
 from pathlib import Path
+
+sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
+from screen import write_picture  # noqa: E402
 
 # How long a window may go on changing, and how long it has to rest
 CHANGING_SECONDS = 20
@@ -71,27 +72,6 @@ class Display:
         event.data[0] = atom[1]
         self.x.XSendEvent(self.display, ctypes.c_ulong(window), 0, ctypes.c_long(0), ctypes.byref(event))
         self.x.XFlush(self.display)
-
-
-def write_png(path, width, height, rows):
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) +
-                     chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows), 9)) + chunk(b"IEND", b""))
-
-
-def write_picture(path, dump, width, height):
-    """Of the corner of the screen. <X11/XWDFile.h>: four bytes a pixel, blue first."""
-    header = struct.unpack(">25I", dump[:100])
-    start, bytes_per_line = header[0] + 12 * header[19], header[12]
-    rows = []
-    for y in range(min(height, header[5])):
-        line = dump[start + y * bytes_per_line:][:4 * width]
-        row = bytearray(3 * width)
-        row[0::3], row[1::3], row[2::3] = line[2::4], line[1::4], line[0::4]
-        rows.append(bytes(row))
-    write_png(path, width, len(rows), rows)
 
 
 def wait_for_rest(process, display, screen):

@@ -108,31 +108,20 @@ class ChecksumTestBase(unittest.TestCase):
         self.addCleanup(process.kill)
         return process
 
-    def assert_same(self, *arguments):
-        self.make_hard_tree()
+    def assert_same(self, *arguments, locale='C.UTF-8'):
         expected = sha256sum(self.tree)
         self.assertGreater(expected.count(b'\n'), 3 * len(NAMES))
-        process = self.run_checksum(*arguments, self.tree)
+        process = self.run_checksum(*arguments, self.tree, env={**ENVIRONMENT, 'LC_ALL': locale})
         self.assertEqual(process.stdout.splitlines(True), expected.splitlines(True))
 
 
 class ChecksumTest(ChecksumTestBase):
     def test_same_as_sha256sum(self):
-        self.assert_same()
-
-    def test_same_with_1_job(self):
-        self.assert_same('--jobs', '1')
-
-    def test_same_with_8_jobs(self):
-        self.assert_same('--jobs=8')
-
-    def test_same_with_100_jobs(self):
-        self.assert_same('-j', '100')
-
-    def test_same_in_c_locale(self):
         self.make_hard_tree()
-        process = self.run_checksum(self.tree, env={**ENVIRONMENT, 'LC_ALL': 'C'})
-        self.assertEqual(process.stdout, sha256sum(self.tree))
+        for arguments, locale in (([], 'C.UTF-8'), (['--jobs', '1'], 'C.UTF-8'), (['--jobs=8'], 'C.UTF-8'),
+                                  (['-j', '100'], 'C.UTF-8'), ([], 'C')):
+            with self.subTest(arguments=arguments, locale=locale):
+                self.assert_same(*arguments, locale=locale)
 
     def test_nothing_lost_in_c_locale(self):
         make_file(self.path(b'good'), b'good')
@@ -283,50 +272,41 @@ class ChecksumTest(ChecksumTestBase):
                                             r'[0-9.]+\s\S+/s, [0-9:]+ left\n\Z')
 
     def interrupt(self, number, *arguments):
-        """Interrupts a run that is at work, and tells how long it went on."""
+        """Interrupts a run that is at work, which has more than it can read before the deadline."""
         process = self.start_checksum(*arguments)
         line = process.stderr.readline()
         self.assertIn(b' files, ', line)
         started = time.monotonic()
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=DEADLINE_S)
-        duration = time.monotonic() - started
+        print(f'# {self._testMethodName}: ended after {time.monotonic() - started:.3f} s')
         self.assertEqual(process.returncode, 130, stderr)
         self.assertEqual(stdout, b'')
         # On a busy machine a read takes its time.
         self.assertRegex(stderr.decode().removeprefix(WAITING), r'\AInterrupted: \d+ of \d+\+? files, .* in \d+\.\d s\n\Z')
-        return duration, stderr
-
-    def assert_interrupted(self, number, *arguments):
-        # It is given more than it can read before the deadline.
-        duration, _ = self.interrupt(number, *arguments)
-        print(f'# {self._testMethodName}: ended after {duration:.3f} s')
+        return stderr
 
     def test_interrupt_in_a_large_file(self):
         make_sparse_file(self.path(b'endless'), ENDLESS)
-        self.assert_interrupted(signal.SIGINT, '--jobs=2', self.tree)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self.interrupt(number, '--jobs=2', self.tree)
 
     def test_interrupt_in_many_large_files(self):
         for number in range(200):
             make_sparse_file(self.path(b'%d' % number), ENDLESS >> 8)
-        self.assert_interrupted(signal.SIGINT, '--jobs=8', self.tree)
+        self.interrupt(signal.SIGINT, '--jobs=8', self.tree)
 
     def test_interrupt_in_the_middle_of_many_files(self):
         for number in range(3000):
             make_sparse_file(self.path(b'%d' % number), 1 << 20)
         for number in range(8):
             make_sparse_file(self.path(b'endless %d' % number), ENDLESS)
-        self.assert_interrupted(signal.SIGINT, '--jobs=4', self.tree)
+        self.interrupt(signal.SIGINT, '--jobs=4', self.tree)
 
     def test_interrupt_during_the_walk(self):
         # Round and round, so that the walk is still on
         roots = ['/usr'] * 1000
-        _, stderr = self.interrupt(signal.SIGINT, *roots)
-        self.assertIn(b'+ files', stderr)
-
-    def test_terminate(self):
-        make_sparse_file(self.path(b'endless'), ENDLESS)
-        self.assert_interrupted(signal.SIGTERM, self.tree)
+        self.assertIn(b'+ files', self.interrupt(signal.SIGINT, *roots))
 
     def test_second_interrupt_kills(self):
         make_sparse_file(self.path(b'stuck'), ENDLESS)

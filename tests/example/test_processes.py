@@ -117,6 +117,7 @@ class OverNatsTest(test_checksum.ChecksumTestBase):
         self.url = server.url
 
     def test_same_over_nats(self):
+        self.make_hard_tree()
         self.assert_same('--nats', self.url, '--jobs=3')
 
     def test_kill_one_over_nats(self):

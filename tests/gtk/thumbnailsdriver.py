@@ -8,9 +8,8 @@
 import json
 import os
 import runpy
-import struct
 import sys
-import zlib
+from pathlib import Path
 
 import gi
 
@@ -18,11 +17,14 @@ gi.require_version('Adw', '1')
 gi.require_version('GMsg', '1')
 from gi.repository import Adw, GLib, Gtk  # noqa: E402
 
+sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
+from screen import write_picture  # noqa: E402
+
 EXAMPLE, SCENARIO = sys.argv[1:3]
 
 # Where the X server keeps what it shows, and where the picture goes
-FRAME_BUFFER = os.environ['FRAME_BUFFER']
-PICTURE = os.environ['PICTURE']
+FRAME_BUFFER = Path(os.environ['FRAME_BUFFER'])
+PICTURE = Path(os.environ['PICTURE'])
 
 # What the end of the work shows
 ENDED = {'finish': 'Done', 'stop': 'Stopped', 'fail': 'Failed'}
@@ -36,31 +38,10 @@ def descendants(widget):
         child = child.get_next_sibling()
 
 
-def write_png(path, width, height, rows):
-    def chunk(kind, data):
-        return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
-
-    with open(path, 'wb') as stream:
-        stream.write(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)) +
-                     chunk(b'IDAT', zlib.compress(b''.join(b'\0' + row for row in rows))) + chunk(b'IEND', b''))
-
-
 def take_picture(window):
-    """Copies the corner of the screen where the window is. PyGObject knows no GskRenderNode."""
+    """Of the corner of the screen where the window is. PyGObject knows no GskRenderNode."""
     window.get_display().sync()
-    with open(FRAME_BUFFER, 'rb') as stream:
-        dump = stream.read()
-    # <X11/XWDFile.h>: four bytes a pixel, blue first
-    header = struct.unpack('>25I', dump[:100])
-    start, bytes_per_line = header[0] + 12 * header[19], header[12]
-    width, height = window.get_width(), window.get_height()
-    rows = []
-    for y in range(height):
-        line = dump[start + y * bytes_per_line:][:4 * width]
-        row = bytearray(3 * width)
-        row[0::3], row[1::3], row[2::3] = line[2::4], line[1::4], line[0::4]
-        rows.append(bytes(row))
-    write_png(PICTURE, width, height, rows)
+    write_picture(PICTURE, FRAME_BUFFER.read_bytes(), window.get_width(), window.get_height())
 
 
 class User:

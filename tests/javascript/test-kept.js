@@ -16,91 +16,85 @@ const N_ROWS = 500;
 /** Keeps the variants and the error themselves, by the signals or by asking. */
 function keep(receiver, pulls) {
     const kept = {messages: [], error: null, ended: false};
+    const end = error => Object.assign(kept, {error, ended: true});
 
     function nextCb(_, result) {
         try {
             const message = receiver.next_finish(result);
 
-            if (message !== null) {
-                kept.messages.push(message);
-                receiver.next_async(null, nextCb);
+            if (message === null) {
+                end(null);
                 return;
             }
+            kept.messages.push(message);
+            receiver.next_async(null, nextCb);
         } catch (error) {
-            kept.error = error;
+            end(error);
         }
-        kept.ended = true;
     }
 
     if (pulls) {
         receiver.next_async(null, nextCb);
-        return kept;
+    } else {
+        receiver.connect('message', (_, message) => kept.messages.push(message));
+        receiver.connect('finished', (_, error) => end(error));
     }
-
-    receiver.connect('message', (_, message) => kept.messages.push(message));
-    receiver.connect('finished', (_, error) => {
-        kept.error = error;
-        kept.ended = true;
-    });
     return kept;
 }
 
-/** The sender's end is in this process, but what it sends comes by the library's thread. */
-function sendHere(sender) {
-    const there = GMsg.Sender.new_for_address(sender.dup_address());
+/** What is kept of a pipe whose run has ended. */
+function keepAll(send, pulls, ...bounds) {
+    const fixture = new Fixture();
+    const [sender, receiver] = fixture.openPipe(...bounds);
+    const kept = keep(receiver, pulls);
 
-    there.start();
-    for (let i = 0; i < N_ROWS; i++)
-        there.send(row(i));
-    there.stop();
-}
-
-function sendThere(sender) {
-    new Worker(sender, 'send-rows', N_ROWS);
-}
-
-function checkRows(messages) {
+    send(sender);
+    iterateUntil(() => kept.ended);
+    fixture.finish();
     reuseMemory();
-    assertEqual(messages.map(message => message.print(true)),
-        Array.from({length: N_ROWS}, (_, i) => row(i).print(true)));
+    return kept;
 }
 
-for (const send of [sendHere, sendThere]) {
-    const from = send === sendHere ? 'thread' : 'process';
+const WAYS = {
+    /* The sender's end is in this process, but what it sends comes by the library's thread. */
+    thread(sender) {
+        const there = GMsg.Sender.new_for_address(sender.dup_address());
 
-    for (const [kind, pulls, ...bounds] of [
-        ['unbounded', false],
-        ['bounded', false, N_ROWS, GMsg.Overflow.BLOCK],
-        ['drop-oldest', false, N_ROWS, GMsg.Overflow.DROP_OLDEST],
-        ['pulled', true],
-        ['bounded-pulled', true, N_ROWS, GMsg.Overflow.BLOCK],
-    ]) {
+        there.start();
+        for (let i = 0; i < N_ROWS; i++)
+            there.send(row(i));
+        there.stop();
+    },
+
+    process: sender => new Worker(sender, 'send-rows', N_ROWS),
+};
+
+const KINDS = {
+    unbounded: [false],
+    bounded: [false, N_ROWS, GMsg.Overflow.BLOCK],
+    'drop-oldest': [false, N_ROWS, GMsg.Overflow.DROP_OLDEST],
+    pulled: [true],
+    'bounded-pulled': [true, N_ROWS, GMsg.Overflow.BLOCK],
+};
+
+for (const [from, send] of Object.entries(WAYS)) {
+    for (const [kind, args] of Object.entries(KINDS)) {
         test(`/kept/p11/messages-from-${from}/${kind}`, () => {
-            const fixture = new Fixture();
-            const [sender, receiver] = fixture.openPipe(...bounds);
-            const kept = keep(receiver, pulls);
+            const {messages, error} = keepAll(send, ...args);
 
-            send(sender);
-            iterateUntil(() => kept.ended);
-            assertEqual(kept.error, null);
-            fixture.finish();
-            checkRows(kept.messages);
+            assertEqual(error, null);
+            assertEqual(messages.map(message => message.print(true)),
+                Array.from({length: N_ROWS}, (_, i) => row(i).print(true)));
         });
     }
 }
 
 for (const pulls of [false, true]) {
     test(`/kept/p21/error${pulls ? '-pulled' : ''}`, () => {
-        const fixture = new Fixture();
-        const [sender, receiver] = fixture.openPipe();
-        const kept = keep(receiver, pulls);
+        const {error} = keepAll(sender => new Worker(sender, 'exit-unopened', 5), pulls);
 
-        new Worker(sender, 'exit-unopened', 5);
-        iterateUntil(() => kept.ended);
-        fixture.finish();
-        reuseMemory();
-        checkError(kept.error, GMsg.Error.PEER_LOST);
-        assert(/pipe #1.*\b5\b/.test(kept.error.message), kept.error.message);
+        checkError(error, GMsg.Error.PEER_LOST);
+        assert(/pipe #1.*\b5\b/.test(error.message), error.message);
     });
 }
 
