@@ -255,41 +255,6 @@ test('/overrides/for-await/closed', async () => {
     }
 });
 
-test('/overrides/for-await/paces-a-bounded-pipe', async () => {
-    const fixture = new Fixture();
-    const [sender, receiver] = fixture.pipe(2, GMsg.Overflow.FAIL);
-    let sent = 0;
-    let refused = 0;
-    const timer = addTimer(GLib.PRIORITY_DEFAULT, 1, () => {
-        try {
-            sender.send(sent);
-            sent++;
-        } catch (error) {
-            checkError(error, GMsg.Error.FULL);
-            refused++;
-        }
-    });
-    let expected = 0;
-
-    for await (const message of receiver) {
-        assertEqual(GMsg.unpack(message), expected++);
-        if (expected === 10)
-            break;
-        // Until the pipe is full: the reader is slower than the sender.
-        if (expected === 5)
-            await new Promise(resolve => {
-                const look = GLib.timeout_add(GLib.PRIORITY_DEFAULT, 1, () => {
-                    if (refused === 0)
-                        return GLib.SOURCE_CONTINUE;
-                    resolve(look);
-                    return GLib.SOURCE_REMOVE;
-                });
-            });
-    }
-    GLib.Source.remove(timer);
-    assert(refused > 0 && sent <= expected + 2, `${sent} sent, ${refused} refused`);
-});
-
 /* Timers at the default priority, and a redraw of 4 ms at that of GTK's, count
  * their turns until both have had enough of them, or the time for four times as
  * many is over; once more, if other work on the machine may have been why. */

@@ -6,11 +6,8 @@
 
 import asyncio
 import gc
-import os
 import random
 import selectors
-import subprocess
-import sys
 import unittest
 
 import tap
@@ -25,19 +22,6 @@ except ImportError:
         import gbulb
     except ImportError:
         gbulb = None
-
-
-# Sends, and lives until it is killed.
-WORKER = '''
-import threading
-from gmsgtest import GMsg
-
-sender = GMsg.Sender.new_from_environment()
-sender.start()
-sender.send({'number': 1})
-sender.send({'number': 2})
-threading.Event().wait()
-'''
 
 
 class ContextSelector(selectors.SelectSelector):
@@ -244,25 +228,7 @@ class Tests:
         sender, receiver = self.pipe()
         self.run_in_loop(main())
 
-    def test_raises_the_finishing_error(self):
-        async def main():
-            async for message in receiver:
-                values.append(GMsg.unpack(message))
-                if len(values) == 2:
-                    worker.kill()
-
-        sender, receiver = self.keep(self.router.pipe())
-        receiver.set_pull_mode(True)
-        worker = subprocess.Popen([sys.executable, '-c', WORKER], cwd=os.path.dirname(__file__),
-                                  env={**os.environ, 'GMSG_ADDRESS': sender.dup_address()})
-        self.addCleanup(worker.wait)
-        self.addCleanup(worker.kill)
-        values = []
-        with self.assert_error(GMsg.Error.PEER_LOST):
-            self.run_in_loop(main())
-        self.assertEqual(values, [{'number': 1}, {'number': 2}])
-
-    def test_p9_raises_what_the_worker_fails_with(self):
+    def test_p9_raises_the_finishing_error(self):
         def work(domain, code):
             sender.send(1)
             sender.fail(GLib.Error('gone', domain, code))
