@@ -5,7 +5,6 @@
  */
 
 import Gio from 'gi://Gio';
-import GLib from 'gi://GLib';
 import GMsg from 'gi://GMsg?version=1';
 
 import {
@@ -14,7 +13,6 @@ import {
 } from './harness.js';
 
 Gio._promisify(GMsg.Receiver.prototype, 'next_async', 'next_finish');
-Gio._promisify(GMsg.Receiver.prototype, 'next_many_async', 'next_many_finish');
 
 test('/delivery/p11/raising-handler', () => {
     const fixture = new Fixture();
@@ -96,48 +94,6 @@ test('/delivery/p17/raising-condition', () => {
     assert(takeExceptions().length >= 2);
 });
 
-// The handler runs in the main loop: where a callback calls the very function that
-// calls it, GJS 1.74 drops the inner callback twice (it keeps it by function).
-test('/delivery/p17/in-a-handler', () => {
-    const fixture = new Fixture();
-    const [sender, receiver] = fixture.pipe();
-    const events = [];
-
-    receiver.connect('message', (_, message) => {
-        events.push(message.deepUnpack());
-        if (events.length === 1) {
-            fixture.router.route_until(-1, () => events.length === 3);
-            events.push('left');
-        }
-    });
-    for (let i = 0; i < 4; i++)
-        sender.send(number(i));
-    while (events.length === 0)
-        GLib.MainContext.default().iteration(true);
-    assertEqual(events, [0, 1, 2, 'left']);
-    drain();
-    assertEqual(events, [0, 1, 2, 'left']);
-    expectWarnings(/\bmessages wait, but after route_until\(\)/);
-    fixture.router.route_until(-1, () => events.length === 5);
-});
-
-test('/delivery/p18/drop-oldest', () => {
-    const fixture = new Fixture();
-    const [sender, receiver] = fixture.pipe(3, GMsg.Overflow.DROP_OLDEST);
-    const events = record(receiver);
-    const notified = [];
-
-    receiver.connect('notify::n-dropped',
-        () => notified.push(receiver.n_dropped));
-    for (let i = 0; i < 10; i++)
-        sender.send(number(i));
-    sender.stop();
-    iterateUntil(() => events.includes('finished'));
-    assertEqual(events, [7, 8, 9, 'finished']);
-    assertEqual([receiver.get_n_received(), receiver.get_n_dropped()], [3, 7]);
-    assertEqual(notified.at(-1), 7);
-});
-
 async function next(receiver, cancellable = null) {
     const message = await receiver.next_async(cancellable);
 
@@ -215,19 +171,6 @@ test('/delivery/p23/ready', () => {
         sender.send(number(i));
     drain();
     assertEqual(taken, [[0, 1, 2], [3, 4, 5], [6]]);
-});
-
-test('/delivery/p23/next-many', async () => {
-    const fixture = new Fixture();
-    const [sender, receiver] = fixture.pipe();
-    const first = receiver.next_many_async(4, null);
-
-    for (let i = 0; i < 6; i++)
-        sender.send(number(i));
-    sender.stop();
-    assertEqual(unpack(await first), [0, 1, 2, 3]);
-    assertEqual(unpack(await receiver.next_many_async(0, null)), [4, 5]);
-    assertEqual(await receiver.next_many_async(4, null), []);
 });
 
 test('/delivery/p23/cancelled-call-loses-nothing', async () => {

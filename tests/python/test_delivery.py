@@ -19,26 +19,6 @@ PENDING = object()
 
 class DeliveryTest(TestCase):
 
-    def test_p11_thread_of_the_emissions(self):
-        router = self.start_router()
-        sender, receiver = self.open_pipe(router)
-        threads = []
-
-        def note_cb(*args):
-            threads.append(threading.get_ident())
-
-        def work():
-            for value in range(50):
-                sender.send(number(value))
-            sender.stop()
-
-        receiver.connect('message', note_cb)
-        receiver.connect('finished', note_cb)
-        Thread(work).result()
-        iterate_until(lambda: len(threads) > 1, self.context)
-        router.route_until(-1, lambda: len(threads) == 51)
-        self.assertEqual(set(threads), {threading.get_ident()})
-
     def test_p11_raising_handler_does_not_stop_delivery(self):
         router = self.start_router()
         sender, receiver = self.open_pipe(router)
@@ -62,34 +42,6 @@ class DeliveryTest(TestCase):
             router.route_until(-1, lambda: 'finished' in events)
         self.assertEqual(events, [0, 1, 2, 3, 'finished'])
         self.assertEqual(caught, [ValueError] * 5)
-
-    def test_p12_order_across_threads_and_pipes(self):
-        router = self.start_router()
-        lock = threading.Lock()
-        total = 2000
-        sent = [0]
-        events = []
-        pipes = [self.open_pipe(router) for _ in range(5)]
-        for sender, receiver in pipes:
-            self.record(receiver, events)
-
-        def work(offset):
-            turn = offset
-            while True:
-                # Each thread takes every sender in turn.
-                sender, receiver = pipes[turn % len(pipes)]
-                turn += 1
-                with lock:
-                    if sent[0] == total:
-                        return
-                    sender.send(number(sent[0]))
-                    sent[0] += 1
-
-        threads = [Thread(work, offset) for offset in range(4)]
-        iterate_until(lambda: len(events) == total, self.context)
-        for thread in threads:
-            thread.result()
-        self.assertEqual(events, list(range(total)))
 
     def test_p13_messages_of_a_closed_pipe(self):
         """The first are told of at once, and the rest when the sender has ended."""
@@ -235,24 +187,6 @@ class BoundedTest(TestCase):
                 self.assertEqual(self.take_warned_messages('dropping|discarding'), n_told)
                 self._end_router(router)
 
-    def test_p18_drop_oldest(self):
-        router = self.start_router()
-        sender, receiver = self.open_pipe(router, 2, GMsg.Overflow.DROP_OLDEST)
-        events = self.record(receiver)
-
-        def work():
-            for value in range(5000):
-                sender.send(number(value))
-            sender.stop()
-
-        thread = Thread(work)
-        iterate_until(lambda: 'finished' in events, self.context)
-        thread.result()
-        values = events[:-1]
-        self.assertEqual(values, sorted(set(values)))
-        self.assertEqual(values[-1], 4999)
-        self.assertEqual(len(values) + receiver.get_n_dropped(), 5000)
-
 
 class Next:
     """One call of next_async(), and how it ended."""
@@ -327,38 +261,6 @@ class PullTest(TestCase):
         self.sender.send(number(2))
         self.assertEqual(self.next(), 2)
 
-    def test_p23_completes_in_the_thread_default_context(self):
-        other = GLib.MainContext.new()
-        other.push_thread_default()
-        call = Next(self.receiver)
-        other.pop_thread_default()
-        self.sender.send(number(1))
-        drain(self.context)
-        self.assertFalse(call.done())
-        iterate_until(lambda: call.done() or self.context.iteration(False),
-                      other)
-        self.assertEqual(call.value, 1)
-
-    def test_p23_reads_all_of_a_thread(self):
-        received = []
-
-        def ready_cb(receiver, result):
-            message = receiver.next_finish(result)
-            received.append(None if message is None else message.unpack())
-            if message is not None:
-                receiver.next_async(None, ready_cb)
-
-        def work():
-            for value in range(1000):
-                self.sender.send(number(value))
-            self.sender.stop()
-
-        self.receiver.next_async(None, ready_cb)
-        thread = Thread(work)
-        iterate_until(lambda: received and received[-1] is None, self.context)
-        thread.result()
-        self.assertEqual(received, [*range(1000), None])
-
     def test_p23_take(self):
         events = self.record(self.receiver)
         for value in range(5):
@@ -382,20 +284,6 @@ class PullTest(TestCase):
         self.sender.stop()
         iterate_until(lambda: self.receiver.get_state() == GMsg.ReceiverState.FINISHED, self.context)
         self.assertEqual(taken, [[0, 1, 2], [3, 4, 5], [6]])
-
-    def test_p23_next_many(self):
-        def ready_cb(receiver, result):
-            batches.append([message.unpack() for message in receiver.next_many_finish(result)])
-            if batches[-1]:
-                receiver.next_many_async(4, None, ready_cb)
-
-        batches = []
-        self.receiver.next_many_async(4, None, ready_cb)
-        for value in range(6):
-            self.sender.send(number(value))
-        self.sender.stop()
-        iterate_until(lambda: batches[-1:] == [[]], self.context)
-        self.assertEqual(batches, [[0, 1, 2, 3], [4, 5], []])
 
     def test_p23_kept(self):
         for value in range(1000):
