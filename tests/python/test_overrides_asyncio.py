@@ -475,7 +475,7 @@ class RefusalTest(TestCase):
 
         for coroutine in (take, iterate):
             with self.assertRaisesRegex(RuntimeError, r'needs an asyncio loop that runs the GLib main loop, '
-                                        r'found asyncio\.\w+\._UnixSelectorEventLoop: '):
+                                        r'found asyncio\.\w+\._UnixSelectorEventLoop; '):
                 asyncio.run(coroutine())
         # Also where GLib runs, but around asyncio.
         caught = []
