@@ -10,7 +10,7 @@ import GMsg from 'gi://GMsg?version=1';
 
 import {
     Fixture, OVER_NATS, Worker, WORKER, assert, assertEqual, assertError, checkError,
-    iterateUntil, number, record, run, takeWarnings, test, testOfSockets
+    iterateUntil, number, record, run, test, testOfSockets
 } from './harness.js';
 
 const ADDRESS = OVER_NATS

@@ -12,7 +12,7 @@ import sys
 
 import gi
 import tap
-from gmsgtest import (DEADLINE, OVER_NATS, SHORT, GLib, GMsg, TestCase, drain, in_thread,
+from gmsgtest import (DEADLINE, OVER_NATS, SHORT, GLib, GMsg, TestCase, in_thread,
                       iterate_until, listen_for_workers, number, sockets_only)
 
 gi.require_version('Gio', '2.0')
