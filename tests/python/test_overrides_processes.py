@@ -214,6 +214,21 @@ class ProcessTest(TestCase):
     def iterate_until_done(self, future):
         iterate_until(future.done, self.context)
 
+    def run_program(self, text, **modules):
+        with tempfile.TemporaryDirectory() as directory:
+            for name, module in modules.items():
+                (Path(directory) / f'{name}.py').write_text(module, encoding='utf-8')
+            main = Path(directory) / 'main.py'
+            main.write_text(listening(text), encoding='utf-8')
+            # A forkserver looks nowhere else for what it preloads, and is silent where it finds nothing.
+            path = os.pathsep.join(filter(None, [directory, os.environ.get('PYTHONPATH')]))
+            process = subprocess.run([sys.executable, main], text=True, timeout=DEADLINE,
+                                     env={**os.environ, 'PYTHONPATH': path},
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(without_connection(process.stderr), '')
+        self.assertEqual(process.returncode, 0)
+        return process.stdout
+
 
 class ExecutorTest(ProcessTest):
 
@@ -400,33 +415,11 @@ class MultiprocessingTest(ProcessTest):
             self.assertRegex(caught.exception.message, 'a pipe for each job')
 
     def test_worker_that_imports_nothing(self):
-        with tempfile.TemporaryDirectory() as directory:
-            (Path(directory) / 'worker.py').write_text(BARE_WORKER, encoding='utf-8')
-            main = Path(directory) / 'main.py'
-            main.write_text(listening(BARE_MAIN), encoding='utf-8')
-            process = subprocess.run([sys.executable, main], text=True, timeout=DEADLINE,
-                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.assertEqual(without_connection(process.stderr), '')
-        self.assertEqual(process.stdout, '0\n1\n2\n')
+        self.assertEqual(self.run_program(BARE_MAIN, worker=BARE_WORKER), '0\n1\n2\n')
 
 
 class ForkedTest(ProcessTest):
     """Processes forked from one that has not used a router yet are as any other."""
-
-    def run_program(self, text, **modules):
-        with tempfile.TemporaryDirectory() as directory:
-            for name, module in modules.items():
-                (Path(directory) / f'{name}.py').write_text(module, encoding='utf-8')
-            main = Path(directory) / 'main.py'
-            main.write_text(listening(text), encoding='utf-8')
-            # A forkserver looks nowhere else for what it preloads, and is silent where it finds nothing.
-            path = os.pathsep.join(filter(None, [directory, os.environ.get('PYTHONPATH')]))
-            process = subprocess.run([sys.executable, main], text=True, timeout=DEADLINE,
-                                     env={**os.environ, 'PYTHONPATH': path},
-                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.assertEqual(without_connection(process.stderr), '')
-        self.assertEqual(process.returncode, 0)
-        return process.stdout
 
     def test_forkserver_that_has_made_a_router(self):
         output = self.run_program(PRELOADING_MAIN, preloaded=PRELOADED.format(more=''))

@@ -72,6 +72,9 @@ class ToolTest(unittest.TestCase):
         self.assertEqual(process.returncode, status, errors)
         return output, errors
 
+    def end(self, *arguments, status, **options):
+        return self.assert_ends(self.start(*arguments, **options), status)
+
     def wait_for_status(self, status):
         """Waits for the status that a script has written into a file."""
         path = self.path('status')
@@ -152,20 +155,17 @@ class RunTest(ToolTest):
                 self.shell(f'gmsgrouter send x; exit {status}', status=status)
 
     def test_signal_of_the_command(self):
-        process = self.start('run', '--', 'sh', '-c', 'kill -9 $$')
-        _, errors = self.assert_ends(process, 128 + 9)
+        _, errors = self.end('run', '--', 'sh', '-c', 'kill -9 $$', status=128 + 9)
         self.assertRegex(errors, rb'\Agmsgrouter run: [^\n]*signal 9[^\n]*\n\Z')
 
     def test_pipe_that_did_not_end_well(self):
-        process = self.start('run', '--', 'true')
-        _, errors = self.assert_ends(process, 1)
+        _, errors = self.end('run', '--', 'true', status=1)
         self.assertRegex(errors, rb'\Agmsgrouter run: [^\n]*did not open the pipe[^\n]*\n\Z')
 
     def test_command_that_can_not_be_run(self):
         for command, status in (('nonesuch', 127), ('/etc/passwd', 126)):
             with self.subTest(command=command):
-                process = self.start('run', '--', command)
-                _, errors = self.assert_ends(process, status)
+                _, errors = self.end('run', '--', command, status=status)
                 self.assertIn(os.fsencode(command), errors)
 
     def test_waits_for_the_command(self):
@@ -229,8 +229,7 @@ class RunTest(ToolTest):
     def test_output_that_can_not_be_written(self):
         with open('/dev/full', 'wb') as full:
             # Whatever the cancelled command's own status is
-            process = self.start('run', '--', 'sh', '-c', 'gmsgrouter send x; exit 3', stdout=full)
-            _, errors = self.assert_ends(process, 1)
+            _, errors = self.end('run', '--', 'sh', '-c', 'gmsgrouter send x; exit 3', stdout=full, status=1)
         self.assertEqual(errors, b'gmsgrouter run: Could not write: No space left on device\n')
 
     def test_closed_streams(self):
@@ -402,8 +401,7 @@ class SendTest(ToolTest):
         self.assertIn('gmsgrouter run: Line 2: ', errors)
 
     def test_line_without_end(self):
-        process = self.start('run', '--', 'sh', '-c', 'gmsgrouter send </dev/zero')
-        output, errors = self.assert_ends(process, 1)
+        output, errors = self.end('run', '--', 'sh', '-c', 'gmsgrouter send </dev/zero', status=1)
         self.assertEqual(output, b'')
         self.assertIn(b'Line 1: The line is longer than 67108864 bytes\n', errors)
 
@@ -438,16 +436,14 @@ class SendTest(ToolTest):
     def test_status_of_a_command(self):
         for script, status, text in (('exit 3', 3, 'code 3'), ('kill -9 $$', 137, 'signal 9')):
             with self.subTest(script=script):
-                process = self.start('run', '--', 'gmsgrouter', 'send', '--', 'sh', '-c', f'echo 1; {script}')
-                output, errors = self.assert_ends(process, status)
+                output, errors = self.end('run', '--', 'gmsgrouter', 'send', '--', 'sh', '-c', f'echo 1; {script}', status=status)
                 self.assertEqual(output, b'1\n')
                 self.assertRegex(errors.decode(), rf'\Agmsgrouter run: sh: [^\n]*{text}\n\Z')
 
     def test_command_that_can_not_be_run(self):
         for command, status in (('nonesuch', 127), ('/etc/passwd', 126)):
             with self.subTest(command=command):
-                process = self.start('run', '--', 'gmsgrouter', 'send', '--', command)
-                _, errors = self.assert_ends(process, status)
+                _, errors = self.end('run', '--', 'gmsgrouter', 'send', '--', command, status=status)
                 self.assertRegex(errors.decode(), rf'\Agmsgrouter run: [^\n]* “{command}” [^\n]*\n\Z')
 
     def test_cancelled_command_and_its_children(self):
@@ -462,8 +458,7 @@ class SendTest(ToolTest):
                          b'none\n')
 
     def test_one_send_a_worker(self):
-        process = self.start('run', '--', 'sh', '-c', 'gmsgrouter send 1; gmsgrouter send 2; echo $?')
-        output, errors = self.assert_ends(process, 0)
+        output, errors = self.end('run', '--', 'sh', '-c', 'gmsgrouter send 1; gmsgrouter send 2; echo $?', status=0)
         self.assertEqual(sorted(output.split()), [b'1', b'125'])
         self.assertIn(b'gmsgrouter send: ', errors)
 
@@ -544,8 +539,7 @@ class ListenTest(ToolTest):
 
     def test_address_in_use(self):
         self.listen()
-        process = self.start('listen', self.address)
-        _, errors = self.assert_ends(process, 125)
+        _, errors = self.end('listen', self.address, status=125)
         self.assertIn(os.fsencode(self.path('socket')), errors)
 
 
