@@ -74,16 +74,6 @@ test('/overrides/process/deep-values', async () => {
     worker.expectSuccess();
 });
 
-test('/overrides/process/several-at-once', async () => {
-    const fixture = new Fixture();
-    const pipes = range(3).map(() => fixture.openPipe(16, GMsg.Overflow.BLOCK));
-
-    for (const [sender] of pipes)
-        sender.spawn(null, ['gjs', '-m', WORKER, 'send', '200']);
-    assertEqual(await Promise.all(pipes.map(([, receiver]) => readAll(receiver))),
-        pipes.map(() => [range(200), null]));
-});
-
 test('/overrides/process/killed', async () => {
     const fixture = new Fixture();
     const [sender, receiver] = fixture.openPipe();
@@ -156,23 +146,6 @@ test('/overrides/process/p09/lost-by-collector', async () => {
         checkError(error, GMsg.Error.PEER_LOST);
         assertEqual(values, [i]);
     }
-});
-
-test('/overrides/process/p09/failed', async () => {
-    const fixture = new Fixture();
-    const [sender, receiver] = fixture.openPipe();
-    const there = GMsg.Sender.new_for_address(sender.dup_address());
-
-    there.start();
-    there.send(1);
-    there.fail(new RangeError('no such row'));
-    assertError(GMsg.Error.STOPPED, () => there.stop());
-
-    const [values, error] = await readAll(receiver);
-
-    assertEqual(values, [1]);
-    checkError(error, GMsg.Error.FAILED);
-    assertEqual(error.message, 'RangeError: no such row');
 });
 
 test('/overrides/process/cancel-and-read-the-rest', async () => {

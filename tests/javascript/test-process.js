@@ -9,7 +9,7 @@ import GLib from 'gi://GLib';
 import GMsg from 'gi://GMsg?version=1';
 
 import {
-    Fixture, OVER_NATS, Worker, WORKER, assert, assertEqual, assertError, checkError,
+    Fixture, OVER_NATS, Worker, assert, assertEqual, assertError, assertErrors, checkError,
     iterateUntil, number, record, run, test, testOfSockets
 } from './harness.js';
 
@@ -21,21 +21,15 @@ function range(n) {
     return Array.from({length: n}, (_, i) => i);
 }
 
-/** Iterates until the pipes have finished; gives the messages and the error of each. */
-function collectAll(receivers) {
-    const records = receivers.map(receiver => record(receiver));
-
-    iterateUntil(() => receivers.every(
-        receiver => receiver.get_state() === GMsg.ReceiverState.FINISHED));
-    return records.map(events => {
-        const last = events.pop();
-
-        return [events, last === 'finished' ? null : last];
-    });
-}
-
+/** Iterates until the pipe has finished; gives the messages and the error. */
 function collect(receiver) {
-    return collectAll([receiver])[0];
+    const events = record(receiver);
+
+    iterateUntil(() => receiver.get_state() === GMsg.ReceiverState.FINISHED);
+
+    const last = events.pop();
+
+    return [events, last === 'finished' ? null : last];
 }
 
 function checkLost(error, ...patterns) {
@@ -72,20 +66,6 @@ test('/process/p19/address', () => {
     worker.expectSuccess();
 });
 
-test('/process/p19/address-in-this-process', () => {
-    const fixture = new Fixture();
-    const [sender, receiver] = fixture.openPipe();
-    const there = GMsg.Sender.new_for_address(sender.dup_address());
-
-    assertEqual(sender.get_state(), GMsg.SenderState.EXPORTED);
-    assertEqual(there.get_state(), GMsg.SenderState.INITIAL);
-    assertEqual(there.get_id(), sender.get_id());
-    there.start();
-    there.send(number(1));
-    there.stop();
-    assertEqual(collect(receiver), [[1], null]);
-});
-
 test('/process/p19/odd-values', () => {
     const fixture = new Fixture();
     const [sender, receiver] = fixture.openPipe();
@@ -109,11 +89,8 @@ test('/process/p19/exported', () => {
     const worker = new Worker(sender, 'send', 1);
 
     assertEqual(sender.get_state(), GMsg.SenderState.EXPORTED);
-    assertError(GMsg.Error.EXPORTED, () => sender.start());
-    assertError(GMsg.Error.EXPORTED, () => sender.send(number(2)));
-    assertError(GMsg.Error.EXPORTED, () => sender.stop());
-    assertError(GMsg.Error.EXPORTED, () => sender.dup_address());
-    assertError(GMsg.Error.EXPORTED, () => sender.spawn(null, ['true']));
+    assertErrors(GMsg.Error.EXPORTED, () => sender.start(), () => sender.send(number(2)), () => sender.stop(),
+        () => sender.dup_address(), () => sender.spawn(null, ['true']));
     assertEqual(collect(receiver), [[0], null]);
     worker.expectSuccess();
 });
@@ -192,20 +169,6 @@ test('/process/p19/bad-addresses', () => {
     assertError(GMsg.Error.NOT_SUPPORTED, () => GMsg.Sender.new_for_address('tcp:host=localhost,port=1'));
     // This process has no router as its parent.
     assertError(GMsg.Error.INVALID_ADDRESS, () => GMsg.Sender.new_from_environment());
-});
-
-test('/process/p19/launcher-serves-many', () => {
-    const fixture = new Fixture();
-    const launcher = new Gio.SubprocessLauncher();
-    const pipes = [1, 2, 3].map(n => {
-        const [sender, receiver] = fixture.openPipe();
-
-        launcher.setenv('GMSG_TEST_NUMBER', `${n}`, true);
-        sender.spawn(launcher, ['gjs', '-m', WORKER, 'environment']);
-        return receiver;
-    });
-
-    assertEqual(collectAll(pipes), [[[1], null], [[2], null], [[3], null]]);
 });
 
 test('/process/p21/exit-before-it-opened-the-pipe', () => {

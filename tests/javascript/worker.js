@@ -53,13 +53,6 @@ const works = {
         sender.stop();
     },
 
-    /* Sends the number in the environment that the launcher has set. */
-    environment(sender) {
-        sender.start();
-        sender.send(new GLib.Variant('u', Number(GLib.getenv('GMSG_TEST_NUMBER'))));
-        sender.stop();
-    },
-
     /* Promise 22: runs until it is cancelled, which it sees by polling. */
     poll(sender) {
         const cancellable = sender.get_cancellable();

@@ -11,7 +11,7 @@ import selectors
 import unittest
 
 import tap
-from gmsgtest import DEADLINE, GLib, GMsg, TestCase, Thread, in_thread
+from gmsgtest import DEADLINE, GLib, GMsg, TestCase, Thread
 
 try:
     from gi.events import GLibEventLoop
@@ -302,18 +302,6 @@ class Tests:
         self.assertEqual(values, [*range(count)])
         self.assertGreater(cancelled, 50)
 
-    def test_timeout_of_asyncio(self):
-        async def main():
-            for value in range(3):
-                with self.assertRaises(asyncio.TimeoutError):
-                    await asyncio.wait_for(receiver.next(), 0.01)
-                sender.send(value)
-                self.assertEqual(GMsg.unpack(await receiver.next()), value)
-
-        sender, receiver = self.pipe()
-        self.run_in_loop(main())
-        self.assertEqual(receiver.get_n_received(), 3)
-
     def test_cancelled_call_leaves_the_message_in_the_pipe(self):
         async def main():
             task = asyncio.ensure_future(receiver.next())
@@ -404,24 +392,6 @@ class Tests:
         self.run_in_loop(main())
         self.expect_warnings(r'\b1 unclosed pipe\b')
 
-    def test_in_another_thread(self):
-        async def main():
-            with self.assert_error(GMsg.Error.WRONG_THREAD):
-                await receiver.next()
-
-        def work():
-            context = GLib.MainContext.new()
-            context.push_thread_default()
-            loop = self.make_loop(context)
-            try:
-                loop.run_until_complete(asyncio.wait_for(main(), DEADLINE))
-            finally:
-                loop.close()
-                context.pop_thread_default()
-
-        sender, receiver = self.pipe()
-        in_thread(work)
-
     def test_objects_end(self):
         async def main():
             task = asyncio.ensure_future(receiver.next())
@@ -443,21 +413,21 @@ class Tests:
 
 class SelectorTest(Tests, TestCase):
 
-    def make_loop(self, context=None):
-        return asyncio.SelectorEventLoop(ContextSelector(context or self.context))
+    def make_loop(self):
+        return asyncio.SelectorEventLoop(ContextSelector(self.context))
 
 
 if GLibEventLoop is not None:
     class EventsTest(Tests, TestCase):
 
-        def make_loop(self, context=None):
-            return GLibEventLoop(context or self.context)
+        def make_loop(self):
+            return GLibEventLoop(self.context)
 else:
     @unittest.skipIf(gbulb is None, 'gbulb is not installed, and this PyGObject has no loop of its own')
     class GbulbTest(Tests, TestCase):
 
-        def make_loop(self, context=None):
-            return gbulb.GLibEventLoop(context=context or self.context)
+        def make_loop(self):
+            return gbulb.GLibEventLoop(context=self.context)
 
 
 class RefusalTest(TestCase):

@@ -12,7 +12,7 @@ import sys
 
 import gi
 import tap
-from gmsgtest import (DEADLINE, OVER_NATS, SHORT, GLib, GMsg, TestCase, in_thread,
+from gmsgtest import (DEADLINE, OVER_NATS, GLib, GMsg, TestCase, in_thread,
                       iterate_until, listen_for_workers, number, sockets_only)
 
 gi.require_version('Gio', '2.0')
@@ -111,25 +111,6 @@ class SpawnTest(ProcessTest):
         self.iterate_until_finished(receiver)
         self.assertEqual(len(events), 1)
         self.check_lost(events[0], os.path.basename(sys.executable), r'\b3\b')
-
-    def test_back_pressure(self):
-        sender, receiver = self.make_pipe(4)
-        events = self.record(receiver)
-        launcher = Gio.SubprocessLauncher.new(Gio.SubprocessFlags.STDOUT_PIPE)
-        process = self.spawn(sender, 'count', 200, launcher=launcher)
-        output = process.get_stdout_pipe()
-        text = b''
-        while len(text) < 8:
-            piece = output.read_bytes(8 - len(text), None).get_data()
-            self.assertTrue(piece)
-            text += piece
-        self.assertEqual(text, b'0\n1\n2\n3\n')
-        # Nothing is delivered here, so there is no room for another.
-        self.assertEqual(select.select([output.get_fd()], [], [], SHORT)[0], [])
-        self.assertEqual(events, [])
-        self.iterate_until_finished(receiver)
-        self.assertEqual(events, [*range(200), 'finished'])
-        self.assertEqual(receiver.get_n_dropped(), 0)
 
     def test_refused(self):
         sender, receiver = self.make_pipe()
