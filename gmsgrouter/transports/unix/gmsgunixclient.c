@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-/* For struct ucred */
+/* For struct ucred. */
 #define _GNU_SOURCE
 
 #include "gmsgunixclient-private.h"
@@ -24,25 +24,25 @@
 
 /* How long the router may take to accept the connection and answer the greeting, in seconds. */
 #define HELLO_TIMEOUT 10
-/* How often to see meanwhile whether the router's process is still there. */
+/* How often to check meanwhile that the router's process still exists. */
 #define LOOK_INTERVAL_MSEC 100
-/* How often to write before looking at what the router says. */
+/* How often to write before reading what the router says. */
 #define MAX_WRITES 16
 
-/* Each pipe that is opened has a client, with a thread of its own that alone holds it: the
- * thread writes what the outlet puts, reads what the router says, and ends when it has written
- * the outlet's end, or has lost the connection. */
+/* Each opened pipe has a client with a thread of its own, which alone holds it. The thread
+ * writes what the outlet puts in, reads what the router says, and ends when it has written the
+ * outlet's end, or has lost the connection. */
 typedef struct
 {
   GMsgOutlet   *outlet;  /* (owned) */
-  GMainContext *context; /* (owned): the thread's */
+  GMainContext *context; /* (owned): of the client's thread */
   GSocket      *socket;  /* (owned) */
   GMsgDecoder  *decoder; /* (owned) */
   GMsgEncoder  *encoder; /* (owned): the outlet's sink */
-  GPid          router;  /* its process; 0: unknown */
+  GPid          router;  /* the router's process; 0: unknown */
   GSource      *input;   /* (owned) (nullable) */
   GSource      *exit;    /* (owned) (nullable): the router's process has exited */
-  GSource      *output;  /* (owned) (nullable): while the socket takes no more */
+  GSource      *output;  /* (owned) (nullable): while the socket accepts no more */
   gboolean      done;
 } Client;
 
@@ -77,7 +77,7 @@ client_break (Client       *self,
   gmsg_outlet_break (self->outlet, reason);
 }
 
-/* Does what the router says; FALSE: nothing comes after it. */
+/* Does what the router says; FALSE if nothing comes after it. */
 static gboolean
 client_handle (Client     *self,
                GMsgFrame  *frame,
@@ -107,7 +107,7 @@ client_handle (Client     *self,
     }
 }
 
-/* Handles the frames that have been read; FALSE: nothing comes after them. */
+/* Handles the frames that have been read; FALSE if nothing comes after them. */
 static gboolean
 client_handle_all (Client  *self,
                    GError **error)
@@ -135,7 +135,7 @@ client_handle_all (Client  *self,
     }
 }
 
-/* Reads once; FALSE: nothing comes any more. */
+/* Reads once; FALSE if nothing comes any more. */
 static gboolean
 client_read (Client  *self,
              GError **error)
@@ -203,8 +203,8 @@ client_read_reason (Client       *self,
   client_break (self, reason != NULL ? reason : error);
 }
 
-/* Takes and writes until there is nothing, or the socket takes no more; but for a while only, so
- * that what the router says is read. Returns whether there may be more to write. */
+/* Takes and writes until nothing is left or the socket accepts no more; but only for a while, so
+ * that the router's frames are read. Returns whether there may be more to write. */
 static gboolean
 client_write (Client *self)
 {
@@ -241,7 +241,7 @@ client_write (Client *self)
   return self->output == NULL;
 }
 
-/* Processes that the router's has forked may hold the connection. */
+/* Processes that the router's process has forked may hold the connection. */
 static gboolean
 client_exit_cb (gpointer data)
 {
@@ -282,7 +282,7 @@ client_run (gpointer data)
 
   client_watch_router (self);
 
-  /* More may have come together with the welcome. */
+  /* More data may have come together with the welcome. */
   if (!client_handle_all (self, &error))
     client_break (self, error);
 
@@ -293,7 +293,7 @@ client_run (gpointer data)
       if (!self->done)
         g_main_context_iteration (self->context, !more);
 
-      /* stop() may have waited for too long. */
+      /* stop() may have waited too long. */
       self->done = self->done || gmsg_outlet_is_broken (self->outlet);
     }
 
@@ -301,8 +301,8 @@ client_run (gpointer data)
   return NULL;
 }
 
-/* GSocket would not wait for a router that has many connections to accept. A signal handler's
- * return does not start the time anew. */
+/* GSocket would not wait for a router that has many connections to accept. The return of a
+ * signal handler does not restart the time. */
 static int
 connect_until (int                         fd,
                const struct sockaddr_un   *address,
@@ -314,7 +314,7 @@ connect_until (int                         fd,
       gint64 left = deadline - g_get_monotonic_time ();
       struct timeval timeout;
 
-      /* 0 would be no limit. */
+      /* 0 would mean no limit. */
       left = MAX (left, 1);
       timeout.tv_sec = left / G_USEC_PER_SEC;
       timeout.tv_usec = left % G_USEC_PER_SEC;
@@ -354,8 +354,8 @@ connect_blocking (GSocketAddress  *address,
   return -1;
 }
 
-/* A router of another user could be anything; nothing is said to it. The credentials are those
- * of the process that listens. */
+/* A router of another user could be anything, so nothing is said to it. The credentials are
+ * those of the process that listens. */
 static gboolean
 client_check_router (Client      *self,
                      const char  *name,
@@ -368,14 +368,14 @@ client_check_router (Client      *self,
                   &size) < 0)
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
-                   "Could not see whose router is at “%s”: %s", name, g_strerror (errno));
+                   "Could not find out whose router listens at “%s”: %s", name, g_strerror (errno));
       return FALSE;
     }
 
   if (credentials.uid != geteuid ())
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
-                   "The router at “%s” is that of user %u, and this process runs as user %u; take "
+                   "The router at “%s” belongs to user %u, but this process runs as user %u; use "
                    "addresses only from routers of the same user",
                    name, (guint) credentials.uid, (guint) geteuid ());
       return FALSE;
@@ -410,7 +410,7 @@ client_connect (Client      *self,
   if (self->socket == NULL)
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
-                   "Could not connect to a router at “%s”: %s; see whether it still runs", name,
+                   "Could not connect to a router at “%s”: %s; check that it is still running", name,
                    local_error->message);
       return FALSE;
     }
@@ -419,8 +419,8 @@ client_connect (Client      *self,
   return client_check_router (self, name, error);
 }
 
-/* Waits for the answer, for its time, or for the end of the router's process, whose connection
- * another process may hold. */
+/* Waits for the answer, up to its time limit, or for the end of the router's process, whose
+ * connection another process may hold. */
 static gboolean
 client_wait (Client  *self,
              gint64   deadline,
@@ -433,7 +433,7 @@ client_wait (Client  *self,
       if (g_get_monotonic_time () >= deadline)
         {
           g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
-                       "nothing came for %d seconds", HELLO_TIMEOUT);
+                       "no answer came for %d seconds", HELLO_TIMEOUT);
           return FALSE;
         }
 
@@ -448,7 +448,7 @@ client_wait (Client  *self,
   return TRUE;
 }
 
-/* Greets, and waits for the answer. */
+/* Greets the router, and waits for its answer. */
 static gboolean
 client_greet (Client       *self,
               GMsgAddress  *address,
@@ -493,16 +493,16 @@ client_greet (Client       *self,
                  "The router at “%s” refused the connection: %s", name, welcome->error->message);
   else
     g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
-                 "The router at “%s” did not answer the greeting as a router does: %s", name,
+                 "The router at “%s” did not answer the greeting like a router: %s", name,
                  local_error != NULL ? local_error->message
                                      : decoded == GMSG_DECODED_FRAME ? "it sent another frame"
-                                                                     : "it hung up");
+                                                                    : "it closed the connection");
   return FALSE;
 }
 
-/* If a worker has closed its standard streams, whatever is opened next takes their numbers, and a
- * line for standard error would go into the connection. So something harmless takes them
- * meanwhile. */
+/* If a worker has closed its standard streams, the next files that are opened take their
+ * numbers, and a line for standard error would go into the connection. So something harmless
+ * takes the numbers meanwhile. */
 typedef struct
 {
   int fds[STDERR_FILENO + 1];
@@ -534,7 +534,8 @@ standard_streams_release (StandardStreams *self)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (StandardStreams, standard_streams_release)
 
-/* Makes all that may fail: this comes before the greeting, because an address works once. */
+/* Makes everything that may fail. This comes before the greeting, because an address works only
+ * once. */
 static Client *
 client_new (GError **error)
 {
@@ -580,7 +581,7 @@ gmsg_unix_client_open (const char  *string,
                             welcome.capacity, welcome.overflow, &limits,
                             client_run, self, error);
 
-  /* It is the thread's now. */
+  /* It belongs to the thread now. */
   if (pipe != NULL)
     self = NULL;
   return pipe;

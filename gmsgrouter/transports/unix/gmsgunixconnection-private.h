@@ -10,17 +10,17 @@
 
 G_BEGIN_DECLS
 
-/* A connection is a stranger, until it has greeted with an address; from then on it is the
- * worker of that pipe. All calls come from the I/O thread, if not said otherwise. */
+/* A connection is a stranger until it has greeted with an address; from then on it is the worker
+ * of that pipe. All calls come from the I/O thread, unless stated. */
 typedef struct _GMsgUnixConnection GMsgUnixConnection;
 
-/* A connection calls these of its owner. */
+/* A connection calls these functions of its owner. */
 typedef struct
 {
-  /* It is no stranger any more. */
+  /* It is no longer a stranger. */
   void (*greeted) (GMsgUnixConnection *self,
                    gpointer            data);
-  /* It is over: the owner frees it, before it returns. */
+  /* It is over: the owner frees it before this returns. */
   void (*ended)   (GMsgUnixConnection *self,
                    gpointer            data);
 } GMsgUnixConnectionFuncs;

@@ -15,16 +15,16 @@
 
 /* How long a peer may take to say which pipe it wants. */
 #define HELLO_TIMEOUT_MSEC 10000
-/* How long messages may still come when the worker was told that the pipe is closed. */
+/* How long messages may still come after the worker was told that the pipe is closed. */
 #define CLOSED_GRACE G_USEC_PER_SEC
-/* The bytes that are read from one peer and checked before others have their turn; a frame
- * counts as so many more. */
+/* The number of bytes that are read from one peer and checked before others have their turn; a
+ * frame counts as additional bytes. */
 #define TURN_SIZE (256 * 1024)
 #define FRAME_COST 512
 
 typedef enum
 {
-  WAIT_FOR_ROOM,  /* in the router: gmsg_unix_connection_update() tells */
+  WAIT_FOR_ROOM,  /* for room in the router: gmsg_unix_connection_update() ends it */
   WAIT_FOR_INPUT,
   WAIT_FOR_TURN,  /* there is more to do, but others come first */
 } Wait;
@@ -35,23 +35,23 @@ struct _GMsgUnixConnection
   const GMsgUnixConnectionFuncs *funcs;      /* the owner's, with @data */
   gpointer                       data;
   GSocket                       *socket;     /* (owned) */
-  GMsgLink                      *link;       /* (owned) (nullable): NULL before and after */
+  GMsgLink                      *link;       /* (owned) (nullable): NULL before it is opened and after its end */
   GMsgDecoder                   *decoder;    /* (owned) */
   GMsgEncoder                   *encoder;    /* (owned) */
   GSource                       *input;      /* (owned) (nullable): tells when to go on reading */
-  Wait                           waits_for;  /* what @input tells */
+  Wait                           waits_for;  /* what @input waits for */
   GSource                       *output;     /* (owned) (nullable): while there is something to
                                               * write */
-  GSource                       *timer;      /* (owned) (nullable): of a stranger */
+  GSource                       *timer;      /* (owned) (nullable): limits the time of a stranger */
   gboolean                       deaf;       /* writing has failed: nothing more is written */
   GPid                           pid;        /* of the process that has connected; 0: unknown */
-  gboolean                       gone;       /* it has exited, and @n_left is all that it wrote */
-  gsize                          n_left;     /* bytes that are yet to be read */
+  gboolean                       gone;       /* it has exited, and has written only @n_left more */
+  gsize                          n_left;     /* bytes that remain to be read */
 
-  /* The news that the worker has been told */
+  /* The news that the worker knows */
   guint64                        n_credited;
   gboolean                       told_cancelled, told_closed;
-  gint64                         closed_at;  /* monotonic µs: when it was told that */
+  gint64                         closed_at;  /* monotonic µs: when it was told of the closing */
 };
 
 static gboolean connection_write_cb (GSocket      *socket,
@@ -77,7 +77,7 @@ gmsg_unix_connection_free (GMsgUnixConnection *self)
   g_free (self);
 }
 
-/* Ends the connection for the peer, and for the I/O thread, which reads its end. */
+/* Ends the connection, for the peer and for the I/O thread, which reads the end. */
 void
 gmsg_unix_connection_shut_down (GMsgUnixConnection *self)
 {
@@ -90,7 +90,8 @@ gmsg_unix_connection_get_pid (GMsgUnixConnection *self)
   return self->pid;
 }
 
-/* If the connection has failed, a read will tell; unless the peer only listens no more. */
+/* If the connection has failed, a read will show it, unless the peer has only stopped
+ * reading. */
 static void
 connection_flush (GMsgUnixConnection *self)
 {
@@ -116,7 +117,7 @@ connection_flush (GMsgUnixConnection *self)
     }
 }
 
-/* The peer reads again: what has happened meanwhile goes out now. */
+/* The peer reads again: now it is told what has happened meanwhile. */
 static gboolean
 connection_write_cb (GSocket      *socket,
                      GIOCondition  condition,
@@ -146,8 +147,8 @@ connection_turn_cb (gpointer data)
   return G_SOURCE_CONTINUE;
 }
 
-/* Has connection_work() called when there is something to do. In each iteration of the I/O
- * thread's context each connection has one turn. */
+/* Makes connection_work() run when there is something to do. Each connection has one turn in
+ * each iteration of the I/O thread's context. */
 static void
 connection_wait (GMsgUnixConnection *self,
                  Wait                what)
@@ -183,8 +184,8 @@ connection_wait (GMsgUnixConnection *self,
     }
 }
 
-/* Tells the worker what has happened to the pipe here. For a peer that does not read, nothing
- * is piled up. */
+/* Tells the worker what has happened to the pipe here. Nothing piles up for a peer that does not
+ * read. */
 void
 gmsg_unix_connection_update (GMsgUnixConnection *self)
 {
@@ -221,7 +222,7 @@ gmsg_unix_connection_update (GMsgUnixConnection *self)
         connection_wait (self, WAIT_FOR_TURN);
     }
 
-  /* What was read before comes first, without the socket's being ready. */
+  /* Data that was read before comes first, even if the socket is not ready. */
   if (news.may_read && self->waits_for == WAIT_FOR_ROOM)
     connection_wait (self, WAIT_FOR_TURN);
 }
@@ -236,8 +237,8 @@ connection_open (GMsgUnixConnection  *self,
   if (hello->version != GMSG_WIRE_VERSION)
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
-                   "The worker speaks version %u of the protocol, and the router version %d; use "
-                   "the same version of gmsgrouter in both",
+                   "The worker speaks version %u of the protocol, but the router speaks version %d; "
+                   "use the same version of gmsgrouter in both",
                    hello->version, GMSG_WIRE_VERSION);
       return FALSE;
     }
@@ -262,7 +263,7 @@ connection_open (GMsgUnixConnection  *self,
   return TRUE;
 }
 
-/* A worker that knows of the closing sends no more messages, but those that were on the way. */
+/* A worker that knows of the closing sends no more messages, except those already on the way. */
 static gboolean
 connection_is_deaf_to_closing (GMsgUnixConnection *self)
 {
@@ -274,7 +275,7 @@ typedef enum
 {
   HANDLED,
   HANDLED_STOP,
-  HANDLED_FAILED, /* so the worker says */
+  HANDLED_FAILED, /* the worker says that it has failed */
   HANDLED_ERROR,
 } Handled;
 
@@ -320,7 +321,7 @@ connection_handle (GMsgUnixConnection  *self,
     }
 }
 
-/* Ends the worker's side, and the connection with it, in this order: whoever sees the connection
+/* Ends the worker's side, and then the connection, in this order: code that sees the connection
  * end finds everything in the channel. */
 static void
 connection_end (GMsgUnixConnection *self,
@@ -333,8 +334,8 @@ connection_end (GMsgUnixConnection *self,
   self->funcs->ended (self, self->data);
 }
 
-/* Ends the connection of a peer that is not welcome, or breaks the protocol. The peer is told
- * why, if it can be without waiting. */
+/* Ends the connection of a peer that is not welcome or breaks the protocol. The peer is told
+ * why, if that is possible without waiting. */
 static void
 connection_fail (GMsgUnixConnection *self,
                  const GError       *error)
@@ -349,7 +350,7 @@ connection_fail (GMsgUnixConnection *self,
   connection_end (self, error);
 }
 
-/* The worker has said that it has failed, with what, and that nothing follows. */
+/* The worker has said that it has failed, and why, and that nothing follows. */
 static void
 connection_failed (GMsgUnixConnection *self,
                    const GError       *reason)
@@ -372,7 +373,7 @@ connection_lost (GMsgUnixConnection *self,
   self->funcs->ended (self, self->data);
 }
 
-/* Handles a frame; FALSE: the connection is gone. */
+/* Handles a frame; FALSE if the connection is gone. */
 static gboolean
 connection_take_frame (GMsgUnixConnection *self,
                        GMsgFrame          *frame)
@@ -402,7 +403,7 @@ connection_take_frame (GMsgUnixConnection *self,
 typedef enum
 {
   WORK_MORE,
-  WORK_BLOCKED, /* there is nothing more to read for now */
+  WORK_BLOCKED, /* nothing more can be read for now */
   WORK_ENDED,   /* the connection is gone */
 } Work;
 
@@ -432,7 +433,8 @@ connection_read (GMsgUnixConnection *self,
 
   if (n_bytes <= 0)
     {
-      /* A worker that exits with credits unread resets the connection: an end as any. */
+      /* A worker that exits with unread credits resets the connection: that is an end like any
+       * other. */
       connection_lost (self,
                        gmsg_decoder_is_empty (self->decoder)
                          ? "its connection ended before stop()"
@@ -449,7 +451,7 @@ connection_read (GMsgUnixConnection *self,
   return WORK_MORE;
 }
 
-/* Handles what has been read, or reads more. */
+/* Handles the data that has been read, or reads more. */
 static Work
 connection_work_once (GMsgUnixConnection *self,
                       gsize              *budget)
@@ -476,7 +478,7 @@ connection_work_once (GMsgUnixConnection *self,
     }
 }
 
-/* Goes on for a turn, while the router has room. */
+/* Goes on for one turn, as long as the router has room. */
 static void
 connection_work (GMsgUnixConnection *self)
 {
@@ -521,14 +523,14 @@ stranger_cb (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* Reads what has arrived by now; the connection may end here. */
+/* Reads everything that has arrived by now; the connection may end here. */
 void
 gmsg_unix_connection_read (GMsgUnixConnection *self)
 {
   connection_work (self);
 }
 
-/* Ends the connection of a stranger for that of another. */
+/* Ends the connection of a stranger to make room for another one. */
 void
 gmsg_unix_connection_turn_away (GMsgUnixConnection *self)
 {

@@ -18,7 +18,7 @@ typedef void (*GMsgUnixListenerFunc) (GSocket  *socket,
                                       GPid      pid,
                                       gpointer  data);
 
-/* Any thread, before the I/O thread starts. @path is NULL for a fresh one. */
+/* Any thread, before the I/O thread starts. NULL as @path makes a fresh one. */
 GMsgUnixListener *gmsg_unix_listener_new      (const char            *path,
                                                GMsgEndpoint          *endpoint,
                                                GMsgUnixListenerFunc   func,
@@ -29,7 +29,7 @@ GMsgUnixListener *gmsg_unix_listener_new      (const char            *path,
 const char       *gmsg_unix_listener_get_path (GMsgUnixListener      *self);
 void              gmsg_unix_listener_hide     (GMsgUnixListener      *self);
 
-/* The I/O thread, or none */
+/* The I/O thread, or any if it never ran */
 void              gmsg_unix_listener_free     (GMsgUnixListener      *self);
 
 G_END_DECLS

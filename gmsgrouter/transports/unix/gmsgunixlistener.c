@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-/* For accept4() */
+/* For accept4(). */
 #define _GNU_SOURCE
 
 #include "gmsgunixlistener-private.h"
@@ -21,15 +21,15 @@
 
 /* How long to wait before accepting again if the process has no descriptor left. */
 #define ACCEPT_PAUSE_MSEC 100
-/* How many may wait to be accepted, beside those that wait in connect(), and how many are
- * accepted before those have their turn who are connected. */
+/* How many connections may wait to be accepted, apart from those that wait in connect(), and how
+ * many are accepted before the existing ones have their turn. */
 #define BACKLOG 1024
 #define MAX_ACCEPTED 64
 
 struct _GMsgUnixListener
 {
   GSocket              *socket;    /* (owned); immutable */
-  char                 *directory; /* (owned) (nullable); immutable: to be removed */
+  char                 *directory; /* (owned) (nullable); immutable: removed at the end */
   char                 *path;      /* (owned); immutable */
   dev_t                 device;    /* immutable, with @inode: the socket at @path */
   ino_t                 inode;
@@ -37,14 +37,14 @@ struct _GMsgUnixListener
   GMsgUnixListenerFunc  func;      /* immutable, with @data */
   gpointer              data;
 
-  /* I/O thread only */
+  /* Used in the I/O thread only */
   GSource              *accepting; /* (owned) (nullable): waits for connections, or pauses */
-  gboolean              short_of;  /* descriptors, as has been reported */
+  gboolean              short_of;  /* lack of descriptors, which has been reported */
 };
 
-/* A program that returns from main() leaves no socket and no directory. The handler that sees to
- * that runs while other threads may, and in forked children, which have inherited no socket of
- * their own. */
+/* A program that returns from main() leaves no socket and no directory behind. The handler that
+ * ensures this runs while other threads may still run, and also in forked children, which own no
+ * socket. */
 static GMutex exit_lock;
 static GHashTable *exit_listeners; /* exit_lock (nullable) (element-type GMsgUnixListener) */
 static _Atomic pid_t exit_pid;     /* atomic: the process that has them */
@@ -54,7 +54,7 @@ listener_remove_files (GMsgUnixListener *self)
 {
   struct stat found;
 
-  /* Somebody may have replaced the socket by another router's. */
+  /* Another router may have replaced the socket by its own. */
   if (lstat (self->path, &found) == 0 &&
       found.st_dev == self->device && found.st_ino == self->inode)
     g_unlink (self->path);
@@ -101,8 +101,8 @@ listener_unregister (GMsgUnixListener *self)
   return g_hash_table_remove (exit_listeners, self);
 }
 
-/* Tells whether the socket at @path, at which nobody can listen anew, is that of a process that
- * has ended; then it is removed. */
+/* Tells whether the socket at @path, at which this process could not listen, belongs to a
+ * process that has ended; if so, it removes the socket. */
 static gboolean
 remove_stale (const char     *path,
               GSocketAddress *address)
@@ -119,7 +119,7 @@ remove_stale (const char     *path,
   if (socket == NULL)
     return FALSE;
 
-  /* One that lives accepts the connection, or is too busy to. */
+  /* A living process accepts the connection, or is too busy to do so. */
   g_socket_set_blocking (socket, FALSE);
   if (g_socket_connect (socket, address, NULL, &error) ||
       !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED))
@@ -185,7 +185,7 @@ listen_at (const char  *path,
   return NULL;
 }
 
-/* A runtime directory counts if nobody else could have put anything into it. */
+/* A runtime directory counts only if nobody else can have put anything into it. */
 static gboolean
 check_runtime_dir (const char  *path,
                    GError     **error)
@@ -243,7 +243,7 @@ listen_in (const char  *parent,
   return socket;
 }
 
-/* Listens in the first directory that is fit for it. */
+/* Listens in the first suitable directory. */
 static GSocket *
 listen_anywhere (char   **directory,
                  char   **path,
@@ -286,7 +286,8 @@ gmsg_unix_listener_get_path (GMsgUnixListener *self)
   return self->path;
 }
 
-/* Only processes of the same user are let in. The id of one in another namespace is unknown. */
+/* Only processes of the same user are let in. The id of a process in another namespace is
+ * unknown. */
 static gboolean
 check_peer (GSocket  *socket,
             GPid     *pid,
@@ -305,7 +306,7 @@ check_peer (GSocket  *socket,
   if (user != geteuid ())
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
-                   "The process is of user %u, and this one of user %u",
+                   "The process belongs to user %u, but this one belongs to user %u",
                    (guint) user, (guint) geteuid ());
       return FALSE;
     }
@@ -335,7 +336,7 @@ accept_again_cb (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* Most likely no descriptor is left; whoever knocks has to wait. */
+/* Most likely no descriptor is left; new connections have to wait. */
 static void
 listener_pause (GMsgUnixListener *self,
                 const GError     *error)
@@ -352,7 +353,7 @@ listener_pause (GMsgUnixListener *self,
                                                accept_again_cb, self, "[gmsgrouter] pause");
 }
 
-/* g_socket_accept() sets close-on-exec later than another thread may spawn a program. */
+/* g_socket_accept() sets close-on-exec only after another thread may have spawned a program. */
 static GSocket *
 accept_one (GSocket  *listening,
             GError  **error)
@@ -382,7 +383,7 @@ accept_cb (GSocket      *listening,
 {
   GMsgUnixListener *self = data;
 
-  /* Whoever is left has another turn, after those who are connected. */
+  /* The rest gets another turn, after the existing connections. */
   for (guint i = 0; i < MAX_ACCEPTED; i++)
     {
       g_autoptr (GError) error = NULL;
@@ -449,7 +450,7 @@ gmsg_unix_listener_new (const char            *path,
   return self;
 }
 
-/* Removes what other processes see. Those that have connected are still to be accepted. */
+/* Removes what other processes see. Processes that have connected are still accepted. */
 void
 gmsg_unix_listener_hide (GMsgUnixListener *self)
 {
@@ -457,8 +458,8 @@ gmsg_unix_listener_hide (GMsgUnixListener *self)
     listener_remove_files (self);
 }
 
-/* Whoever still waits to be accepted is hung up on here: a copy of the listening socket, which
- * a process that was forked has inherited, would keep him waiting. */
+/* Hangs up on processes that still wait to be accepted: otherwise a copy of the listening
+ * socket, which a forked process has inherited, would keep them waiting. */
 static void
 turn_away (GMsgUnixListener *self)
 {

@@ -10,10 +10,10 @@
 #include "gmsgunixlistener-private.h"
 #include "gmsgunixsocket-private.h"
 
-/* How many peers may be about to say which pipe they want, and how many of one process: they
- * could take up all descriptors otherwise, or keep workers waiting at the door. The oldest goes
- * for the next one. A worker greets when it has connected, so it has most likely done so when it
- * is accepted. */
+/* How many strangers may be connected, and how many of one process: otherwise they could take up
+ * all descriptors, or keep workers waiting at the door. The oldest one makes way for the next. A
+ * worker greets as soon as it has connected, so most likely it has done so when it is
+ * accepted. */
 #define MAX_STRANGERS 256
 #define MAX_STRANGERS_OF_PROCESS 128
 
@@ -22,14 +22,14 @@ struct _GMsgServer
   GMsgEndpoint     *endpoint;    /* (unowned); immutable: outlives this */
   GMsgUnixListener *listener;    /* (owned); immutable */
 
-  GMutex            lock;        /* held for no system call that waits */
+  GMutex            lock;        /* never held during a system call that waits */
   GHashTable       *connections; /* (owned) (element-type GMsgUnixConnection): as a set; lock.
-                                  * Only the I/O thread changes it, and reads it without */
-  gboolean          ended;       /* lock: nobody is let in any more */
+                                  * Only the I/O thread changes it, and reads it without it */
+  gboolean          ended;       /* lock: no connection is accepted any more */
 
-  /* The I/O thread only */
-  GQueue            strangers;   /* (element-type GMsgUnixConnection): of @connections, the
-                                  * oldest first */
+  /* Used in the I/O thread only */
+  GQueue            strangers;   /* (element-type GMsgUnixConnection): those of @connections
+                                  * that have not greeted, the oldest first */
 };
 
 static void
@@ -41,7 +41,7 @@ connection_greeted (GMsgUnixConnection *connection,
   g_queue_remove (&self->strangers, connection);
 }
 
-/* Once it is out of the set, no other thread knows it. */
+/* When it is out of the set, no other thread knows it. */
 static void
 remove_connection (GMsgServer         *self,
                    GMsgUnixConnection *connection)
@@ -91,7 +91,7 @@ turn_away_oldest (GMsgServer *self,
       oldest = g_queue_peek_head (&self->strangers);
     }
 
-  /* It may have greeted, and not been read. */
+  /* It may have greeted without having been read. */
   gmsg_unix_connection_read (oldest);
   if (g_queue_find (&self->strangers, oldest) != NULL)
     gmsg_unix_connection_turn_away (oldest);
@@ -180,8 +180,9 @@ gmsg_unix_server_dup_address (GMsgServer *self,
   return g_string_free (address, FALSE);
 }
 
-/* The workers learn of the end here, and not when the I/O thread comes to it: a shut down
- * connection has ended for its peer, whoever has inherited a copy of the descriptor. */
+/* The workers learn of the end here, not only when the I/O thread gets to it: a shut-down
+ * connection has ended for its peer, even if other processes have inherited a copy of the
+ * descriptor. */
 void
 gmsg_unix_server_end (GMsgServer *self)
 {

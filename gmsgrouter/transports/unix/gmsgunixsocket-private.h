@@ -13,12 +13,12 @@ G_BEGIN_DECLS
 typedef enum
 {
   GMSG_FLUSHED,       /* nothing is left */
-  GMSG_FLUSH_BLOCKED, /* the socket takes no more for now */
+  GMSG_FLUSH_BLOCKED, /* the socket accepts no more for now */
   GMSG_FLUSH_ERROR,
 } GMsgFlushed;
 
-/* An address has the path of the socket. That of a worker names a pipe; that to listen at
- * does not. */
+/* An address contains the path of the socket. The address of a worker names a pipe; an address
+ * at which to listen does not. */
 GMsgAddress    *gmsg_unix_socket_parse_address (const char   *string,
                                                 gboolean      names_pipe,
                                                 GError      **error);

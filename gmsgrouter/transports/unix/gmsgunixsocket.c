@@ -55,7 +55,7 @@ gmsg_unix_socket_address_new (const char  *path,
       g_autofree char *name = g_filename_display_name (path);
 
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_INVALID_ADDRESS,
-                   "The path “%s” is too long for a socket: choose one of at most %zu bytes",
+                   "The path “%s” is too long for a socket; choose one of at most %zu bytes",
                    name, sizeof ((struct sockaddr_un *) NULL)->sun_path - 1);
       return NULL;
     }
@@ -63,8 +63,8 @@ gmsg_unix_socket_address_new (const char  *path,
   return g_unix_socket_address_new (path);
 }
 
-/* A process that was forked meanwhile may hold a copy of the descriptor, which would keep the
- * connection alive; but not after shutdown(). */
+/* A process that was forked meanwhile may hold a copy of the descriptor, which keeps the
+ * connection alive, but not after shutdown(). */
 void
 gmsg_unix_socket_close (GSocket *socket)
 {
@@ -73,7 +73,7 @@ gmsg_unix_socket_close (GSocket *socket)
   g_socket_close (socket, NULL);
 }
 
-/* Writes what @encoder holds, as much as @socket takes. */
+/* Writes what @encoder holds, as much as @socket accepts. */
 GMsgFlushed
 gmsg_unix_socket_flush (GSocket      *socket,
                         GMsgEncoder  *encoder,
