@@ -10,16 +10,16 @@
 
 G_BEGIN_DECLS
 
-/* Documented to the byte in docs/guides/wire-protocol.md. Everything that is said begins with
- * one header and ends with a code; between them are @length bytes. */
+/* docs/guides/wire-protocol.md documents these to the byte. Every message begins with one header
+ * and ends with a code; between them are @length bytes. */
 typedef struct
 {
   guint8  byte_order; /* of messages: 'l' or 'B', as in D-Bus; 0 from the router */
   guint16 flags;
   guint64 session;
   guint64 pipe_id;
-  guint64 number;     /* a chunk's sequence; else a counter, which only rises */
-  guint64 offset;     /* of a chunk; of a word, the last sequence sent; of a state, the epoch */
+  guint64 number;     /* a chunk's sequence; otherwise a counter, which only rises */
+  guint64 offset;     /* of a chunk; in a word, the last sequence sent; in a state, the epoch */
   guint64 length;
 } GMsgChunkHead;
 
@@ -32,11 +32,11 @@ typedef struct
 #define GMSG_CHUNK_CLOSED 2
 #define GMSG_CHUNK_ENDED 4
 
-/* What the bytes of a state say, beside its header. */
+/* What the bytes of a state say, in addition to its header. */
 typedef struct
 {
-  guint64          accepted; /* a chunk's sequence: this, and all before it */
-  guint64          limit;    /* bytes of the stream that may be sent, in all */
+  guint64          accepted; /* a chunk's sequence: this chunk and all before it */
+  guint64          limit;    /* bytes of the stream that may be sent in total */
   guint64          n_credited;
   guint64          n_asked;
   GMsgChunkWelcome welcome;

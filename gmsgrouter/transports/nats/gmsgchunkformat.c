@@ -27,7 +27,7 @@ typedef struct
 G_STATIC_ASSERT (sizeof (Header) == 48);
 G_STATIC_ASSERT (sizeof (Header) + GMSG_CHUNK_CODE_SIZE == GMSG_CHUNK_OVERHEAD);
 
-/* An error's code and text follow, if there is one. */
+/* If there is an error, its code and text follow. */
 typedef struct
 {
   guint64 accepted;
@@ -49,8 +49,8 @@ gmsg_chunk_own_byte_order (void)
   return G_BYTE_ORDER == G_LITTLE_ENDIAN ? 'l' : 'B';
 }
 
-/* Returns (transfer full) a message of @head, all of @vectors and the code. The length in
- * @head is not looked at. */
+/* Returns (transfer full) a message of @head, all of @vectors and the code. The length in @head
+ * is ignored. */
 GBytes *
 gmsg_chunk_seal (GMsgChunkKey         *key,
                  GMsgChunkWay          way,
@@ -80,7 +80,7 @@ gmsg_chunk_seal (GMsgChunkKey         *key,
   memcpy (message, &header, sizeof header);
   for (guint i = 0; i < n_vectors; i++)
     {
-      /* One without bytes may be nowhere. */
+      /* A vector without bytes may point nowhere. */
       if (vectors[i].size > 0)
         memcpy (message + size, vectors[i].buffer, vectors[i].size);
       size += vectors[i].size;
@@ -90,8 +90,8 @@ gmsg_chunk_seal (GMsgChunkKey         *key,
   return g_bytes_new_take (message, size + GMSG_CHUNK_CODE_SIZE);
 }
 
-/* Takes the header, and returns where the bytes after it are; they have the length that it
- * says. FALSE: it is no message of this protocol. Who has written it is not known yet. */
+/* Reads the header, and points @body to the bytes after it, which have the length that it says.
+ * FALSE if it is no message of this protocol. At this point its author is unknown. */
 gboolean
 gmsg_chunk_parse (GBytes         *message,
                   GMsgChunkHead  *head,
@@ -132,7 +132,7 @@ gmsg_chunk_is_authentic (GMsgChunkKey *key,
   return gmsg_chunk_key_verify (key, way, data, size, data + size);
 }
 
-/* @error (nullable) is of the end. */
+/* @error (nullable) is the error of the end. */
 GBytes *
 gmsg_chunk_seal_state (GMsgChunkKey         *key,
                        const GMsgChunkHead  *head,
@@ -155,7 +155,7 @@ gmsg_chunk_seal_state (GMsgChunkKey         *key,
   gsize length = text != NULL ? strlen (text) : 0;
   GOutputVector vectors[3];
 
-  /* A character that would not fit is left out whole. */
+  /* A character that would not fit is left out as a whole. */
   if (length > GMSG_CHUNK_MAX_TEXT_LENGTH)
     length = (gsize) (g_utf8_find_prev_char (text, text + GMSG_CHUNK_MAX_TEXT_LENGTH + 1) - text);
 
@@ -165,7 +165,7 @@ gmsg_chunk_seal_state (GMsgChunkKey         *key,
   return gmsg_chunk_seal (key, GMSG_CHUNK_TO_WORKER, head, vectors, error == NULL ? 1 : 3);
 }
 
-/* Takes the bytes of an authentic state. @reason (transfer full) (nullable) is that of the
+/* Takes the bytes of an authentic state. @reason (transfer full) (nullable) is the error of the
  * end. */
 gboolean
 gmsg_chunk_parse_state (const GMsgChunkHead  *head,

@@ -12,14 +12,14 @@
 #include <string.h>
 
 /* HMAC-SHA-256, by libcrypto: GHmac takes seven times as long. A context keeps the state that
- * the key makes of it, so a code costs no more than its bytes. */
+ * the key makes of it, so a code costs no more than the bytes that it covers. */
 struct _GMsgChunkKey
 {
   EVP_MAC_CTX *context; /* (owned) */
   char         run[GMSG_CHUNK_RUN_LENGTH];
 };
 
-/* The letter of the subject: what was said one way can't be repeated the other way. */
+/* The letter of the subject: what was said in one direction can't be replayed in the other. */
 static char
 way_letter (GMsgChunkWay way)
 {
@@ -61,7 +61,8 @@ new_context (const guint8  *key,
   return NULL;
 }
 
-/* What fails here, after the key was set, is an allocation; GLib ends the process then, too. */
+/* Only an allocation can fail here, after the key was set; GLib ends the process in that case,
+ * too. */
 static void
 check (int result)
 {
@@ -69,7 +70,7 @@ check (int result)
     g_error ("libcrypto could not compute an HMAC: no memory is left");
 }
 
-/* @run is not part of the derived key alone: the codes of two runs differ in any case. */
+/* @run is not only part of the derived key: the codes of two runs differ in any case. */
 GMsgChunkKey *
 gmsg_chunk_key_new (const char  *secret,
                     const char  *run,
@@ -122,7 +123,7 @@ gmsg_chunk_key_sign (GMsgChunkKey  *self,
   guint8 letter = (guint8) way_letter (way);
   gsize code_size;
 
-  /* Without a key it begins anew, with the one it has. */
+  /* Without a key it starts again, with the key that it has. */
   check (EVP_MAC_init (self->context, NULL, 0, NULL));
   check (EVP_MAC_update (self->context, &letter, sizeof letter));
   check (EVP_MAC_update (self->context, (const guint8 *) self->run, sizeof self->run));
@@ -130,7 +131,7 @@ gmsg_chunk_key_sign (GMsgChunkKey  *self,
   check (EVP_MAC_final (self->context, code, &code_size, GMSG_CHUNK_CODE_SIZE));
 }
 
-/* Compares in a time that does not tell how much of a guess was right. */
+/* Compares in a time that does not reveal how much of a guess was right. */
 gboolean
 gmsg_chunk_key_verify (GMsgChunkKey  *self,
                        GMsgChunkWay   way,

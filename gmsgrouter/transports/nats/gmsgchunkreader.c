@@ -11,17 +11,17 @@
 
 #include <string.h>
 
-/* A chunk goes through two places: @held, while one before it is missing, and @blocks, from
- * where it is read. Both together are bounded by the window, which begins behind what was read:
- * in bytes by GMSG_CHUNK_WINDOW, and @held in chunks by GMSG_CHUNK_MAX_AHEAD. Small chunks are
- * put together in @blocks, so that their memory is that of their bytes. */
+/* A chunk passes through two places: @held, while one before it is missing, and @blocks, from
+ * which it is read. Both together are bounded by the window, which begins after the bytes that
+ * were read: in bytes by GMSG_CHUNK_WINDOW, and @held in chunks by GMSG_CHUNK_MAX_AHEAD. Small
+ * chunks are put together in @blocks, so that they take only the memory of their bytes. */
 #define BLOCK_SIZE (64 * 1024)
 #define MAX_GATHERED_SIZE (16 * 1024)
 
-/* States are sent fifty times a second at most, unless the worker may be waiting for one. */
+/* States are sent at most fifty times a second, unless the worker may be waiting for one. */
 #define MIN_STATE_INTERVAL (G_USEC_PER_SEC / 50)
 
-/* A gap is asked for when so many markers have passed it; then after twice as many, and so on:
+/* A gap is asked for when this many markers have passed it; then after twice as many, and so on:
  * each time the worker sends everything again. */
 #define MIN_PATIENCE 2
 #define MAX_PATIENCE 64
@@ -57,33 +57,33 @@ struct _GMsgChunkReader
   guint8            byte_order;
 
   /* Chunks */
-  guint64           accepted;      /* the sequence up to which all are there */
+  guint64           accepted;      /* the sequence up to which all chunks have arrived */
   guint64           accepted_size; /* bytes of the stream up to there */
   guint64           read_size;     /* bytes of the stream that were read */
   GHashTable       *held;          /* (owned) (element-type Held): as a set */
   guint64           held_size;     /* bytes of the stream in @held */
-  GQueue            blocks;        /* (element-type GBytes): what was accepted, to be read */
-  gsize             block_start;   /* what was read of the first */
-  GByteArray       *gathered;      /* (owned): what follows @blocks */
+  GQueue            blocks;        /* (element-type GBytes): accepted blocks, to be read */
+  gsize             block_start;   /* how much of the first was read */
+  GByteArray       *gathered;      /* (owned): the bytes that follow @blocks */
   gboolean          complete;
 
   /* Words */
   guint64           word_number;   /* of the last one */
-  guint64           sent;          /* the last sequence that the worker has sent, as it says */
-  gint64            heard_at;      /* the run's time */
+  guint64           sent;          /* the last sequence that the worker says it has sent */
+  gint64            heard_at;      /* in the run's time */
   gboolean          lost;
   guint64           gap_at;        /* @accepted, when a marker passed a gap */
-  guint             n_passed;      /* markers that did */
-  guint             patience;      /* as many make a request */
+  guint             n_passed;      /* markers that have passed it */
+  guint             patience;      /* how many cause a request */
 
   /* What the worker is told */
   State             state, told;
   gboolean          ended;
-  GError           *error;         /* (owned) (nullable): of the end */
-  gboolean          urgent;        /* told at once */
+  GError           *error;         /* (owned) (nullable): the error of the end */
+  gboolean          urgent;        /* tell it at once */
   guint64           state_number;
   gint64            told_at;       /* monotonic µs */
-  GBytes           *refusal;       /* (owned) (nullable): what another worker is told */
+  GBytes           *refusal;       /* (owned) (nullable): the answer to another worker */
   gint64            refused_at;    /* monotonic µs */
 
   GMsgChunkCounts   counts;
@@ -188,7 +188,7 @@ refuse (GMsgChunkReader *self)
   return GMSG_CHUNK_REFUSED;
 }
 
-/* What the worker has said that was new. What was repeated may come from anybody. */
+/* Takes news from the worker. Anybody may have repeated old messages. */
 static void
 set_heard (GMsgChunkReader *self,
            gint64           now)
@@ -204,7 +204,7 @@ make_key (GMsgChunkReader *self,
                              session, NULL);
 }
 
-/* Another worker knows the address, but is too late. */
+/* Another worker knows the address, but comes too late. */
 static void
 refuse_session (GMsgChunkReader *self,
                 GMsgChunkKey    *key,
@@ -301,7 +301,7 @@ gmsg_chunk_reader_hear (GMsgChunkReader  *self,
   return GMSG_CHUNK_HEARD;
 }
 
-/* What was gathered becomes a block. */
+/* Turns the gathered bytes into a block. */
 static void
 end_gathering (GMsgChunkReader *self)
 {
@@ -312,7 +312,7 @@ end_gathering (GMsgChunkReader *self)
   self->gathered = g_byte_array_new ();
 }
 
-/* The next chunk in sequence, and whatever was waiting for it. */
+/* Accepts the next chunk in sequence, and the held chunks that follow it. */
 static gboolean
 accept_chunk (GMsgChunkReader  *self,
               const Held       *chunk,
@@ -375,8 +375,8 @@ accept_held (GMsgChunkReader  *self,
   return FALSE;
 }
 
-/* Whoever has the key keeps the windows: they only grow, so a repeated chunk is within them,
- * too. */
+/* Any peer with the key keeps within the windows: they only grow, so a repeated chunk is within
+ * them, too. */
 static gboolean
 check_chunk (GMsgChunkReader      *self,
              const GMsgChunkHead  *head,
@@ -398,7 +398,7 @@ check_chunk (GMsgChunkReader      *self,
   if (head->number - self->accepted > GMSG_CHUNK_MAX_AHEAD ||
       head->offset < self->accepted_size || head->offset > limit ||
       head->length > limit - head->offset ||
-      /* Each byte of the stream is in one chunk, so those that are held fit in together. */
+      /* Each byte of the stream is in one chunk, so the held chunks fit as well. */
       head->length > limit - self->accepted_size - self->held_size)
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
@@ -493,9 +493,9 @@ gmsg_chunk_reader_read (GMsgChunkReader *self,
   return n_read;
 }
 
-/* A chunk is missing if a later one is there, or the worker says that it has sent it. On their
- * way two chunks may change places, also with markers, but not for long: so it is missed when
- * markers have passed since, and nothing has moved. */
+/* A chunk is missing if a later one has arrived, or if the worker says that it has sent it. On
+ * their way two chunks may change places, also with markers, but not for long. So it counts as
+ * missing when markers have passed since and nothing has moved. */
 static void
 check_gap (GMsgChunkReader *self)
 {
@@ -573,7 +573,7 @@ gmsg_chunk_reader_end (GMsgChunkReader *self,
   set_flag (self, GMSG_CHUNK_ENDED);
 }
 
-/* Brings @state up to what is the case now. */
+/* Brings @state up to date. */
 static void
 update_state (GMsgChunkReader *self)
 {
@@ -594,7 +594,7 @@ has_changed (GMsgChunkReader *self)
          state->flags != told->flags;
 }
 
-/* The worker is close to the end of what it knows to be its window. */
+/* The worker is close to the end of the window that it knows. */
 static gboolean
 is_urgent (GMsgChunkReader *self)
 {

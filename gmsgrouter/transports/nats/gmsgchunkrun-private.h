@@ -20,7 +20,7 @@ gint64      gmsg_chunk_run_get_time         (GMsgChunkRun *self,
 gboolean    gmsg_chunk_run_has_passed       (GMsgChunkRun *self,
                                              gint64        time);
 
-/* A peer speaks ten times in its timeout; in µs, of @peer_timeout in ms. */
+/* A peer speaks ten times within its timeout; in µs, from @peer_timeout in ms. */
 gint64      gmsg_chunk_interval             (guint         peer_timeout);
 
 G_END_DECLS

@@ -10,16 +10,16 @@
 
 #include <string.h>
 
-/* The run's time goes on from marker to marker. Between two markers it goes as far as the clock
- * does, but not beyond STEP; and only if the first has come back by the time that the second is
- * sent. So however long the broker stands still, or the router's process, the time moves on by
- * one step at most: what a worker said meanwhile, and nobody has carried yet, is not held
- * against it. When all is well, markers come back at once, and the time is that of the clock.
+/* The run's time advances from marker to marker. Between two markers it advances with the clock,
+ * but not by more than STEP; and only if the first marker has come back by the time that the
+ * second is sent. So however long the broker, or the router's process, stands still, the time
+ * advances by one step at most: a worker is not blamed for words that nobody has carried yet.
+ * When all is well, markers come back at once, and the time is that of the clock.
  *
- * A step is longer than the interval, so that a timer that comes late does not slow it down. */
+ * A step is longer than the interval, so that a late timer does not slow the time down. */
 #define STEP(interval) ((interval) + (interval) / 2)
 
-/* A marker that has not come back for so long is lost; the caller usually knows before. */
+/* A marker that has not come back for this long is lost; the caller usually knows earlier. */
 #define PATIENCE (4 * G_USEC_PER_SEC)
 
 struct _GMsgChunkRun
@@ -30,12 +30,12 @@ struct _GMsgChunkRun
   guint         peer_timeout; /* ms */
   guint64       epoch;
 
-  guint64       number;       /* of the last marker; 0: none */
-  gboolean      under_way;    /* it may come back */
+  guint64       number;       /* of the last marker; 0: none was sent */
+  gboolean      under_way;    /* the last marker may come back */
   gint64        sent_at;      /* monotonic µs */
-  gint64        time;         /* of the run, at @sent_at */
+  gint64        time;         /* the run's time at @sent_at */
   guint64       back_number;  /* of the last marker that has come back */
-  gint64        back_time;    /* of the run, when that was sent */
+  gint64        back_time;    /* the run's time when that was sent */
   guint64       n_refused;
 };
 
@@ -121,7 +121,7 @@ gmsg_chunk_run_reset (GMsgChunkRun *self)
   self->sent_at = G_MININT64;
 }
 
-/* How far the run's time has come since the last marker was sent. */
+/* Returns how far the run's time has advanced since the last marker was sent. */
 static gint64
 get_step (GMsgChunkRun *self,
           gint64        now)
@@ -139,7 +139,7 @@ gmsg_chunk_run_get_time (GMsgChunkRun *self,
   return self->time + get_step (self, now);
 }
 
-/* Tells whether a worker that was last heard at @time, of the run's, is lost. */
+/* Tells whether a worker that was last heard at @time, in the run's time, is lost. */
 gboolean
 gmsg_chunk_run_has_passed (GMsgChunkRun *self,
                            gint64        time)
@@ -195,7 +195,7 @@ gmsg_chunk_run_receive (GMsgChunkRun *self,
       return FALSE;
     }
 
-  /* One that was given up says nothing about the time in which it was not there. */
+  /* A marker that was given up says nothing about the time in which it was away. */
   if (head.number != self->number || !self->under_way)
     return FALSE;
 

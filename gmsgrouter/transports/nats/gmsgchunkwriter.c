@@ -11,22 +11,22 @@
 
 #include <string.h>
 
-/* How often the router is greeted until it answers. */
+/* How often the worker greets the router until it answers. */
 #define HELLO_INTERVAL (G_USEC_PER_SEC / 4)
-/* How long chunks wait for any acknowledgement before they are sent again; doubled each time. */
+/* How long chunks wait for an acknowledgement before they are sent again; doubled each time. */
 #define MIN_PATIENCE (3 * G_USEC_PER_SEC)
 #define MAX_PATIENCE (20 * G_USEC_PER_SEC)
-/* The router has been silent for so many times its peer-timeout. */
+/* After how many times its peer-timeout a silent router is lost. */
 #define N_TIMEOUTS 6
-/* So much room is waited for, so that chunks do not become ever smaller: it comes, since the
- * router reads all that it has accepted before it waits. */
+/* The writer waits for this much room, so that chunks do not become ever smaller. The room
+ * comes, since the router reads all that it has accepted before it waits. */
 #define MIN_ROOM (64 * 1024)
 
 typedef enum
 {
   WAITING,   /* to be sent */
   UNDER_WAY, /* sent, and not acknowledged */
-  CUT,       /* as UNDER_WAY, and the connection was lost since */
+  CUT,       /* like UNDER_WAY, but the connection was lost since */
   STORED,    /* acknowledged: the broker has it, unless it loses it */
 } Place;
 
@@ -35,7 +35,7 @@ typedef struct
   GBytes   *chunk;     /* (owned) */
   Place     place;
   gboolean  sent;      /* once or more */
-  gboolean  is_wanted; /* by the router: an acknowledgement of before does not count */
+  gboolean  is_wanted; /* by the router: an earlier acknowledgement does not count */
 } Kept;
 
 struct _GMsgChunkWriter
@@ -61,18 +61,18 @@ struct _GMsgChunkWriter
   guint            n_waiting;
   guint            n_under_way;      /* CUT ones, too */
   guint64          sent;             /* the last sequence that was sent */
-  guint64          size;             /* bytes of the stream that were put */
-  gboolean         at_end;           /* all of them */
-  gint64           moved_at;         /* monotonic µs: the last acknowledgement, or since when one
-                                      * is waited for */
-  gint64           patience;         /* µs from then on */
-  gboolean         resend_cut;       /* when the router speaks */
+  guint64          size;             /* bytes of the stream that were put in */
+  gboolean         at_end;           /* the stream is complete */
+  gint64           moved_at;         /* monotonic µs: the last acknowledgement, or the start of the
+                                      * wait for one */
+  gint64           patience;         /* µs from @moved_at on */
+  gboolean         resend_cut;       /* send CUT chunks again when the router speaks */
 
   /* Words */
   guint64          word_number;
   gint64           word_at;          /* monotonic µs */
   gint64           looked_at;        /* monotonic µs: until when @silence was counted */
-  gint64           silence;          /* µs: of the router, while the broker was there */
+  gint64           silence;          /* µs: silence of the router while the broker was there */
   gboolean         lost;
 
   GMsgChunkCounts  counts;
@@ -160,7 +160,7 @@ get_kept (GMsgChunkWriter *self,
   return g_ptr_array_index (self->kept, index);
 }
 
-/* All changes of a place are made here, for the counts. */
+/* All changes of a place are made here, for the sake of the counts. */
 static void
 move_to (GMsgChunkWriter *self,
          guint            index,
@@ -296,7 +296,7 @@ take_state (GMsgChunkWriter      *self,
 }
 
 /* Each reason to send something again is used once: the router's words say how often it has
- * asked, and how often the stream went back, so that no word is counted twice. */
+ * asked, and how often the stream went back, so that no word counts twice. */
 static void
 follow (GMsgChunkWriter      *self,
         const GMsgChunkHead  *head,
@@ -379,7 +379,7 @@ gmsg_chunk_writer_get_room (GMsgChunkWriter *self)
   gboolean one = self->state.welcome.overflow == GMSG_OVERFLOW_DROP_OLDEST;
   guint64 room;
 
-  /* What drops the oldest has only one chunk under way, so that what waits can be dropped. */
+  /* A drop-oldest pipe has only one chunk under way, so that waiting messages can be dropped. */
   if (!self->heard || self->state.ended || self->lost || self->at_end || self->max_size == 0 ||
       self->n_waiting + self->n_under_way >= (one ? 1 : GMSG_CHUNK_MAX_UNACKNOWLEDGED) ||
       self->kept->len >= GMSG_CHUNK_MAX_AHEAD)
@@ -389,8 +389,8 @@ gmsg_chunk_writer_get_room (GMsgChunkWriter *self)
   return room < MIN_ROOM ? 0 : MIN (room, self->max_size);
 }
 
-/* Copies to @part the first of @vectors, with @room bytes at most, and returns how many bytes
- * that are. The last one may be cut. */
+/* Copies the first of @vectors to @part, with @room bytes at most, and returns their number. The
+ * last one may be cut. */
 static gsize
 take_part (const GOutputVector  *vectors,
            guint                 n_vectors,
@@ -474,7 +474,7 @@ gmsg_chunk_writer_get_deadline (GMsgChunkWriter *self)
   return self->n_under_way > 0 ? MIN (deadline, self->moved_at + self->patience) : deadline;
 }
 
-/* A process that was stopped has heard nobody; so no more is counted at once than passes
+/* A process that was stopped has heard nobody; so this counts no more at once than passes
  * between two words. */
 static void
 count_silence (GMsgChunkWriter *self,
