@@ -11,9 +11,9 @@
 G_BEGIN_DECLS
 
 /* An address reads “nats:servers=…,name=value,…”, with percent escapes in the values, or
- * “nats://host:port,host:port,name=value,…”, with “tls” in place of “nats” where the connection
- * is to be encrypted. Both forms mean the same. That of a worker has the options “run”, “pipe”
- * and “secret”; that to listen at has “replicas”, “storage” and “max-bytes”. */
+ * “nats://host:port,host:port,name=value,…”, with “tls” in place of “nats” if the connection
+ * must be encrypted. Both forms mean the same. A worker's address has the options “run”, “pipe”
+ * and “secret”; an address at which to listen may have “replicas”, “storage” and “max-bytes”. */
 typedef struct
 {
   char   **servers;     /* (owned): “nats://host:port”, and nothing secret */
@@ -30,12 +30,12 @@ typedef struct
   char    *cert;        /* a file */
   char    *key;         /* a file */
 
-  /* To listen */
+  /* For listening */
   guint    replicas;
   gboolean in_memory;
   guint64  max_bytes;
 
-  /* Of a worker's */
+  /* For a worker */
   char    *run;         /* (owned) (nullable) */
   guint64  pipe_id;     /* 0: none */
   char    *secret;      /* (owned) (nullable) */
@@ -49,13 +49,14 @@ void             gmsg_nats_address_free     (GMsgNatsAddress  *self);
 /* (transfer full): the servers with commas between them, for logs and errors */
 char            *gmsg_nats_address_dup_name (GMsgNatsAddress  *self);
 
-/* (transfer full): a worker's address, without how this process logs in */
+/* (transfer full): a worker's address, without the login of this process */
 char            *gmsg_nats_address_dup_for_pipe (GMsgNatsAddress *self,
                                                  const char      *run,
                                                  guint64          pipe_id,
                                                  const char      *secret);
 
-/* (transfer full): the same for all addresses that can share a connection. It holds secrets. */
+/* (transfer full): the same string for all addresses that can share a connection. It holds
+ * secrets. */
 char            *gmsg_nats_address_dup_key  (GMsgNatsAddress  *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgNatsAddress, gmsg_nats_address_free)

@@ -17,7 +17,7 @@
 #define RUN_LENGTH 22
 #define MAX_REPLICAS 5
 #define DEFAULT_MAX_BYTES (G_GUINT64_CONSTANT (1024) * 1024 * 1024)
-/* A chunk, and some. */
+/* A chunk, and some more. */
 #define MIN_MAX_BYTES (G_GUINT64_CONSTANT (1024) * 1024)
 
 void
@@ -38,8 +38,8 @@ gmsg_nats_address_free (GMsgNatsAddress *self)
   g_free (self);
 }
 
-/* An option is told from a server by its name: no host has a “=”, and what stands before one in
- * a password has other characters, too: a colon at least. */
+/* An option differs from a server by its name: no host has a “=”, and the text before one in a
+ * password has other characters, too, at least a colon. */
 static gboolean
 is_option (const char *part)
 {
@@ -48,8 +48,8 @@ is_option (const char *part)
   return length > 0 && part[length] == '=';
 }
 
-/* Returns (transfer full) @string in the form with “servers=”, which holds each server as it
- * was: escapes in there are escaped once more. */
+/* Returns (transfer full) @string in the form with “servers=”, which holds each server
+ * unchanged: escapes in it are escaped once more. */
 static char *
 to_full_form (const char *string)
 {
@@ -82,7 +82,7 @@ to_full_form (const char *string)
   return g_string_free (full, FALSE);
 }
 
-/* Takes “user:password@” or “token@” away from @server. */
+/* Removes “user:password@” or “token@” from @server. */
 static gboolean
 take_user_info (GMsgNatsAddress  *self,
                 const char      **server,
@@ -131,7 +131,7 @@ is_host (const char *host,
   return strspn (host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") >= length;
 }
 
-/* Takes “host” or “host:port”. */
+/* Adds “host” or “host:port”. */
 static gboolean
 take_host (const char  *server,
            gboolean     tls,
@@ -157,7 +157,7 @@ take_host (const char  *server,
   return TRUE;
 }
 
-/* Whether the connection is encrypted must not depend on which server is there. */
+/* Whether the connection is encrypted must not depend on which server is running. */
 static gboolean
 take_scheme (GMsgNatsAddress  *self,
              gboolean          is_first,
@@ -214,7 +214,7 @@ take_servers (GMsgNatsAddress  *self,
   return TRUE;
 }
 
-/* A worker may run in another directory than whoever wrote its address. */
+/* A worker may run in another directory than the program that wrote its address. */
 static gboolean
 take_file (GMsgAddress  *address,
            const char   *name,
@@ -376,7 +376,7 @@ take_pipe (GMsgNatsAddress  *self,
   return TRUE;
 }
 
-/* With @names_pipe, it is that of a worker. */
+/* With @names_pipe, it is the address of a worker. */
 GMsgNatsAddress *
 gmsg_nats_address_new (const char  *string,
                        gboolean     names_pipe,

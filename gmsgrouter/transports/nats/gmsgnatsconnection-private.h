@@ -14,17 +14,17 @@
 G_BEGIN_DECLS
 
 /* A connection has a thread that makes it, makes it again when it is lost, and runs the calls of
- * libnats that wait. A client subscribes to some subjects; what comes there, and what happens to
- * the connection, waits in the client's queue, and makes a source ready in its context. */
+ * libnats that wait. A client subscribes to some subjects. Their messages, and the events of the
+ * connection, wait in the client's queue, and make a source ready in its context. */
 typedef struct _GMsgNatsClient GMsgNatsClient;
 
 typedef enum
 {
-  GMSG_NATS_CONNECTED,    /* the client's subscriptions are there, too */
-  GMSG_NATS_DISCONNECTED, /* it is tried again, unless it is said to be final */
-  GMSG_NATS_TROUBLE,      /* the server complains, as of a permission that is missing */
+  GMSG_NATS_CONNECTED,    /* the client's subscriptions exist, too */
+  GMSG_NATS_DISCONNECTED, /* it is tried again, unless @is_final */
+  GMSG_NATS_TROUBLE,      /* the server complains, such as about a missing permission */
   GMSG_NATS_MESSAGE,
-  GMSG_NATS_DONE,         /* what gmsg_nats_client_run() was given */
+  GMSG_NATS_DONE,         /* what gmsg_nats_client_run() was given, is done */
 } GMsgNatsEventKind;
 
 typedef struct
@@ -47,7 +47,7 @@ typedef void (*GMsgNatsFunc)              (natsConnection       *nc,
                                            gpointer              data);
 
 /* @func is called in @context while there are events. All clients with the same @address share a
- * connection, unless @own is set. @subjects end with NULL; @inbox (nullable) is for the replies
+ * connection, unless @own is set. @subjects ends with NULL; @inbox (nullable) is for the replies
  * to requests. */
 GMsgNatsClient *gmsg_nats_client_new      (GMsgNatsAddress      *address,
                                            gboolean              own,
@@ -64,18 +64,18 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgNatsClient, gmsg_nats_client_free)
 
 /* The thread that iterates the client's context */
 GMsgNatsEvent  *gmsg_nats_client_pop      (GMsgNatsClient       *self);
-/* How many messages came while too many waited, since the last call: these are lost. */
+/* Returns how many messages were dropped since the last call, because too many waited. */
 guint           gmsg_nats_client_take_n_dropped (GMsgNatsClient *self);
-/* @func is called when this time has come, too (monotonic µs). */
+/* Then @func is called at this time, too (monotonic µs). */
 void            gmsg_nats_client_wake_at  (GMsgNatsClient       *self,
                                            gint64                time);
-/* FALSE: it was not sent. It may wait for the socket for two seconds. */
+/* FALSE if it was not sent. It may wait up to two seconds for the socket. */
 gboolean        gmsg_nats_client_publish  (GMsgNatsClient       *self,
                                            const char           *subject,
                                            const char           *reply,
                                            gconstpointer         data,
                                            gsize                 size);
-/* Has @func called with @data (transfer full), and then sends DONE. */
+/* Calls @func with @data (transfer full), and then sends DONE. */
 void            gmsg_nats_client_run      (GMsgNatsClient       *self,
                                            GMsgNatsFunc          func,
                                            gpointer              data,

@@ -13,16 +13,17 @@
 #include <signal.h>
 #include <string.h>
 
-/* libnats does not connect again by itself here: it would take each server's certificate for any
- * host's, forget what it was doing when a server accepts and says nothing, and replay what was
- * lost. So each connection lasts until it is closed, whoever does that, and then comes another.
+/* Here libnats does not reconnect by itself: it would accept each server's certificate for any
+ * host, forget what it was doing when a server accepts and says nothing, and replay lost
+ * messages. So each connection lasts until either side closes it, and then a new one is made.
  *
- * Threads: the connection's own makes all calls that may wait, but for publishing, which a client
- * does in its own thread. Callbacks come from threads of libnats, and only put something into a
- * queue. They hold references, because the last may come after a connection was destroyed.
+ * Threads: the connection's own thread makes all calls that may wait, except publishing, which a
+ * client does in its own thread. Callbacks come from threads of libnats, and only put something
+ * into a queue. They hold references, because the last one may come after the connection was
+ * destroyed.
  *
- * A subscription is destroyed with its connection: before libnats 3.6.1 the server's next message
- * may otherwise find it freed. */
+ * A subscription is destroyed with its connection: otherwise, before libnats 3.6.1, the server's
+ * next message might find it freed. */
 
 /* libnats's own times, in ms. */
 #define CONNECT_TIMEOUT 2000
@@ -30,8 +31,8 @@
 #define PING_INTERVAL 1000
 #define MAX_PINGS 3
 
-/* How long to wait for the next try, in µs: if nobody listens or the server goes away, since one
- * that is started again is soon there; and if something is wrong. */
+/* How long to wait before the next try, in µs: if nobody listens or the server goes away, since
+ * a restarted server is soon back; and if something is wrong. */
 #define QUICK_RETRY (250 * G_TIME_SPAN_MILLISECOND)
 #define RETRY_JITTER 100000
 #define MIN_RETRY (1 * G_TIME_SPAN_SECOND)
@@ -61,11 +62,11 @@ typedef struct
   GMsgNatsFunc    func;
   gpointer        data;   /* (owned) (nullable): with @free_data */
   GDestroyNotify  free_data;
-  guint           number; /* of the connection that was closed */
+  guint           number; /* the number of the connection that was closed */
   char           *text;   /* (owned) (nullable) */
 } Command;
 
-/* A natsConnection, while anybody uses it. */
+/* A natsConnection, while anything uses it. */
 typedef struct
 {
   gatomicrefcount  ref_count;
@@ -76,7 +77,7 @@ typedef struct
 {
   gatomicrefcount  ref_count;
   GMsgNatsAddress *address;   /* (owned); immutable */
-  char            *key;       /* (owned) (nullable); immutable: where it is in @connections */
+  char            *key;       /* (owned) (nullable); immutable: its key in @connections */
   char            *inbox;     /* (owned) (nullable); immutable */
   GAsyncQueue     *commands;  /* (owned) (element-type Command); immutable */
   guint            n_clients; /* connections_lock */
@@ -84,14 +85,14 @@ typedef struct
   GMutex           lock;
   Live            *live;      /* (owned) (nullable): lock */
 
-  /* The connection's thread only */
+  /* Used in the connection's thread only */
   GPtrArray       *clients;   /* (owned) (element-type GMsgNatsClient) */
   GPtrArray       *subscriptions; /* (owned) (element-type natsSubscription): of @live */
-  guint            number;    /* of the connections that were made */
+  guint            number;    /* how many connections were made */
   guint            server;    /* the index of the next one to try */
   gint64           retry;     /* µs */
   gboolean         is_final;  /* nothing more is tried */
-  gboolean         told_lost; /* the clients have been told since it was there */
+  gboolean         told_lost; /* the clients know that it was lost */
 } Connection;
 
 struct _GMsgNatsClient
@@ -107,7 +108,7 @@ struct _GMsgNatsClient
   gint64           wake_at;    /* monotonic µs; the client's thread */
 };
 
-/* What a callback of one connection needs. */
+/* What the callbacks of one connection need. */
 typedef struct
 {
   Connection *connection; /* (owned) */
@@ -255,7 +256,7 @@ tell_all (Connection        *self,
     tell_client (g_ptr_array_index (self->clients, i), kind, text, is_final, 0);
 }
 
-/* The callbacks: threads of libnats */
+/* The callbacks, in threads of libnats */
 
 static void
 message_cb (natsConnection   *nc,
@@ -319,9 +320,9 @@ error_cb (natsConnection   *nc,
 
 /* The connection's thread */
 
-/* libnats ignores SIGPIPE in the whole process when it is used first. Here it writes in threads
- * that block the signal, and in threads that these have started, so that the application keeps
- * what it has chosen. */
+/* When it is first used, libnats ignores SIGPIPE in the whole process. Here it writes in threads
+ * that block the signal, and in threads started by these, so the application keeps its own
+ * choice. */
 static void
 open_library (void)
 {
@@ -481,8 +482,7 @@ tell_lost (Connection *self,
   self->told_lost = TRUE;
 }
 
-/* A connection that is destroyed stays until nobody publishes in it; its subscriptions end with
- * it. */
+/* A destroyed connection stays until nobody publishes in it; its subscriptions end with it. */
 static void
 drop_live (Connection *self,
            const char *reason)
@@ -519,7 +519,7 @@ subscribe (Connection     *self,
   return TRUE;
 }
 
-/* Whoever is told that the connection is there may publish, and expects the answer. */
+/* A client that is told of the connection may publish, and expects the answer. */
 static gboolean
 begin_client (Connection     *self,
               GMsgNatsClient *client)
@@ -576,7 +576,7 @@ get_retry (Connection *self,
   return retry;
 }
 
-/* Returns when to try again (monotonic µs), if it has failed. */
+/* Returns when to try again (monotonic µs) after a failure. */
 static gint64
 connect_once (Connection *self)
 {
@@ -689,7 +689,7 @@ carry_out (Connection *self,
     }
 }
 
-/* Tells whether the last client has left, so that nobody finds the connection any more. */
+/* Tells whether the last client has left, so that nobody can find the connection any more. */
 static gboolean
 is_over (Connection *self)
 {
@@ -738,7 +738,7 @@ connection_run (gpointer data)
 
 /* Clients */
 
-/* The lock of the connections is held. */
+/* Called with the lock of the connections. */
 static Connection *
 connection_new_locked (GMsgNatsAddress  *address,
                        char             *key,

@@ -10,8 +10,8 @@
 
 G_BEGIN_DECLS
 
-/* Returns (transfer full) (nullable) the public key of the user whose seed is in @file; NULL: the
- * file is not there, or holds no seed. */
+/* Returns (transfer full) (nullable) the public key of the user whose seed is in @file; NULL if
+ * the file does not exist or holds no seed. */
 char *gmsg_nats_key_from_seed_file (const char *file);
 
 G_END_DECLS

@@ -10,8 +10,8 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-/* An NKey is an Ed25519 key in base 32: of a seed, two bytes say that it is one, and whose, then
- * come the key and a checksum; of a public key, one byte says whose. */
+/* An NKey is an Ed25519 key in base 32. A seed begins with two bytes that say so and name its
+ * kind, followed by the key and a checksum; a public key begins with one byte for its kind. */
 #define KEY_SIZE 32
 #define SEED_SIZE (2 + KEY_SIZE + 2)
 #define SEED_LENGTH 58

@@ -11,8 +11,8 @@
 
 G_BEGIN_DECLS
 
-/* A peer takes what its reader has sorted apart, and tells the link. It stays for a while after
- * the link's end, to tell the worker of it. I/O thread only. */
+/* A peer takes apart what its reader has sorted, and tells the link. It stays for a while after
+ * the link's end, to tell the worker. I/O thread only. */
 typedef struct _GMsgNatsPeer GMsgNatsPeer;
 
 typedef void (*GMsgNatsPeerFunc) (GMsgNatsPeer *peer,
@@ -27,7 +27,7 @@ GMsgNatsPeer *gmsg_nats_peer_new         (GMsgEndpoint      *endpoint,
 void          gmsg_nats_peer_free        (GMsgNatsPeer      *self);
 guint64       gmsg_nats_peer_get_id      (GMsgNatsPeer      *self);
 
-/* What has arrived; FALSE: it is not the worker's */
+/* Takes an arriving message; FALSE if it is not the worker's */
 gboolean      gmsg_nats_peer_hear        (GMsgNatsPeer      *self,
                                           GBytes            *word,
                                           gint64             now);
@@ -40,18 +40,18 @@ void          gmsg_nats_peer_check       (GMsgNatsPeer      *self,
 /* Something has happened to the link */
 void          gmsg_nats_peer_update      (GMsgNatsPeer      *self);
 
-/* Goes on for a turn; TRUE: there is more to do */
+/* Goes on for one turn; TRUE if there is more to do */
 gboolean      gmsg_nats_peer_work        (GMsgNatsPeer      *self);
 
-/* What is to be said, and when */
+/* What to say next, and when */
 GBytes       *gmsg_nats_peer_pop         (GMsgNatsPeer      *self,
                                           gint64             now);
 gint64        gmsg_nats_peer_get_deadline (GMsgNatsPeer     *self);
 
-/* The run ends: the worker is told, with pop() */
+/* The run ends: pop() tells the worker */
 void          gmsg_nats_peer_disconnect  (GMsgNatsPeer      *self);
 gboolean      gmsg_nats_peer_is_open     (GMsgNatsPeer      *self);
-/* TRUE: it has ended, and was told for long enough */
+/* TRUE if it has ended, and the worker was told for long enough */
 gboolean      gmsg_nats_peer_is_over     (GMsgNatsPeer      *self,
                                           gint64             now);
 

@@ -9,13 +9,13 @@
 #include "gmsgnatscore-private.h"
 #include "gmsgwire-private.h"
 
-/* The bytes that are taken apart and checked before others have their turn; a frame counts as so
- * many more. */
+/* The number of bytes that are taken apart and checked before others have their turn; a frame
+ * counts as additional bytes. */
 #define TURN_SIZE (256 * 1024)
 #define FRAME_COST 512
 
-/* How long the end of a pipe is told to a worker that asks, or that is late with the same
- * address. */
+/* How long a worker that asks, or comes late with the same address, is told of the end of a
+ * pipe. */
 #define FAREWELL (30 * G_TIME_SPAN_SECOND)
 
 struct _GMsgNatsPeer
@@ -30,8 +30,8 @@ struct _GMsgNatsPeer
   guint64           max_message_size;
   guint             capacity;
   gboolean          is_credited; /* the pipe gives credit */
-  guint64           n_taken;  /* messages, in all */
-  guint64           n_credited; /* messages that may come, in all */
+  guint64           n_taken;  /* messages taken in total */
+  guint64           n_credited; /* messages that may come in total */
   gint64            ended_at; /* monotonic µs; 0: not yet */
 };
 
@@ -214,7 +214,7 @@ gmsg_nats_peer_hear (GMsgNatsPeer *self,
   switch (gmsg_chunk_reader_hear (self->reader, word, now, &error))
     {
     case GMSG_CHUNK_REFUSED:
-      /* It may be told why. */
+      /* The worker may be told why. */
       self->touched (self, self->data);
       return FALSE;
 
@@ -297,7 +297,7 @@ gmsg_nats_peer_update (GMsgNatsPeer *self)
   self->touched (self, self->data);
 }
 
-/* Handles a frame; FALSE: nothing comes after it. */
+/* Handles a frame; FALSE if nothing comes after it. */
 static gboolean
 take_frame (GMsgNatsPeer *self,
             GMsgFrame    *frame)
@@ -337,7 +337,7 @@ take_frame (GMsgNatsPeer *self,
   return success;
 }
 
-/* Takes the next bytes that are there; FALSE: there are none for now. */
+/* Takes the next bytes; FALSE if there are none for now. */
 static gboolean
 read_bytes (GMsgNatsPeer *self,
             gsize        *budget)
@@ -369,7 +369,7 @@ read_bytes (GMsgNatsPeer *self,
   return FALSE;
 }
 
-/* FALSE: there is nothing more to do for now, or ever. */
+/* FALSE if there is nothing more to do for now, or ever. */
 static gboolean
 work_once (GMsgNatsPeer *self,
            gsize        *budget)
@@ -396,8 +396,8 @@ work_once (GMsgNatsPeer *self,
     }
 }
 
-/* While the router has no room, the worker's bytes stay in the reader, whose window does not move
- * on. */
+/* While the router has no room, the worker's bytes stay in the reader, whose window does not
+ * advance. */
 gboolean
 gmsg_nats_peer_work (GMsgNatsPeer *self)
 {

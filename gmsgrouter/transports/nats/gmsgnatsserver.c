@@ -16,26 +16,27 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* Everything here happens in the I/O thread, but for what the head of the transport's table says.
+/* Everything here happens in the I/O thread, except for the functions whose comments in the
+ * transport's table say otherwise.
  *
- * Reading: the server asks the run's consumer for MAX_ASKED messages at most, and asks again when
- * half of them have come. Whenever anything is in doubt, as after a gap in the consumer's own
- * sequence, a new consumer begins behind what was read. Nothing is acknowledged: what was read is
- * in memory, or was delivered, and is purged from the stream once a second. */
+ * Reading: the server asks the run's consumer for at most MAX_ASKED messages, and asks again
+ * when half of them have come. When anything is in doubt, such as after a gap in the consumer's
+ * own sequence, a new consumer begins after the last message that was read. Nothing is
+ * acknowledged: messages that were read are in memory or were delivered, and are purged from the
+ * stream once a second. */
 #define MAX_ASKED 64
 #define PURGE_INTERVAL G_USEC_PER_SEC
-/* A request that was not answered is worth nothing after so long, in ns: the server forgets it. */
+/* A request without an answer expires after this time, in ns: the server forgets it. */
 #define REQUEST_EXPIRES G_GINT64_CONSTANT (30000000000)
-/* With no message for so long, not even a marker, the consumer is made anew. */
+/* After this long without any message, even a marker, the consumer is made anew. */
 #define MIN_IDLE (4 * G_USEC_PER_SEC)
 #define IDLE_INTERVALS 3
-/* How long to wait before a stream or consumer is made once more, if that has failed. */
+/* How long to wait before a stream or consumer is made again after a failure. */
 #define MIN_SET_UP_RETRY (G_USEC_PER_SEC / 4)
 #define MAX_SET_UP_RETRY (2 * G_USEC_PER_SEC)
-/* What the peers say comes due at so many times; in between, only those that were touched are
- * looked at. */
+/* All peers are asked for messages at these intervals; in between, only touched peers are. */
 #define SCAN_INTERVAL (5 * G_TIME_SPAN_MILLISECOND)
-/* Events that are handled before the peers have their turn. */
+/* How many events are handled before the peers have their turn. */
 #define MAX_EVENTS 256
 
 struct _GMsgServer
@@ -50,7 +51,7 @@ struct _GMsgServer
   /* I/O thread */
   GMsgNatsClient  *client;     /* (owned) */
   GMsgChunkRun    *run;        /* (owned) */
-  GHashTable      *peers;      /* (owned) (element-type guint64 GMsgNatsPeer): by pipe */
+  GHashTable      *peers;      /* (owned) (element-type guint64 GMsgNatsPeer): by pipe id */
   GHashTable      *touched;    /* (owned) (element-type GMsgNatsPeer) (unowned elements): a set */
   gint64           scan_at;    /* monotonic µs */
   guint            peer_timeout;
@@ -59,10 +60,10 @@ struct _GMsgServer
 
   /* Reading */
   char            *consumer;   /* (owned) (nullable): NULL while it is made */
-  gboolean         setting_up; /* the connection's thread is at it */
-  gint64           set_up_at;  /* monotonic µs: when to try; G_MAXINT64: not by itself */
+  gboolean         setting_up; /* the connection's thread is working on it */
+  gint64           set_up_at;  /* monotonic µs: when to try; G_MAXINT64: not without an event */
   gint64           set_up_retry;
-  gboolean         was_made;   /* the stream */
+  gboolean         was_made;   /* the stream was made */
   guint64          last_read, last_purged; /* sequences in the stream */
   guint64          next_in_consumer;
   guint            n_asked;    /* messages that may still come */
@@ -70,8 +71,8 @@ struct _GMsgServer
   gint64           heard_at;   /* monotonic µs: the last message of the consumer */
   gint64           purge_at;   /* monotonic µs */
 
-  guint            n_refused;  /* messages that are nobody's, and were not told of yet */
-  gint64           refused_at; /* monotonic µs: when they may be */
+  guint            n_refused;  /* messages of unknown senders, not logged yet */
+  gint64           refused_at; /* monotonic µs: when they may be logged */
 };
 
 static gboolean
@@ -88,7 +89,7 @@ get_random (gpointer   data,
   return FALSE;
 }
 
-/* The bytes that would make some characters more likely than others are left out. */
+/* Bytes that would make some characters more likely than others are left out. */
 static char *
 make_run_name (GError **error)
 {
@@ -150,8 +151,8 @@ touched_cb (GMsgNatsPeer *peer,
   gmsg_nats_client_wake_at (self->client, 0);
 }
 
-/* Publishes to a subject of the run, such as “r.7.s”, and takes @bytes. What is not sent is said
- * again later. */
+/* Publishes to a subject of the run, such as “r.7.s”, and takes @bytes. A message that could not
+ * be sent is repeated later. */
 static void
 publish (GMsgServer *self,
          const char *begin,
@@ -171,7 +172,7 @@ publish (GMsgServer *self,
 
 /* Reading */
 
-/* The set-up is run by the connection's thread. */
+/* The connection's thread runs the set-up. */
 static void
 set_up (GMsgServer *self)
 {
@@ -191,7 +192,7 @@ set_up (GMsgServer *self)
   gmsg_nats_client_run (self->client, gmsg_nats_set_up_run, job, gmsg_nats_set_up_free);
 }
 
-/* Something is in doubt. */
+/* Called when something is in doubt. */
 static void
 read_anew (GMsgServer *self)
 {
@@ -227,8 +228,8 @@ set_up_done (GMsgServer    *self,
 
   if (!job->success)
     {
-      /* Once is no reason to tell anybody: while a server deletes the last stream of an account,
-       * it can't make another one. */
+      /* One failure is no reason to tell anybody: while a server deletes the last stream of an
+       * account, it can't make another one. */
       if (self->set_up_retry > MIN_SET_UP_RETRY && job->reason != NULL)
         set_state (self, GMSG_CONNECTION_STATE_DISCONNECTED, job->reason);
       self->set_up_at = now + self->set_up_retry;
@@ -338,7 +339,8 @@ hear (GMsgServer *self,
 {
   GMsgNatsPeer *peer = g_hash_table_lookup (self->peers, &pipe_id);
 
-  /* A worker that is answered sends, and nothing would keep that; it greets again soon. */
+  /* A worker that is answered sends, and nothing would keep its messages; it greets again
+   * soon. */
   if (!self->was_made)
     return;
 
@@ -407,7 +409,7 @@ take_status (GMsgServer *self,
   const char *pending = NULL;
   guint64 n_pending = 0;
 
-  /* That is its time, and what is left of it will not come. */
+  /* Its time is over, and the rest of its messages will not come. */
   if (strcmp (status, "408") == 0 &&
       natsMsgHeader_Get (message, "Nats-Pending-Messages", &pending) == NATS_OK &&
       g_ascii_string_to_unsigned (pending, 10, 0, G_MAXUINT, &n_pending, NULL))
@@ -523,7 +525,7 @@ take_event (GMsgServer    *self,
     }
 }
 
-/* What is to be said */
+/* What to say */
 
 static void
 say (GMsgServer   *self,
@@ -546,7 +548,7 @@ say_markers (GMsgServer *self,
     publish (self, "d", 0, "", bytes);
 }
 
-/* Looks at all peers, and returns when to do so again. */
+/* Asks all peers, and returns when to do so again. */
 static gint64
 scan (GMsgServer *self,
       gint64      now)
@@ -593,7 +595,7 @@ work (GMsgServer *self,
     }
 }
 
-/* Markers come ten times in the peer-timeout. */
+/* Markers come ten times within the peer-timeout. */
 static gint64
 get_idle_deadline (GMsgServer *self)
 {
@@ -777,8 +779,8 @@ gmsg_nats_server_dup_address (GMsgServer *self,
   return gmsg_nats_address_dup_for_pipe (self->address, self->run_name, pipe_id, secret);
 }
 
-/* What others can see of the run is on the NATS server, and goes with close(), which may wait for
- * that server. */
+/* What others can see of the run is on the NATS server, and is removed by close(), which may
+ * wait for that server. */
 void
 gmsg_nats_server_end (GMsgServer *self)
 {

@@ -12,24 +12,24 @@
 
 G_BEGIN_DECLS
 
-/* A run has a stream, which keeps what workers have sent until it was read; and at any time one
+/* A run has a stream, which keeps the workers' messages until they are read, and at any time one
  * consumer, which is made anew whenever anything is in doubt. */
 typedef struct
 {
-  /* What is asked for */
+  /* The request */
   char     *stream;    /* (owned): its name */
-  char     *subject;   /* (owned): what it keeps */
+  char     *subject;   /* (owned): the subject of what it keeps */
   guint     replicas;
   gboolean  in_memory;
   guint64   max_bytes;
   gboolean  was_made;  /* the stream has been there before */
   guint64   last_read; /* the sequence in the stream up to which all was read */
 
-  /* What comes of it */
+  /* The result */
   gboolean  success;
-  char     *reason;    /* (owned) (nullable): why not */
+  char     *reason;    /* (owned) (nullable): why it failed */
   char     *consumer;  /* (owned) (nullable): its name */
-  gboolean  went_back; /* the stream is another than it was, or has lost its end */
+  gboolean  went_back; /* the stream is a new one, or has lost its end */
   guint64   first;     /* the sequence with which the consumer begins */
 } GMsgNatsSetUp;
 
@@ -38,8 +38,8 @@ void gmsg_nats_set_up_free (gpointer        self);
 void gmsg_nats_set_up_run  (natsConnection *nc,
                             gpointer        self);
 
-/* Takes apart where a message was in the stream, and as which one its consumer sent it. FALSE: it
- * comes from no consumer, or not from @consumer. */
+/* Reads the position of a message in the stream, and in the sequence of its consumer. FALSE if
+ * it comes from no consumer, or from another than @consumer. */
 gboolean gmsg_nats_parse_reply (const char *reply,
                                 const char *consumer,
                                 guint64    *stream_sequence,

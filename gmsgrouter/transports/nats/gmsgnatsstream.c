@@ -10,8 +10,8 @@
 
 #include <string.h>
 
-/* A stream that nobody has read or written for so long is the remains of a router that was
- * killed: its markers come every few seconds. */
+/* A stream that nobody has read or written for this long was left by a router that was killed: a
+ * living router sends markers every few seconds. */
 #define STREAM_PREFIX "GMSG-"
 #define DESCRIPTION "gmsgrouter"
 #define MAX_AGE_SECONDS 3600
@@ -22,13 +22,13 @@
 /* How long the server may take to answer, in ms. */
 #define ANSWER_TIMEOUT 2000
 
-/* The server forgets a consumer when nobody has asked for messages for so long, and what it
- * remembers of the ids of messages, of which these have none, after so long. */
+/* After how long the server forgets a consumer when nobody has asked for messages, and how long
+ * it remembers the ids of messages, which these do not have. */
 #define CONSUMER_THRESHOLD (60 * NSEC_PER_SEC)
 #define DUPLICATES_WINDOW (100 * NSEC_PER_MSEC)
 
-/* Tokens of a reply subject: “$JS.ACK.STREAM.CONSUMER.DELIVERED.SSEQ.CSEQ.TIME.PENDING”, and in
- * newer ones with a domain and an account before the stream. */
+/* The tokens of a reply subject: “$JS.ACK.STREAM.CONSUMER.DELIVERED.SSEQ.CSEQ.TIME.PENDING”, and
+ * in newer ones with a domain and an account before the stream. */
 #define MIN_TOKENS 9
 #define MIN_TOKENS_WITH_DOMAIN 11
 
@@ -49,7 +49,7 @@ gmsg_nats_set_up_free (gpointer data)
   g_free (self);
 }
 
-/* Texts of libnats begin with the place in its source: “(jsm.c:1033): ”. */
+/* Texts of libnats begin with a place in its source: “(jsm.c:1033): ”. */
 static const char *
 skip_place (const char *text)
 {
@@ -105,7 +105,8 @@ make_stream (GMsgNatsSetUp *self,
   return status == NATS_OK || set_reason (self, "the stream can't be made", status);
 }
 
-/* The stream that is there ends before what was read, if a server has lost its newest messages. */
+/* If a server has lost its newest messages, the existing stream ends before the part that was
+ * read. */
 static gboolean
 find_stream (GMsgNatsSetUp *self,
              jsCtx         *js)

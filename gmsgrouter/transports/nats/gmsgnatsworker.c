@@ -18,21 +18,21 @@
 
 /* How long the router may take to answer the greeting, in seconds. */
 #define HELLO_TIMEOUT 10
-/* How often to fill and publish before looking at what has come. */
+/* How often to fill and publish before handling arriving messages. */
 #define MAX_PUTS 16
-/* Events that are handled before it has its turn to say something: strangers may send, too. */
+/* How many events to handle before it has its turn to send: strangers may send, too. */
 #define MAX_EVENTS 256
-/* An acknowledgement comes to “r.PIPE.a.SEQUENCE”, and what the router says to “r.PIPE.s”. */
+/* An acknowledgement comes to “r.PIPE.a.SEQUENCE”, and the router's states to “r.PIPE.s”. */
 #define ACKNOWLEDGEMENT ".a."
 #define STATE ".s"
 
-/* Each pipe that is opened has a worker, with a thread of its own that alone holds it: the thread
- * puts into chunks what the outlet has, publishes them, and keeps them until the router has
- * accepted them. It ends when the router has everything, or is lost. The connection is shared. */
+/* Each opened pipe has a worker with a thread of its own, which alone holds it. The thread puts
+ * the outlet's frames into chunks, publishes them, and keeps them until the router has accepted
+ * them. It ends when the router has everything, or is lost. The connection is shared. */
 typedef struct
 {
   GMsgOutlet      *outlet;    /* (owned) */
-  GMainContext    *context;   /* (owned): the thread's */
+  GMainContext    *context;   /* (owned): of the worker's thread */
   GMsgNatsClient  *client;    /* (owned) */
   GMsgChunkWriter *writer;    /* (owned) */
   GMsgEncoder     *encoder;   /* (owned): the outlet's sink */
@@ -40,12 +40,12 @@ typedef struct
   char            *stream_subject; /* (owned): “gmsg.RUN.d.PIPE” */
   char            *router_subject; /* (owned): “gmsg.RUN.u.PIPE” */
   char            *own_subject;    /* (owned): “gmsg.RUN.r.PIPE” */
-  char            *trouble;   /* (owned) (nullable): why nothing may come of it */
+  char            *trouble;   /* (owned) (nullable): why it may fail */
   gboolean         is_refused; /* ... for good */
   gboolean         connected;
   gboolean         opened;
-  guint64          n_credited; /* messages that may be sent in all, as the outlet knows */
-  gboolean         at_end;    /* the outlet has put its end */
+  guint64          n_credited; /* messages that may be sent in total, as the outlet knows */
+  gboolean         at_end;    /* the outlet has put in its end */
   gboolean         done;
 } Worker;
 
@@ -127,7 +127,7 @@ follow_state (Worker *self)
     gmsg_core->outlet_cancel (self->outlet);
   if (state->closed)
     gmsg_core->outlet_close (self->outlet);
-  /* It has taken the end, and wants nothing more. */
+  /* The router has accepted the end, and wants nothing more. */
   if (state->ended)
     self->done = TRUE;
 }
@@ -159,8 +159,8 @@ hear (Worker  *self,
     }
 }
 
-/* The stream's answer is a JSON object; that of a server without the stream is empty, and one that
- * tells of an error is none to a chunk. */
+/* The stream's answer is a JSON object. The answer of a server without the stream is empty, and
+ * an answer with an error acknowledges no chunk. */
 static gboolean
 is_acknowledgement (natsMsg *message)
 {
@@ -248,7 +248,7 @@ client_cb (gpointer data)
   return G_SOURCE_CONTINUE;
 }
 
-/* Says what there is to say. */
+/* Sends all that is to be said. */
 static void
 say (Worker *self)
 {
@@ -263,7 +263,7 @@ say (Worker *self)
       gconstpointer data = g_bytes_get_data (bytes, &size);
       char reply[160];
 
-      /* What is not sent counts as sent, and is sent again. */
+      /* A message that can't be sent counts as sent, and is sent again. */
       g_snprintf (reply, sizeof reply, "%s" ACKNOWLEDGEMENT "%" G_GUINT64_FORMAT, self->own_subject,
                   sequence);
       if (way == GMSG_CHUNK_TO_STREAM)
@@ -276,8 +276,8 @@ say (Worker *self)
   gmsg_nats_client_wake_at (self->client, gmsg_chunk_writer_get_deadline (self->writer));
 }
 
-/* Puts what the outlet has into chunks, as long as there is room, but for a while only, so that
- * what has come is looked at. Returns whether there may be more. */
+/* Puts the outlet's frames into chunks, as long as there is room, but only for a while, so that
+ * arriving messages are handled. Returns whether there may be more. */
 static gboolean
 put (Worker *self)
 {
@@ -309,7 +309,7 @@ has_put_all (Worker *self)
   return self->at_end && gmsg_encoder_get_vectors (self->encoder, vectors) == 0;
 }
 
-/* Looks whether everything is stored, or lost. */
+/* Checks whether everything is stored, or lost. */
 static void
 look (Worker *self)
 {
@@ -319,7 +319,7 @@ look (Worker *self)
   if (gmsg_chunk_writer_is_lost (self->writer))
     worker_break_literal (self, "nothing was heard from the router, though the NATS server is there");
 
-  /* stop() may have waited for too long. */
+  /* stop() may have waited too long. */
   self->done = self->done || gmsg_chunk_writer_is_done (self->writer) ||
                gmsg_core->outlet_is_broken (self->outlet);
 }
@@ -379,7 +379,8 @@ worker_greet (Worker  *self,
   return FALSE;
 }
 
-/* Makes all that may fail: this comes before the greeting, because an address works once. */
+/* Makes everything that may fail. This comes before the greeting, because an address works only
+ * once. */
 static Worker *
 worker_new (const char  *string,
             GError     **error)
@@ -452,7 +453,7 @@ gmsg_nats_worker_open (const char  *string,
   pipe = gmsg_core->outlet_start (self->outlet, address->pipe_id, welcome->capacity,
                                   welcome->overflow, &limits, worker_run, self, error);
 
-  /* It is the thread's now. */
+  /* It belongs to the thread now. */
   if (pipe != NULL)
     self = NULL;
   return pipe;
