@@ -66,7 +66,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgNatsClient, gmsg_nats_client_free)
 GMsgNatsEvent  *gmsg_nats_client_pop      (GMsgNatsClient       *self);
 /* Returns how many messages were dropped since the last call, because too many waited. */
 guint           gmsg_nats_client_take_n_dropped (GMsgNatsClient *self);
-/* Then @func is called at this time, too (monotonic µs). */
+/* Makes sure that @func is called at this time, too (monotonic µs). */
 void            gmsg_nats_client_wake_at  (GMsgNatsClient       *self,
                                            gint64                time);
 /* FALSE if it was not sent. It may wait up to two seconds for the socket. */
