@@ -28,7 +28,7 @@ from documents import DocumentError, read_blocks  # noqa: E402
 from tap import Tap  # noqa: E402
 
 # Where a document tells how to get to its first program, and to its first window.
-SECTIONS = ("How to depend on it", "Install", "The first message")
+SECTIONS = ("How to use it in your project", "Install", "The first message")
 WINDOW_SECTION = "The first window"
 SUFFIXES = {"c": "c", "js": "js", "python": "py", "vala": "vala"}
 
