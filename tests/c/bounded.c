@@ -6,17 +6,17 @@
 
 #include "testutil.h"
 
-/* A thread that sends. What is asserted about it holds however far it got; only where
- * something must not happen the test first lets it fall asleep. */
+/* A thread that sends. The assertions about it hold however far it has got. Only when something
+ * must not happen does the test first let it fall asleep. */
 typedef struct
 {
   GMsgSender   *sender;
   gint32        first;
   guint         n_values;
-  gint64        timeout;     /* µs, of gmsg_sender_send_full(); 0: of gmsg_sender_send() */
+  gint64        timeout;     /* µs, for gmsg_sender_send_full(); 0: calls gmsg_sender_send() */
   GCancellable *cancellable; /* (owned) (nullable) */
-  gboolean      goes_on;     /* if it is not sent in time, with the next one */
-  guint64       late;        /* after the join, of the first 64: which were not */
+  gboolean      goes_on;     /* if a message is not sent in time, goes on with the next */
+  guint64       late;        /* after the join: which of the first 64 were late */
   GThread      *thread;
   char         *task;     /* set before @started */
   int           started;  /* atomic */
@@ -89,7 +89,7 @@ worker_get_n_sent (Worker *worker)
   return (guint) g_atomic_int_get (&worker->n_sent);
 }
 
-/* Whether the thread sleeps, as the kernel says; TRUE where it can't be asked. */
+/* Tells whether the thread is asleep, according to the kernel; TRUE if that is unknown. */
 static gboolean
 worker_is_asleep (Worker *worker)
 {
@@ -110,7 +110,7 @@ worker_is_asleep (Worker *worker)
   return state != NULL && state[1] == ' ' && state[2] == 'S';
 }
 
-/* The worker has sent @n_sent messages, and waits to send the next. */
+/* The worker has sent @n_sent messages, and waits to send the next one. */
 static void
 worker_wait_blocked (Worker *worker,
                      guint   n_sent)
@@ -184,13 +184,13 @@ test_fail (Fixture *fixture)
     }
 }
 
-/* A full pipe that is closed takes everything: it is discarded. */
+/* A full pipe that is closed accepts every message, and discards it. */
 static void
 test_fail_closed (Fixture *fixture)
 {
   Pipe *pipe = start_bounded (fixture, 1, GMSG_OVERFLOW_FAIL);
 
-  /* One dispatch, however slow the machine: one line. */
+  /* One dispatch, however slow the machine is: one line. */
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
   send_value (pipe->sender, 0);
   assert_send_fails (pipe->sender, GMSG_ERROR_FULL);
@@ -208,7 +208,7 @@ fill_in_handler_cb (GMsgReceiver *receiver,
   GMsgSender *sender = user_data;
   gint32 value = g_variant_get_int32 (message);
 
-  /* The room of the message at hand is free already. */
+  /* The message being handled has freed its room already. */
   if (value < 50)
     send_value (sender, value + 1);
   if (value < 50)
@@ -241,7 +241,7 @@ test_block (Fixture *fixture)
   gmsg_router_set_budget (fixture->router, 0);
   worker_start (&worker, pipe->sender, 0, 10);
 
-  /* Each message that is delivered makes room for one. */
+  /* Each delivered message makes room for one more. */
   for (guint i = 0; i < 7; i++)
     {
       worker_wait_blocked (&worker, 3 + i);
@@ -271,7 +271,7 @@ count_values (Pipe *pipe,
     }
 }
 
-/* Several threads wait on one pipe: each gets through, its own messages in order. */
+/* Several threads wait on one pipe: each gets through, with its own messages in order. */
 static void
 test_block_several (Fixture *fixture)
 {
@@ -313,8 +313,8 @@ assert_sent (Worker *worker)
   g_assert_cmpint (worker->n_sent, ==, 1);
 }
 
-/* Opens a full pipe, and has each worker wait for room in it; with @limited, within a time
- * limit and with a cancellable, neither of which ends the wait. */
+/* Opens a full pipe, and makes each worker wait for room in it; with @limited, with a time limit
+ * and a cancellable, neither of which ends the wait. */
 static Pipe *
 start_blocked (Fixture  *fixture,
                Worker   *workers,
@@ -349,7 +349,7 @@ stop_thread (gpointer data)
   return NULL;
 }
 
-/* What ends the wait of blocked senders. */
+/* The events that end the wait of blocked senders. */
 typedef enum
 {
   END_CLOSED,
@@ -385,7 +385,7 @@ test_blocked (Fixture *fixture)
   Worker workers[N_WORKERS] = { { 0, }, };
   Pipe *pipe = start_blocked (fixture, workers, blocked_cases[row].limited);
 
-  /* One dispatch, however slow the machine: one line. */
+  /* One dispatch, however slow the machine is: one line. */
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
   if (end == END_CLOSED)
     close_pipe (pipe);
@@ -414,7 +414,7 @@ test_blocked (Fixture *fixture)
   iterate_all (fixture->context);
   if (end == END_SENDER_STOPPED)
     {
-      /* What returned FALSE never arrives. */
+      /* A message whose send() returned FALSE never arrives. */
       pipe_wait_finished (pipe);
       pipe_assert_range (pipe, 0, 2);
       return;
@@ -472,7 +472,7 @@ test_full_limits (Fixture *fixture)
 {
   Pipe *pipe = start_bounded (fixture, 2, GMSG_OVERFLOW_BLOCK);
 
-  /* With room a limit is of no account. */
+  /* If there is room, the limit does not matter. */
   g_assert_true (gmsg_sender_send_full (pipe->sender, g_variant_new_int32 (0), 0, NULL, NULL));
   g_assert_true (gmsg_sender_send_full (pipe->sender, g_variant_new_int32 (1), -1, NULL, NULL));
   run_in_thread (limits_thread, pipe->sender);
@@ -504,7 +504,7 @@ policies_thread (gpointer data)
   return NULL;
 }
 
-/* No other policy waits, whatever the limit, nor does a pipe without bounds. */
+/* No other policy waits, whatever the limit, and neither does a pipe without bounds. */
 static void
 test_full_policies (Fixture *fixture)
 {
@@ -525,7 +525,7 @@ test_full_policies (Fixture *fixture)
   g_assert_cmpuint (gmsg_receiver_get_n_dropped (drop->receiver), ==, 3);
 }
 
-/* What is wrong with the sender or the run comes before a cancellation, and that before the
+/* Errors of the sender or the run take precedence over a cancellation, and that over the lack of
  * room. */
 static void
 test_full_order (Fixture *fixture)
@@ -556,7 +556,7 @@ test_full_order (Fixture *fixture)
   assert_failed (&error, GMSG_ERROR_CLOSED);
 }
 
-/* Each call sees its own cancellable alone; those that wait on get the room. */
+/* Each call sees only its own cancellable; calls that go on waiting get the room. */
 static void
 test_full_cancelled (Fixture *fixture)
 {
@@ -579,8 +579,8 @@ test_full_cancelled (Fixture *fixture)
     assert_sent (&workers[i]);
 }
 
-/* A sender is cancelled as it is given room, and another waits. Were the room lost with the
- * cancelled one, this would not end. */
+/* A sender is cancelled just when it is given room, and another one waits. If the room were lost
+ * with the cancelled one, this would not end. */
 static void
 test_full_cancel_race (Fixture *fixture)
 {
@@ -604,7 +604,7 @@ test_full_cancel_race (Fixture *fixture)
       worker_join (&cancelled);
       worker_join (&other);
 
-      /* Who was told so has not sent. */
+      /* A thread that was told so has not sent. */
       iterate_all (fixture->context);
       g_assert_cmpuint (pipe->values->len, ==, n_sent);
       g_assert_cmpint (other.n_sent, ==, 10);
@@ -612,7 +612,8 @@ test_full_cancel_race (Fixture *fixture)
     }
 }
 
-/* A handler of the cancellable that waits for the sending thread: that does not wait for it. */
+/* A handler of the cancellable waits for the sending thread, which does not wait for the
+ * handler. */
 static void
 join_cb (GCancellable *cancellable,
          Worker       *worker)
@@ -641,8 +642,8 @@ test_full_cancelled_by_joiner (Fixture *fixture)
   pipe_assert_range (pipe, 0, 1);
 }
 
-/* Several threads with a short limit, and a slow reader: what was late never arrives, and all
- * else does. */
+/* Several threads with a short limit, and a slow reader: late messages never arrive, and all
+ * others do. */
 static void
 test_full_accounting (Fixture *fixture)
 {
@@ -658,7 +659,7 @@ test_full_accounting (Fixture *fixture)
       worker_start (&workers[i], pipe->sender, (gint32) (64 * i), 64);
     }
 
-  /* One message in a while: a thread is to be late. */
+  /* One message now and then, so that threads are late. */
   for (guint i = 0; i < N_WORKERS; i++)
     {
       while (!g_atomic_int_get (&workers[i].ended))
@@ -762,8 +763,8 @@ test_drop_places (Fixture *fixture)
   g_assert_cmpstr (order->str, ==, "2:0 1:3 2:1 1:4 2:2 2:3 ");
 }
 
-/* Once its message is delivered the pipe has no place any more: the next one stands at
- * the end. */
+/* After its message was delivered, the pipe has no place any more: the next one is at the
+ * end. */
 static void
 test_drop_new_place (Fixture *fixture)
 {
@@ -864,7 +865,7 @@ test_drop_notify_closed (Fixture *fixture)
     }
 }
 
-/* It counts before the closing, is discarded after, and never both. */
+/* A message counts before the closing or is discarded after it, and never both. */
 static void
 test_drop_closed (Fixture *fixture)
 {
@@ -884,7 +885,7 @@ test_drop_closed (Fixture *fixture)
   g_assert_cmpuint (gmsg_receiver_get_n_dropped (second->receiver), ==, 2);
 }
 
-/* A slow reader: much is sent before the handler is done. */
+/* The reader is slow: many messages are sent before the handler is done. */
 static void
 read_slowly_cb (GMsgReceiver *receiver,
                 GVariant     *message,
@@ -898,8 +899,8 @@ read_slowly_cb (GMsgReceiver *receiver,
                 feeder_get_n_sent (feeder) > n_sent + 20);
 }
 
-/* Updated faster than it is read, the pipe is still delivered in its turn, and so is
- * the other one. */
+/* A pipe that is updated faster than it is read is still delivered in its turn, and so is the
+ * other one. */
 static void
 test_latest_value (Fixture *fixture)
 {
@@ -916,7 +917,7 @@ test_latest_value (Fixture *fixture)
     {
       guint n_received = latest->values->len;
 
-      /* The place of the latest value is before this one, or will be soon. */
+      /* The place of the latest value is before this one, or soon will be. */
       send_value (other->sender, (gint32) i);
       iterate_until (fixture->context,
                      other->values->len == i + 1 && latest->values->len > n_received);
@@ -935,7 +936,7 @@ test_latest_value (Fixture *fixture)
   g_assert_cmpuint (gmsg_receiver_get_n_dropped (latest->receiver) + latest->values->len, ==, n_sent);
 }
 
-/* Sent = received + dropped, from several threads, to the message. */
+/* Sent = received + dropped, from several threads, exact to the message. */
 static void
 test_drop_accounting (Fixture *fixture)
 {
@@ -986,7 +987,7 @@ typedef struct
   guint         n_freed;
 } Freed;
 
-/* User code, that asks for what a lock of the library's guards. */
+/* User code that asks for things which a lock of the library guards. */
 static void
 freed_cb (gpointer data)
 {
@@ -1006,7 +1007,8 @@ freed_message (Freed *freed)
                                   freed);
 }
 
-/* Messages may carry user code that runs when they are freed: never under a lock. */
+/* Messages may carry user code that runs when they are freed, which never happens under a
+ * lock. */
 static void
 test_freed_unlocked (Fixture *fixture)
 {
@@ -1037,8 +1039,8 @@ test_freed_unlocked (Fixture *fixture)
     }
 }
 
-/* Whoever is first, close_pipe() or the sending threads: what was sent is delivered or
- * told of, and nobody stays asleep. */
+/* Whichever comes first, close_pipe() or the sending threads: every message is delivered or
+ * reported, and nobody stays asleep. */
 static void
 test_block_close_race (Fixture *fixture)
 {

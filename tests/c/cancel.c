@@ -27,7 +27,7 @@ test_cancel (Fixture *fixture)
   g_assert_true (is_cancelled (pipe->sender));
   g_assert_false (is_cancelled (other->sender));
 
-  /* That is all: messages go on until the sender has ended. */
+  /* Nothing else happens: messages keep coming until the sender has ended. */
   g_assert_cmpint (gmsg_sender_get_state (pipe->sender), ==, GMSG_SENDER_STATE_OPEN);
   g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
   send_range (pipe->sender, 3, 3);
@@ -101,7 +101,7 @@ connect_thread (gpointer data)
   return NULL;
 }
 
-/* Whoever has connected, in whatever thread, hears of it in the router's. */
+/* A handler, in whatever thread it was connected, runs in the router's thread. */
 static void
 watch (GMsgSender *sender,
        Cancelled  *cancelled)
@@ -175,7 +175,7 @@ test_handler_does_anything (Fixture *fixture)
   pipe_assert_range (pipe, 0, 0);
 }
 
-/* Asked for only when it has happened already. */
+/* The cancellable is asked for only after it has happened. */
 static void
 test_asked_late (Fixture *fixture)
 {
@@ -200,7 +200,7 @@ test_asked_late (Fixture *fixture)
 typedef struct
 {
   GMsgSender *senders[N_ASKED];
-  int         at[2]; /* atomic: where each thread is */
+  int         at[2]; /* atomic: how far each thread has got */
 } Asked;
 
 static void
@@ -209,7 +209,7 @@ ask_each (Asked *asked,
 {
   for (int i = 0; i < N_ASKED; i++)
     {
-      /* Side by side, as near as can be; one thread may have ended. */
+      /* As simultaneously as possible; one thread may have ended. */
       g_atomic_int_set (&asked->at[self], i);
       for (guint look = 0; look < 2000 && g_atomic_int_get (&asked->at[1 - self]) < i; look++)
         continue;
@@ -225,7 +225,7 @@ ask_each_thread (gpointer data)
   return NULL;
 }
 
-/* Two threads ask for the first time at once: each is given a cancelled one. */
+/* Two threads ask for the first time at once: each gets a cancelled cancellable. */
 static void
 test_asked_by_two (Fixture *fixture)
 {
@@ -285,8 +285,8 @@ hook_cb (GSignalInvocationHint *hint,
   return TRUE;
 }
 
-/* Somebody may hear of each cancellable that is cancelled, also of one that nobody has
- * asked for before: no lock of the library's is held. */
+/* A handler may run for each cancellable that is cancelled, even if nobody has asked for it
+ * before: the library holds no lock. */
 static void
 test_emission_hook (Fixture *fixture)
 {
@@ -299,7 +299,7 @@ test_emission_hook (Fixture *fixture)
   hook.sender = pipe->sender;
   id = g_signal_add_emission_hook (signal_id, 0, hook_cb, &hook, NULL);
 
-  /* A hang is a failure. */
+  /* If this hangs, it has failed. */
   alarm (TEST_DEADLINE / G_TIME_SPAN_SECOND);
   gmsg_receiver_cancel (pipe->receiver);
   g_assert_true (is_cancelled (pipe->sender));
@@ -309,7 +309,7 @@ test_emission_hook (Fixture *fixture)
   g_signal_remove_emission_hook (signal_id, id);
 }
 
-/* A sender may be cancelled before it is started: it is no error to start it then. */
+/* A sender may be cancelled before it is started: starting it then is no error. */
 static void
 test_before_start (Fixture *fixture)
 {
@@ -339,7 +339,7 @@ test_own_end (Fixture *fixture)
   close_pipe (pipe);
   g_assert_true (is_cancelled (pipe->sender));
 
-  /* Who keeps the cancellable for longer than the sender hears of it, too. */
+  /* Code that keeps the cancellable for longer than the sender is told, too. */
   dropped_cancellable = g_object_ref (gmsg_sender_get_cancellable (dropped->sender));
   g_assert_finalize_object (g_steal_pointer (&dropped->sender));
   pipe_wait_error (dropped, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
@@ -368,7 +368,8 @@ ask_thread (gpointer data)
   return NULL;
 }
 
-/* However many ask at once, while it is cancelled or not, it is one and the same. */
+/* However many threads ask at once, whether it is being cancelled or not, all get the same
+ * object. */
 static void
 test_same_object (Fixture *fixture)
 {
@@ -429,7 +430,7 @@ test_wrong_thread (Fixture *fixture)
   g_assert_cmpuint (cancelled.n_cancelled, ==, 1);
 }
 
-/* In pull mode it is the sender that is asked to end, not the call that waits. */
+/* In pull mode the sender is asked to end, not the waiting call. */
 static void
 test_pull (Fixture *fixture)
 {

@@ -29,13 +29,13 @@ hook_cb (GMsgReceiver *receiver,
     hook->function (hook->data);
 }
 
-/* All that two pipes deliver, in one sequence. */
+/* Everything that two pipes deliver, in one sequence. */
 typedef struct
 {
   Fixture *fixture;
   Pipe    *pipes[2];
   GArray  *order; /* (owned) (element-type gint32) */
-  guint    depth; /* of handlers within handlers */
+  guint    depth; /* how deep handlers are nested */
   guint    max_depth;
 } Pair;
 
@@ -57,7 +57,7 @@ pair_new (Fixture *fixture)
 
   pair->fixture = fixture;
   pair->order = g_array_new (FALSE, FALSE, sizeof (gint32));
-  /* However slow the machine, what is discarded is told of in one line. */
+  /* However slow the machine is, discarded messages are reported in one line. */
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
   for (guint i = 0; i < 2; i++)
     {
@@ -77,7 +77,7 @@ pair_free (Pair *pair)
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Pair, pair_free)
 
-/* Calls @callback at each message of either pipe, after the one that notes the order. */
+/* Calls @callback at each message of either pipe, after the one that records the order. */
 static void
 pair_connect (Pair      *pair,
               GCallback  callback)
@@ -151,7 +151,7 @@ test_p12_across_pipes (Fixture *fixture)
   pair_assert_order (pair, 5000);
 }
 
-/* Two threads that take turns: each send happens before the next. */
+/* Two threads take turns: each send happens before the next. */
 typedef struct
 {
   GMsgSender *sender;
@@ -204,7 +204,7 @@ has_all (gpointer data)
   return pair->order->len == 2000;
 }
 
-/* As a modal dialog does, ten deep. */
+/* Like a modal dialog, nested ten deep. */
 static void
 nested_cb (GMsgReceiver *receiver,
            GVariant     *message,
@@ -271,7 +271,7 @@ run_dialog (gpointer data)
   g_autoptr (GMainLoop) loop = g_main_loop_new (pair->fixture->context, FALSE);
   g_autoptr (GSource) idle = g_idle_source_new ();
 
-  /* Quits behind the messages, which come first in a loop of their own, too. */
+  /* Quits after the messages, which come first even in a loop of their own. */
   pair_send (pair, 2000, 1000);
   g_source_set_priority (idle, G_PRIORITY_LOW);
   g_source_set_callback (idle, quit_cb, loop, NULL);
@@ -349,8 +349,8 @@ drop_router (gpointer data)
   g_assert_finalize_object (g_steal_pointer (&pair->fixture->router));
 }
 
-/* What the handler of the first of a thousand messages does, what each pipe delivers then, in
- * order, and what is told. */
+/* What the handler of the first of a thousand messages does, what each pipe then delivers, in
+ * order, and what is logged. */
 typedef struct
 {
   const char  *path;
@@ -398,7 +398,7 @@ test_p12_handler (Fixture *fixture)
   if (fixture->router == NULL || !gmsg_router_get_running (fixture->router))
     return;
 
-  /* A router that runs delivers as before. */
+  /* A running router delivers as before. */
   second = pair_new (fixture);
   pair_send (second, 0, 10);
   iterate_all (fixture->context);
@@ -412,7 +412,7 @@ test_p13_discarded (Fixture *fixture)
 
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
 
-  /* Sent before, and after. */
+  /* Messages sent before it, and after it. */
   send_range (pipe->sender, 0, 2);
   close_pipe (pipe);
   send_range (pipe->sender, 2, 1);
@@ -421,7 +421,8 @@ test_p13_discarded (Fixture *fixture)
   assert_warning ("discarding 3 messages from closed pipe #1");
   assert_no_warning ();
 
-  /* More comes with its sum, when it has waited, and when no more can come. */
+  /* Further messages are reported with their sum, when they have waited, and when no more can
+   * come. */
   send_range (pipe->sender, 3, 1);
   assert_discarded (fixture->context, 1, 1);
   send_range (pipe->sender, 4, 1000);
@@ -430,7 +431,7 @@ test_p13_discarded (Fixture *fixture)
   pipe_assert_range (pipe, 0, 0);
 }
 
-/* Counts the lines that tell of discarded messages, and the messages. */
+/* Counts the lines about discarded messages, and the messages in them. */
 static void
 take_discard_lines (guint   *n_lines,
                     guint64 *n_messages)
@@ -448,7 +449,8 @@ take_discard_lines (guint   *n_lines,
     }
 }
 
-/* However much is discarded: a line a second and pipe, and ten a second and router. */
+/* However many are discarded: one line a second for each pipe, and ten a second for each
+ * router. */
 static void
 test_p13_discarded_flood (Fixture *fixture)
 {
@@ -480,14 +482,14 @@ test_p13_discarded_flood (Fixture *fixture)
   g_assert_cmpuint (n_lines, >=, 2);
   g_assert_cmpuint (n_lines, <=, MIN (n_pipes, 10) * n_seconds);
 
-  /* The rest comes when nothing more can. */
+  /* The rest is logged when nothing more can come. */
   g_ptr_array_set_size (senders, 0);
   iterate_until (fixture->context,
                  (take_discard_lines (&n_lines, &n_told), n_told >= n_sent));
   g_assert_cmpuint (n_told, ==, n_sent);
 }
 
-/* What has not been told yet is told when the run ends. */
+/* Everything that has not been logged yet is logged when the run ends. */
 static void
 test_p13_discarded_at_the_end (Fixture *fixture)
 {
@@ -512,7 +514,7 @@ test_p13_discarded_at_the_end (Fixture *fixture)
   g_assert_cmpuint (n_told, ==, 60);
 }
 
-/* A budget of 0 is for one message that is delivered. */
+/* A budget of 0 allows one delivered message. */
 static void
 test_p13_discarded_without_budget (Fixture *fixture)
 {
@@ -558,8 +560,8 @@ expire_cb (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* A log window that was closed: its handler goes on sending. That makes no further line, but
- * what it has sent is told with what comes next. */
+/* A log window was closed, but its handler goes on sending. That causes no further line, and its
+ * messages are reported with the next one. */
 static void
 test_p13_log_handler_that_sends (Fixture *fixture)
 {
@@ -574,7 +576,7 @@ test_p13_log_handler_that_sends (Fixture *fixture)
   send_range (pipe->sender, 0, 2);
   iterate_until (fixture->context, window.n_told == 2);
 
-  /* Longer than what separates two lines about one pipe. */
+  /* Longer than the interval between two lines about one pipe. */
   g_source_set_callback (timeout, expire_cb, &expired, NULL);
   g_source_attach (timeout, fixture->context);
   while (!expired)
@@ -586,7 +588,7 @@ test_p13_log_handler_that_sends (Fixture *fixture)
   iterate_until (fixture->context, window.n_lines == 2);
   g_assert_cmpuint (window.n_told, ==, 2 + 1 + 1);
 
-  /* The last line can send nothing any more. */
+  /* After the last line nothing can be sent any more. */
   gmsg_router_stop (fixture->router, NULL);
   g_assert_cmpuint (window.n_lines, ==, 3);
   g_assert_cmpuint (window.n_told, ==, 2 + 1 + 2);
@@ -655,7 +657,7 @@ test_p14_closed_in_notification_of_finish (Fixture *fixture)
   g_assert_cmpuint (pipe->n_finished, ==, 0);
 }
 
-/* Closes at the emission of this name, and asserts that none follows. */
+/* Closes the pipe at the emission of this name, and asserts that no other follows. */
 typedef struct
 {
   Fixture    *fixture;
@@ -711,7 +713,7 @@ test_p14_no_notification_follows (Fixture *fixture)
   g_assert_true (closer.closed);
 }
 
-/* One line a pipe, and none for a pipe whose handler has gone. */
+/* One line for each pipe, and none for a pipe whose handler was disconnected. */
 static void
 test_p25_no_handler (Fixture *fixture)
 {

@@ -33,8 +33,8 @@ call_cancelled_cb (GCancellable *cancellable,
   call_notify_cb (NULL, NULL, user_data);
 }
 
-/* Not even in the router's own thread does the drop itself run any code of others. With
- * @data, on another. */
+/* Even in the router's own thread, the drop itself runs no other code. With @data, it happens on
+ * another thread. */
 static void
 test_p05_runs_nothing (Fixture *fixture)
 {
@@ -101,7 +101,7 @@ test_p05_context_never_iterates (void)
 
   drop_in_thread (g_steal_pointer (&router));
 
-  /* Only the one clean-up, in the context, still holds the receiver. */
+  /* Only the clean-up in the context still holds the receiver. */
   g_object_add_weak_pointer (G_OBJECT (receiver), (gpointer *) &receiver);
   g_object_unref (receiver);
   g_assert_nonnull (receiver);
@@ -111,8 +111,8 @@ test_p05_context_never_iterates (void)
   assert_warning ("dropping 3 undelivered messages");
 }
 
-/* The router's own reference to the context is the last: the context is finalized where the
- * router is, which may be in a collection. Nothing is logged there. */
+/* The router's own reference to the context is the last: the context is finalized together with
+ * the router, perhaps in a garbage collection. Nothing is logged there. */
 static void
 test_p24_context_finalized_with_the_router (void)
 {
@@ -135,8 +135,8 @@ test_p24_context_finalized_with_the_router (void)
   g_assert_finalize_object (receiver);
 }
 
-/* The context is finalized instead of iterated: its clean-up can emit no signal of a
- * receiver any more, but nobody who asks the cancellable goes on without end. */
+/* The context is finalized instead of iterated: its clean-up can't emit signals of a receiver
+ * any more, but code that polls the cancellable does not go on for ever. */
 static void
 test_p05_context_finalized (void)
 {
@@ -188,7 +188,7 @@ test_p05_on_another_thread_in_handler (Fixture *fixture)
   send_range (pipe->sender, 0, 1000);
   iterate_all (fixture->context);
 
-  /* What is delivered and what is told of is all there was. */
+  /* The delivered and the reported messages add up to all messages. */
   {
     g_autofree char *undelivered = NULL;
     guint n_delivered = pipe->values->len;
@@ -218,7 +218,7 @@ static const End orders[][N_ENDS] =
   { RECEIVER, SENDER, ROUTER },
 };
 
-/* Drops the three in @order, each in the thread that @threads says, with messages
+/* Drops the three objects in @order, each in the thread that @threads names, with messages
  * queued or a sender that was never started. */
 static void
 drop_in_order (const End *order,
@@ -265,7 +265,7 @@ drop_in_order (const End *order,
   for (guint i = 0; i < N_ENDS; i++)
     g_assert_null (weak[i]);
 
-  /* Which warnings there are, other tests say. */
+  /* Other tests check which warnings are logged. */
   forget_warnings ();
 }
 
@@ -303,7 +303,7 @@ send_until_stopped (gpointer data)
 
 #define N_FORKS 100
 
-/* AddressSanitizer's allocator does not survive a fork while another thread is in it. */
+/* AddressSanitizer's allocator does not survive a fork while another thread uses it. */
 #ifdef __SANITIZE_ADDRESS__
 #define N_THREADS 0
 #else
@@ -437,8 +437,8 @@ child_calls (GMsgRouter   *router,
   assert_not_supported (gmsg_router_listen (router, "unix:path=/nowhere/socket", &error), &error);
 }
 
-/* In a forked child the threads that hold the locks are missing. Nothing is stopped there,
- * so there is nothing to warn of. */
+/* In a forked child the threads that hold the locks are missing. Nothing is stopped there, so
+ * there is nothing to warn about. */
 static void
 test_forked (Fixture *fixture)
 {
@@ -496,8 +496,8 @@ unreached_cb (gpointer data)
   g_assert_not_reached ();
 }
 
-/* A sender must not be the one that finalizes the context, and with it other people's
- * sources, while it wakes it. */
+/* A sender must not be the one that finalizes the context, and with it other people's sources,
+ * while it wakes the context. */
 static void
 test_p09_sources_of_others (void)
 {
@@ -551,8 +551,8 @@ drop_on_go (gpointer data)
   return NULL;
 }
 
-/* What a dropped sender has queued for a closed pipe is all that is left of the pipe: the
- * router's stop() must not find it gone. */
+/* The messages that a dropped sender has queued for a closed pipe are all that is left of the
+ * pipe: the router's stop() must not find it gone. */
 static void
 test_p08_stop_races_with_last_unref (Fixture *fixture)
 {
@@ -619,7 +619,7 @@ test_p06_nothing_outlives (void)
       gmsg_sender_stop (sender, NULL);
       iterate_until (context, gmsg_receiver_get_state (receiver) == GMSG_RECEIVER_STATE_FINISHED);
 
-      /* The library runs no thread and opens nothing, not even while it runs. */
+      /* The library runs no thread and opens nothing, even while it runs. */
       g_assert_cmpuint (count_entries ("/proc/self/fd"), ==, n_descriptors);
       g_assert_cmpuint (count_entries ("/proc/self/task"), ==, n_threads);
 
@@ -627,7 +627,7 @@ test_p06_nothing_outlives (void)
       gmsg_router_stop (router, NULL);
     }
 
-  /* No source is left, which would be found by its priority of readiness. */
+  /* No source is left; a ready one would show here by its priority. */
   g_assert_false (g_main_context_pending (context));
   assert_no_warning ();
 }

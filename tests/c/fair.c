@@ -14,7 +14,7 @@
 #define REDRAW_PRIORITY 120
 #define FRAME_USEC 16667
 
-/* Machines are shared: what is measured in time may be disturbed, and is tried again. A
+/* Machines are shared: others may disturb measurements of time, which are then repeated. A
  * defect disturbs every attempt. */
 #define N_ATTEMPTS 20
 
@@ -27,7 +27,8 @@ work (gint64 usec)
     continue;
 }
 
-/* In µs: what this thread has had of a processor. A loop that always has something to do is
+/* In µs: the processor time of this thread. In this time, a loop that always has something to do
+ * is less disturbed by others that take the processor.
  * disturbed less, in this time, by others that take the processor. */
 static gint64
 get_processor_time (void)
@@ -51,7 +52,7 @@ get_processor_wait (void)
   return (gint64) (ns / 1000);
 }
 
-/* As GTK's frame clock: a frame each FRAME_USEC, or at once if one is late. */
+/* Like GTK's frame clock: a frame each FRAME_USEC, or at once if one is late. */
 typedef struct
 {
   GSource source;
@@ -117,7 +118,7 @@ feed_run (gpointer data)
       for (guint i = 0; i < self->burst; i++)
         gmsg_sender_send (self->sender, g_variant_new_int64 (g_get_monotonic_time ()), NULL);
 
-      /* The pace of the load, nothing waits for it. */
+      /* This is the pace of the load; nothing waits for it. */
       if (self->pause_usec > 0)
         g_usleep (self->pause_usec);
     }
@@ -144,7 +145,7 @@ feed_end (Feed *self)
   g_thread_join (self->thread);
 }
 
-/* What a handler that costs something sees. */
+/* What a handler that takes time sees. */
 typedef struct
 {
   gint64 cost_usec;
@@ -172,8 +173,8 @@ typedef struct
   gint64 longest_wait;
 } Outcome;
 
-/* A redraw and a feed, for half a second by the clock @get_time. The pipe is bounded, so that
- * an overload ends. */
+/* Runs a redraw and a feed, for half a second by the clock @get_time. The pipe is bounded, so
+ * that an overload ends. */
 static Outcome
 run_load (Fixture *fixture,
           gint64 (*get_time) (void),
@@ -218,7 +219,7 @@ test_p16_defaults (Fixture *fixture)
   g_assert_cmpuint (gmsg_router_get_max_latency (fixture->router), ==, 16000);
 }
 
-/* Handlers of 25 µs, asked for without end: redraws of 3 ms keep their rate. */
+/* Handlers of 25 µs run without end: redraws of 3 ms keep their rate. */
 static void
 test_p16_overload (Fixture *fixture)
 {
@@ -234,7 +235,7 @@ test_p16_overload (Fixture *fixture)
   g_assert_cmpuint (outcome.n_frames, >=, 24);
 }
 
-/* Messages for half of the time that redraws leave. A thread that must wait for its processor
+/* Messages take half of the time that redraws leave. A thread that must wait for its processor
  * can't be on time: such an attempt says nothing. */
 static void
 test_p16_half_load (Fixture *fixture)
@@ -262,7 +263,8 @@ test_p16_half_load (Fixture *fixture)
     g_test_skip ("the machine is too busy");
 }
 
-/* Sent with the number of the frame; the wait in frames is exact on any machine. */
+/* Messages carry the number of the frame in which they were sent; the wait in frames is exact on
+ * any machine. */
 typedef struct
 {
   Redraw *redraw;
@@ -329,7 +331,7 @@ test_p16_no_max_latency (Fixture *fixture)
   assert_warning ("discarding * messages from closed pipe #1");
 }
 
-/* An urgent dispatch is for one budget, not until the flood ends. */
+/* An urgent dispatch lasts for one budget, not until the flood ends. */
 static void
 test_p16_saturated_overload (Fixture *fixture)
 {
@@ -345,7 +347,7 @@ test_p16_saturated_overload (Fixture *fixture)
   g_assert_cmpuint (outcome.n_frames, >=, 12);
 }
 
-/* Takes messages in pull mode, one after the other, with a redraw that never rests. */
+/* Takes messages in pull mode, one after the other, beside a redraw that never rests. */
 typedef struct
 {
   Redraw *redraw;
@@ -372,7 +374,7 @@ pull_cb (GObject      *source,
     gmsg_receiver_next_async (GMSG_RECEIVER (source), NULL, pull_cb, self);
 }
 
-/* How many frames there are until all messages are taken. */
+/* Returns how many frames are drawn until all messages are taken. */
 static guint
 count_frames_of_pulls (Fixture *fixture,
                        guint    n_messages,
@@ -397,7 +399,7 @@ count_frames_of_pulls (Fixture *fixture,
   return n_frames;
 }
 
-/* Once a pull is urgent, a budget's worth of pulls is, not only that one. */
+/* When one pull is urgent, as many pulls as fit into a budget are, not only that one. */
 static void
 test_p16_saturated_pulls (Fixture *fixture)
 {
@@ -409,7 +411,7 @@ test_p16_saturated_pulls (Fixture *fixture)
   g_assert_cmpuint (n_frames, <=, 10);
 }
 
-/* And no more than that: of what costs 1 ms, a budget of 4 ms is for five at most. */
+/* And no more than that: a budget of 4 ms is enough for five calls of 1 ms at most. */
 static void
 test_p16_saturated_pulls_budget (Fixture *fixture)
 {
@@ -421,7 +423,7 @@ test_p16_budget (Fixture *fixture)
 {
   Pipe *pipe = start_pipe (fixture);
 
-  /* One message a dispatch, and one dispatch an iteration. */
+  /* One message in each dispatch, and one dispatch in each iteration. */
   gmsg_router_set_budget (fixture->router, 0);
   gmsg_router_set_max_latency (fixture->router, 0);
   send_range (pipe->sender, 0, 10);
@@ -432,14 +434,14 @@ test_p16_budget (Fixture *fixture)
     }
   g_assert_false (g_main_context_iteration (fixture->context, FALSE));
 
-  /* All that there is. */
+  /* All messages that wait. */
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
   send_range (pipe->sender, 10, 10000);
   g_assert_true (g_main_context_iteration (fixture->context, FALSE));
   pipe_assert_range (pipe, 0, 10010);
 }
 
-/* Where the usual priority is the urgent one, or above it, there are no two turns. */
+/* If the usual priority is the urgent one, or above it, there are no two turns. */
 static void
 test_p16_budget_at_default_priority (Fixture *fixture)
 {
@@ -502,7 +504,8 @@ test_p16_priority (Fixture *fixture)
   g_source_destroy (idle);
 }
 
-/* How often the context was woken since the last call, from the counter of its eventfd. */
+/* Returns how often the context was woken since the last call, from the counter of its
+ * eventfd. */
 static guint64
 take_n_wakeups (GMainContext *context)
 {
@@ -543,15 +546,15 @@ test_p16_one_wakeup_per_burst (Fixture *fixture)
   pipe_assert_range (pipe, 0, 10000);
   take_n_wakeups (fixture->context);
 
-  /* And again, once the context has seen that there is nothing. */
+  /* And again, after the context has found nothing. */
   g_thread_join (g_thread_new ("sender", send_burst, pipe->sender));
   g_assert_cmpuint (take_n_wakeups (fixture->context), ==, 1);
   iterate_all (fixture->context);
   g_assert_cmpuint (pipe->values->len, ==, 20000);
 }
 
-/* Those that deliver into one context, each with something to deliver at any time: what is
- * delivered is sent again. */
+/* The clients that deliver into one context, each of which always has something to deliver: what
+ * is delivered is sent again. */
 typedef struct
 {
   GMsgRouter   *router;   /* (owned) */
@@ -621,8 +624,8 @@ typedef struct
 
 #define MAX_FLOODED 64
 
-/* Returns the frames a second, and sets @least to the share of the least served, of an equal
- * one. */
+/* Returns the frames a second, and sets @least to the share of the client that was served least,
+ * relative to an equal share. */
 static double
 count_frames (Fixture    *fixture,
               const Load *load,
@@ -679,8 +682,8 @@ count_frames (Fixture    *fixture,
   return frames;
 }
 
-/* As many frames as beside one router, and a part for each. What is measured against was
- * measured just before, so that another load of the machine meets both. */
+/* As many frames as beside one router, and a share for each. The figure for comparison was
+ * measured just before, so that a changed load of the machine affects both. */
 static void
 test_p16_together (Fixture *fixture)
 {
@@ -714,8 +717,8 @@ count_message_cb (GMsgReceiver *receiver,
   (*n)++;
 }
 
-/* What a router of its own carries does not wait behind another's backlog: of each, one after
- * the other. */
+/* Messages of a separate router do not wait behind the backlog of another one. Both are
+ * measured, one after the other. */
 static void
 test_p16_latest_value_beside_backlog (Fixture *fixture)
 {
@@ -770,7 +773,7 @@ answered_cb (GObject      *source,
   (*(guint *) user_data)++;
 }
 
-/* A budget of 0 is for one emission, whatever its kind: messages, ends and answered calls. */
+/* A budget of 0 allows one emission, whatever its kind: messages, ends and answered calls. */
 static void
 test_p16_budget_0 (Fixture *fixture)
 {

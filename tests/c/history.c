@@ -1,11 +1,11 @@
 /* history.c: random histories from many threads, checked against a model (promises 8, 12, 23, 27)
  *
- * Each history has a seed: what it sets up and how it ends is drawn from that, though the
- * threads interleave as they like. A history that fails prints its seed. Options, which
- * "meson test history --test-args=…" passes on:
+ * Each history has a seed, from which its set-up and its end are drawn, though the threads
+ * interleave as they like. A history that fails prints its seed. "meson test history
+ * --test-args=…" passes on these options:
  *
  *   --minutes=N   go on for N minutes, instead of 300 histories (5,000 with -m slow)
- *   --from=SEED   of the first history; each other one has the next number (default: random)
+ *   --from=SEED   the seed of the first history; the others count on from it (default: random)
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -20,10 +20,10 @@
 
 #define MAX_PIPES 4
 #define MAX_THREADS 4
-#define N_ATTEMPTS 400 /* to send, of each thread */
+#define N_ATTEMPTS 400 /* to send, by each thread */
 
-/* What one thread did, and what arrived of it. Each attempt has a number; messages carry
- * the numbers of the thread and of the attempt. */
+/* What one thread did, and which of its messages arrived. Each attempt has a number; messages
+ * carry the numbers of the thread and of the attempt. */
 typedef struct
 {
   guint    index;
@@ -56,7 +56,7 @@ enum
   DROPPED,
 };
 
-/* What came of all histories. */
+/* The result of all histories. */
 typedef struct
 {
   guint64 n_sent, n_delivered, n_dropped, n_told;
@@ -67,7 +67,7 @@ typedef struct _History
   Fixture      *fixture;
   GRand        *random;  /* router's thread */
   GMainContext *context; /* the router's */
-  GMsgRouter   *home;    /* (owned) (nullable): the fixture's router, while another stands for it */
+  GMsgRouter   *home;    /* (owned) (nullable): the fixture's router, while another one takes its place */
   guint         n_pipes, n_workers;
   GMsgSender   *senders[MAX_PIPES];
   GMsgReceiver *receivers[MAX_PIPES];
@@ -79,7 +79,7 @@ typedef struct _History
   int           ended_by[MAX_PIPES]; /* atomic */
   Worker        workers[MAX_THREADS];
   int           n_running; /* atomic: workers */
-  gboolean      obeys;     /* the workers end when they are asked to */
+  gboolean      obeys;     /* the workers end when asked to */
   guint         depth;
 } History;
 
@@ -183,7 +183,8 @@ history_arrived (History  *history,
   worker->delivered[attempt] = TRUE;
   history->n_arrived[pipe]++;
 
-  /* In its pipe, and over all pipes whose messages don't move up and aren't pulled. */
+  /* In order within its pipe, and over all pipes whose messages don't move up and aren't
+   * pulled. */
   g_assert_cmpint (worker->last_of_pipe[pipe], <, (int) attempt);
   worker->last_of_pipe[pipe] = attempt;
   if (history->drops[pipe] || history->ways[pipe] != BY_SIGNAL)
@@ -215,7 +216,7 @@ message_cb (GMsgReceiver *receiver,
 
   history_arrived (history, pipe_of_receiver (history, receiver), message);
 
-  /* Handlers do what handlers do. */
+  /* Does something that handlers do. */
   switch (g_rand_int_range (history->random, 0, 2000))
     {
     case 0:
@@ -249,7 +250,7 @@ finished_cb (GMsgReceiver *receiver,
   history->n_finished[pipe_of_receiver (history, receiver)]++;
 }
 
-/* `finished` may precede the callback of what was taken last. */
+/* `finished` may come before the callback of the last messages taken. */
 static void
 history_taken (History  *history,
                guint     pipe,
@@ -390,7 +391,7 @@ all_ended (History *history)
   return TRUE;
 }
 
-/* How many messages the log says were lost. */
+/* Returns how many messages were lost according to the log. */
 static guint64
 count_told (void)
 {
@@ -421,7 +422,7 @@ ended_cb (gpointer data)
   return all_ended (data);
 }
 
-/* Promise 9: the receiver has finished with what the sender has ended by. */
+/* Promise 9: the receiver has finished with the error with which the sender has ended. */
 static void
 check_end (History *history,
            guint    pipe)
@@ -450,7 +451,7 @@ check_end (History *history,
     }
 }
 
-/* To the message: sent = delivered + dropped + told of as lost. */
+/* Exact to the message: sent = delivered + dropped + reported as lost. */
 static void
 history_check (History *history,
                Sums    *sums)
@@ -494,7 +495,7 @@ typedef enum
   ENDING_ROUTED,
   ENDING_SHUT_DOWN,       /* with little time */
   ENDING_SHUT_DOWN_ASYNC,
-  ENDING_OBEYED,          /* as much as it takes: the workers end when they are asked to */
+  ENDING_OBEYED,          /* with enough time: the workers end when asked to */
   ENDING_OBEYED_ASYNC,
   ENDING_DROPPED,
   ENDING_ORPHANED,        /* dropped, and its context finalized before it is iterated again */
@@ -567,7 +568,7 @@ history_orphan (History *history)
     g_assert_cmpint (gmsg_receiver_get_state (history->receivers[i]), ==, GMSG_RECEIVER_STATE_CLOSED);
 }
 
-/* Ends the run while the workers are busy. If they don't look at their cancellables, a shutdown
+/* Ends the run while the workers are busy. If they don't check their cancellables, a shutdown
  * may well be too short. */
 static void
 end_early (History *history,
@@ -680,7 +681,7 @@ run_history (Fixture *fixture,
       g_clear_object (&history->senders[i]);
     }
 
-  /* A reader that pulls needs the context, which manual mode leaves to it. */
+  /* A reader that pulls needs the context, which delivers nothing in manual mode. */
   if (ending == ENDING_ROUTED)
     gmsg_router_route_until (fixture->router, 0, ended_cb, history, NULL);
   else if (ending == ENDING_FINISHED)
@@ -745,7 +746,7 @@ test_p08_random_histories (Fixture *fixture)
                   sums.n_sent, sums.n_delivered, sums.n_dropped, sums.n_told);
 }
 
-/* Would be millions of lines. */
+/* This would log millions of lines. */
 static void
 ignore_cb (const char     *domain,
            GLogLevelFlags  level,

@@ -1,4 +1,4 @@
-/* kept.c: what an application keeps stays as it was (promise 11)
+/* kept.c: data that an application keeps stays as it was (promise 11)
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -9,7 +9,7 @@
 
 #define N_ROWS 300
 
-/* A binding takes the word of a signal for how long its arguments live. */
+/* A binding trusts a signal about the lifetime of its arguments. */
 static void
 assert_no_static_scope (GType type)
 {
@@ -37,7 +37,7 @@ test_p11_signals_own_their_arguments (void)
   assert_no_static_scope (GMSG_TYPE_RECEIVER);
 }
 
-/* What came through one pipe, by the signals or by asking. */
+/* Everything that came through one pipe, by the signals or by calls. */
 typedef struct
 {
   GMsgReceiver *receiver; /* (owned) (nullable) */
@@ -103,7 +103,7 @@ keeper_init (Keeper       *keeper,
   g_signal_connect (receiver, "finished", G_CALLBACK (keep_error_cb), keeper);
 }
 
-/* Once the pipe, its router and its worker are gone. */
+/* After the pipe, its router and its worker are gone. */
 static void
 keeper_assert_rows (Keeper *keeper,
                     int     n_rows)
@@ -145,7 +145,7 @@ run_job (gpointer data)
   return NULL;
 }
 
-/* Has the work done by a thread or a process, takes @sender, and iterates until the end of
+/* Makes a thread or a process do the work, takes @sender, and iterates until the end of
  * @keeper's pipe. */
 static void
 run_to_the_end (Fixture    *fixture,
@@ -236,7 +236,7 @@ test_p11_messages (Fixture *fixture)
   keeper_clear (&keeper);
 }
 
-/* With @data, asked for. */
+/* With @data, by calls. */
 static void
 test_p21_error (Fixture *fixture)
 {
@@ -252,8 +252,8 @@ test_p21_error (Fixture *fixture)
   keeper_clear (&keeper);
 }
 
-/* Handed out without a reference, it lives as long as the sender, whatever becomes of the
- * router; with a reference, longer. */
+/* Without a reference, the object lives as long as the sender, whatever happens to the router;
+ * with a reference, longer. */
 static void
 test_p22_cancellable (Fixture *fixture)
 {

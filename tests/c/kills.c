@@ -1,7 +1,7 @@
 /* kills.c: kills workers at random moments while others flood the router: promise 21
  *
- * Of each worker a prefix arrives, to the message, and then the loss, which names the signal.
- * With -m slow there are 10,000 kills.
+ * A prefix of each worker's messages arrives, exact to the message, and then the loss, which
+ * names the signal. With -m slow there are 10,000 kills.
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -184,7 +184,7 @@ test_beside_floods (Fixture *fixture)
 
   kills.n_wanted = g_test_slow () ? 10000 : 50;
   g_test_message ("seed %u", seed);
-  /* A loss is told in its turn: so what waits before it is kept short. */
+  /* A loss is reported in its turn, so few messages wait before it. */
   gmsg_router_set_max_backlog_size (fixture->router, 1024 * 1024);
   for (guint i = 0; i < N_FLOODERS; i++)
     {

@@ -81,7 +81,7 @@ test_true_on_entry (Fixture *fixture)
   pipe_assert_range (pipe, 0, 3);
 }
 
-/* More than one burst, so that all of the queue is meant. */
+/* More than one burst, so that the whole queue is covered. */
 static void
 test_timeout_zero (Fixture *fixture)
 {
@@ -144,7 +144,7 @@ feeder_has_finished (gpointer data)
   return fed->pipe->n_finished == 1;
 }
 
-/* With no time limit, said in three ways, it waits for another thread. */
+/* Without a time limit, expressed in three ways, it waits for another thread. */
 static void
 test_no_time_limit (Fixture *fixture)
 {
@@ -168,8 +168,8 @@ test_again (Fixture *fixture)
 
   send_range (pipe->sender, 0, 10);
 
-  /* It stops right after the message that makes the condition true, and goes on from
-   * there; the condition is evaluated on entry and after each message. */
+  /* It stops right after the message that makes the condition true, and continues from there;
+   * the condition is evaluated on entry and after each message. */
   for (guint n = 1; n <= 10; n++)
     {
       expectation.n_values = n;
@@ -278,7 +278,7 @@ test_condition_sends (Fixture *fixture)
   route (fixture, -1, condition_sends, &condition);
   pipe_assert_range (pipe, 0, 500);
 
-  /* One that feeds the queue for ever can't outlast the deadline. */
+  /* A condition that feeds the queue for ever can't outlast the deadline. */
   condition.true_at = -1;
   route_fails (fixture, 0, condition_sends, &condition, GMSG_ERROR_TIMED_OUT);
   route_fails (fixture, 5000, condition_sends, &condition, GMSG_ERROR_TIMED_OUT);
@@ -361,7 +361,7 @@ stop_cb (GMsgReceiver *receiver,
   g_assert_true (gmsg_router_stop (fixture->router, NULL));
 }
 
-/* The condition is evaluated once more: it may be what the stop was for. */
+/* The condition is evaluated once more: the stop may have been for its sake. */
 static void
 test_handler_stops (Fixture *fixture)
 {
@@ -523,8 +523,8 @@ route_once_cb (GMsgReceiver *receiver,
     route_to (user_data, 4);
 }
 
-/* A handler in event-loop mode routes: the dispatch that called it ends with it, and so
- * does what the main context delivers. */
+/* A handler in event-loop mode routes: the dispatch that called it ends with it, and the main
+ * context delivers no more. */
 static void
 test_in_handler (Fixture *fixture)
 {
@@ -569,7 +569,7 @@ test_nested_loop (Fixture *fixture)
   assert_warning (MANUAL_WARNING);
 }
 
-/* What waits to be taken, or is for a closed pipe, is not kept from anybody. */
+/* Messages that wait to be taken, and those for a closed pipe, stay available. */
 static void
 test_nothing_to_tell (Fixture *fixture)
 {
@@ -602,7 +602,7 @@ echo_cb (GMsgReceiver *receiver,
   send_value (sender, g_variant_get_int32 (message) + 5);
 }
 
-/* Each message begets another: at the deadline five are queued, and five are routed. */
+/* Each message causes another one: at the deadline five are queued, and five are routed. */
 static void
 test_no_more_than_queued (Fixture *fixture)
 {
@@ -643,8 +643,8 @@ switch_and_send (gpointer data)
   return FALSE;
 }
 
-/* What was queued for a pipe that is then switched to pull mode has left its place, which
- * no later message may take. */
+/* Messages that were queued for a pipe which then switches to pull mode have left their places,
+ * which no later message may take. */
 static void
 test_no_more_than_queued_moved (Fixture *fixture)
 {
@@ -669,9 +669,9 @@ test_no_more_than_queued_moved (Fixture *fixture)
   assert_warning ("discarding message from closed pipe #1");
 }
 
-/* The floods end only after route_until() has returned: they would outlast any
- * deadline. The bound keeps what piles up between the calls finite on a slow machine;
- * what is routed makes room for more. */
+/* The floods end only after route_until() has returned: they would outlast any deadline. The
+ * bound limits what piles up between the calls on a slow machine; routed messages make room for
+ * more. */
 static void
 test_flood (Fixture *fixture)
 {
@@ -712,8 +712,8 @@ count_calls (gpointer data)
   return FALSE;
 }
 
-/* At least each 50 ms, and without spinning. Twenty times in a second, at least once,
- * however rarely a busy machine lets it. */
+/* It looks at least every 50 ms, and does not spin: twenty times a second, or at least once,
+ * however rarely a busy machine lets it run. */
 static void
 test_interval (Fixture *fixture)
 {
@@ -751,7 +751,7 @@ flag_thread (gpointer data)
   return NULL;
 }
 
-/* Nothing is sent: only the looking again can notice. */
+/* Nothing is sent: only looking again can notice the change. */
 static void
 test_condition_on_other_state (Fixture *fixture)
 {
@@ -770,7 +770,7 @@ typedef struct
 } PingPong;
 
 #define N_ROUNDS 400
-/* Half of the time between two looks */
+/* Half of the interval between two looks */
 #define QUICK_USEC 25000
 
 static gpointer
@@ -803,8 +803,8 @@ pong_cb (GMsgReceiver *receiver,
   g_atomic_int_inc (&ping->n_received);
 }
 
-/* Each round begins with an empty channel, just after a look. Were it the next look, 50 ms
- * later, that finds the message, hardly a round would be quick. */
+/* Each round begins with an empty channel, just after a look. If the message were found by the
+ * next look, 50 ms later, hardly any round would be quick. */
 static void
 test_woken (Fixture *fixture)
 {
@@ -860,7 +860,7 @@ condition_awaits_warning (gpointer data)
   return TRUE;
 }
 
-/* They are told of while it waits, not only when it returns. */
+/* They are reported while it waits, not only when it returns. */
 static void
 test_discards_while_waiting (Fixture *fixture)
 {

@@ -6,18 +6,18 @@
 
 #include "testutil.h"
 
-/* In messages: what one burst of the channel holds. While that much is waiting behind the
- * burst that is delivered, the senders free what was, as long as they come for it; twice
- * KEPT wait for them at most. */
+/* In messages: the capacity of one burst of the channel. While that many wait behind the burst
+ * being delivered, the senders free delivered messages, as long as they come for them; at most
+ * twice KEPT wait for the senders. */
 #define BURST 256
 #define KEPT 64
 #define N_SENDERS 4
 
-/* What becomes of a flood of messages. */
+/* What happens to a flood of messages. */
 typedef struct
 {
   Fixture      *fixture;
-  guint8       *states;       /* (owned): of each message; whoever has that may write */
+  guint8       *states;       /* (owned): of each message; the owner of a message may write */
   guint         n_messages;
   GMsgSender   *sender;       /* (owned) */
   GMsgReceiver *receiver;     /* (owned) */
@@ -83,7 +83,7 @@ flood_message_cb (GMsgReceiver *receiver,
   g_assert_cmpuint (self->states[number], ==, SENT);
   self->states[number] = DELIVERED;
   self->n_delivered++;
-  /* Beside what is kept, one is here, and one each sender may have in hand. */
+  /* In addition to the kept messages, one is here, and each sender may have one in hand. */
   g_assert_cmpuint (self->n_delivered, <=,
                     (guint) g_atomic_int_get (&self->n_freed) + 2 * KEPT + 1 + N_SENDERS);
 }
@@ -115,7 +115,7 @@ flood_close (Flood *self)
   g_free (self->states);
 }
 
-/* Once there is nothing else to do, nothing is kept, and that without another message. */
+/* When nothing else is left to do, nothing is kept, even without another message. */
 static void
 test_freed_when_idle (Fixture *fixture)
 {
@@ -207,8 +207,8 @@ test_freed_when_manual_mode_begins (Fixture *fixture)
   flood_close (&flood);
 }
 
-/* Sends one more while much is waiting, and sees that the call frees one of those that
- * were delivered before. */
+/* Sends one more while many wait, and checks that the call frees one of the delivered
+ * messages. */
 typedef struct
 {
   Flood *flood;
@@ -251,7 +251,7 @@ test_freed_by_senders (Fixture *fixture)
   flood_close (&flood);
 }
 
-/* Where the senders don't come for what is kept, it is freed all the same. */
+/* If the senders don't come for kept messages, these are freed all the same. */
 static void
 assert_old_ones_freed_cb (GMsgReceiver *receiver,
                           GVariant     *message,
@@ -277,8 +277,8 @@ test_freed_without_senders (Fixture *fixture)
   flood_close (&flood);
 }
 
-/* Messages that are not given back, since the pipe that they wait in, one that drops the
- * oldest, holds them itself; but those before them are kept. */
+/* Messages that are not given back, since they wait in a drop-oldest pipe, which holds them
+ * itself; but the messages before them are kept. */
 static Pipe *
 send_behind (Fixture *fixture,
              guint    n_messages)
@@ -373,7 +373,7 @@ test_freed_in_nested_loop (Fixture *fixture)
     }
 }
 
-/* Who sees a pipe end may take that for the end of all that came through it. */
+/* Code that sees a pipe end may take that for the end of all messages that came through it. */
 typedef struct
 {
   Flood *flood;
@@ -425,7 +425,7 @@ test_freed_before_the_end_of_the_pipe (Fixture *fixture)
       g_signal_connect (flood.receiver, "finished", G_CALLBACK (finished_cb), &watch);
       flood_send (&flood, 0, n);
       gmsg_sender_stop (flood.sender, NULL);
-      /* Behind it, so that there is a backlog to the end. */
+      /* It comes after the pipe, so that there is a backlog to the end. */
       send_range (other->sender, 0, 5 * BURST);
       iterate_all (fixture->context);
 
@@ -437,7 +437,7 @@ test_freed_before_the_end_of_the_pipe (Fixture *fixture)
     }
 }
 
-/* What takes long to free counts for the budget, too. */
+/* Messages that take long to free count against the budget, too. */
 #define COSTLY_USEC 1000
 
 static void
@@ -480,7 +480,7 @@ test_budget (Fixture *fixture)
   g_assert_cmpuint (behind->values->len, ==, 2 * BURST);
 }
 
-/* A destroy notify that sends: it must not free the next, which sends, and so on. */
+/* A destroy notify sends: it must not free the next message, which sends, and so on. */
 typedef struct
 {
   GMsgSender *sender; /* (unowned) */
@@ -546,7 +546,7 @@ flood_thread (gpointer data)
   return NULL;
 }
 
-/* Whoever frees a message, it is after its delivery, and once. */
+/* Whoever frees a message does so after its delivery, and once. */
 static void
 test_freed_once (Fixture *fixture)
 {
@@ -651,7 +651,7 @@ test_freed_at_the_end (Fixture *fixture)
     }
 }
 
-/* A context that is given up in the middle of a flood. */
+/* A context is given up in the middle of a flood. */
 static void
 test_freed_with_the_context (Fixture *fixture)
 {
@@ -674,7 +674,8 @@ test_freed_with_the_context (Fixture *fixture)
   g_main_context_push_thread_default (fixture->context);
 }
 
-/* The last reference to a receiver, whose end closes the pipe of the next message. */
+/* A message holds the last reference to a receiver, whose end closes the pipe of the next
+ * message. */
 typedef struct
 {
   Fixture      *fixture;
@@ -741,8 +742,8 @@ test_closed_by_the_end_of_another (Fixture *fixture)
   g_object_unref (chain.second);
 }
 
-/* The last reference to a receiver that its handler has closed: what runs then may change
- * to manual mode, and nothing more is delivered by the context. */
+/* A message holds the last reference to a receiver that its handler has closed: code that runs
+ * then may change to manual mode, and the context delivers nothing more. */
 static void
 route_when_freed (gpointer  user_data,
                   GObject  *receiver)
@@ -803,7 +804,7 @@ test_manual_by_the_end_of_another (Fixture *fixture)
   g_assert_no_error (error);
 }
 
-/* A receiver that another's handler closes and drops is gone at once. */
+/* A receiver that another's handler closes and drops disappears at once. */
 static void
 drop_other_cb (GMsgReceiver *receiver,
                const GError *error,

@@ -12,11 +12,11 @@
 
 #include <string.h>
 
-/* The most that @size bytes may take, in the unit of a step's budget. A byte may be an element,
+/* The most that @size bytes may cost, in the unit of a step's budget. A byte may be an element,
  * whose type is looked up. */
 #define MAX_WORK(size) (16 * ((gsize) (size) + 8))
 
-/* How often a test tries at random: a sanitizer takes some twenty times as long for it. */
+/* How often a test tries at random: a sanitizer takes about twenty times as long. */
 static guint
 scale (guint n)
 {
@@ -222,7 +222,7 @@ mutate (GByteArray *bytes)
     }
 }
 
-/* What the walker and GLib say of the same bytes. */
+/* The verdicts of the walker and of GLib on the same bytes. */
 typedef struct
 {
   GMsgWalker walker;
@@ -230,14 +230,14 @@ typedef struct
   guint      n_other;
 } Comparison;
 
-/* They must agree, however small the steps are, and their number is bounded. */
+/* They must agree, however small the steps are, and the number of steps is bounded. */
 static void
 compare (Comparison   *self,
          const char   *type,
          const guint8 *data,
          gsize         size)
 {
-  /* One byte more, since GLib 2.74 looks at it before it refuses. */
+  /* One byte more, since GLib 2.74 reads it before it refuses. */
   guint8 *copy = g_malloc0 (size + 1);
   g_autoptr (GBytes) bytes = g_bytes_new_with_free_func (copy, size, g_free, copy);
   g_autoptr (GVariant) value = NULL;
@@ -320,7 +320,7 @@ test_as_glib (void)
     compare_random (&self);
   gmsg_walker_clear (&self.walker);
 
-  /* Both verdicts are common, or this shows nothing. */
+  /* Both verdicts are common; otherwise this proves nothing. */
   g_test_message ("%u in normal form, %u not", self.n_normal, self.n_other);
   g_assert_cmpuint (self.n_normal, >, n / 10);
   g_assert_cmpuint (self.n_other, >, n / 10);
@@ -360,7 +360,7 @@ wrap (GVariant *value,
     }
 }
 
-/* Some 125 levels, which the limit cuts in two. */
+/* About 125 levels, which the limit cuts in two. */
 static void
 test_as_glib_in_depth (void)
 {
@@ -377,7 +377,7 @@ test_as_glib_in_depth (void)
     {
       const char *type = types[random_below (G_N_ELEMENTS (types))];
       g_autoptr (GVariant) value = g_variant_ref_sink (make_value (G_VARIANT_TYPE (type), 0));
-      /* Without variants, it is for the type to be too deep. */
+      /* Without variants, the type must be too deep. */
       guint n_kinds = one_in (3) ? N_STATIC_KINDS : N_KINDS;
 
       for (guint n_levels = 118 + random_below (14); n_levels > 0; n_levels--)
@@ -385,7 +385,7 @@ test_as_glib_in_depth (void)
           g_autoptr (GVariant) inner = g_steal_pointer (&value);
 
           value = g_variant_ref_sink (wrap (inner, random_below (n_kinds)));
-          /* GLib aborts with a type that is too deep. */
+          /* GLib aborts on a type that is too deep. */
           if (!g_variant_type_string_is_valid (g_variant_get_type_string (value)))
             {
               g_variant_unref (value);
@@ -471,7 +471,7 @@ append_deep_type (GString *string)
   g_string_append (string, closing->str);
 }
 
-/* Type strings: GLib takes the same, if they are definite. */
+/* Type strings: GLib accepts the same ones, if they are definite. */
 static void
 test_type_strings (void)
 {
@@ -519,7 +519,7 @@ check_text (GMsgTextKind  kind,
          gmsg_text_end (&text);
 }
 
-/* All that begins with three bytes, and what may follow; cut anywhere. */
+/* Every text that begins with three bytes, and what may follow; cut anywhere. */
 static void
 test_strings (void)
 {
@@ -536,7 +536,7 @@ test_strings (void)
     }
 }
 
-/* Long ones, which are looked at in blocks, with something wrong somewhere. */
+/* Long texts, which are checked in blocks, with something wrong somewhere. */
 static void
 test_long_strings (void)
 {
@@ -635,7 +635,7 @@ assert_refused (const char   *type,
     g_error ("expected “%s”, found “%s”", pattern, error->message);
 }
 
-/* What can't be wrong costs nothing, but must have the right size. */
+/* Values that can't be wrong cost nothing, but must have the right size. */
 static void
 test_fixed (void)
 {
@@ -677,7 +677,7 @@ test_fixed (void)
     }
 }
 
-/* Steps are bounded by the bytes, whatever is in them. */
+/* The bytes bound the number of steps, whatever is in them. */
 static void
 test_steps (void)
 {
@@ -697,7 +697,7 @@ test_steps (void)
       g_assert_no_error (error);
       g_assert_true (g_variant_equal (message, value));
       g_test_message ("%s: %zu steps", large_kinds[i].name, n_steps);
-      /* What GLib does for a new type is paid for, too. */
+      /* GLib's work for a new type is counted, too. */
       g_assert_cmpuint (n_steps, <=,
                         2 + ((large_kinds[i].uniform ? size : MAX_WORK (size)) +
                              2 * GMSG_MAX_TYPES_COST (0, 0)) / budget);
@@ -735,7 +735,7 @@ test_byte_order (void)
     }
 }
 
-/* No copy is made, for GLib finds the bytes aligned. */
+/* No copy is made, since GLib finds the bytes aligned. */
 static void
 test_alignment (void)
 {
@@ -754,7 +754,7 @@ test_alignment (void)
   g_assert_true (g_variant_get_data (message) == data);
 }
 
-/* A variant of @size bytes, with a type string of their number. */
+/* A variant of @size bytes, with as many of them in its type string. */
 static GByteArray *
 make_bomb (guint depth,
            guint n_members)
@@ -825,15 +825,15 @@ assert_not_sent (GVariant   *floating,
     g_error ("expected “%s”, found “%s”", pattern, error->message);
 }
 
-/* So deep that GLib runs out of stack when it is asked for the size. ThreadSanitizer keeps no
- * record of as many frames as it takes to free that. */
+/* So deep that GLib runs out of stack when it is asked for the size. ThreadSanitizer can't
+ * record as many frames as freeing it takes. */
 #ifdef __SANITIZE_THREAD__
 #define BOTTOMLESS 10000
 #else
 #define BOTTOMLESS 50000
 #endif
 
-/* Twice in itself, and that twice, and so on: more bytes than there are. */
+/* A value twice in itself, and that twice, and so on: more bytes than exist. */
 static GVariant *
 make_doubled (void)
 {
@@ -849,7 +849,7 @@ make_doubled (void)
   return value;
 }
 
-/* What GLib takes for a type, but for none that it can read values of. */
+/* Type strings that GLib accepts, but of which it can't read values. */
 static GVariant *
 make_deepest (void)
 {
@@ -859,7 +859,7 @@ make_deepest (void)
   return make_from (type, "\0\0\0\0\0\0\0\0\0\0\0", 10, FALSE);
 }
 
-/* What the router would refuse. */
+/* Messages that the router would refuse. */
 static void
 test_outgoing (void)
 {
@@ -896,7 +896,7 @@ test_outgoing (void)
                    GMSG_ERROR_TOO_LARGE, "*1000000*max-message-size*");
 }
 
-/* A pipe within the process carries all of it. */
+/* A pipe within the process carries all of them. */
 static void
 test_local (Fixture *fixture)
 {
@@ -928,7 +928,7 @@ test_local (Fixture *fixture)
   close_receiver (fixture, receiver);
 }
 
-/* What is good here is good there. */
+/* What is valid here is valid there. */
 static void
 test_outgoing_random (void)
 {
@@ -952,7 +952,7 @@ test_outgoing_random (void)
     }
 }
 
-/* What a message is counted for is what it takes, but for a third. */
+/* The size that is counted for a message is its real size, within a third. */
 static void
 test_cost (gconstpointer data)
 {
@@ -968,7 +968,7 @@ test_cost (gconstpointer data)
       return;
     }
 
-  /* What was freed before is used again: it takes a new process to see. */
+  /* Memory that was freed before is used again: only a new process shows it. */
   if (!g_test_subprocess ())
     {
       g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
@@ -987,7 +987,7 @@ test_cost (gconstpointer data)
       counted += cost;
     }
 
-  /* The places in the queues where they would wait are counted, too. */
+  /* The places in the queues in which they would wait are counted, too. */
   used = get_used_memory () - used + kind->n_messages * GMSG_MESSAGE_PLACES_COST;
   g_printerr ("# %" G_GUINT64_FORMAT " bytes counted, %zu used\n", counted, used);
   g_assert_cmpfloat ((double) counted, <, 1.3 * (double) used);

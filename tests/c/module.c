@@ -10,7 +10,7 @@
 
 #define ADDRESS "nats://localhost:4222"
 
-/* A directory that has the module, once a test has put one there. */
+/* A directory that has the module after a test has put one there. */
 static char *directory, *file;
 
 static void
@@ -37,7 +37,7 @@ assert_listen_fails (Fixture    *fixture,
     g_error ("expected “%s”, found “%s”", pattern, error->message);
 }
 
-/* It says which file and which package are missing; and everything else works. */
+/* The error says which file and which package are missing; and everything else works. */
 static void
 test_missing (Fixture *fixture)
 {
