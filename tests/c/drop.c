@@ -627,7 +627,7 @@ test_p06_nothing_outlives (void)
       gmsg_router_stop (router, NULL);
     }
 
-  /* No source is left; a ready one would show here by its priority. */
+  /* No source is left that could be ready. */
   g_assert_false (g_main_context_pending (context));
   assert_no_warning ();
 }

@@ -115,7 +115,7 @@ client_join (Client       *self,
   self->turn = gmsg_pacer_join (context, &client_funcs, self, priority, budget, max_latency);
 }
 
-/* Does nothing if it has left. */
+/* Does nothing if the turn has left. */
 static void
 client_leave (Client *self)
 {
@@ -229,7 +229,7 @@ iterate (GMainContext *context,
     g_assert_true (g_main_context_iteration (context, FALSE));
 }
 
-/* One emission an iteration, in turn; nobody's kind matters. */
+/* One emission in each iteration, in turn, whatever kind the client is. */
 static void
 test_p16_budget_0 (void)
 {
@@ -246,7 +246,7 @@ test_p16_budget_0 (void)
   g_assert_cmpint (scene->clients[0].n_rests, ==, 9);
 }
 
-/* An emission that takes longer than the budget ends it, and the next iteration goes on with
+/* An emission that takes longer than the budget ends it, and the next iteration continues with
  * the next client. */
 static void
 test_p16_first_always_emits (void)
@@ -288,8 +288,8 @@ test_p16_shares (void)
     }
 }
 
-/* Who has the smaller budget is served while less is spent, and keeps its place: so it is
- * first in the next iteration. */
+/* A client with a smaller budget is served while less than that is spent, and keeps its place:
+ * so it is first in the next iteration. */
 static void
 test_p16_budgets_of_their_own (void)
 {
@@ -309,7 +309,7 @@ leave_self (Client *self)
   client_leave (self);
 }
 
-/* Pulling clients: who is answered leaves, and joins again for the next. */
+/* Pulling clients: one that is answered leaves, and joins again for the next message. */
 static void
 join_again (Client *self)
 {
@@ -343,7 +343,8 @@ test_p16_shares_of_those_that_join_again (void)
     client_leave (&scene->clients[i]);
 }
 
-/* Who was served last, and before that alone, has no advantage over who has joined since. */
+/* A client that was served last, and before that alone, has no advantage over one that has
+ * joined since. */
 static void
 test_p16_shares_with_a_newcomer (void)
 {
@@ -359,7 +360,7 @@ test_p16_shares_with_a_newcomer (void)
   g_assert_cmpint (scene->clients[1].n_emitted, ==, 5);
 }
 
-/* Less than GTK's redraw, so that the redraw comes first. */
+/* Shorter than GTK's redraw, so that the redraw comes first. */
 static void
 test_p16_levels (void)
 {
@@ -380,7 +381,7 @@ test_p16_levels (void)
   g_assert_cmpstr (log->str, ==, "bba");
 }
 
-/* Who waits at a lower priority is served beside a flood above it, once it is late. */
+/* A client that waits at a lower priority is served beside a flood above it, once it is late. */
 static void
 test_p16_late_beside_a_flood_above (void)
 {
@@ -404,7 +405,7 @@ set_priority (Client *self)
   gmsg_turn_set (self->turn, GPOINTER_TO_INT (self->data), 0, 0);
 }
 
-/* Within a dispatch, to where another source goes first, and back. */
+/* In a dispatch, to a priority at which another source goes first, and back. */
 static void
 test_p16_priority_set_in_dispatch (void)
 {
@@ -431,8 +432,8 @@ test_p16_priority_set_in_dispatch (void)
   busy_end (&busy);
 }
 
-/* Beside a source that is always ready at @priority. Returns whether those that are not so
- * late have had a part of the budget. */
+/* Runs beside a source that is always ready at @priority. Returns whether the clients that are
+ * less late have had a share of the budget. */
 static gboolean
 share_late_budget (int priority)
 {
@@ -474,8 +475,8 @@ test_p16_late (void)
     }
 }
 
-/* Who asks for the next thing between two iterations, as code that awaits does, is part of the
- * budget, too; and who has none gets one thing. */
+/* A client that asks for the next thing between two iterations, like code that awaits, shares
+ * the budget, too; and one without a budget gets one thing. */
 static void
 test_p16_late_in_several_dispatches (void)
 {
@@ -490,7 +491,7 @@ test_p16_late_in_several_dispatches (void)
       guint n_busy;
       Busy busy;
 
-      /* A router that has nothing: a pacer without turns would be gone. */
+      /* A router that has nothing to deliver: a pacer without turns would be gone. */
       client_join (&other, context, PRIORITY, BUDGET, MAX_LATENCY);
       busy_start (&busy, context, 120, 0);
       client_join (&client, context, PRIORITY, budgets[i], 1000);
@@ -557,8 +558,8 @@ test_p16_no_max_latency (void)
   busy_end (&busy);
 }
 
-/* A cancelled wait is answered, whatever its maximum latency; but a stream of them leaves
- * room for redraws. */
+/* A cancelled wait is answered, whatever its maximum latency; but a stream of them leaves time
+ * for redraws. */
 static void
 test_p23_urgent (void)
 {
@@ -583,7 +584,7 @@ test_p23_urgent (void)
   busy_end (&busy);
 }
 
-/* What g_idle_add() has added runs beside an endless flood, at a price that is small. */
+/* A source of g_idle_add() runs beside an endless flood, at a small price. */
 static void
 run_idle (gboolean looks_first)
 {
@@ -617,7 +618,7 @@ test_p16_idle_sources (void)
   run_idle (TRUE);
 }
 
-/* What lies between runs as well, and does not stop the messages for that. */
+/* Sources in between run as well, and that does not stop the messages. */
 static void
 test_p16_sources_above_idle (void)
 {
@@ -649,7 +650,7 @@ run_nested (Client *self)
   g_assert_cmpint (other->n_emitted, >, n_emitted);
 }
 
-/* A nested loop has ledgers of its own, however much is spent outside. */
+/* A nested loop has ledgers of its own, however much time is spent outside. */
 static void
 test_p16_nested_ledger (void)
 {
@@ -728,7 +729,7 @@ leave_both (Client *self)
   client_leave (other);
 }
 
-/* Its own turn and another's; what is used is not freed. */
+/* Drops its own turn and another one; objects in use are not freed. */
 static void
 test_p6_leave_in_dispatch (void)
 {
@@ -747,7 +748,7 @@ test_p6_leave_in_dispatch (void)
   g_assert_false (g_main_context_pending (scene->context));
 }
 
-/* The last turn, in its own dispatch: the pacer goes then; and comes again. */
+/* The last turn leaves in its own dispatch: then the pacer disappears, and a new one comes. */
 static void
 test_p6_last_leaves_in_dispatch (void)
 {
@@ -765,7 +766,7 @@ test_p6_last_leaves_in_dispatch (void)
     }
 }
 
-/* A turn keeps no context alive; without one it is not asked, and can still be left. */
+/* A turn keeps no context alive. Without a context it is not asked, and can still be left. */
 static void
 test_p6_context_gone (void)
 {
@@ -796,7 +797,7 @@ leave_gone (gpointer data)
   client_leave (self);
 }
 
-/* As a call does that waits: its turn is all that holds it. */
+/* Like a waiting call: only its turn holds it. */
 static void
 test_p6_leave_when_context_gone (void)
 {
@@ -826,7 +827,7 @@ wake_thread (gpointer data)
   return NULL;
 }
 
-/* Each wake-up is seen, whenever it comes. */
+/* Each wake-up is noticed, whenever it comes. */
 static void
 test_p16_wake (void)
 {
@@ -858,7 +859,7 @@ iterate_thread (gpointer data)
   return NULL;
 }
 
-/* Who iterates is asked, whatever thread has joined. */
+/* The thread that iterates asks, whatever thread has joined. */
 static void
 test_p16_iterated_by_another_thread (void)
 {
@@ -943,8 +944,8 @@ unref_context_thread (gpointer data)
   return NULL;
 }
 
-/* Contexts die on other threads, at whose addresses others are made, while yet another wakes
- * them. */
+/* Contexts die on other threads, and new ones are made at their addresses, while yet another
+ * thread wakes them. */
 static void
 test_p6_contexts_die_while_woken (void)
 {

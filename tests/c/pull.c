@@ -96,8 +96,8 @@ too_late_cb (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* iterate_until() wakes every few milliseconds, and so would not notice that nobody else
- * wakes the context. With this one source it sleeps until it is woken, or fails. */
+/* iterate_until() wakes every few milliseconds, and so would not notice that nothing else wakes
+ * the context. With this source alone it sleeps until it is woken, or fails. */
 static GSource *
 attach_deadline (GMainContext *context)
 {
@@ -142,7 +142,7 @@ lockstep_thread (gpointer data)
   return NULL;
 }
 
-/* Nothing is there when it is asked for, and nothing but the sender wakes @context. */
+/* Nothing is there when it asks, and only the sender wakes @context. */
 static void
 take_in_lockstep (GMainContext *context,
                   Pipe         *pipe)
@@ -205,7 +205,7 @@ test_woken_racing (Fixture *fixture)
   assert_silent (pipe);
 }
 
-/* What was delivered is delivered; the rest waits, in order. */
+/* Delivered messages stay delivered; the rest waits, in order. */
 static void
 test_switch_queued (Fixture *fixture)
 {
@@ -332,14 +332,14 @@ test_bounded_fail (Fixture *fixture)
       Pipe *pipe = start_bounded (fixture, 2, policies[i]);
       Answer answer;
 
-      /* Sent before the switch: it goes on counting. */
+      /* A message sent before the switch still counts. */
       send_range (pipe->sender, 0, 2);
       gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
       assert_send_fails (pipe->sender, GMSG_ERROR_FULL);
       iterate_all (fixture->context);
       assert_send_fails (pipe->sender, GMSG_ERROR_FULL);
 
-      /* Asked for is not taken. */
+      /* A message that was asked for is not taken yet. */
       ask (&answer, pipe->receiver, NULL);
       assert_send_fails (pipe->sender, GMSG_ERROR_FULL);
       answer_assert_value (&answer, 0);
@@ -424,7 +424,7 @@ test_cancelled_waiting (Fixture *fixture)
   iterate_all (fixture->context);
   take_values (pipe, 0, 3);
 
-  /* Later than its call, a cancellation is nobody's. */
+  /* A cancellation after its call affects nothing. */
   g_cancellable_reset (cancellable);
   ask (&answer, pipe->receiver, cancellable);
   send_value (pipe->sender, 3);
@@ -434,8 +434,8 @@ test_cancelled_waiting (Fixture *fixture)
   take_values (pipe, 4, 1);
 }
 
-/* Message and cancellation are there when the context looks: either may be first, and
- * nothing is lost. */
+/* Message and cancellation have both come when the context looks: either may win, and nothing is
+ * lost. */
 static void
 test_cancelled_after_message (Fixture *fixture)
 {
@@ -506,7 +506,7 @@ test_cancelled_racing (Fixture *fixture)
       else
         ended = TRUE;
 
-      /* The canceller may wait for what only taking lets be sent. */
+      /* The canceller may wait for messages that can be sent only when others are taken. */
       if (n_taken + 4 < canceller.n_expected && !ended)
         {
           gint32 n_more = canceller.n_expected - 4 - n_taken;
@@ -563,7 +563,7 @@ test_closed_discards (Fixture *fixture)
   take_values (pipe, 0, 1);
   iterate_all (fixture->context);
 
-  /* One is asked for, and not taken. */
+  /* One message is asked for, and not taken. */
   ask (&answer, pipe->receiver, NULL);
   close_pipe (pipe);
   send_range (pipe->sender, 4, 2);
@@ -620,7 +620,7 @@ test_dropped (Fixture *fixture)
 
 static GMsgRouter *to_drop; /* (owned) (nullable) */
 
-/* Just before the context falls asleep: from here on only a wake-up ends that. */
+/* Called just before the context falls asleep: from here on only a wake-up ends that. */
 static int
 drop_and_poll (GPollFD *fds,
                guint    n_fds,
@@ -632,7 +632,7 @@ drop_and_poll (GPollFD *fds,
   return g_poll (fds, n_fds, timeout);
 }
 
-/* Whoever waits in another context than the router's is not left asleep there. */
+/* A call that waits in another context than the router's is not left asleep there. */
 static void
 test_dropped_asleep (Fixture *fixture)
 {
@@ -656,7 +656,7 @@ test_dropped_asleep (Fixture *fixture)
   assert_warning ("a router was dropped while running: 1 unclosed pipe");
 }
 
-/* The last references to the receiver are the call's and the router's. */
+/* The call and the router hold the last references to the receiver. */
 static void
 test_receiver_dropped (Fixture *fixture)
 {
@@ -687,7 +687,7 @@ test_finished (Fixture *fixture)
   send_range (pipe->sender, 0, 3);
   gmsg_sender_stop (pipe->sender, NULL);
 
-  /* It comes when the last message has been taken, and not before. */
+  /* It comes when the last message has been taken, and not earlier. */
   for (gint32 i = 0; i < 3; i++)
     {
       iterate_all (fixture->context);
@@ -1140,8 +1140,8 @@ ask_and_wait_cb (GMsgReceiver *receiver,
   iterate_until (self->fixture->context, self->values->len > n_values);
 }
 
-/* Where a handler of a notification asks, and waits for the answer, the message that is
- * notified of has been handed out. */
+/* If a handler of a notification asks, and waits for the answer, the message of that
+ * notification has been handed out. */
 static void
 test_asked_in_notification (Fixture *fixture)
 {
@@ -1169,7 +1169,7 @@ stop_router_cb (gpointer data)
   g_assert_true (gmsg_router_stop (fixture->router, NULL));
 }
 
-/* What is discarded is told of, also where freeing it stops the router. */
+/* Discarded messages are reported, even if freeing one stops the router. */
 static void
 test_discards_stop (Fixture *fixture)
 {
@@ -1248,15 +1248,15 @@ test_context_finalized (void)
   g_assert_cmpuint (count_entries ("/proc/self/fd"), ==, n_descriptors);
 }
 
-/* A call whose context is finalized is dropped, whatever has become of it, and the receiver can
- * be asked again at once. */
+/* A call whose context is finalized is dropped, whatever state it is in, and the receiver can be
+ * asked again at once. */
 static void
 test_asked_again (Fixture *fixture)
 {
   Pipe *pipe = start_pipe (fixture);
   guint n_descriptors;
 
-  /* The router's own context has one more from the first call on. */
+  /* The router's own context has one more reference from the first call on. */
   send_value (pipe->sender, -1);
   take_values (pipe, -1, 1);
   n_descriptors = count_entries ("/proc/self/fd");
@@ -1319,7 +1319,7 @@ typedef enum
   N_ORPHANS,
 } OrphanWay;
 
-/* The thread that has asked, which was the router's, is gone: whoever iterates the context
+/* The thread that asked, which was the router's, is gone: the thread that iterates the context
  * completes the call. */
 static void
 test_thread_gone (gconstpointer data)
@@ -1373,8 +1373,8 @@ reset_cb (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* A call that was cancelled stays so, and takes nothing, though its cancellable is reset before
- * it is answered. */
+/* A cancelled call stays cancelled, and takes nothing, even if its cancellable is reset before
+ * the answer. */
 static void
 test_cancelled_reset (Fixture *fixture)
 {
@@ -1423,7 +1423,8 @@ test_cancelled_beside_busy (Fixture *fixture)
 #define N_SWITCHED 100
 #define MAX_SWITCH_USEC (20 * G_TIME_SPAN_MILLISECOND)
 
-/* What another pipe has queued does not count, wherever this one's messages are in it. */
+/* Messages that another pipe has queued do not count, wherever this pipe's messages are among
+ * them. */
 static void
 test_switch_beside_backlog (Fixture *fixture)
 {
@@ -1431,7 +1432,7 @@ test_switch_beside_backlog (Fixture *fixture)
   gint64 usec = G_MAXINT64;
 
   send_range (pipe->sender, 0, 100000);
-  /* Again, where the machine was too slow to tell. */
+  /* Tried again if the machine was too slow to tell. */
   for (guint i = 0; i < 20 && usec > MAX_SWITCH_USEC; i++)
     {
       Pipe *others[N_SWITCHED];

@@ -74,7 +74,7 @@ test_life (Fixture *fixture)
   assert_stop_fails (pipe->sender, GMSG_ERROR_STOPPED);
 }
 
-/* The states are the sender's own: a closed pipe does not change them. */
+/* The states belong to the sender alone: closing its pipe does not change them. */
 static void
 test_life_closed (Fixture *fixture)
 {
@@ -278,7 +278,7 @@ echo_cb (GMsgReceiver *receiver,
   g_assert_cmpuint (pipes[1]->n_finished, ==, 0);
 }
 
-/* A handler that sends, into its own pipe and another: nothing nests. */
+/* A handler sends into its own pipe and another one: nothing nests. */
 static void
 test_own_thread_in_handler (Fixture *fixture)
 {
@@ -348,10 +348,10 @@ test_floating (Fixture *fixture)
   Pipe *pipe = open_pipe (fixture);
   int n_freed = 0;
 
-  /* One dispatch, however slow the machine: one line. */
+  /* One dispatch, however slow the machine is: one line. */
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
 
-  /* A call that fails has sunk the reference all the same. */
+  /* A failed call has sunk the reference all the same. */
   g_assert_false (gmsg_sender_send (pipe->sender, counted_message (&n_freed), NULL));
   g_assert_cmpint (n_freed, ==, 1);
 

@@ -11,7 +11,7 @@
 
 #define N_FEEDERS 4
 
-/* An asynchronous shutdown, and how it has ended. */
+/* An asynchronous shutdown, and its result. */
 typedef struct
 {
   GMainContext *context; /* (unowned): the router's */
@@ -121,7 +121,7 @@ test_loses_nothing (Fixture *fixture)
     }
 }
 
-/* Pipes that have finished before are closed, without a word; so is none at all. */
+/* Pipes that finished earlier are closed silently; a router without pipes works, too. */
 static void
 test_nothing_to_wait_for (Fixture *fixture)
 {
@@ -175,7 +175,7 @@ test_times_out (Fixture *fixture)
   assert_send_fails (stuck->sender, GMSG_ERROR_CLOSED);
 }
 
-/* The error names them, but not all, and long names not whole. */
+/* The error names some of them, but not all, and shortens long names. */
 static void
 test_names (Fixture *fixture)
 {
@@ -201,7 +201,7 @@ test_names (Fixture *fixture)
   assert_warning ("*: 13 unclosed pipes");
 }
 
-/* A time limit of 0 delivers what there is. */
+/* A time limit of 0 delivers everything that is queued. */
 static void
 test_at_once (Fixture *fixture)
 {
@@ -271,7 +271,7 @@ taken_cb (GObject      *object,
   gmsg_receiver_next_async (receiver, NULL, taken_cb, taker);
 }
 
-/* Somebody goes on taking, and gets it all. */
+/* Somebody goes on taking, and gets every message. */
 static void
 test_leaves_takers_alone (Fixture *fixture)
 {
@@ -290,7 +290,8 @@ test_leaves_takers_alone (Fixture *fixture)
   g_assert_cmpuint (taker.n_taken, ==, feeder_join (&feeder));
 }
 
-/* A call that waits can't be answered by hand, and is no reason to wait; after it, it is. */
+/* A waiting call can't be answered by hand, and is no reason to wait; afterwards it is
+ * answered. */
 static void
 test_call_waits (Fixture *fixture)
 {
@@ -345,7 +346,8 @@ test_meanwhile (Fixture *fixture)
   assert_stopped (fixture);
 }
 
-/* Nobody could open the address, and a process would come too late. The senders stay what they are. */
+/* Nobody could open the address, and a process would come too late. The senders keep their
+ * states. */
 static void
 test_handed_over_meanwhile (Fixture *fixture)
 {
@@ -373,7 +375,8 @@ test_handed_over_meanwhile (Fixture *fixture)
   assert_stopped (fixture);
 }
 
-/* Routing by hand meanwhile leaves nothing to the context; the shutdown goes on all the same. */
+/* Routing by hand meanwhile leaves nothing to the context; the shutdown continues all the
+ * same. */
 static void
 test_routed_meanwhile (Fixture *fixture)
 {
@@ -396,7 +399,7 @@ iterate_cb (GObject    *object,
 {
   Fixture *fixture = user_data;
 
-  /* So long that the shutdown would look once more. */
+  /* Long enough for the shutdown to look once more. */
   for (gint64 end = g_get_monotonic_time () + 50 * G_TIME_SPAN_MILLISECOND; g_get_monotonic_time () < end;)
     g_main_context_iteration (fixture->context, FALSE);
 }
@@ -575,7 +578,7 @@ assert_interrupted (Fixture *fixture)
   gmsg_set_interrupt_func (NULL, NULL, NULL);
 }
 
-/* The router runs on, and can be shut down, or stopped, as before. */
+/* The router goes on running, and can be shut down, or stopped, as before. */
 static void
 test_interrupted (Fixture *fixture)
 {

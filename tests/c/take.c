@@ -27,7 +27,7 @@ assert_batch (GVariant **messages,
     g_assert_cmpint (g_variant_get_int32 (messages[i]), ==, first + (gint32) i);
 }
 
-/* Takes, and asserts what there was. */
+/* Takes, and asserts which messages there were. */
 static void
 take (GMsgReceiver *receiver,
       guint         max,
@@ -63,7 +63,7 @@ count_cb (GMsgReceiver *receiver,
   (*n)++;
 }
 
-/* A pipe in pull mode, started, whose ready is counted. */
+/* Starts a pipe in pull mode, whose ready is counted. */
 static Pipe *
 start_ready (Fixture *fixture,
              guint   *n_ready)
@@ -142,7 +142,7 @@ test_errors (Fixture *fixture)
   take_fails (pipe->receiver, GMSG_ERROR_CLOSED);
 }
 
-/* Once when messages begin to wait, and after a take() that has left some. */
+/* It is emitted once when messages begin to wait, and after a take() that has left some. */
 static void
 test_ready (Fixture *fixture)
 {
@@ -178,8 +178,8 @@ test_ready (Fixture *fixture)
   g_assert_cmpuint (pipe->values->len, ==, 0);
 }
 
-/* What was there before the receiver has entered pull mode begins to wait then; what is taken
- * before it is told of is not told of. */
+/* Messages that came before the receiver entered pull mode begin to wait then; messages that are
+ * taken before they are announced are not announced. */
 static void
 test_ready_on_entering (Fixture *fixture)
 {
@@ -200,7 +200,7 @@ test_ready_on_entering (Fixture *fixture)
   g_assert_cmpuint (pipe->values->len, ==, 0);
 }
 
-/* Not while a call waits; if it leaves some that nobody was told of, after it. */
+/* Not while a call waits; but after it, if it leaves messages that were not announced. */
 static void
 test_ready_beside_call (Fixture *fixture)
 {
@@ -259,7 +259,7 @@ take_one_cb (GMsgReceiver *receiver,
   take (receiver, 1, (gint32) (*n_ready)++, 1);
 }
 
-/* It counts as an emission: with a budget of 0 there is one a turn. */
+/* It counts as an emission: with a budget of 0 each turn has one. */
 static void
 test_ready_paced (Fixture *fixture)
 {
@@ -324,7 +324,7 @@ ready_way_cb (GMsgReceiver *receiver,
     }
 }
 
-/* A handler may do anything, though nothing but the run holds the receiver. */
+/* A handler may do anything, though only the run holds the receiver. */
 static void
 test_ready_handler (Fixture *fixture)
 {
@@ -350,8 +350,8 @@ test_ready_handler (Fixture *fixture)
   forget_warnings ();
 }
 
-/* However the messages are taken around the end of the sender's side, finished comes once, and
- * after them; and nothing is left that points to the pipe. */
+/* However the messages are taken around the end of the sender's side, finished comes once, after
+ * them, and nothing is left that points to the pipe. */
 static void
 test_finished (Fixture *fixture)
 {
@@ -410,8 +410,8 @@ take_all_cb (GMsgReceiver *receiver,
   free_batch (messages);
 }
 
-/* A sender that waits for room gets it by the taking; a reader that does nothing but take when
- * it is told, gets all. */
+/* A sender that waits for room gets it when messages are taken; a reader that only takes when it
+ * is told to gets all messages. */
 static void
 test_from_thread (Fixture *fixture)
 {
@@ -451,7 +451,8 @@ test_drop_oldest (Fixture *fixture)
   g_assert_cmpuint (pipe->values->len, ==, 0);
 }
 
-/* Of a bounded pipe that is not in pull mode, too, which notifies of n-received instead. */
+/* This also holds for a bounded pipe that is not in pull mode, which notifies n-received
+ * instead. */
 static void
 test_n_waiting (Fixture *fixture)
 {
@@ -487,7 +488,7 @@ test_n_waiting (Fixture *fixture)
   g_assert_cmpuint (gmsg_receiver_get_n_waiting (pipe->receiver), ==, 0);
 }
 
-/* What one next_many_async() came to. */
+/* The result of one next_many_async(). */
 typedef struct
 {
   GMainContext *context;  /* (unowned): the thread-default one */
@@ -588,7 +589,7 @@ test_next_many_errors (Fixture *fixture)
   ask_batch (&second, pipe->receiver, 0, NULL);
   batch_assert_error (&second, GMSG_ERROR, GMSG_ERROR_PENDING);
 
-  /* A call that is cancelled loses nothing. */
+  /* A cancelled call loses nothing. */
   send_range (pipe->sender, 0, 3);
   g_cancellable_cancel (cancellable);
   batch_assert_error (&batch, G_IO_ERROR, G_IO_ERROR_CANCELLED);
@@ -599,7 +600,7 @@ test_next_many_errors (Fixture *fixture)
   batch_assert_error (&batch, GMSG_ERROR, GMSG_ERROR_CLOSED);
 }
 
-/* In order from one way of taking to another. */
+/* The order is kept from one way of taking to another. */
 static void
 test_mixed (Fixture *fixture)
 {

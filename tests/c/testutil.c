@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-/* What the library has logged at one level. */
+/* Everything that the library has logged at one level. */
 typedef struct
 {
   GThread *thread;   /* (unowned) (nullable); immutable: the only one that may log; NULL: any */
@@ -115,7 +115,7 @@ assert_only_discards (void)
     }
 }
 
-/* Returns how many messages of the pipe the warnings that were captured have counted. */
+/* Returns how many messages of the pipe the captured warnings have counted. */
 static guint64
 take_discarded (guint64 pipe_id)
 {
@@ -233,7 +233,7 @@ fixture_set_up (Fixture *fixture)
 void
 fixture_tear_down (Fixture *fixture)
 {
-  /* What a test has connected may point to what was on its stack. */
+  /* Objects that a test has connected may point to its stack. */
   if (fixture->router != NULL)
     g_signal_handlers_destroy (fixture->router);
   free_pipes (fixture);
@@ -743,8 +743,8 @@ count_entries (const char *path)
   return n;
 }
 
-/* Returns the exit status of a forked child; -1: it was killed, as one is here that hangs. An
- * alarm of its own would not do: GLib blocks the signals while it starts a thread. */
+/* Returns the exit status of a forked child; -1 if it was killed, which happens here if it
+ * hangs. An alarm of its own would not do: GLib blocks the signals while it starts a thread. */
 int
 wait_for_child (pid_t child)
 {

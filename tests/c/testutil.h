@@ -10,7 +10,7 @@
 
 G_BEGIN_DECLS
 
-/* No test waits longer than this for what must happen. */
+/* No test waits longer than this for something that must happen. */
 #define TEST_DEADLINE (60 * G_TIME_SPAN_SECOND)
 
 typedef struct _Pipe Pipe;
@@ -38,20 +38,20 @@ void      fixture_test_with       (const char    *path,
                                    gconstpointer  data,
                                    FixtureFunc    function);
 
-/* Warnings of the library are captured, from every thread. A test names each that it
- * expects; at its end there must be none left. */
+/* The library's warnings are captured, from every thread. A test names each warning that it
+ * expects; none may be left at its end. */
 void      assert_warning          (const char   *pattern);
 void      assert_no_warning       (void);
 char     *take_warning            (void);
 void      forget_warnings         (void);
 
-/* Until the end of the test, discarded messages may be told of: a part comes when the run
+/* Until the end of the test, discarded messages may be reported: some are only when the run
  * ends. forget_warnings() allows that, too. */
 void      allow_discards          (void);
 void      assert_only_discards    (void);
 
-/* Iterates the context until the log has told that @n_messages were discarded from a closed
- * pipe, in however many lines, and asserts that nothing else was told. */
+/* Iterates the context until the log has reported @n_messages discarded messages of a closed
+ * pipe, in however many lines, and asserts that it reported nothing else. */
 void      assert_discarded        (GMainContext *context,
                                    guint64       pipe_id,
                                    guint64       n_messages);
@@ -60,11 +60,11 @@ void      assert_discarded        (GMainContext *context,
 void      assert_failed           (GError      **error,
                                    GMsgError     code);
 
-/* What the library refuses is logged as messages. A program that calls the first of these
- * captures them; assert_refusal() iterates the context until the next has come. */
+/* Refusals by the library are logged as messages. A program that calls the first of these
+ * captures them; assert_refusal() iterates the context until the next one has come. */
 void      capture_refusals        (void);
 void      assert_refusal          (const char   *pattern);
-void      assert_no_refusal       (void); /* that it is connected to a NATS server is none */
+void      assert_no_refusal       (void); /* a connection to a NATS server does not count */
 void      forget_refusals         (void);
 
 char     *replace_text            (const char   *text,
@@ -84,7 +84,7 @@ struct _Pipe
   GError       *error;      /* (owned) (nullable): of finished; what no test has taken fails it */
 };
 
-/* The sender is yet to be started, or is open. A capacity of 0: unbounded. */
+/* The sender is not started yet, or is open. A capacity of 0 means unbounded. */
 Pipe     *open_pipe               (Fixture      *fixture);
 Pipe     *open_bounded            (Fixture      *fixture,
                                    guint         capacity,
@@ -95,10 +95,10 @@ Pipe     *start_bounded           (Fixture      *fixture,
                                    GMsgOverflow  overflow);
 void      close_pipe              (Pipe         *pipe);
 
-/* Closes and frees all pipes before the end of the test, in which their descriptors count. */
+/* Closes and frees all pipes before the end of the test, which counts their descriptors. */
 void      free_pipes              (Fixture      *fixture);
 
-/* Asserts that so many messages have arrived, which count up from @first, and no others. */
+/* Asserts that this many messages have arrived, which count up from @first, and no others. */
 void      pipe_assert_range       (Pipe         *pipe,
                                    gint32        first,
                                    guint         n_values);
@@ -106,13 +106,13 @@ void      pipe_assert_range       (Pipe         *pipe,
 /* ... however many there are. */
 void      pipe_assert_prefix      (Pipe         *pipe);
 
-/* Iterates until finished has come, which says that all was well; or that it was not. */
+/* Iterates until finished has come, without an error; or with one. */
 void      pipe_wait_finished      (Pipe         *pipe);
 void      pipe_wait_error         (Pipe         *pipe,
                                    GQuark        domain,
                                    int           code);
 
-/* Asserts that it finished with that error, which is forgotten. */
+/* Asserts that it finished with that error, which is then forgotten. */
 void      pipe_assert_error       (Pipe         *pipe,
                                    GQuark        domain,
                                    int           code);
@@ -120,7 +120,7 @@ void      pipe_assert_error       (Pipe         *pipe,
 /* Connects a handler that does nothing, for a test that only counts. */
 void      ignore_messages         (GMsgReceiver *receiver);
 
-/* Told once, if messages wait in manual mode while the context iterates. */
+/* Logged once if messages wait in manual mode while the context iterates. */
 #define MANUAL_WARNING "messages wait, but after route_until() *"
 
 /* For a test that connects handlers of its own. */
@@ -131,7 +131,7 @@ GMsgSender *open_receiver         (Fixture       *fixture,
 void      close_receiver          (Fixture      *fixture,
                                    GMsgReceiver *receiver);
 
-/* Of int32 messages; asserts that the call succeeds. */
+/* Sends int32 messages; asserts that the call succeeds. */
 void      send_value              (GMsgSender   *sender,
                                    gint32        value);
 void      send_range              (GMsgSender   *sender,
@@ -140,8 +140,8 @@ void      send_range              (GMsgSender   *sender,
 void      assert_send_fails       (GMsgSender   *sender,
                                    GMsgError     code);
 
-/* A thread that sends the numbers from 0 up and then stops the sender of @pipe: after
- * @n_values, or, if that is 0, after one more when it has seen that it is cancelled. */
+/* A thread that sends the numbers from 0 up and then stops the sender of @pipe: after @n_values;
+ * or, if that is 0, one message after it has seen its cancellation. */
 typedef struct
 {
   GMsgSender *sender;   /* (unowned): the pipe's */
@@ -155,10 +155,10 @@ void      feeder_start            (Feeder       *feeder,
                                    guint         n_values);
 guint     feeder_get_n_sent       (Feeder       *feeder);
 
-/* Waits for its end; returns how many it has sent. */
+/* Waits for its end; returns how many messages it has sent. */
 guint     feeder_join             (Feeder       *feeder);
 
-/* What a next_async() came to. */
+/* The result of a next_async(). */
 typedef struct
 {
   GMainContext *context; /* (unowned) (nullable): the thread-default one of the call */
@@ -173,7 +173,7 @@ void      ask                     (Answer       *answer,
                                    GMsgReceiver *receiver,
                                    GCancellable *cancellable);
 
-/* Iterates its context until the call has completed, and asserts what it came to. */
+/* Iterates its context until the call has completed, and asserts its result. */
 void      answer_assert_value     (Answer       *answer,
                                    gint32        value);
 void      answer_assert_end       (Answer       *answer);
@@ -181,7 +181,7 @@ void      answer_assert_error     (Answer       *answer,
                                    GQuark        domain,
                                    int           code);
 
-/* Asks until so many values have come, the end, or this error of the library's. */
+/* Asks until this many values have come, or the end, or this error of the library. */
 void      take_values             (Pipe         *pipe,
                                    gint32        first,
                                    guint         n_values);
@@ -189,7 +189,7 @@ void      take_end                (Pipe         *pipe);
 void      take_error              (Pipe         *pipe,
                                    GMsgError     code);
 
-/* Calls a function, or drops a reference, on a thread of its own, and waits for that. */
+/* Calls a function, or drops a reference, on a separate thread, and waits for that. */
 void      run_in_thread           (GThreadFunc   function,
                                    gpointer      data);
 void      drop_in_thread          (gpointer      object);
@@ -203,8 +203,8 @@ void      count_notify_cb         (GObject      *object,
 /* Iterates while anything is ready. */
 void      iterate_all             (GMainContext *context);
 
-/* Iterates the context until @condition holds, and fails at the deadline. It wakes every
- * few milliseconds, so that the condition may be on other things than the context. */
+/* Iterates the context until @condition holds, and fails at the deadline. It wakes every few
+ * milliseconds, so that the condition may depend on other things than the context. */
 #define iterate_until(context, condition)                                      \
   G_STMT_START {                                                               \
     gint64 deadline_ = g_get_monotonic_time () + TEST_DEADLINE;                \
@@ -221,16 +221,16 @@ void      iterate_all             (GMainContext *context);
 
 GSource  *tick_source_attach      (GMainContext *context);
 
-/* An idle source, which may be dropped, and goes on as long as @function says. */
+/* An idle source, which may be dropped, and continues as long as @function says. */
 GSource  *attach_idle             (GMainContext *context,
                                    int           priority,
                                    GSourceFunc   function,
                                    gpointer      data);
 
-/* A GSourceFunc that counts in a guint, and goes on. */
+/* A GSourceFunc that counts in a guint, and continues. */
 gboolean  count_turns_cb          (gpointer      data);
 
-/* Waits, without the context, until @condition holds, which another thread sees to. */
+/* Waits, without the context, until @condition holds, which another thread brings about. */
 #define wait_until(condition)                                                  \
   G_STMT_START {                                                               \
     gint64 deadline_ = g_get_monotonic_time () + TEST_DEADLINE;                \
@@ -244,10 +244,10 @@ gboolean  count_turns_cb          (gpointer      data);
 
 int       wait_for_child          (pid_t         child);
 
-/* How many entries a directory has, as "/proc/self/fd". */
+/* Returns how many entries a directory has, such as "/proc/self/fd". */
 guint     count_entries           (const char   *path);
 
-/* A GMsgConditionFunc for each of the usual conditions; of a Pipe: it has finished. */
+/* A GMsgConditionFunc for each of the usual conditions; for a Pipe: it has finished. */
 gboolean  never                   (gpointer      data);
 gboolean  always                  (gpointer      data);
 gboolean  has_finished            (gpointer      data);

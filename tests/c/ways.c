@@ -1,5 +1,5 @@
-/* ways.c: tests what holds wherever the worker is and whatever carries its messages: promises
- * 5, 7 to 9, 12, 13, 15, 18 to 20, 22, 23 and 27
+/* ways.c: tests what holds wherever the worker is and whatever carries its messages: promises 5,
+ * 7 to 9, 12, 13, 15, 18 to 20, 22, 23 and 27
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -24,7 +24,7 @@ start_worker (Pipe       *pipe,
   return worker_new (pipe, get_way (pipe->fixture), name, n);
 }
 
-/* Has a worker do its work while the router delivers, to the end, which is clean. */
+/* Makes a worker do its work while the router delivers, to the clean end. */
 static Pipe *
 run_worker (Fixture      *fixture,
             guint         capacity,
@@ -40,7 +40,7 @@ run_worker (Fixture      *fixture,
   return pipe;
 }
 
-/* The same, but the router delivers nothing before the worker has ended, with @status. */
+/* Does the same, but the router delivers nothing before the worker has ended, with @status. */
 static Pipe *
 run_undelivered (Fixture      *fixture,
                  guint         capacity,
@@ -76,8 +76,8 @@ test_states (Fixture *fixture)
   pipe_assert_range (run_worker (fixture, 0, GMSG_OVERFLOW_BLOCK, "states", 2), 0, 0);
 }
 
-/* Has a worker end otherwise than by stop(), and returns (transfer full) what the receiver
- * finishes with. */
+/* Makes a worker end in another way than by stop(), and returns (transfer full) the error with
+ * which the receiver finishes. */
 static GError *
 fail_worker (Fixture    *fixture,
              const char *name,
@@ -139,7 +139,7 @@ test_failed (Fixture *fixture)
     }
 }
 
-/* An error of this library would seem to speak of the router's process. */
+/* An error of this library would seem to describe the router's process. */
 static void
 test_failed_with_own (Fixture *fixture)
 {
@@ -156,7 +156,7 @@ test_failed_with_own (Fixture *fixture)
     }
 }
 
-/* The bounds of what crosses: the domain of 128 bytes as it is, and two others not. */
+/* The limits of an error that crosses: a domain of 128 bytes is kept, and two others are not. */
 static void
 test_failed_with_odd (Fixture *fixture)
 {
@@ -214,7 +214,7 @@ test_block (Fixture *fixture)
     pipe_assert_range (run_worker (fixture, capacity, GMSG_OVERFLOW_BLOCK, "send", 1000), 0, 1000);
 }
 
-/* Has a worker fill a pipe, which returns how many it took. */
+/* Makes a worker fill a pipe, and returns how many messages the pipe accepted. */
 static void
 check_full (Fixture      *fixture,
             guint         capacity,
@@ -252,7 +252,8 @@ test_drop_oldest (Fixture *fixture)
       Pipe *pipe = run_undelivered (fixture, capacity, GMSG_OVERFLOW_DROP_OLDEST, "send", 5000, 0);
       gint32 last = -1;
 
-      /* The newest survive, in order, and the others are counted, wherever they went. */
+      /* The newest messages survive, in order, and the others are counted, wherever they were
+       * dropped. */
       g_assert_cmpuint (pipe->values->len, >=, capacity);
       for (guint i = 0; i < pipe->values->len; i++)
         {
@@ -281,7 +282,7 @@ test_fail_blocked (Fixture *fixture)
   pipe_assert_range (pipe, 0, 5);
 }
 
-/* The call ends, and what was sent is written all the same, up to the end. */
+/* The call ends, and everything that was sent is written all the same, up to the end. */
 static void
 test_interrupt_end (Fixture *fixture)
 {
@@ -301,8 +302,8 @@ test_interrupt_end (Fixture *fixture)
     }
 }
 
-/* Promises 18 and 22: a sender that waits in a full pipe sees that it is cancelled, without
- * that room is made, and without a main loop. */
+/* Promises 18 and 22: a sender that waits in a full pipe sees its cancellation, although no room
+ * is made, and without a main loop. */
 static void
 test_cancel_full (Fixture *fixture)
 {
@@ -323,8 +324,8 @@ test_cancel_full (Fixture *fixture)
     }
 }
 
-/* In the router's process the cancellable is cancelled in the router's thread, and wakes no
- * main context but those that wait for it. */
+/* In the router's process the cancellable is cancelled in the router's thread, and wakes only
+ * main contexts that wait for it. */
 static gboolean
 can_cancel (Fixture    *fixture,
             const char *name)
@@ -332,7 +333,7 @@ can_cancel (Fixture    *fixture,
   return get_way (fixture) != WAY_THREAD || !g_str_equal (name, "loop");
 }
 
-/* Promise 22, and 13: cancelling loses nothing; at once, and in the middle. */
+/* Promises 22 and 13: cancelling loses nothing, at once and in the middle of the work. */
 static void
 test_cancel (Fixture *fixture)
 {
@@ -374,7 +375,7 @@ test_cancel_early (Fixture *fixture)
     }
 }
 
-/* Promise 22: closing cancels, too; 13: what is sent to a closed pipe is discarded. */
+/* Promise 22: closing cancels, too; 13: messages to a closed pipe are discarded. */
 static void
 test_close (Fixture *fixture)
 {
@@ -399,7 +400,7 @@ test_close (Fixture *fixture)
     }
 }
 
-/* Promise 19: once the router is gone, send() fails. */
+/* Promise 19: when the router is gone, send() fails. */
 static void
 test_router_stopped (Fixture *fixture)
 {
@@ -443,7 +444,7 @@ test_too_large (Fixture *fixture)
   pipe_assert_range (run_worker (fixture, 0, GMSG_OVERFLOW_BLOCK, "too-large", 20000), 0, 1);
 }
 
-/* What can't cross to another process is refused in send(), and costs nothing else. */
+/* Messages that can't cross to another process are refused in send(), with no other effect. */
 static void
 test_odd (Fixture *fixture)
 {
@@ -505,7 +506,7 @@ test_dropped_elsewhere (Fixture *fixture)
 
   iterate_until (fixture->context, pipe->values->len >= 100);
   drop_in_thread (g_steal_pointer (&fixture->router));
-  /* Once the context next iterates. */
+  /* When the context next iterates. */
   iterate_all (fixture->context);
   g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
   g_assert_cmpint (worker_join (worker), ==, 0);
@@ -523,7 +524,7 @@ extern GMutex gmsg_test_transport_gate;
 void          gmsg_test_transport_set_state (GMsgConnectionState  state,
                                              const char          *reason);
 
-/* stop() waits for no thread of the library: here that one waits for the test. */
+/* stop() waits for no thread of the library: here such a thread waits for the test. */
 static void
 test_stop_waits_for_nobody (Fixture *fixture)
 {
@@ -553,7 +554,7 @@ test_stop_waits_for_nobody (Fixture *fixture)
 typedef struct
 {
   Fixture *fixture;
-  int      held;  /* atomic: the gate is */
+  int      held;  /* atomic: the gate is held */
   int      said;  /* atomic: the transport may say goodbye */
   gboolean done;
 } Goodbye;
@@ -611,7 +612,8 @@ shut_down (Goodbye       *goodbye,
   iterate_until (goodbye->fixture->context, goodbye->done);
 }
 
-/* Starts a server, whose goodbye waits for the gate. The address has not been opened, so it is void. */
+/* Starts a server, whose goodbye waits for the gate. The address has not been opened, so it is
+ * void. */
 static void
 open_server (Fixture *fixture)
 {
@@ -624,7 +626,7 @@ open_server (Fixture *fixture)
   address = dup_address (sender);
 }
 
-/* Promise 27: the transport's goodbye is waited for ... */
+/* Promise 27: the shutdown waits for the transport's goodbye ... */
 static void
 test_goodbye (Fixture *fixture)
 {
@@ -652,7 +654,7 @@ test_goodbye_times_out (Fixture *fixture)
   g_mutex_unlock (&gmsg_test_transport_gate);
 }
 
-/* ... nor when it is cancelled. */
+/* ... nor after it is cancelled. */
 static void
 test_goodbye_cancelled (Fixture *fixture)
 {
@@ -675,7 +677,7 @@ state_notify_cb (GObject    *object,
   g_string_append_printf (seen, "%d", (int) gmsg_router_get_connection_state (GMSG_ROUTER (object)));
 }
 
-/* The state is told in the router's thread, each change, and logged before. */
+/* The router's thread notifies each change of the state, and logs it first. */
 static void
 test_connection_state (Fixture *fixture)
 {
@@ -698,7 +700,7 @@ test_connection_state (Fixture *fixture)
   assert_refusal ("connected to “states”");
   g_assert_cmpstr (seen->str, ==, "1232");
 
-  /* What has come when the run ends is logged, but the run is over. */
+  /* Changes that have come by the end of the run are logged, but the run is over. */
   gmsg_router_stop (fixture->router, &error);
   g_assert_no_error (error);
   g_assert_cmpint (gmsg_router_get_connection_state (fixture->router), ==,
@@ -706,7 +708,7 @@ test_connection_state (Fixture *fixture)
   g_assert_cmpstr (seen->str, ==, "12320");
 }
 
-/* Whoever is told of the state may stop the router. */
+/* A handler of the state may stop the router. */
 static void
 stop_cb (GMsgRouter *router)
 {
@@ -744,7 +746,7 @@ interrupt_cb (gpointer data)
   return !gmsg_router_get_running (router);
 }
 
-/* ... nor when the thread is interrupted. */
+/* ... nor after the thread is interrupted. */
 static void
 test_goodbye_interrupted (Fixture *fixture)
 {
@@ -808,7 +810,7 @@ main (int    argc,
   test_init (&argc, &argv);
   workers_init ();
 
-  /* With a NATS server, it is the only way. */
+  /* With a NATS server, that is the only way. */
   if (g_getenv ("GMSG_TEST_NATS_SERVER") != NULL)
     {
       server = nats_server_new (NULL);

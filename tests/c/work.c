@@ -59,7 +59,7 @@ send_range (GMsgSender *sender,
     }
 }
 
-/* Says on the standard output how far it is. */
+/* Prints on the standard output how far it is. */
 static void
 say (int n)
 {
@@ -120,7 +120,7 @@ work_send_rows (GMsgSender *sender,
   return 0;
 }
 
-/* Promise 9; the process lives on until all has been written. */
+/* Promise 9; the process lives on until everything has been written. */
 static int
 work_drop (GMsgSender *sender,
            int         n)
@@ -186,7 +186,7 @@ work_fail_own (GMsgSender *sender,
   return 0;
 }
 
-/* With an error that does not cross as it is: by its domain, or by its text. */
+/* With an error that does not cross unchanged, because of its domain or its text. */
 static int
 work_fail_odd (GMsgSender *sender,
                int         n)
@@ -251,7 +251,7 @@ work_states (GMsgSender *sender,
   return 0;
 }
 
-/* Returns how many messages a pipe that fails took before it was full. */
+/* Returns how many messages a pipe that fails accepted before it was full. */
 static int
 work_until_full (GMsgSender *sender,
                  int         n)
@@ -285,8 +285,8 @@ blocked_thread (gpointer data)
   return NULL;
 }
 
-/* Promise 18: a send() that waits is woken by the end of the sender. Returns how many were
- * sent, to a pipe with room for @n. */
+/* Promise 18: the end of the sender wakes a waiting send(). Returns how many messages were sent,
+ * to a pipe with room for @n. */
 static int
 end_blocked (GMsgSender *sender,
              int         n,
@@ -297,7 +297,7 @@ end_blocked (GMsgSender *sender,
 
   start (sender);
   thread = g_thread_new ("blocked", blocked_thread, &blocked);
-  /* From here on it waits, or is about to: it fails in the same way. */
+  /* From here on it waits, or is about to: both fail in the same way. */
   while (g_atomic_int_get (&blocked.n_sent) < n)
     g_thread_yield ();
   if (reason != NULL)
@@ -335,7 +335,8 @@ fill (GMsgSender   *sender,
   return n_sent;
 }
 
-/* Promise 18, with limits; returns how many a pipe that blocks took before it was full. */
+/* Promise 18, with limits; returns how many messages a blocking pipe accepted before it was
+ * full. */
 static int
 work_limits (GMsgSender *sender,
              int         n)
@@ -386,7 +387,7 @@ unref_cb (gpointer  data,
   g_object_unref (data);
 }
 
-/* The same, without a limit: what the cancellation runs ends it. */
+/* Does the same without a limit: a handler of the cancellation ends it. */
 static int
 work_cancel_blocked (GMsgSender *sender,
                      int         n)
@@ -406,8 +407,8 @@ work_cancel_blocked (GMsgSender *sender,
   return n_sent;
 }
 
-/* Says that the call is to end when it has been asked for the third time. A call that waits
- * inside asks nobody. */
+/* Ends the call when it is asked for the third time. A call that waits inside this function does
+ * not ask. */
 static gboolean
 interrupt_cb (gpointer data)
 {
@@ -441,7 +442,7 @@ work_interrupt (GMsgSender *sender,
   return n_sent;
 }
 
-/* More than the router reads while it delivers nothing, and an end that waits for it. */
+/* Sends more than the router reads while it delivers nothing, and an end that waits for it. */
 static int
 interrupt_end (GMsgSender *sender,
                int         n,
@@ -519,7 +520,7 @@ work_threads (GMsgSender *sender,
   return 0;
 }
 
-/* Promise 22: sends until it is cancelled, which it sees by polling. */
+/* Promise 22: sends until it is cancelled, which it notices by polling. */
 static int
 work_poll_send (GMsgSender *sender,
                 int         n)
@@ -533,7 +534,7 @@ work_poll_send (GMsgSender *sender,
   return 0;
 }
 
-/* The same, without a call that sends. */
+/* Does the same, without a call that sends. */
 static int
 work_poll (GMsgSender *sender,
            int         n)
@@ -552,7 +553,7 @@ cancelled_cb (GCancellable *cancellable,
   expect (g_thread_self () == thread);
 }
 
-/* The same, in a main context and without a call to the sender. */
+/* Does the same, in a main context and without a call to the sender. */
 static int
 work_loop (GMsgSender *sender,
            int         n)
@@ -594,7 +595,7 @@ work_until_gone (GMsgSender *sender,
   return 0;
 }
 
-/* The same, and the end is fail()'s. */
+/* Does the same, and ends by fail(). */
 static int
 work_fail_gone (GMsgSender *sender,
                 int         n)
@@ -614,7 +615,7 @@ work_fail_gone (GMsgSender *sender,
   return 0;
 }
 
-/* What the router would not take. */
+/* Messages that the router would refuse. */
 static int
 work_too_large (GMsgSender *sender,
                 int         n)
@@ -689,7 +690,7 @@ work_odd (GMsgSender *sender,
   return 0;
 }
 
-/* One array of @n bytes, which count up. */
+/* Returns one array of @n bytes, which count up. */
 static int
 work_large (GMsgSender *sender,
             int         n)
@@ -710,9 +711,9 @@ work_large (GMsgSender *sender,
   return 0;
 }
 
-/* What follows needs a process. */
+/* The rest needs a process. */
 
-/* Says each message that send() has taken. */
+/* Reports each message that send() has accepted. */
 static int
 work_say_sent (GMsgSender *sender,
                int         n)
@@ -726,7 +727,7 @@ work_say_sent (GMsgSender *sender,
   return 0;
 }
 
-/* Sends, says so, and waits to be killed. */
+/* Sends, reports it, and waits to be killed. */
 static int
 work_hold (GMsgSender *sender,
            int         n)
@@ -747,7 +748,7 @@ work_flood (GMsgSender *sender,
   return 0;
 }
 
-/* Promise 21: an exit in the middle of the work. */
+/* Promise 21: exits in the middle of the work. */
 /* Goes on until it is killed. */
 static int
 work_torrent (GMsgSender *sender,
@@ -775,8 +776,7 @@ work_abort (GMsgSender *sender,
   return 0;
 }
 
-/* Likewise, while a child that was forked holds a copy of each descriptor until its input
- * ends. */
+/* Likewise, while a forked child holds a copy of each descriptor until its input ends. */
 static int
 work_fork_killed (GMsgSender *sender,
                   int         n)
@@ -800,7 +800,7 @@ work_open_and_exit (GMsgSender *sender,
   _exit (n);
 }
 
-/* A child that does not exec can't use the sender, and does no harm as it ends. */
+/* A child that does not exec can't use the sender, and does no harm when it ends. */
 static int
 work_fork (GMsgSender *sender,
            int         n)
@@ -834,7 +834,7 @@ work_fork (GMsgSender *sender,
   return 0;
 }
 
-/* At random: what a worker may do. */
+/* Does at random what a worker may do. */
 static int
 work_random (GMsgSender *sender,
              int         n)
@@ -855,7 +855,7 @@ work_random (GMsgSender *sender,
         break;
       if (!gmsg_sender_send (sender, g_variant_new_int32 (i), &error))
         {
-          /* A full pipe, or the end of the router. */
+          /* The pipe is full, or the router has ended. */
           expect (error->domain == GMSG_ERROR);
           if (error->code == GMSG_ERROR_CONNECTION)
             return 0;

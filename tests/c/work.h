@@ -19,11 +19,11 @@ typedef enum
   WAY_LOCAL,   /* a thread of this process that opens an address */
   WAY_TEST,    /* the same, with an address of the test transport */
   WAY_NATS,    /* the same, over a NATS server */
-  WAY_NATS_SPAWN, /* as WAY_SPAWN, over a NATS server */
+  WAY_NATS_SPAWN, /* like WAY_SPAWN, over a NATS server */
 } Way;
 
-/* Does the work called @name, and owns @sender; returns what the work is to find out, or 0.
- * Messages are int32, but for those of “send-rows” and “torrent”. */
+/* Does the work called @name, and owns @sender; returns what the work should find out, or 0.
+ * Messages are int32, except those of “send-rows” and “torrent”. */
 int       work_run           (GMsgSender *sender,
                               const char *name,
                               int         n);
