@@ -139,11 +139,11 @@ static void
 test_waits_asleep (Fixture *fixture)
 {
   g_autoptr (NatsServer) server = nats_server_new (NULL);
-  Pipe *pipe;
   g_autoptr (GError) error = NULL;
   g_autofree char *address = NULL;
   Opening opening;
   GThread *thread;
+  Pipe *pipe;
 
   g_assert_true (gmsg_router_listen (fixture->router, server->url, &error));
   iterate_until (fixture->context, gmsg_router_get_connection_state (fixture->router) ==
@@ -161,7 +161,6 @@ test_waits_asleep (Fixture *fixture)
 
   g_test_message ("opening took %d µs of the processor", (int) opening.cpu_time);
   g_assert_cmpint (opening.cpu_time, <, G_USEC_PER_SEC / 20);
-  close_pipe (pipe);
 }
 
 /* This program as a router, until it is killed: prints an address. */
