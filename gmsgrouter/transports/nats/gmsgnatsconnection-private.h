@@ -66,6 +66,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (GMsgNatsClient, gmsg_nats_client_free)
 GMsgNatsEvent  *gmsg_nats_client_pop      (GMsgNatsClient       *self);
 /* Returns how many messages were dropped since the last call, because too many waited. */
 guint           gmsg_nats_client_take_n_dropped (GMsgNatsClient *self);
+/* Waits for an event until @deadline (monotonic µs). */
+GMsgNatsEvent  *gmsg_nats_client_wait     (GMsgNatsClient       *self,
+                                           gint64                deadline);
 /* Makes sure that @func is called at this time, too (monotonic µs). */
 void            gmsg_nats_client_wake_at  (GMsgNatsClient       *self,
                                            gint64                time);

@@ -914,6 +914,15 @@ gmsg_nats_client_take_n_dropped (GMsgNatsClient *self)
   return (guint) n_dropped;
 }
 
+GMsgNatsEvent *
+gmsg_nats_client_wait (GMsgNatsClient *self,
+                       gint64          deadline)
+{
+  gint64 left = deadline - g_get_monotonic_time ();
+
+  return g_async_queue_timeout_pop (self->events, (guint64) MAX (left, 0));
+}
+
 void
 gmsg_nats_client_wake_at (GMsgNatsClient *self,
                           gint64          time)

@@ -36,6 +36,8 @@
 #define MAX_SET_UP_RETRY (2 * G_USEC_PER_SEC)
 /* All peers are asked for messages at these intervals; in between, only touched peers are. */
 #define SCAN_INTERVAL (5 * G_TIME_SPAN_MILLISECOND)
+/* How long the end of the run waits for the server. */
+#define GOODBYE G_USEC_PER_SEC
 /* How many events are handled before the peers have their turn. */
 #define MAX_EVENTS 256
 
@@ -786,11 +788,29 @@ gmsg_nats_server_end (GMsgServer *self)
 {
 }
 
+/* Has the stream deleted. When the server has answered, it has also passed on all that was
+ * published before, which is what the workers are told. */
+static void
+delete_stream (GMsgServer *self,
+               gint64      deadline)
+{
+  guint n_jobs = self->setting_up ? 2 : 1;
+
+  gmsg_nats_client_run (self->client, gmsg_nats_delete_run, g_strdup (self->stream), g_free);
+  while (n_jobs > 0)
+    {
+      g_autoptr (GMsgNatsEvent) event = gmsg_nats_client_wait (self->client, deadline);
+
+      if (event == NULL || event->kind == GMSG_NATS_DISCONNECTED)
+        return;
+      if (event->kind == GMSG_NATS_DONE)
+        n_jobs--;
+    }
+}
+
 void
 gmsg_nats_server_close (GMsgServer *self)
 {
-  g_autofree char *subject = g_strconcat ("$JS.API.STREAM.DELETE.", self->stream, NULL);
-  g_autofree char *reply = g_strconcat (self->prefix, "i.x", NULL);
   gint64 now = g_get_monotonic_time ();
   GHashTableIter iter;
   gpointer peer;
@@ -802,6 +822,7 @@ gmsg_nats_server_close (GMsgServer *self)
       say (self, peer, now);
     }
 
-  gmsg_nats_client_publish (self->client, subject, reply, "", 0);
+  if (self->connected)
+    delete_stream (self, now + GOODBYE);
   server_free (self);
 }

@@ -38,6 +38,10 @@ void gmsg_nats_set_up_free (gpointer        self);
 void gmsg_nats_set_up_run  (natsConnection *nc,
                             gpointer        self);
 
+/* A GMsgNatsFunc, too: deletes the stream. */
+void gmsg_nats_delete_run  (natsConnection *nc,
+                            gpointer        stream);
+
 /* Reads the position of a message in the stream, and in the sequence of its consumer. FALSE if
  * it comes from no consumer, or from another than @consumer. */
 gboolean gmsg_nats_parse_reply (const char *reply,

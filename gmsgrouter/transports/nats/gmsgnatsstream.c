@@ -19,8 +19,9 @@
 #define NSEC_PER_MSEC G_GINT64_CONSTANT (1000000)
 #define NSEC_PER_SEC G_GINT64_CONSTANT (1000000000)
 
-/* How long the server may take to answer, in ms. */
+/* How long the server may take to answer, in ms; and when nobody has time to wait any more. */
 #define ANSWER_TIMEOUT 2000
+#define LAST_ANSWER_TIMEOUT 1000
 
 /* After how long the server forgets a consumer when nobody has asked for messages, and how long
  * it remembers the ids of messages, which these do not have. */
@@ -188,21 +189,30 @@ delete_left_behind (GMsgNatsSetUp *self,
     }
 }
 
+static natsStatus
+use_jetstream (jsCtx          **js,
+               natsConnection  *nc,
+               int64_t          timeout)
+{
+  jsOptions options;
+
+  jsOptions_Init (&options);
+  options.Wait = timeout;
+  return natsConnection_JetStream (js, nc, &options);
+}
+
 void
 gmsg_nats_set_up_run (natsConnection *nc,
                       gpointer        data)
 {
   GMsgNatsSetUp *self = data;
   g_autoptr (jsCtx) js = NULL;
-  jsOptions options;
   natsStatus status;
 
   if (nc == NULL)
     return;
 
-  jsOptions_Init (&options);
-  options.Wait = ANSWER_TIMEOUT;
-  status = natsConnection_JetStream (&js, nc, &options);
+  status = use_jetstream (&js, nc, ANSWER_TIMEOUT);
   if (status != NATS_OK)
     {
       set_reason (self, "JetStream can't be used", status);
@@ -212,6 +222,17 @@ gmsg_nats_set_up_run (natsConnection *nc,
   self->success = find_stream (self, js) && make_consumer (self, js);
   if (self->success && !self->was_made)
     delete_left_behind (self, js);
+}
+
+void
+gmsg_nats_delete_run (natsConnection *nc,
+                      gpointer        stream)
+{
+  g_autoptr (jsCtx) js = NULL;
+  jsErrCode code = 0;
+
+  if (nc != NULL && use_jetstream (&js, nc, LAST_ANSWER_TIMEOUT) == NATS_OK)
+    js_DeleteStream (js, stream, NULL, &code);
 }
 
 gboolean
