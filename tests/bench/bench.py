@@ -19,6 +19,7 @@ from pathlib import Path
 
 import groups
 import report
+from natsserver import NatsServer
 
 # More than this share of one processor's time, taken by others, spoils a measurement.
 MAX_OTHER = 0.05
@@ -57,11 +58,13 @@ def busy_seconds():
 display = None
 
 
-def display_seconds():
-    if display is None:
-        return 0
-    words = Path(f"/proc/{display.pid}/stat").read_text().rsplit(")", 1)[1].split()
+def process_seconds(process):
+    words = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def display_seconds():
+    return process_seconds(display) if display is not None else 0
 
 
 def start_display(realtime):
@@ -81,9 +84,24 @@ def stop_display():
     display.wait()
 
 
+# One server for all programs; its work is theirs.
+nats_server = None
+
+
+def nats_seconds():
+    return process_seconds(nats_server.process) if nats_server is not None else 0
+
+
+def start_nats(realtime):
+    global nats_server
+    nats_server = NatsServer(REALTIME if realtime else [])
+    atexit.register(nats_server.close)
+    os.environ["GMSG_BENCH_NATS"] = nats_server.url
+
+
 def own_seconds():
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages) + display_seconds()
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages) + display_seconds() + nats_seconds()
 
 
 def run_case(case, realtime):
@@ -182,6 +200,8 @@ def main():
     for name in options.names or groups.GROUPS:
         if name in ("frames", "batches", "windows") and display is None:
             start_display(options.realtime)
+        if name == "nats" and nats_server is None:
+            start_nats(options.realtime)
         cases = [Case(*case) for case in groups.GROUPS[name](options.build_dir, options.quick)]
         results["groups"][name] = run_group(name, cases, groups.ROUNDS.get(name, lambda n: n)(n_rounds),
                                             not options.quick, options.realtime)

@@ -109,12 +109,37 @@ def payload(build_dir, quick):
             for point, (size, n) in PAYLOADS.items()]
 
 
+def process_variants(program):
+    return subprocess.run([program, "--list"], stdout=subprocess.PIPE, check=True, text=True).stdout.split("\n")[:-1]
+
+
 def processes(build_dir, quick):
     program = build_dir / "tests" / "bench" / "bench-processes"
-    variants = subprocess.run([program, "--list"], stdout=subprocess.PIPE, check=True, text=True).stdout.split()
     return [(variant, point, [program, f"--transport={variant}", f"--messages={n if n < 100 else n // 5}",
                               f"--payload={size}"], {})
-            for variant in variants for point, (size, n) in PAYLOADS.items()]
+            for variant in process_variants(program) if variant not in NATS for point, (size, n) in PAYLOADS.items()]
+
+
+NATS = ("gmsgrouter over NATS", "nats.c JetStream", "nats.c core NATS")
+# Bytes, and how many messages of each variant take a few tenths of a second.
+NATS_PAYLOADS = {"8 B": (8, (300000, 30000, 200000)), "1 KiB": (1024, (30000, 15000, 40000)),
+                 "64 KiB": (65536, (600, 600, 600)), "1 MiB": (1048576, (40, 40, 40))}
+NATS_DELAYS = 200
+NATS_INTERVAL = 2000
+
+
+def nats(build_dir, quick):
+    program = build_dir / "tests" / "bench" / "bench-processes"
+    module = {"GMSG_TRANSPORT_PATH": str(build_dir / "gmsgrouter" / "transports" / "nats")}
+    variants = [variant for variant in NATS if variant in process_variants(program)]
+    cases = [(variant, point, [program, f"--transport={variant}", f"--messages={numbers[NATS.index(variant)]}",
+                               f"--payload={size}"], module)
+             for variant in variants for point, (size, numbers) in NATS_PAYLOADS.items()]
+    cases += [(variant, "one at a time", [program, f"--transport={variant}", f"--messages={NATS_DELAYS}",
+                                          f"--interval={NATS_INTERVAL}"], module) for variant in variants]
+    cases.append((NATS[0], "restart", ["/usr/bin/python3", HERE / "restart.py"],
+                  {**binding_environment(build_dir), **module}))
+    return cases
 
 
 def binding_environment(build_dir, **more):
@@ -256,6 +281,7 @@ GROUPS = {
     "pipes": pipes,
     "payload": payload,
     "processes": processes,
+    "nats": nats,
     "python": python,
     "instructions": instructions,
     "javascript": javascript,
@@ -275,4 +301,5 @@ ROUNDS = {
     "fairness": lambda n: max(n // 5, 1),
     "windows": lambda n: max(n // 5, 1),
     "tool": lambda n: max(n // 5, 1),
+    "nats": lambda n: max(n // 3, 1),
 }

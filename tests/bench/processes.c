@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-#include "bench.h"
+#include "processes.h"
 
 #include <errno.h>
 #include <gio/gio.h>
@@ -28,31 +28,21 @@
 /* The worker finds its end of the socket pair here. */
 #define WORKER_FD 3
 
-typedef struct
-{
-  const char *name;
-
-  /* In the application: returns what the worker is told; may give it WORKER_FD. */
-  char *(*listen) (Bench              *bench,
-                   GSubprocessLauncher *launcher);
-  void  (*close)  (void);
-
-  /* In the worker: await_start() when it is ready, then send all. */
-  void  (*work)   (const char *address);
-} ProcessTransport;
-
 static char *transport_name;
 static char *worker_address;
 static int n_messages = 100000;
 static int payload = sizeof (gint64);
+static int interval;
 static gboolean list;
 static guint8 *bytes;
+static gint64 *delays; /* (nullable): ns, of each message */
 
 static const GOptionEntry entries[] =
 {
   { "transport", 0, 0, G_OPTION_ARG_STRING, &transport_name, "What carries the messages", "NAME" },
   { "messages", 0, 0, G_OPTION_ARG_INT, &n_messages, "How many", "N" },
   { "payload", 0, 0, G_OPTION_ARG_INT, &payload, "Bytes of a message", "N" },
+  { "interval", 0, 0, G_OPTION_ARG_INT, &interval, "Measure delays instead, of one message at a time", "MICROSECONDS" },
   { "list", 0, 0, G_OPTION_ARG_NONE, &list, "Print the names of the transports", NULL },
   { "worker", 0, 0, G_OPTION_ARG_STRING, &worker_address, "Be the worker", "ADDRESS" },
   G_OPTION_ENTRY_NULL
@@ -64,12 +54,29 @@ message_type (void)
   return bytes == NULL ? G_VARIANT_TYPE_INT64 : G_VARIANT_TYPE_BYTESTRING;
 }
 
-static GVariant *
-make_message (gint64 number)
+guint
+process_n_messages (void)
+{
+  return (guint) n_messages;
+}
+
+gsize
+process_payload (void)
+{
+  return (gsize) payload;
+}
+
+GVariant *
+process_make_message (gint64 number)
 {
   GVariant *message;
 
-  if (bytes == NULL)
+  if (interval > 0)
+    {
+      bench_sleep_ns (interval * G_GINT64_CONSTANT (1000));
+      message = g_variant_new_int64 (bench_clock_ns ());
+    }
+  else if (bytes == NULL)
     message = g_variant_new_int64 (number);
   else
     message = g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, bytes, (gsize) payload, 1);
@@ -77,25 +84,37 @@ make_message (gint64 number)
   return g_variant_ref_sink (message);
 }
 
+void
+process_take_data (Bench      *bench,
+                   const void *data,
+                   gsize       n_bytes)
+{
+  if (bytes == NULL)
+    {
+      gint64 number;
+
+      memcpy (&number, data, sizeof number);
+      bench->sum += (guint64) number;
+      if (delays != NULL && bench->n_received < bench->n_expected)
+        delays[bench->n_received] = bench_clock_ns () - number;
+    }
+  else
+    {
+      const guint8 *ends = data;
+
+      bench->sum += ends[0] + ends[n_bytes - 1];
+    }
+
+  if (++bench->n_received == bench->n_expected)
+    bench_quit (bench);
+}
+
 static void
 message_cb (GObject  *instance,
             GVariant *message,
             Bench    *bench)
 {
-  if (bytes == NULL)
-    {
-      bench->sum += (guint64) g_variant_get_int64 (message);
-    }
-  else
-    {
-      gsize n;
-      const guint8 *data = g_variant_get_fixed_array (message, &n, 1);
-
-      bench->sum += data[0] + data[n - 1];
-    }
-
-  if (++bench->n_received == bench->n_expected)
-    bench_quit (bench);
+  process_take_data (bench, g_variant_get_data (message), g_variant_get_size (message));
 }
 
 static void
@@ -110,9 +129,8 @@ emit_data (Bench      *bench,
   bench_emit (bench, message);
 }
 
-/* Says that the worker is ready, and waits until the clock has been started. */
-static void
-await_start (void)
+void
+process_await_start (void)
 {
   char byte = 0;
 
@@ -206,11 +224,11 @@ write_to_socket (const char *address)
   guint8 *batch = g_malloc (BATCH_BYTES);
   gsize filled = 0;
 
-  await_start ();
+  process_await_start ();
 
   for (int i = 0; i < n_messages; i++)
     {
-      g_autoptr (GVariant) message = make_message (i);
+      g_autoptr (GVariant) message = process_make_message (i);
       guint32 length = (guint32) g_variant_get_size (message);
 
       if (filled + sizeof length + length > BATCH_BYTES)
@@ -243,9 +261,10 @@ static const ProcessTransport transport_socket =
 static GMsgRouter *router;
 static GMsgReceiver *receiver;
 
+/* Returns the address of a pipe. The router listens at @url, or at a socket. */
 static char *
-listen_on_router (Bench               *bench,
-                  GSubprocessLauncher *launcher)
+open_router (Bench      *bench,
+             const char *url)
 {
   g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (GError) error = NULL;
@@ -254,6 +273,9 @@ listen_on_router (Bench               *bench,
   router = gmsg_router_new (bench->context);
   gmsg_router_start (router, &error);
   g_assert_no_error (error);
+  if (url != NULL)
+    gmsg_router_listen (router, url, &error);
+  g_assert_no_error (error);
   sender = gmsg_router_pipe (router, &receiver, &error);
   g_assert_no_error (error);
   g_signal_connect (receiver, "message", G_CALLBACK (bench->handler), bench);
@@ -261,6 +283,13 @@ listen_on_router (Bench               *bench,
   g_assert_no_error (error);
 
   return address;
+}
+
+static char *
+listen_on_router (Bench               *bench,
+                  GSubprocessLauncher *launcher)
+{
+  return open_router (bench, NULL);
 }
 
 static void
@@ -281,11 +310,11 @@ send_to_router (const char *address)
   g_assert_no_error (error);
   gmsg_sender_start (sender, &error);
   g_assert_no_error (error);
-  await_start ();
+  process_await_start ();
 
   for (int i = 0; i < n_messages; i++)
     {
-      g_autoptr (GVariant) message = make_message (i);
+      g_autoptr (GVariant) message = process_make_message (i);
 
       gmsg_sender_send (sender, message, &error);
       g_assert_no_error (error);
@@ -298,6 +327,18 @@ send_to_router (const char *address)
 static const ProcessTransport transport_gmsgrouter =
 {
   "gmsgrouter", listen_on_router, close_router, send_to_router,
+};
+
+static char *
+listen_on_nats (Bench               *bench,
+                GSubprocessLauncher *launcher)
+{
+  return open_router (bench, process_nats_url ());
+}
+
+static const ProcessTransport transport_nats =
+{
+  "gmsgrouter over NATS", listen_on_nats, close_router, send_to_router,
 };
 
 /* A connection without a bus. */
@@ -362,11 +403,11 @@ emit_on_dbus (const char *address)
     g_dbus_connection_new_for_address_sync (address, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, NULL, NULL, &error);
 
   g_assert_no_error (error);
-  await_start ();
+  process_await_start ();
 
   for (int i = 0; i < n_messages; i++)
     {
-      g_autoptr (GVariant) message = make_message (i);
+      g_autoptr (GVariant) message = process_make_message (i);
 
       g_dbus_connection_emit_signal (connection, NULL, "/org/gmsgrouter/Bench", "org.gmsgrouter.Bench", "Message",
                                      g_variant_new_tuple (&message, 1), &error);
@@ -434,11 +475,11 @@ send_to_zeromq (const char *address)
 
   if (zmq_connect (socket, address) != 0)
     g_error ("ZeroMQ can't connect: %s", zmq_strerror (zmq_errno ()));
-  await_start ();
+  process_await_start ();
 
   for (int i = 0; i < n_messages; i++)
     {
-      g_autoptr (GVariant) message = make_message (i);
+      g_autoptr (GVariant) message = process_make_message (i);
 
       if (zmq_send (socket, g_variant_get_data (message), g_variant_get_size (message), 0) < 0)
         g_error ("ZeroMQ can't send: %s", zmq_strerror (zmq_errno ()));
@@ -459,9 +500,14 @@ static const ProcessTransport *const transports[] =
 {
   &transport_socket,
   &transport_gmsgrouter,
+  &transport_nats,
   &transport_dbus,
 #ifdef HAVE_ZEROMQ
   &transport_zeromq,
+#endif
+#ifdef HAVE_NATS
+  &process_transport_jetstream,
+  &process_transport_core_nats,
 #endif
 };
 
@@ -490,6 +536,25 @@ ready_cb (int           fd,
   return G_SOURCE_REMOVE;
 }
 
+const char *
+process_nats_url (void)
+{
+  const char *url = g_getenv ("GMSG_BENCH_NATS");
+
+  if (url == NULL)
+    g_error ("GMSG_BENCH_NATS must name a NATS server with JetStream");
+  return url;
+}
+
+static void
+print_delays (void)
+{
+  qsort (delays, (gsize) n_messages, sizeof *delays, bench_compare_ns);
+  g_print ("{\"p50_us\": %.2f, \"p99_us\": %.2f}\n",
+           (double) delays[n_messages / 2] / 1000,
+           (double) delays[n_messages * 99 / 100] / 1000);
+}
+
 static void
 measure (const ProcessTransport *transport,
          const char             *program)
@@ -501,11 +566,12 @@ measure (const ProcessTransport *transport,
   g_autofree char *transport_option = g_strconcat ("--transport=", transport->name, NULL);
   g_autofree char *messages_option = g_strdup_printf ("--messages=%d", n_messages);
   g_autofree char *payload_option = g_strdup_printf ("--payload=%d", payload);
+  g_autofree char *interval_option = g_strdup_printf ("--interval=%d", interval);
   g_autofree char *worker_option = g_strconcat ("--worker=", address, NULL);
   g_autoptr (GError) error = NULL;
   g_autoptr (GSubprocess) worker =
     g_subprocess_launcher_spawn (launcher, &error, program, transport_option, messages_option, payload_option,
-                                 worker_option, NULL);
+                                 interval_option, worker_option, NULL);
   gint64 start, cpu;
 
   g_assert_no_error (error);
@@ -528,9 +594,12 @@ measure (const ProcessTransport *transport,
   g_assert_no_error (error);
   transport->close ();
 
-  g_print ("{\"ns\": %.2f, \"cpu_ns\": %.2f}\n",
-           (double) start / n_messages,
-           (double) (cpu + children_cpu_ns ()) / n_messages);
+  if (delays != NULL)
+    print_delays ();
+  else
+    g_print ("{\"ns\": %.2f, \"cpu_ns\": %.2f}\n",
+             (double) start / n_messages,
+             (double) (cpu + children_cpu_ns ()) / n_messages);
 }
 
 int
@@ -548,6 +617,8 @@ main (int    argc,
     }
   if (payload != sizeof (gint64))
     bytes = g_malloc0 ((gsize) payload);
+  if (interval > 0 && worker_address == NULL)
+    delays = g_new (gint64, n_messages);
 
   for (guint i = 0; i < G_N_ELEMENTS (transports); i++)
     {
@@ -560,6 +631,7 @@ main (int    argc,
         transports[i]->work (worker_address);
       else
         measure (transports[i], argv[0]);
+      g_free (delays);
       g_free (bytes);
       return 0;
     }

@@ -63,7 +63,7 @@ class Group:
 
 ORDER = ["floor", "no messages", "gmsgrouter", "gmsgrouter with overrides", "gmsgrouter, bounded", "ZeroMQ", "Qt",
          "Qt on GLib", "wake-up", "g_idle_add", "g_idle_add-0", "g_main_context_invoke", "GstBus", "GDBus",
-         "GLib.idle_add", "call_soon_threadsafe", "Promise"]
+         "GLib.idle_add", "call_soon_threadsafe", "Promise", *groups.NATS]
 
 # What is not the name of anything.
 LABELS = {"wake-up": "a wake-up per message", "Qt": "Qt, its own loop", "Qt on GLib": "Qt, GLib's loop",
@@ -217,6 +217,17 @@ def windows_table(group):
     return "\n\n".join(fair_tables(group, FRAMES, GAPS, EMISSIONS))
 
 
+def nats_table(group):
+    times = [[variant, *(show_quartiles([value / 1000 for value in group.values(variant, point, "ns")])
+                         for point in groups.NATS_PAYLOADS),
+              show_quartiles(group.values(variant, "one at a time", "p50_us")),
+              show_quartiles(group.values(variant, "one at a time", "p99_us"))] for variant in group.variants("8 B")]
+    restart = group.values(groups.NATS[0], "restart", "ms")
+    return "\n\n".join([table(["µs a message", *groups.NATS_PAYLOADS, "while idle, p50", "p99"], times),
+                        table(["", "ms"], [["from the port's opening after a restart to the first message",
+                                            show_quartiles(restart)]])])
+
+
 TABLES = {
     "throughput": ("Throughput", throughput_table),
     "bounded": ("Bounded queues, one sender", list_table([("ns", "ns a message"), ("cpu_ns", "ns of processor time")],
@@ -231,6 +242,7 @@ TABLES = {
                  list_table([("syscalls_per_1000", "system calls per 1,000 messages")])),
     "payload": ("Larger messages, one sender", floor_table),
     "processes": ("From another process", floor_table),
+    "nats": ("Over NATS", nats_table),
     "python": ("From Python", list_table([("send_us", "µs to send"), ("deliver_us", "µs to deliver"),
                                           ("us", "µs in all")], "where it is sent", ("floor", "one thread"))),
     "instructions": ("From Python, instructions a message, by who executes them",
@@ -396,7 +408,21 @@ def tool_bars(group):
             at_most("memory of each process, slow reader", group.values(*case, "memory_mib"), 32, "MiB")]
 
 
+def nats_bars(group):
+    ours, plain = groups.NATS[:2]
+    if plain not in group.variants("8 B"):
+        return []
+    bars = [at_least(f"over NATS, {point}, against plain nats.c", group.ratios((plain, point), (ours, point), "ns"),
+                     limit, "× as fast")
+            for point, limit in (("8 B", 10), ("1 KiB", 2), ("64 KiB", 0.65), ("1 MiB", 0.5))]
+    bars += [at_most("over NATS while idle, p50, against plain nats.c",
+                     group.ratios((ours, "one at a time"), (plain, "one at a time"), "p50_us"), 1.5, "× its time"),
+             at_most("first message after a restart of the server", group.values(ours, "restart", "ms"), 2000, "ms")]
+    return bars
+
+
 BARS = {
+    "nats": nats_bars,
     "tool": tool_bars,
     "python": python_bars,
     "frames": frames_bars,
