@@ -187,6 +187,7 @@ set_up (GMsgServer *self)
   job->max_bytes = self->address->max_bytes;
   job->was_made = self->was_made;
   job->last_read = self->last_read;
+  job->now = g_get_real_time ();
 
   g_clear_pointer (&self->consumer, g_free);
   self->setting_up = TRUE;

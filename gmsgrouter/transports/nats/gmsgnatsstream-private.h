@@ -24,6 +24,7 @@ typedef struct
   guint64   max_bytes;
   gboolean  was_made;  /* the stream has been there before */
   guint64   last_read; /* the sequence in the stream up to which all was read */
+  gint64    now;       /* real time, µs: whose streams are left behind */
 
   /* The result */
   gboolean  success;

@@ -16,6 +16,7 @@
 #define DESCRIPTION "gmsgrouter"
 #define MAX_AGE_SECONDS 3600
 
+#define NSEC_PER_USEC G_GINT64_CONSTANT (1000)
 #define NSEC_PER_MSEC G_GINT64_CONSTANT (1000000)
 #define NSEC_PER_SEC G_GINT64_CONSTANT (1000000000)
 
@@ -158,10 +159,11 @@ make_consumer (GMsgNatsSetUp *self,
   return TRUE;
 }
 
+/* @now is in ns, as the server's times. */
 static gboolean
-is_left_behind (const jsStreamInfo *info)
+is_left_behind (const jsStreamInfo *info,
+                gint64              now)
 {
-  gint64 now = g_get_real_time () * 1000;
   gint64 last = MAX (info->State.LastTime, info->Created);
 
   return g_str_has_prefix (info->Config->Name, STREAM_PREFIX) &&
@@ -184,7 +186,8 @@ delete_left_behind (GMsgNatsSetUp *self,
     {
       const jsStreamInfo *info = list->List[i];
 
-      if (strcmp (info->Config->Name, self->stream) != 0 && is_left_behind (info))
+      if (strcmp (info->Config->Name, self->stream) != 0 &&
+          is_left_behind (info, self->now * NSEC_PER_USEC))
         js_DeleteStream (js, info->Config->Name, NULL, &code);
     }
 }
