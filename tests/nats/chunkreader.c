@@ -488,6 +488,8 @@ assert_changed (Pair *pair)
   g_assert_cmpint (gmsg_chunk_reader_get_deadline (pair->reader), ==, pair->now + INTERVAL);
 }
 
+static const GMsgChunkWelcome many_places = { 16, GMSG_OVERFLOW_BLOCK, 64 * 1024 * 1024 };
+
 /* Whatever changes is told. */
 static void
 test_changes (Pair          *pair,
@@ -498,7 +500,7 @@ test_changes (Pair          *pair,
   assert_changed (pair);
   pair_read (pair, 1);
   assert_changed (pair);
-  gmsg_chunk_reader_set_credit (pair->reader, 3, FALSE);
+  gmsg_chunk_reader_set_credit (pair->reader, 17, FALSE);
   assert_changed (pair);
   gmsg_chunk_run_raise_epoch (pair->run);
   assert_changed (pair);
@@ -533,12 +535,19 @@ test_urgent (Pair          *pair,
   pair_open (pair);
   g_assert_false (is_due (pair));
 
-  gmsg_chunk_reader_set_credit (pair->reader, 3, FALSE);
+  gmsg_chunk_reader_set_credit (pair->reader, 17, FALSE);
   g_assert_false (is_due (pair));
-  gmsg_chunk_reader_set_credit (pair->reader, 4, TRUE);
+  gmsg_chunk_reader_set_credit (pair->reader, 18, TRUE);
   g_assert_true (is_due (pair));
-  gmsg_chunk_reader_set_credit (pair->reader, 4, TRUE);
+  gmsg_chunk_reader_set_credit (pair->reader, 18, TRUE);
   g_assert_false (is_due (pair));
+
+  /* More than a quarter of the places. */
+  gmsg_chunk_reader_set_credit (pair->reader, 22, FALSE);
+  g_assert_false (is_due (pair));
+  gmsg_chunk_reader_set_credit (pair->reader, 23, FALSE);
+  g_assert_true (is_due (pair));
+
   gmsg_chunk_reader_set_cancelled (pair->reader);
   g_assert_true (is_due (pair));
   gmsg_chunk_reader_set_cancelled (pair->reader);
@@ -643,8 +652,8 @@ main (int   argc,
   pair_test ("/chunk-reader/p20/words", NULL, test_words);
   pair_test ("/chunk-reader/p19/sessions", NULL, test_sessions);
   pair_test ("/chunk-reader/p18/rate", NULL, test_rate);
-  pair_test ("/chunk-reader/p18/changes", NULL, test_changes);
-  pair_test ("/chunk-reader/p18/urgent", NULL, test_urgent);
+  pair_test ("/chunk-reader/p18/changes", &many_places, test_changes);
+  pair_test ("/chunk-reader/p18/urgent", &many_places, test_urgent);
   pair_test ("/chunk-reader/p19/end", NULL, test_end);
   pair_test ("/chunk-reader/p19/end-before-open", NULL, test_end_before_open);
 

@@ -594,11 +594,13 @@ has_changed (GMsgChunkReader *self)
          state->flags != told->flags;
 }
 
-/* The worker is close to the end of the window that it knows. */
+/* A worker that sends as fast as it can may reach the end of the windows that it knows before the
+ * next state is due. */
 static gboolean
 is_urgent (GMsgChunkReader *self)
 {
   return self->urgent ||
+         self->state.n_credited - self->told.n_credited > self->welcome.capacity / 4 ||
          self->state.accepted - self->told.accepted >= GMSG_CHUNK_MAX_AHEAD / 4 ||
          self->state.limit - self->told.limit >= GMSG_CHUNK_WINDOW / 4;
 }
