@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -61,6 +62,7 @@ typedef struct
   {
     guint       n_pipes;
     const char *role; /* (nullable): in a place that is not used */
+    const char *kind; /* (nullable): of the messages that it sends */
   } peers[4];
 } Load;
 
@@ -92,6 +94,65 @@ message_cb (GMsgReceiver *receiver,
     bench_sleep_ns (1000000);
 }
 
+static GVariant *
+make_kind (const char *name)
+{
+  for (guint i = 0; i < n_large_kinds; i++)
+    if (g_str_equal (large_kinds[i].name, name))
+      return g_variant_ref_sink (large_kinds[i].make (1024 * 1024));
+
+  for (guint i = 0; i < n_flood_kinds; i++)
+    if (g_str_equal (flood_kinds[i].name, name))
+      return g_variant_ref_sink (flood_kinds[i].make (0));
+
+  g_error ("there is no such kind: %s", name);
+}
+
+/* What the workers of a round send, so that not each of them has to make it: some messages take a
+ * second to make. Kept until the end. */
+typedef struct
+{
+  char *type; /* (owned) */
+  char *path; /* (owned): where this process has the data */
+} SharedKind;
+
+static const SharedKind *
+share_kind (const char *name)
+{
+  static GHashTable *kinds = NULL; /* (element-type utf8 SharedKind) */
+  g_autoptr (GVariant) message = NULL;
+  SharedKind *kind;
+  int fd;
+
+  if (kinds == NULL)
+    kinds = g_hash_table_new (g_str_hash, g_str_equal);
+
+  kind = g_hash_table_lookup (kinds, name);
+  if (kind != NULL)
+    return kind;
+
+  message = make_kind (name);
+  fd = memfd_create (name, MFD_CLOEXEC);
+  g_assert_cmpint (write (fd, g_variant_get_data (message), g_variant_get_size (message)), ==,
+                   g_variant_get_size (message));
+
+  kind = g_new (SharedKind, 1);
+  kind->type = g_strdup (g_variant_get_type_string (message));
+  kind->path = g_strdup_printf ("/proc/%d/fd/%d", getpid (), fd);
+  g_hash_table_insert (kinds, (gpointer) name, kind);
+  return kind;
+}
+
+static GVariant *
+read_kind (const char *type,
+           const char *path)
+{
+  g_autoptr (GMappedFile) file = g_mapped_file_new (path, FALSE, NULL);
+  g_autoptr (GBytes) bytes = g_mapped_file_get_bytes (file);
+
+  return g_variant_ref_sink (g_variant_new_from_bytes (G_VARIANT_TYPE (type), bytes, TRUE));
+}
+
 static GMsgSender *
 open_pipe (Round *round,
            guint  capacity)
@@ -116,7 +177,8 @@ spawn_workers (Round      *round,
                const char *kind)
 {
   g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_NONE);
-  const char *argv[] = { program, "--worker", kind, NULL };
+  const SharedKind *shared = share_kind (kind);
+  const char *argv[] = { program, "--worker", "--type", shared->type, "--data", shared->path, NULL };
   g_autoptr (GError) error = NULL;
   int gate[2];
 
@@ -135,15 +197,23 @@ spawn_workers (Round      *round,
   close (gate[1]);
 }
 
-/* Starts a process that plays peers of @n_pipes, and waits until it has opened them. */
+/* Starts a process that plays peers of @n_pipes, and waits until it has opened them. @kind
+ * (nullable) is that of the messages that it sends. */
 static void
 start_peer (Round      *round,
             guint       n_pipes,
-            const char *role)
+            const char *role,
+            const char *kind)
 {
+  const SharedKind *shared = kind != NULL ? share_kind (kind) : NULL;
+  const char *argv[] = { program, "--peer", role, shared != NULL ? "--type" : NULL,
+                         shared != NULL ? shared->type : NULL, "--data",
+                         shared != NULL ? shared->path : NULL, NULL };
   g_autoptr (GError) error = NULL;
-  GSubprocess *process = g_subprocess_new (G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE,
-                                           &error, program, "--peer", role, NULL);
+  GSubprocess *process = g_subprocess_newv (argv,
+                                            G_SUBPROCESS_FLAGS_STDIN_PIPE |
+                                            G_SUBPROCESS_FLAGS_STDOUT_PIPE,
+                                            &error);
   GOutputStream *input = g_subprocess_get_stdin_pipe (process);
   char ready;
 
@@ -202,17 +272,22 @@ begin_queue (Round *round)
   bench_sleep_ns (50000000);
 }
 
+#define BIG "as, of 3 characters"
+
 static const Load loads[] =
 {
-  { "idle", .peers = { { 10, "idle" } } },
+  { "idle", .peers = { { 10, "idle", NULL } } },
   { "40 flooders, small", .kind = "i", .n_workers = 40 },
-  { "20 flooders, big", .kind = "as, of 3 characters", .n_workers = 20 },
-  { "bombs of types", .peers = { { 1, "a((((y)))), 126 deep" }, { 1, "aa(ayayay...), 8000 wide, empty" },
-                                 { 1, "av, 120 deep" }, { 1, "g" } } },
-  { "100 stopped in mid-frame", .peers = { { 25, "half" }, { 25, "half" }, { 25, "half" }, { 25, "half" } } },
-  { "1,000 strangers", .peers = { { 1, "strangers" }, { 1, "strangers" } } },
-  { "500 open, idle", .peers = { { 500, "idle" } } },
-  { "a slow log, nonsense", .kind = "i", .n_workers = 10, .peers = { { 1, "nonsense" } }, .log_pause_ms = 20 },
+  { "20 flooders, big", .kind = BIG, .n_workers = 20 },
+  { "bombs of types", .peers = { { 1, "flood", "a((((y)))), 126 deep" },
+                                 { 1, "flood", "aa(ayayay...), 8000 wide, empty" },
+                                 { 1, "flood", "av, 120 deep" }, { 1, "flood", "g" } } },
+  { "100 stopped in mid-frame", .peers = { { 25, "half", BIG }, { 25, "half", BIG },
+                                           { 25, "half", BIG }, { 25, "half", BIG } } },
+  { "1,000 strangers", .peers = { { 1, "strangers", NULL }, { 1, "strangers", NULL } } },
+  { "500 open, idle", .peers = { { 500, "idle", NULL } } },
+  { "a slow log, nonsense", .kind = "i", .n_workers = 10, .peers = { { 1, "nonsense", NULL } },
+    .log_pause_ms = 20 },
   { "a queue of its own", .kind = "i", .has_queue = TRUE },
 };
 
@@ -224,7 +299,7 @@ begin (Round      *round,
   if (load->n_workers > 0)
     spawn_workers (round, load->n_workers, load->kind);
   for (guint i = 0; i < G_N_ELEMENTS (load->peers) && load->peers[i].role != NULL; i++)
-    start_peer (round, load->peers[i].n_pipes, load->peers[i].role);
+    start_peer (round, load->peers[i].n_pipes, load->peers[i].role, load->peers[i].kind);
   if (load->has_queue)
     begin_queue (round);
 }
@@ -257,20 +332,6 @@ all_have_sent (Round *round)
       return FALSE;
 
   return TRUE;
-}
-
-static GVariant *
-make_kind (const char *name)
-{
-  for (guint i = 0; i < n_large_kinds; i++)
-    if (g_str_equal (large_kinds[i].name, name))
-      return g_variant_ref_sink (large_kinds[i].make (1024 * 1024));
-
-  for (guint i = 0; i < n_flood_kinds; i++)
-    if (g_str_equal (flood_kinds[i].name, name))
-      return g_variant_ref_sink (flood_kinds[i].make (0));
-
-  g_error ("there is no such kind: %s", name);
 }
 
 /* How long it takes to free @n messages of a kind, as they come from a peer. */
@@ -326,8 +387,11 @@ get_own (const Measure *measure)
   return measure->stop - measure->log - MIN (measure->freeing, measure->stop - measure->log);
 }
 
+/* @own is the longest so far, without log and freeing: what is not longer with the freeing
+ * doesn't need to be measured without. */
 static void
 measure_once (const Load *load,
+              gint64      own,
               Measure    *measure)
 {
   Round round = { .router = gmsg_router_new (NULL) };
@@ -355,7 +419,9 @@ measure_once (const Load *load,
   log_pause_ms = 0;
   slow = FALSE;
   end_round (&round);
-  measure->freeing = measure_freeing (load->kind, measure->n_dropped);
+  measure->freeing = 0;
+  if (measure->stop - measure->log > own)
+    measure->freeing = measure_freeing (load->kind, measure->n_dropped);
 }
 
 static double
@@ -376,7 +442,7 @@ measure_load (const Load *load,
     {
       Measure measure;
 
-      measure_once (load, &measure);
+      measure_once (load, get_own (&worst), &measure);
       longest = MAX (longest, measure.stop);
       if (i == 0 || get_own (&measure) > get_own (&worst))
         worst = measure;
@@ -409,9 +475,8 @@ reset_scheduling (void)
 }
 
 static int
-run_worker (const char *kind)
+run_worker (GVariant *message)
 {
-  g_autoptr (GVariant) message = make_kind (kind);
   g_autoptr (GMsgSender) sender = NULL;
   char end;
 
@@ -429,7 +494,8 @@ run_worker (const char *kind)
 }
 
 static int
-run_peer (const char *role)
+run_peer (const char *role,
+          GVariant   *message)
 {
   g_autoptr (GPtrArray) addresses = g_ptr_array_new_with_free_func (g_free);
   char line[1024];
@@ -450,16 +516,12 @@ run_peer (const char *role)
     }
   else if (g_str_equal (role, "half"))
     {
-      g_autoptr (GVariant) message = make_kind ("as, of 3 characters");
-
       peer_send_halves (addresses, message);
       peer_say_ready ();
       raise (SIGSTOP);
     }
   else
     {
-      g_autoptr (GVariant) message = make_kind (role);
-
       peer_open_all (addresses);
       peer_say_ready ();
       peer_flood (message);
@@ -479,15 +541,20 @@ main (int    argc,
       char **argv)
 {
   g_auto (GStrv) names = NULL;
-  g_autofree char *worker = NULL;
   g_autofree char *peer = NULL;
+  g_autofree char *type = NULL;
+  g_autofree char *data = NULL;
+  g_autoptr (GVariant) message = NULL;
   int n_rounds = 100;
+  gboolean worker = FALSE;
   gboolean good = TRUE;
   const GOptionEntry entries[] =
   {
     { "rounds", 'n', 0, G_OPTION_ARG_INT, &n_rounds, "How often to stop under each load", "N" },
-    { "worker", 0, 0, G_OPTION_ARG_STRING, &worker, "Is a worker of this program", "KIND" },
+    { "worker", 0, 0, G_OPTION_ARG_NONE, &worker, "Is a worker of this program", NULL },
     { "peer", 0, 0, G_OPTION_ARG_STRING, &peer, "Plays workers for this program", "ROLE" },
+    { "type", 0, 0, G_OPTION_ARG_STRING, &type, "The type of the message that is sent", "TYPE" },
+    { "data", 0, 0, G_OPTION_ARG_FILENAME, &data, "Where its data is", "FILE" },
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &names, NULL, "LOAD…" },
     { NULL, 0, 0, 0, NULL, NULL, NULL }
   };
@@ -495,12 +562,14 @@ main (int    argc,
   bench_parse (entries, NULL, &argc, &argv);
   signal (SIGPIPE, SIG_IGN);
   raise_limit ();
-  if (worker != NULL || peer != NULL)
+  if (worker || peer != NULL)
     reset_scheduling ();
-  if (worker != NULL)
-    return run_worker (worker);
+  if (type != NULL && data != NULL)
+    message = read_kind (type, data);
+  if (worker)
+    return run_worker (message);
   if (peer != NULL)
-    return run_peer (peer);
+    return run_peer (peer, message);
 
   program = argv[0];
   g_log_set_writer_func (log_writer, NULL, NULL);
