@@ -37,6 +37,8 @@ struct _GMsgEndpoint
   const GMsgTransport *transport;        /* (nullable); lock; immutable once set */
   GMsgServer          *server;           /* (owned) (nullable); lock; the I/O thread closes it */
   GMainContext        *context;          /* (owned) (nullable); lock; immutable once set */
+  GMsgUndo            *undo;             /* (owned) (nullable); lock; immutable once set: what
+                                          * others see of the server */
   GHashTable          *links;            /* (owned) (element-type guint64 GMsgLink); lock: by pipe
                                           * id, until the worker's side has ended */
   gboolean             connected;        /* lock: the I/O thread has not hung up yet */
@@ -90,6 +92,7 @@ gmsg_endpoint_unref (GMsgEndpoint *self)
   g_hash_table_unref (self->links);
   g_async_queue_unref (self->touched);
   g_clear_pointer (&self->context, g_main_context_unref);
+  g_clear_pointer (&self->undo, gmsg_undo_free);
   g_cond_clear (&self->hung_up);
   g_mutex_clear (&self->lock);
   gmsg_report_unref (self->report);
@@ -120,6 +123,21 @@ gmsg_endpoint_get_limits (GMsgEndpoint *self,
   limits->max_message_size = self->max_message_size;
   limits->max_backlog_size = self->max_backlog_size;
   limits->peer_timeout = self->peer_timeout;
+}
+
+void
+gmsg_endpoint_add_undo (GMsgEndpoint *self,
+                        GMsgUndoFunc  func,
+                        gpointer      data)
+{
+  gmsg_undo_add (self->undo, func, data);
+}
+
+gboolean
+gmsg_endpoint_remove_undo (GMsgEndpoint *self,
+                           gpointer      data)
+{
+  return gmsg_undo_remove (self->undo, data);
 }
 
 static gboolean
@@ -399,6 +417,8 @@ start_locked (GMsgEndpoint         *self,
     self->context = gmsg_thread_new_context (error);
   if (self->context == NULL)
     return FALSE;
+  if (self->undo == NULL)
+    self->undo = gmsg_undo_new ();
 
   self->server = transport->listen (address, self, error);
   if (self->server == NULL)
@@ -409,7 +429,6 @@ start_locked (GMsgEndpoint         *self,
   if (thread == NULL)
     {
       gmsg_endpoint_unref (self);
-      transport->end (self->server);
       transport->close (g_steal_pointer (&self->server));
       return FALSE;
     }
@@ -637,12 +656,13 @@ gmsg_endpoint_end (GMsgEndpoint *self)
   self->ended = TRUE;
   g_mutex_unlock (&self->lock);
 
-  /* Nothing starts any more, so this doesn't change; and the thread frees its server only after
+  /* Nothing starts any more, so these don't change; and the thread closes its server only after
    * it was told to end. */
+  if (self->undo != NULL)
+    gmsg_undo_end (self->undo);
   if (self->server == NULL)
     return;
 
-  self->transport->end (self->server);
   g_atomic_int_set (&self->ending, TRUE);
   g_main_context_wakeup (self->context);
 }

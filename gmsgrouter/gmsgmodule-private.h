@@ -23,6 +23,8 @@ G_BEGIN_DECLS
   F (endpoint_report)                                                          \
   F (endpoint_remark)                                                          \
   F (endpoint_set_state)                                                       \
+  F (endpoint_add_undo)                                                        \
+  F (endpoint_remove_undo)                                                     \
   F (endpoint_find_link)                                                       \
   F (endpoint_open_link)                                                       \
   F (link_unref)                                                               \

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "gmsgrouter.h"
+#include "gmsgundo-private.h"
 
 #include <gio/gio.h>
 
@@ -76,15 +77,10 @@ typedef struct
    * I/O thread. */
   void        (*update)      (gpointer       peer);
 
-  /* The run ends: removes what other processes see of the server, accepts nobody any more, and
-   * tells the workers. Any thread, while the I/O thread may be at work; before close(); waits
-   * for nobody. */
-  void        (*end)         (GMsgServer    *server);
-
-  /* Says goodbye to the workers that end() could not tell, hangs up, and frees the server; links
-   * that are still open are disconnected. A shutdown waits for it to return, within its time
-   * limit, so it may take at most a second. I/O thread, as the last call; any thread, if the I/O
-   * thread could not be started. */
+  /* The run has ended: says goodbye to the workers that do not know yet, hangs up, and frees the
+   * server; links that are still open are disconnected. A shutdown waits for it to return, within
+   * its time limit, so it may take at most a second. I/O thread, as the last call; any thread, if
+   * the I/O thread could not be started. */
   void        (*close)       (GMsgServer    *server);
 
   /* Opens the pipe at @address, in the worker's process: returns (transfer full) the pipe of an
@@ -104,6 +100,19 @@ void          gmsg_endpoint_remark       (GMsgEndpoint      *self,        /* ...
 void          gmsg_endpoint_set_state    (GMsgEndpoint      *self,        /* of a transport that */
                                           GMsgConnectionState state,      /* needs a server */
                                           const char        *reason);
+
+/* What others can see of a run must be gone when stop() returns, which does not wait for the I/O
+ * thread. For each such thing, like a socket or a connection, the transport adds a function that
+ * takes it away and lets the workers know. It is called when the run ends, or at once if it has
+ * ended, while the I/O thread may be at work; and when the process exits. It waits for nobody. While
+ * it is there @data must stay, so it is removed before @data is freed: TRUE if it was not called,
+ * so that what it undoes is still to be undone. */
+void          gmsg_endpoint_add_undo     (GMsgEndpoint      *self,        /* any thread */
+                                          GMsgUndoFunc       func,
+                                          gpointer           data);
+gboolean      gmsg_endpoint_remove_undo  (GMsgEndpoint      *self,        /* any thread */
+                                          gpointer           data);
+
 GMsgLink     *gmsg_endpoint_find_link    (GMsgEndpoint      *self,        /* (transfer full) */
                                           guint64            pipe_id);    /* (nullable) */
 GMsgLink     *gmsg_endpoint_open_link    (GMsgEndpoint      *self,

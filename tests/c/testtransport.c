@@ -386,13 +386,22 @@ server_check (const char  *address,
   return parsed != NULL && gmsg_address_check_options (parsed, options, error);
 }
 
+/* From now on nothing arrives. */
+static void
+server_hide (gpointer data)
+{
+  GMsgServer *self = data;
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&servers_lock);
+
+  g_hash_table_remove (servers, self->name);
+}
+
 static GMsgServer *
 server_listen (const char    *address,
                GMsgEndpoint  *endpoint,
                GError       **error)
 {
-  static guint last_number; /* servers_lock */
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&servers_lock);
+  static _Atomic guint last_number; /* atomic */
   g_autoptr (GMsgAddress) parsed = NULL;
   GMsgServer *self = g_new0 (GMsgServer, 1);
 
@@ -408,10 +417,14 @@ server_listen (const char    *address,
   ((ServerSource *) self->source)->server = self;
   g_source_attach (self->source, gmsg_endpoint_get_context (endpoint));
 
+  g_mutex_lock (&servers_lock);
   if (servers == NULL)
     servers = g_hash_table_new (g_str_hash, g_str_equal);
   g_hash_table_insert (servers, self->name, self);
   gmsg_test_transport_server = self;
+  g_mutex_unlock (&servers_lock);
+
+  gmsg_endpoint_add_undo (endpoint, server_hide, self);
   return self;
 }
 
@@ -461,21 +474,15 @@ gmsg_test_transport_set_state (GMsgConnectionState  state,
   g_source_attach (source, gmsg_endpoint_get_context (gmsg_test_transport_server->endpoint));
 }
 
-/* From now on nothing arrives. */
-static void
-server_end (GMsgServer *self)
-{
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&servers_lock);
-
-  g_hash_table_remove (servers, self->name);
-}
-
 static void
 server_close (GMsgServer *self)
 {
   GHashTableIter iter;
   gpointer key;
   Wire *wire;
+
+  if (gmsg_endpoint_remove_undo (self->endpoint, self))
+    server_hide (self);
 
   g_mutex_lock (&gmsg_test_transport_gate);
   g_mutex_unlock (&gmsg_test_transport_gate);
@@ -738,7 +745,6 @@ const GMsgTransport gmsg_test_transport =
   .dup_name = server_dup_name,
   .dup_address = server_dup_address,
   .update = wire_update,
-  .end = server_end,
   .close = server_close,
   .open = client_open,
 };

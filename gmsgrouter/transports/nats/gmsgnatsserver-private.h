@@ -20,7 +20,6 @@ char       *gmsg_nats_server_dup_name    (GMsgServer    *self);
 char       *gmsg_nats_server_dup_address (GMsgServer    *self,
                                           guint64        pipe_id,
                                           const char    *secret);
-void        gmsg_nats_server_end         (GMsgServer    *self);
 void        gmsg_nats_server_close       (GMsgServer    *self);
 
 G_END_DECLS

@@ -782,13 +782,6 @@ gmsg_nats_server_dup_address (GMsgServer *self,
   return gmsg_nats_address_dup_for_pipe (self->address, self->run_name, pipe_id, secret);
 }
 
-/* What others can see of the run is on the NATS server, and is removed by close(), which may
- * wait for that server. */
-void
-gmsg_nats_server_end (GMsgServer *self)
-{
-}
-
 /* Has the stream deleted. When the server has answered, it has also passed on all that was
  * published before, which is what the workers are told. */
 static void
@@ -809,6 +802,8 @@ delete_stream (GMsgServer *self,
     }
 }
 
+/* What others can see of the run is on the NATS server, and is removed here and not sooner, since
+ * that may have to wait for the server. */
 void
 gmsg_nats_server_close (GMsgServer *self)
 {

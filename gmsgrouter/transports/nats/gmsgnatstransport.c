@@ -22,7 +22,6 @@ static const GMsgTransport transport =
   .dup_name = gmsg_nats_server_dup_name,
   .dup_address = gmsg_nats_server_dup_address,
   .update = (void (*) (gpointer)) gmsg_nats_peer_update,
-  .end = gmsg_nats_server_end,
   .close = gmsg_nats_server_close,
   .open = gmsg_nats_worker_open,
 };

@@ -36,7 +36,4 @@ void                gmsg_unix_connection_read        (GMsgUnixConnection        
 void                gmsg_unix_connection_turn_away   (GMsgUnixConnection            *self);
 void                gmsg_unix_connection_update      (GMsgUnixConnection            *self);
 
-/* Any thread, while the I/O thread does not free it */
-void                gmsg_unix_connection_shut_down   (GMsgUnixConnection            *self);
-
 G_END_DECLS

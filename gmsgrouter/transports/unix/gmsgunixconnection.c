@@ -62,6 +62,7 @@ static void     connection_work     (GMsgUnixConnection *self);
 void
 gmsg_unix_connection_free (GMsgUnixConnection *self)
 {
+  gmsg_endpoint_remove_undo (self->endpoint, self);
   gmsg_thread_clear_source (&self->input);
   gmsg_thread_clear_source (&self->output);
   gmsg_thread_clear_source (&self->timer);
@@ -77,10 +78,13 @@ gmsg_unix_connection_free (GMsgUnixConnection *self)
   g_free (self);
 }
 
-/* Ends the connection, for the peer and for the I/O thread, which reads the end. */
-void
-gmsg_unix_connection_shut_down (GMsgUnixConnection *self)
+/* Ends the connection for the peer, whoever has inherited a copy of the descriptor, and for the
+ * I/O thread, which reads its end. */
+static void
+connection_shut_down (gpointer data)
 {
+  GMsgUnixConnection *self = data;
+
   shutdown (g_socket_get_fd (self->socket), SHUT_RDWR);
 }
 
@@ -561,6 +565,7 @@ gmsg_unix_connection_new (GSocket                       *socket,
                                     "[gmsgrouter] stranger");
 
   g_socket_set_blocking (socket, FALSE);
+  gmsg_endpoint_add_undo (endpoint, connection_shut_down, self);
   connection_wait (self, WAIT_FOR_INPUT);
   return self;
 }

@@ -27,7 +27,6 @@ GMsgUnixListener *gmsg_unix_listener_new      (const char            *path,
 
 /* Any thread */
 const char       *gmsg_unix_listener_get_path (GMsgUnixListener      *self);
-void              gmsg_unix_listener_hide     (GMsgUnixListener      *self);
 
 /* The I/O thread, or any if it never ran */
 void              gmsg_unix_listener_free     (GMsgUnixListener      *self);

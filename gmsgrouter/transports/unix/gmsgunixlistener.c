@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <glib/gstdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -42,16 +41,11 @@ struct _GMsgUnixListener
   gboolean              short_of;  /* lack of descriptors, which has been reported */
 };
 
-/* A program that returns from main() leaves no socket and no directory behind. The handler that
- * ensures this runs while other threads may still run, and also in forked children, which own no
- * socket. */
-static GMutex exit_lock;
-static GHashTable *exit_listeners; /* exit_lock (nullable) (element-type GMsgUnixListener) */
-static _Atomic pid_t exit_pid;     /* atomic: the process that has them */
-
+/* Removes what other processes see. Those that have connected are still accepted. */
 static void
-listener_remove_files (GMsgUnixListener *self)
+listener_hide (gpointer data)
 {
+  GMsgUnixListener *self = data;
   struct stat found;
 
   /* Another router may have replaced the socket by its own. */
@@ -60,45 +54,6 @@ listener_remove_files (GMsgUnixListener *self)
     g_unlink (self->path);
   if (self->directory != NULL)
     g_rmdir (self->directory);
-}
-
-static void
-exit_cb (void)
-{
-  GHashTableIter iter;
-  gpointer listener;
-
-  if (exit_pid != getpid ())
-    return;
-
-  g_mutex_lock (&exit_lock);
-  g_hash_table_iter_init (&iter, exit_listeners);
-  while (g_hash_table_iter_next (&iter, &listener, NULL))
-    listener_remove_files (listener);
-  g_mutex_unlock (&exit_lock);
-}
-
-static void
-listener_register (GMsgUnixListener *self)
-{
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&exit_lock);
-
-  if (exit_listeners == NULL)
-    {
-      exit_listeners = g_hash_table_new (NULL, NULL);
-      exit_pid = getpid ();
-      atexit (exit_cb);
-    }
-
-  g_hash_table_add (exit_listeners, self);
-}
-
-static gboolean
-listener_unregister (GMsgUnixListener *self)
-{
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&exit_lock);
-
-  return g_hash_table_remove (exit_listeners, self);
 }
 
 /* Tells whether the socket at @path, at which this process could not listen, belongs to a
@@ -444,18 +399,10 @@ gmsg_unix_listener_new (const char            *path,
   self->data = data;
   self->device = found.st_dev;
   self->inode = found.st_ino;
-  listener_register (self);
+  gmsg_endpoint_add_undo (endpoint, listener_hide, self);
   listener_accept (self);
 
   return self;
-}
-
-/* Removes what other processes see. Processes that have connected are still accepted. */
-void
-gmsg_unix_listener_hide (GMsgUnixListener *self)
-{
-  if (listener_unregister (self))
-    listener_remove_files (self);
 }
 
 /* Hangs up on processes that still wait to be accepted: otherwise a copy of the listening
@@ -476,6 +423,8 @@ turn_away (GMsgUnixListener *self)
 void
 gmsg_unix_listener_free (GMsgUnixListener *self)
 {
+  if (gmsg_endpoint_remove_undo (self->endpoint, self))
+    listener_hide (self);
   gmsg_thread_clear_source (&self->accepting);
   turn_away (self);
   g_socket_close (self->socket, NULL);

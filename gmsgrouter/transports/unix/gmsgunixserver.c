@@ -22,12 +22,8 @@ struct _GMsgServer
   GMsgEndpoint     *endpoint;    /* (unowned); immutable: outlives this */
   GMsgUnixListener *listener;    /* (owned); immutable */
 
-  GMutex            lock;        /* never held during a system call that waits */
-  GHashTable       *connections; /* (owned) (element-type GMsgUnixConnection): as a set; lock.
-                                  * Only the I/O thread changes it, and reads it without it */
-  gboolean          ended;       /* lock: no connection is accepted any more */
-
   /* Used in the I/O thread only */
+  GHashTable       *connections; /* (owned) (element-type GMsgUnixConnection): as a set */
   GQueue            strangers;   /* (element-type GMsgUnixConnection): those of @connections
                                   * that have not greeted, the oldest first */
 };
@@ -41,18 +37,6 @@ connection_greeted (GMsgUnixConnection *connection,
   g_queue_remove (&self->strangers, connection);
 }
 
-/* When it is out of the set, no other thread knows it. */
-static void
-remove_connection (GMsgServer         *self,
-                   GMsgUnixConnection *connection)
-{
-  g_mutex_lock (&self->lock);
-  g_hash_table_remove (self->connections, connection);
-  g_mutex_unlock (&self->lock);
-
-  gmsg_unix_connection_free (connection);
-}
-
 static void
 connection_ended (GMsgUnixConnection *connection,
                   gpointer            data)
@@ -60,7 +44,8 @@ connection_ended (GMsgUnixConnection *connection,
   GMsgServer *self = data;
 
   g_queue_remove (&self->strangers, connection);
-  remove_connection (self, connection);
+  g_hash_table_remove (self->connections, connection);
+  gmsg_unix_connection_free (connection);
 }
 
 static const GMsgUnixConnectionFuncs connection_funcs =
@@ -107,12 +92,7 @@ connected_cb (GSocket  *socket,
 
   turn_away_oldest (self, pid);
   connection = gmsg_unix_connection_new (socket, pid, self->endpoint, &connection_funcs, self);
-  g_mutex_lock (&self->lock);
   g_hash_table_add (self->connections, connection);
-  if (self->ended)
-    gmsg_unix_connection_shut_down (connection);
-  g_mutex_unlock (&self->lock);
-
   g_queue_push_tail (&self->strangers, connection);
 }
 
@@ -145,11 +125,9 @@ gmsg_unix_server_listen (const char    *address,
 
   self = g_new0 (GMsgServer, 1);
   g_queue_init (&self->strangers);
-  g_mutex_init (&self->lock);
   listener = gmsg_unix_listener_new (path, endpoint, connected_cb, self, error);
   if (listener == NULL)
     {
-      g_mutex_clear (&self->lock);
       g_free (self);
       return NULL;
     }
@@ -180,25 +158,6 @@ gmsg_unix_server_dup_address (GMsgServer *self,
   return g_string_free (address, FALSE);
 }
 
-/* The workers learn of the end here, not only when the I/O thread gets to it: a shut-down
- * connection has ended for its peer, even if other processes have inherited a copy of the
- * descriptor. */
-void
-gmsg_unix_server_end (GMsgServer *self)
-{
-  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = NULL;
-  GHashTableIter iter;
-  gpointer connection;
-
-  gmsg_unix_listener_hide (self->listener);
-
-  locker = g_mutex_locker_new (&self->lock);
-  self->ended = TRUE;
-  g_hash_table_iter_init (&iter, self->connections);
-  while (g_hash_table_iter_next (&iter, &connection, NULL))
-    gmsg_unix_connection_shut_down (connection);
-}
-
 void
 gmsg_unix_server_close (GMsgServer *self)
 {
@@ -206,10 +165,9 @@ gmsg_unix_server_close (GMsgServer *self)
 
   g_queue_clear (&self->strangers);
   for (GList *item = connections; item != NULL; item = item->next)
-    remove_connection (self, item->data);
+    gmsg_unix_connection_free (item->data);
 
   gmsg_unix_listener_free (self->listener);
   g_hash_table_unref (self->connections);
-  g_mutex_clear (&self->lock);
   g_free (self);
 }

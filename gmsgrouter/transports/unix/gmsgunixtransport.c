@@ -20,7 +20,6 @@ const GMsgTransport gmsg_unix_transport =
   .dup_name = gmsg_unix_server_dup_name,
   .dup_address = gmsg_unix_server_dup_address,
   .update = (void (*) (gpointer)) gmsg_unix_connection_update,
-  .end = gmsg_unix_server_end,
   .close = gmsg_unix_server_close,
   .open = gmsg_unix_client_open,
 };
