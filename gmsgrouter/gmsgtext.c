@@ -8,9 +8,9 @@
 
 #include <string.h>
 
-/* Texts are checked by automata. Those of strings and object paths have no branch for each byte,
- * so that a peer can't send bytes that take longer than others; that of type strings has one for
- * brackets. The entry of a byte holds, at the position that each state names, the next state. A
+/* Texts are checked by automata. Those for strings and object paths have no branch for each byte,
+ * so that a peer can't send bytes that take longer than others; the one for type strings branches
+ * at brackets. The entry of a byte holds, at the position that each state names, the next state. A
  * state is the number of that position, so that one shift finds the next state. Transitions that
  * are not listed lead to BAD, which no byte leaves. */
 #define STATE(n) (6 * (n))
@@ -192,8 +192,9 @@ gmsg_type_scanner_init (GMsgTypeScanner *self)
   self->n_levels = 0;
 }
 
-/* Returns FALSE if nothing that follows can make the text right. The level on top is kept in a
- * variable: read from the stack right after it was written, it would hold up the next character. */
+/* Returns FALSE if nothing that follows can make the text right. The top of the stack is a
+ * variable: reading it back from memory right after it was written would hold up the next
+ * character. */
 gboolean
 gmsg_type_scanner_scan (GMsgTypeScanner *self,
                         const char      *string,
