@@ -47,6 +47,7 @@ typedef struct
   GPtrArray  *threads;   /* (owned) (element-type GThread) */
   guint       n_workers; /* that have the first of @receivers */
   int         n_running; /* atomic: of @threads, those that have begun */
+  int         gate;      /* (owned): -1, or closed to let the workers go on */
 } Round;
 
 typedef struct
@@ -167,7 +168,7 @@ open_pipe (Round *round,
   return sender;
 }
 
-/* Where a worker waits until all have been spawned. */
+/* Where a worker waits when it has sent one message, until all have. */
 #define GATE_FD 3
 
 /* Starts workers that send messages of a kind until they are refused. */
@@ -194,7 +195,7 @@ spawn_workers (Round      *round,
       g_ptr_array_add (round->processes, process);
       round->n_workers++;
     }
-  close (gate[1]);
+  round->gate = gate[1];
 }
 
 /* Starts a process that plays peers of @n_pipes, and waits until it has opened them. @kind
@@ -394,7 +395,7 @@ measure_once (const Load *load,
               gint64      own,
               Measure    *measure)
 {
-  Round round = { .router = gmsg_router_new (NULL) };
+  Round round = { .router = gmsg_router_new (NULL), .gate = -1 };
   gint64 since;
 
   round.receivers = g_ptr_array_new_with_free_func (g_object_unref);
@@ -404,6 +405,11 @@ measure_once (const Load *load,
   begin (&round, load);
   while (!all_have_sent (&round))
     run_loop (10);
+  if (round.gate >= 0)
+    {
+      close (round.gate);
+      run_loop (100);
+    }
   slow = TRUE;
   if (round.threads->len == 0)
     run_loop ((guint) g_random_int_range (50, 200));
@@ -480,14 +486,14 @@ run_worker (GVariant *message)
   g_autoptr (GMsgSender) sender = NULL;
   char end;
 
-  while (read (GATE_FD, &end, 1) > 0)
-    continue;
-
   sender = gmsg_sender_new_from_environment (NULL);
   if (sender == NULL)
     return 1;
 
   gmsg_sender_start (sender, NULL);
+  gmsg_sender_send (sender, message, NULL);
+  while (read (GATE_FD, &end, 1) > 0)
+    continue;
   while (gmsg_sender_send (sender, message, NULL))
     continue;
   return 0;
