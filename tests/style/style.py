@@ -1,16 +1,21 @@
 #!/usr/bin/python3
 # style.py: checks the rules of style that are exact, in every file that git
-# would commit
+# would commit; what .editorconfig says of them, reuse and shellcheck is theirs
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from xml.etree import ElementTree
+
+import editorconfig
+import yaml
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
 from tap import Tap  # noqa: E402
@@ -26,6 +31,28 @@ def git(root, *arguments):
     # The tree may belong to someone else, as in a container.
     command = ["git", "-c", f"safe.directory={root}", "-C", root, *arguments]
     return subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True).stdout.splitlines()
+
+
+def follows_editorconfig(path):
+    """Whether a file is as editors would write it that read .editorconfig."""
+    properties = editorconfig.get_properties(os.fspath(path))
+    text = path.read_bytes().decode(properties["charset"])
+    return not (
+        properties["indent_style"] == "space" and "\t" in text or
+        properties["end_of_line"] == "lf" and "\r" in text or
+        properties["trim_trailing_whitespace"] == "true" and re.search(r"[ \t]$", text, re.MULTILINE) or
+        properties["insert_final_newline"] == "true" and text and not text.endswith("\n")
+    )
+
+
+def list_parts(ci):
+    """What the jobs of GitLab have tests/run do, as options of .ci/run."""
+    for job in ci.values():
+        for variables in job["parallel"]["matrix"] if "parallel" in job else ():
+            if "OPTIONS" in variables:
+                yield from variables["OPTIONS"]
+            else:
+                yield from (f"--in {release}" for release in variables["RELEASE"])
 
 
 def copy_for_reuse(root, files, copy):
@@ -58,11 +85,10 @@ def main():
     scripts = [name for name in files if texts[name].startswith(("#!/bin/bash", "#!/usr/bin/env bash", "#!/bin/sh",
                                                                  "# shellcheck shell="))]
 
-    # A makefile can't do without tabs.
-    without("no tab", r"\t", ":!*/rules")
-    without("no space at the end of a line", r"[ \r]$")
-    every("a newline at the end of each file, and only one", files,
-          lambda name: not texts[name] or texts[name].endswith("\n") and not texts[name].endswith("\n\n"))
+    # Of what others wrote byte for byte, nothing is asked.
+    every("every file is as .editorconfig says", [name for name in files if name != "COPYING"],
+          lambda name: follows_editorconfig(root / name))
+    without("no empty line at the end of a file", r"\A(?s:.*)\n\n\Z")
     every("a comment at the top of each C file that says what it is", c_files,
           lambda name: texts[name].startswith(f"/* {Path(name).name.removesuffix('.in')}: "))
     every("a pragma once in each header", headers, lambda name: "\n#pragma once\n" in texts[name])
@@ -77,6 +103,11 @@ def main():
     # A script beside it, or a test that imports its directory, would get it instead.
     every("no file is named as a module of Python's", [name for name in files if name.endswith(".py")],
           lambda name: Path(name).stem not in sys.stdlib_module_names)
+    tap.same(set(list_parts(yaml.safe_load(texts[".gitlab-ci.yml"]))),
+             set(re.findall(r'"?(--(?:in \w+|sanitize=\w+))"?', re.search("^for options in .*", texts[".ci/run"], re.MULTILINE)[0])),
+             "GitLab runs what .ci/run does")
+    # It is not well-formed otherwise.
+    tap.point(ElementTree.fromstring(texts[".doap"]).tag.endswith("RDF"), "the description of the project is RDF")
     with tempfile.TemporaryDirectory() as copy:
         copy_for_reuse(root, files, Path(copy))
         tap.run("every file names its licence (reuse)", ["reuse", "--root", copy, "lint"])
