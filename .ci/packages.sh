@@ -39,6 +39,7 @@ package_probe ()
     pkg-config | pkgconf) echo "program pkg-config" ;;
     xvfb) echo "program Xvfb" ;;
     xauth) echo "program xauth" ;;
+    gnome-desktop-testing) echo "program gnome-desktop-testing-runner" ;;
     binutils) echo "program nm" ;;
     libclang-rt-dev) echo "file $(compgen -G "$(clang -print-resource-dir 2>&1)/lib/*/libclang_rt.fuzzer*.a" | head -n 1)" ;;
     xz-utils) echo "program xz" ;;

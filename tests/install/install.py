@@ -22,6 +22,11 @@ from tap import Tap  # noqa: E402
 HERE = Path(__file__).resolve().parent
 HEADERS = ("gmsg.h", "gmsgerror.h", "gmsginterrupt.h", "gmsgreceiver.h", "gmsgrouter.h", "gmsgsender.h", "gmsgversion.h")
 
+# Of the installed tests those that take a second, of each kind: with a worker, with overrides, and without.
+INSTALLED_TESTS = ("c-sender", "c-kept", "python-router", "python-processes", "python-overrides-values",
+                   "javascript-test-process", "javascript-overrides-values")
+RUNNER = "gnome-desktop-testing-runner"
+
 # What part of the build each needs, and what program.
 LANGUAGES = {
     "c": (None, "cc"),
@@ -68,7 +73,7 @@ def check_files(tap, what, root, files):
     missing = [os.fspath(path) for path in files if not (root / path).exists()]
     tap.point(not missing, f"{what}: everything is there", "missing: " + ", ".join(missing))
 
-    headers = {path.name for path in root.glob("**/*.h")}
+    headers = {path.name for path in root.glob("**/*.h") if "examples" not in path.parts}
     tap.same(headers, set(HEADERS), f"{what}: no header but the public ones")
 
 
@@ -86,13 +91,53 @@ def check_destdir(tap, arguments, directory):
     tap.point(not outside, "destdir: nothing outside the prefix", "\n".join(outside))
 
     # Neither where it was staged nor where it was built means anything later.
-    # The debug information does name the sources: the library and the program are left out.
-    texts = [path for path in destdir.glob("**/*")
-             if path.is_file() and ".so" not in path.name and path.parent.name != options["bindir"]]
+    # The debug information does name the sources: libraries and programs are left out.
+    texts = [path for path in destdir.glob("**/*") if path.is_file() and not path.read_bytes().startswith(b"\x7fELF")]
     traces = [f"{path}: names {place}" for path in texts
               for place in (directory, arguments.build, arguments.source)
               if os.fsencode(place) in path.read_bytes()]
     tap.point(not traces, "destdir: no file names the directories of the build", "\n".join(traces))
+    check_installed_tests(tap, options, root)
+    check_examples(tap, options, destdir, root)
+
+
+def check_installed_tests(tap, options, root):
+    """They are told where they would be, and run where they are."""
+    listing = root / options["datadir"] / "installed-tests" / "gmsgrouter-1"
+    names = {f"gmsgrouter-1/{path.name}" for path in listing.glob("*.test")}
+    if not options["installed_tests"] or shutil.which(RUNNER) is None:
+        tap.skip("the installed tests", f"built without, or there is no {RUNNER}")
+        return
+
+    for path in listing.glob("*.test"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(f"{options['prefix']}/", f"{root}/"), encoding="utf-8")
+
+    runner = [RUNNER, "--dir", root / options["datadir"]]
+    listed = subprocess.run([*runner, "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    tap.same({line.split()[0] for line in listed.splitlines()}, names, "destdir: the runner finds each installed test")
+    for name in INSTALLED_TESTS:
+        if tap.point(f"gmsgrouter-1/{name}.test" in names, f"destdir: {name} is installed"):
+            tap.run(f"destdir: {name} runs", [*runner, f"gmsgrouter-1/{name}.test"],
+                    env={**os.environ, "LD_LIBRARY_PATH": os.fspath(root / options["libdir"])})
+
+
+def check_examples(tap, options, destdir, root):
+    """The one that needs no window is compiled from the installed files alone."""
+    sources = root / options["datadir"] / "gmsgrouter-1" / "examples" / "c"
+    if not options["installed_examples"]:
+        tap.skip("the installed examples", "built without")
+        return
+
+    program = destdir / "checksum"
+    flags = (f"-I{root / options['includedir']}/gmsgrouter-1 -L{root / options['libdir']} -lgmsgrouter-1 "
+             "$(pkg-config --cflags --libs gio-unix-2.0)")
+    compiling = f"{os.environ['CC']} checksum.c console.c digest.c files.c progress.c -o {program} {flags}"
+    tap.run("destdir: an installed example is compiled", ["sh", "-ec", compiling], cwd=sources)
+    sums = subprocess.run(["sha256sum", sources / "checksum.c"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    status, output = type_commands(f"LD_LIBRARY_PATH={root / options['libdir']} {program} {sources / 'checksum.c'} 2>{os.devnull}",
+                                   destdir)
+    tap.point(status == 0 and output == sums, "destdir: it runs", f"status {status}\n{output}")
 
 
 def read_guides(tap, arguments):
