@@ -41,7 +41,7 @@ class Page(HTMLParser):
             self.ids.add(attributes["id"])
         if "rel" in attributes:
             self.ways[attributes["rel"]] = attributes["href"]
-        for name in ("href", "src"):
+        for name in ("href", "src", "srcset"):
             # An empty address is a name that the theme has no value for.
             if attributes.get(name):
                 self.links.append(unquote(attributes[name]))
