@@ -46,6 +46,7 @@ package_probe ()
     node-typescript) echo "program tsc" ;;
     python3-numpy) echo "file /usr/lib/python3/dist-packages/numpy/__init__.py" ;;
     python3-editorconfig) echo "file /usr/lib/python3/dist-packages/editorconfig/__init__.py" ;;
+    python3-tap) echo "file /usr/lib/python3/dist-packages/tap/runner.py" ;;
     python3-yaml) echo "file /usr/lib/python3/dist-packages/yaml/__init__.py" ;;
     python3-gbulb) echo "file /usr/lib/python3/dist-packages/gbulb/__init__.py" ;;
     python3) echo "program /usr/bin/python3" ;;

@@ -20,7 +20,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'python'))
 
-import tap  # noqa: E402
+import taprun  # noqa: E402
 from programs import DEADLINE_S, ENDLESS, make_file, make_sparse_file, read_terminal  # noqa: E402
 
 CHECKSUM = os.environ['CHECKSUM']
@@ -69,7 +69,7 @@ class ChecksumTestBase(unittest.TestCase):
     def setUp(self):
         self.tree = os.fsencode(tempfile.mkdtemp(prefix='gmsgrouter-'))
         self.addCleanup(shutil.rmtree, self.tree)
-        self.addCleanup(tap.end_children)
+        self.addCleanup(taprun.end_children)
 
     def path(self, *names):
         return os.path.join(self.tree, *names)
@@ -376,4 +376,4 @@ class ChecksumTest(ChecksumTestBase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    taprun.main()

@@ -15,7 +15,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'python'))
 
-import tap  # noqa: E402
+import taprun  # noqa: E402
 import test_checksum  # noqa: E402
 from natsserver import NatsServer  # noqa: E402
 from programs import DEADLINE_S, ENDLESS, find_reader, make_file, make_sparse_file, wait_until  # noqa: E402
@@ -148,4 +148,4 @@ class OverNatsTest(test_checksum.ChecksumTestBase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    taprun.main()

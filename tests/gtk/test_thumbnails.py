@@ -14,7 +14,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'python'))
 
-import tap  # noqa: E402
+import taprun  # noqa: E402
 from programs import DEADLINE_S  # noqa: E402
 
 DRIVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'thumbnailsdriver.py')
@@ -37,7 +37,7 @@ class ThumbnailsTest(unittest.TestCase):
     def setUp(self):
         self.directory = tempfile.mkdtemp(prefix='gmsgrouter-')
         self.addCleanup(shutil.rmtree, self.directory)
-        self.addCleanup(tap.end_children)
+        self.addCleanup(taprun.end_children)
         self.temporary = os.path.join(self.directory, 'temporary')
         os.mkdir(self.temporary)
         self.folder = os.path.join(self.directory, 'two words')
@@ -102,4 +102,4 @@ class ThumbnailsTest(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    taprun.main()

@@ -20,7 +20,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'python'))
 
-import tap  # noqa: E402
+import taprun  # noqa: E402
 from programs import DEADLINE_S, ENDLESS, find_reader, make_file, make_sparse_file, wait_until  # noqa: E402
 
 # The program and its arguments, one a line
@@ -101,7 +101,7 @@ class WindowTestCase(unittest.TestCase):
     def setUp(self):
         self.directory = os.fsencode(tempfile.mkdtemp(prefix='gmsgrouter-'))
         self.addCleanup(shutil.rmtree, self.directory)
-        self.addCleanup(tap.end_children)
+        self.addCleanup(taprun.end_children)
         self.tree = os.path.join(self.directory, b'tree')
         os.mkdir(self.tree)
 
@@ -405,4 +405,4 @@ if HAS_PROCESSES:
 
 if __name__ == '__main__':
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
-    tap.main()
+    taprun.main()

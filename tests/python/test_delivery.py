@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 
-import tap
+import taprun
 from gi.repository import Gio
 from gmsgtest import (DEADLINE, SHORT, GLib, GMsg, TestCase, Thread, drain,
                       iterate_until, number)
@@ -296,4 +296,4 @@ class PullTest(TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    taprun.main()

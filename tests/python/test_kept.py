@@ -6,7 +6,7 @@
 
 import gc
 
-import tap
+import taprun
 from gmsgtest import GLib, GMsg, TestCase, Thread, iterate_until, row
 from test_processes import ProcessTest
 
@@ -139,4 +139,4 @@ class ObjectsTest(TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    taprun.main()

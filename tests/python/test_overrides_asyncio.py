@@ -10,7 +10,7 @@ import random
 import selectors
 import unittest
 
-import tap
+import taprun
 from gmsgtest import DEADLINE, GLib, GMsg, TestCase, Thread
 
 try:
@@ -486,4 +486,4 @@ class RefusalTest(TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    taprun.main()

@@ -15,7 +15,7 @@ import threading
 import unittest
 from pathlib import Path
 
-import tap
+import taprun
 from gmsgtest import (DEADLINE, GMsg, TestCase, Thread, drain, in_thread,
                       iterate_until, run_program)
 
@@ -369,4 +369,4 @@ class GuidesTest(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    taprun.main()

@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import tap
+import taprun
 from gmsgtest import (DEADLINE, OVER_NATS, GLib, GMsg, TestCase, iterate_until,
                       listen_for_workers, nats_server, sockets_only)
 from gi.repository import Gio
@@ -508,4 +508,4 @@ class SpawnTest(ProcessTest):
 
 
 if __name__ == '__main__':
-    tap.main()
+    taprun.main()

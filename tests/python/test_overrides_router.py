@@ -15,7 +15,7 @@ import time
 import traceback
 import weakref
 
-import tap
+import taprun
 from gmsgtest import (DEADLINE, GLib, GMsg, TestCase, Thread, drain,
                       in_thread, iterate_until, number, run_program)
 
@@ -782,4 +782,4 @@ for number in range(100):
 
 
 if __name__ == '__main__':
-    tap.main()
+    taprun.main()

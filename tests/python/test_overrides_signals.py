@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-import tap
+import taprun
 from gmsgtest import (DEADLINE, SHORT, GLib, GMsg, TestCase, Thread, drain,
                       in_thread, iterate_until, run_program)
 from gi.repository import Gio
@@ -427,4 +427,4 @@ print('ended')
 
 
 if __name__ == '__main__':
-    tap.main()
+    taprun.main()

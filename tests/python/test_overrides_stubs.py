@@ -16,7 +16,7 @@ import unittest
 from pathlib import Path
 
 import gi
-import tap
+import taprun
 from gi.repository import GObject
 from gmsgtest import DEADLINE, GMsg
 
@@ -414,4 +414,4 @@ class RawTest(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    taprun.main()

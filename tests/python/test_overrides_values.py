@@ -18,7 +18,7 @@ import sys
 import time
 import types
 
-import tap
+import taprun
 from gmsgtest import DEADLINE, GLib, GMsg, TestCase, Thread, drain, scale
 
 MAX_INT64 = 2**63 - 1
@@ -617,4 +617,4 @@ class InterruptTest(TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    taprun.main()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import gi
-import tap
+import taprun
 from gmsgtest import (DEADLINE, OVER_NATS, GLib, GMsg, TestCase, in_thread,
                       iterate_until, listen_for_workers, number, sockets_only)
 
@@ -265,4 +265,4 @@ class ForkTest(ProcessTest):
 
 
 if __name__ == '__main__':
-    tap.main()
+    taprun.main()

@@ -8,7 +8,7 @@ import gc
 import threading
 import weakref
 
-import tap
+import taprun
 from gmsgtest import (GLib, GMsg, TestCase, Thread, drain, in_thread,
                       iterate_until, number)
 
@@ -341,4 +341,4 @@ class RouterTest(TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    taprun.main()

@@ -15,7 +15,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'python'))
 
-import tap  # noqa: E402
+import taprun  # noqa: E402
 from programs import DEADLINE_S, read_terminal  # noqa: E402
 
 TOOL = os.environ['GMSGROUTER']
@@ -160,4 +160,4 @@ class OptionsTest(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    taprun.main()

@@ -18,7 +18,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'python'))
 
-import tap  # noqa: E402
+import taprun  # noqa: E402
 from natsserver import NatsServer  # noqa: E402
 from programs import DEADLINE_S, read_terminal, wait_until  # noqa: E402
 
@@ -41,7 +41,7 @@ class ToolTest(unittest.TestCase):
     def setUp(self):
         self.directory = tempfile.mkdtemp(prefix='gmsgrouter-')
         self.addCleanup(shutil.rmtree, self.directory)
-        self.addCleanup(tap.end_children)
+        self.addCleanup(taprun.end_children)
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -578,4 +578,4 @@ class ListenOverNatsTest(ListenTest):
 
 
 if __name__ == '__main__':
-    tap.main()
+    taprun.main()
