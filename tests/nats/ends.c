@@ -21,6 +21,10 @@
  * for the first time. */
 #define MEMORY_SLACK (256 * 1024)
 #define FEW 10
+/* Processes that exit, and how long each has for a connection: about as long as OpenSSL takes to
+ * read the system's certificates. */
+#define N_LEAVERS 30
+#define MAX_STAY_USEC 40000
 
 /* What stop() may take, in µs; one of N_STOPS must show it, since a busy machine delays some. */
 #define STOP_TIME (50 * G_TIME_SPAN_MILLISECOND)
@@ -410,12 +414,45 @@ test_router_killed (void)
   g_assert_cmpint (g_get_monotonic_time () - killed_at, >=, 4 * G_USEC_PER_SEC);
 }
 
+/* This program as a router that makes a connection, over TLS, while the process exits. */
+static int
+leave (const char *url)
+{
+  g_autoptr (GMsgRouter) router = gmsg_router_new (NULL);
+
+  if (!gmsg_router_start (router, NULL) || !gmsg_router_listen (router, url, NULL))
+    return 1;
+
+  g_usleep (g_random_int_range (0, MAX_STAY_USEC));
+  return gmsg_router_stop (router, NULL) ? 0 : 1;
+}
+
+/* stop() waits for no thread, so that these may still run when the process exits. */
+static void
+test_exit (void)
+{
+  for (guint i = 0; i < N_LEAVERS; i++)
+    {
+      g_autoptr (GSubprocess) process = NULL;
+      g_autoptr (GError) error = NULL;
+
+      /* Where nobody listens: its certificates are read before. */
+      process = g_subprocess_new (G_SUBPROCESS_FLAGS_NONE, &error, program, "--leave",
+                                  "tls://127.0.0.1:1", NULL);
+      g_assert_no_error (error);
+      g_assert_true (g_subprocess_wait_check (process, NULL, &error));
+      g_assert_no_error (error);
+    }
+}
+
 int
 main (int    argc,
       char **argv)
 {
   if (argc == 3 && g_str_equal (argv[1], "--router"))
     return be_router (argv[2]);
+  if (argc == 3 && g_str_equal (argv[1], "--leave"))
+    return leave (argv[2]);
 
   program = argv[0];
   test_init (&argc, &argv);
@@ -427,6 +464,7 @@ main (int    argc,
   fixture_test_with ("/ends/p03/stop-disconnected", GINT_TO_POINTER (AWAY), test_stop);
   fixture_test ("/ends/p03/stop-tells", test_stop_tells);
   fixture_test ("/ends/p27/shutdown", test_shutdown);
+  g_test_add_func ("/ends/p03/exit", test_exit);
   g_test_add_func ("/ends/p19/router-killed", test_router_killed);
   fixture_test ("/ends/p19/waits-asleep", test_waits_asleep);
 

@@ -9,6 +9,8 @@
 #include "gmsgnatsserver-private.h"
 #include "gmsgnatsworker-private.h"
 
+#include <openssl/crypto.h>
+
 const GMsgCore *gmsg_core;
 
 static const GMsgTransport transport =
@@ -34,6 +36,11 @@ gmsg_module_get_transport (const GMsgCore *core)
 {
   if (core->version != GMSG_CORE_VERSION || core->size != sizeof (GMsgCore))
     return NULL;
+
+  /* A process may exit while a thread of ours, or of libnats, makes a connection or reads from
+   * one, and stop() waits for neither. OpenSSL would free, at exit, what these use: the kernel does
+   * that as well. It has no effect if the application has used OpenSSL before. */
+  OPENSSL_init_crypto (OPENSSL_INIT_NO_ATEXIT, NULL);
 
   gmsg_core = core;
   return &transport;
