@@ -810,7 +810,9 @@ client_is_ready (GMsgNatsClient *self,
 
   if (self->wake_at != G_MAXINT64)
     {
-      left = MAX (self->wake_at - g_get_monotonic_time (), 0);
+      gint64 now = g_get_monotonic_time ();
+
+      left = MAX (self->wake_at - now, 0);
       left = MIN ((left + G_TIME_SPAN_MILLISECOND - 1) / G_TIME_SPAN_MILLISECOND, G_MAXINT);
     }
 
