@@ -481,11 +481,11 @@ server_close (GMsgServer *self)
   gpointer key;
   Wire *wire;
 
-  if (gmsg_endpoint_remove_undo (self->endpoint, self))
-    server_hide (self);
-
   g_mutex_lock (&gmsg_test_transport_gate);
   g_mutex_unlock (&gmsg_test_transport_gate);
+
+  if (gmsg_endpoint_remove_undo (self->endpoint, self))
+    server_hide (self);
 
   while ((wire = g_async_queue_try_pop (self->arriving)) != NULL)
     {

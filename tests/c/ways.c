@@ -545,6 +545,9 @@ test_stop_waits_for_nobody (Fixture *fixture)
   g_assert_no_error (error);
   assert_warning ("*1 unclosed pipe");
   g_assert_true (g_cancellable_is_cancelled (cancellable));
+  /* What others see of the run has gone. */
+  g_assert_null (gmsg_sender_new_for_address (address, &error));
+  g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
   g_mutex_unlock (&gmsg_test_transport_gate);
 
   /* It ends by itself. */
