@@ -258,7 +258,7 @@ test_shutdown (Fixture *fixture)
 {
   g_autoptr (NatsServer) server = nats_server_new (NULL);
   g_autoptr (GError) error = NULL;
-  Task task = { NULL };
+  Task task = { 0 };
   GThread *thread = start_task (fixture, server, &task);
   Frost frost = { .server = server };
   gboolean thawed, in_time;
@@ -287,7 +287,7 @@ test_stop_tells (Fixture *fixture)
 {
   g_autoptr (NatsServer) server = nats_server_new (NULL);
   g_autoptr (GError) error = NULL;
-  Task task = { NULL };
+  Task task = { 0 };
   GThread *thread;
   gint64 begun;
 
