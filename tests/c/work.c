@@ -923,7 +923,7 @@ static const struct
   { "abort", work_abort, TRUE },
   { "open-and-exit", work_open_and_exit, FALSE },
   { "fork", work_fork, TRUE },
-  { "fork-killed", work_fork_killed, FALSE },
+  { "fork-killed", work_fork_killed, TRUE },
   { "random", work_random, FALSE },
 };
 
