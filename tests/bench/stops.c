@@ -100,7 +100,7 @@ make_kind (const char *name)
 {
   for (guint i = 0; i < n_large_kinds; i++)
     if (g_str_equal (large_kinds[i].name, name))
-      return g_variant_ref_sink (large_kinds[i].make (1024 * 1024));
+      return g_variant_ref_sink (make_large (&large_kinds[i], 1024 * 1024));
 
   for (guint i = 0; i < n_flood_kinds; i++)
     if (g_str_equal (flood_kinds[i].name, name))

@@ -936,50 +936,6 @@ test_latest_value (Fixture *fixture)
   g_assert_cmpuint (gmsg_receiver_get_n_dropped (latest->receiver) + latest->values->len, ==, n_sent);
 }
 
-/* Sent = received + dropped, from several threads, exact to the message. */
-static void
-test_drop_accounting (Fixture *fixture)
-{
-  for (guint capacity = 1; capacity <= 3; capacity++)
-    {
-      Pipe *pipe = start_bounded (fixture, capacity, GMSG_OVERFLOW_DROP_OLDEST);
-      Worker workers[N_WORKERS] = { { 0, }, };
-      guint last[N_WORKERS] = { 0, };
-      guint n_ended = 0;
-
-      for (guint i = 0; i < N_WORKERS; i++)
-        worker_start (&workers[i], pipe->sender, (gint32) (i * 5000), 5000);
-      while (n_ended < N_WORKERS)
-        {
-          g_main_context_iteration (fixture->context, FALSE);
-          n_ended = 0;
-          for (guint i = 0; i < N_WORKERS; i++)
-            n_ended += g_atomic_int_get (&workers[i].ended) ? 1 : 0;
-        }
-      for (guint i = 0; i < N_WORKERS; i++)
-        {
-          worker_join (&workers[i]);
-          g_assert_no_error (workers[i].error);
-        }
-
-      gmsg_sender_stop (pipe->sender, NULL);
-      pipe_wait_finished (pipe);
-      g_assert_cmpuint (pipe->values->len, >=, capacity);
-      g_assert_cmpuint (gmsg_receiver_get_n_received (pipe->receiver), ==, pipe->values->len);
-      g_assert_cmpuint (pipe->values->len + gmsg_receiver_get_n_dropped (pipe->receiver), ==,
-                        N_WORKERS * 5000);
-
-      for (guint i = 0; i < pipe->values->len; i++)
-        {
-          guint value = (guint) g_array_index (pipe->values, gint32, i);
-
-          g_assert_cmpuint (value % 5000 + 1, >, last[value / 5000]);
-          last[value / 5000] = value % 5000 + 1;
-        }
-      close_pipe (pipe);
-    }
-}
-
 typedef struct
 {
   GMsgSender   *sender;
@@ -1094,7 +1050,6 @@ main (int    argc,
   fixture_test ("/bounded/p18/drop-notify", test_drop_notify);
   fixture_test ("/bounded/p18/drop-notify-closed", test_drop_notify_closed);
   fixture_test ("/bounded/p18/drop-closed", test_drop_closed);
-  fixture_test ("/bounded/p18/drop-accounting", test_drop_accounting);
   fixture_test ("/bounded/p18/latest-value", test_latest_value);
   fixture_test ("/bounded/p18/freed-unlocked", test_freed_unlocked);
 

@@ -45,36 +45,6 @@ test_cancel (Fixture *fixture)
   gmsg_receiver_cancel (pipe->receiver);
 }
 
-/* The way to end workers without a loss, and without a warning. */
-static void
-test_polling (Fixture *fixture)
-{
-  Feeder feeders[4];
-  Pipe *pipes[4];
-
-  for (guint i = 0; i < 4; i++)
-    {
-      pipes[i] = start_bounded (fixture, 4, GMSG_OVERFLOW_BLOCK);
-      feeder_start (&feeders[i], pipes[i], 0);
-    }
-
-  for (guint i = 0; i < 4; i++)
-    {
-      iterate_until (fixture->context, pipes[i]->values->len > 10);
-      gmsg_receiver_cancel (pipes[i]->receiver);
-    }
-
-  for (guint i = 0; i < 4; i++)
-    {
-      pipe_wait_finished (pipes[i]);
-      pipe_assert_range (pipes[i], 0, feeder_join (&feeders[i]));
-      close_pipe (pipes[i]);
-    }
-
-  g_assert_true (gmsg_router_stop (fixture->router, NULL));
-  assert_no_warning ();
-}
-
 typedef struct
 {
   GThread *thread;
@@ -453,7 +423,6 @@ main (int    argc,
   test_init (&argc, &argv);
 
   fixture_test ("/cancel/p22/cancel", test_cancel);
-  fixture_test ("/cancel/p22/polling", test_polling);
   fixture_test ("/cancel/p22/handlers", test_handlers);
   fixture_test ("/cancel/p22/handler-does-anything", test_handler_does_anything);
   fixture_test ("/cancel/p22/asked-late", test_asked_late);

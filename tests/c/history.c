@@ -502,30 +502,48 @@ typedef enum
   N_ENDINGS,
 } Ending;
 
+/* A shutdown that has ended, and whether it was given enough time. */
+typedef struct
+{
+  gboolean enough;
+  gboolean done;
+} Shutdown;
+
 static void
 shut_down_cb (GObject      *object,
               GAsyncResult *result,
               gpointer      user_data)
 {
+  Shutdown *self = user_data;
   g_autoptr (GError) error = NULL;
-  gboolean *done = user_data;
 
-  if (!gmsg_router_shutdown_finish (GMSG_ROUTER (object), result, &error))
+  if (!gmsg_router_shutdown_finish (GMSG_ROUTER (object), result, &error) && !self->enough)
     g_assert_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT);
-  *done = TRUE;
+  else
+    g_assert_no_error (error);
+  self->done = TRUE;
 }
 
 static void
-obeyed_cb (GObject      *object,
-           GAsyncResult *result,
-           gpointer      user_data)
+shut_down (History  *history,
+           gboolean  enough,
+           gboolean  async)
 {
+  Fixture *fixture = history->fixture;
+  gint64 timeout_usec = enough ? -1 : g_rand_int_range (history->random, 0, 3000);
+  Shutdown outcome = { enough, FALSE };
   g_autoptr (GError) error = NULL;
-  gboolean *done = user_data;
 
-  gmsg_router_shutdown_finish (GMSG_ROUTER (object), result, &error);
-  g_assert_no_error (error);
-  *done = TRUE;
+  if (async)
+    {
+      gmsg_router_shutdown_async (fixture->router, timeout_usec, NULL, shut_down_cb, &outcome);
+      iterate_until (fixture->context, outcome.done);
+    }
+  else if (!gmsg_router_shutdown (fixture->router, timeout_usec, &error))
+    {
+      g_assert_false (enough);
+      g_assert_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT);
+    }
 }
 
 /* Gives the history a router in a context of its own. */
@@ -560,7 +578,7 @@ history_orphan (History *history)
     history->closed[i] = TRUE;
 
   if (g_rand_boolean (history->random))
-    g_thread_join (g_thread_new ("unrefs", unref_context, context));
+    run_in_thread (unref_context, context);
   else
     g_main_context_unref (context);
 
@@ -575,8 +593,6 @@ end_early (History *history,
            Ending   ending)
 {
   Fixture *fixture = history->fixture;
-  g_autoptr (GError) error = NULL;
-  gboolean done = FALSE;
 
   for (guint i = g_rand_int_range (history->random, 0, 200); i > 0; i--)
     g_main_context_iteration (history->context, FALSE);
@@ -588,24 +604,10 @@ end_early (History *history,
       break;
 
     case ENDING_SHUT_DOWN:
-      if (!gmsg_router_shutdown (fixture->router, g_rand_int_range (history->random, 0, 3000), &error))
-        g_assert_error (error, GMSG_ERROR, GMSG_ERROR_TIMED_OUT);
-      break;
-
     case ENDING_SHUT_DOWN_ASYNC:
-      gmsg_router_shutdown_async (fixture->router, g_rand_int_range (history->random, 0, 3000), NULL,
-                                  shut_down_cb, &done);
-      iterate_until (fixture->context, done);
-      break;
-
     case ENDING_OBEYED:
-      gmsg_router_shutdown (fixture->router, -1, &error);
-      g_assert_no_error (error);
-      break;
-
     case ENDING_OBEYED_ASYNC:
-      gmsg_router_shutdown_async (fixture->router, -1, NULL, obeyed_cb, &done);
-      iterate_until (fixture->context, done);
+      shut_down (history, history->obeys, ending == ENDING_SHUT_DOWN_ASYNC || ending == ENDING_OBEYED_ASYNC);
       break;
 
     case ENDING_DROPPED:

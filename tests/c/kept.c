@@ -4,8 +4,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-#include "testutil.h"
-#include "work.h"
+#include "workers.h"
 
 #define N_ROWS 300
 
@@ -124,28 +123,7 @@ keeper_clear (Keeper *keeper)
   g_clear_error (&keeper->error);
 }
 
-typedef struct
-{
-  GMsgSender *sender;  /* (owned) (nullable) */
-  char       *address; /* (owned) (nullable) */
-  const char *name;
-  int         n;
-} Job;
-
-static gpointer
-run_job (gpointer data)
-{
-  Job *job = data;
-  g_autoptr (GError) error = NULL;
-
-  if (job->address != NULL)
-    job->sender = gmsg_sender_new_for_address (job->address, &error);
-  g_assert_no_error (error);
-  work_run (g_steal_pointer (&job->sender), job->name, job->n);
-  return NULL;
-}
-
-/* Makes a thread or a process do the work, takes @sender, and iterates until the end of
+/* Has the work done by a thread or a process, takes @sender, and iterates until the end of
  * @keeper's pipe. */
 static void
 run_to_the_end (Fixture    *fixture,
@@ -155,35 +133,12 @@ run_to_the_end (Fixture    *fixture,
                 int         n,
                 Keeper     *keeper)
 {
-  g_autoptr (GMsgSender) owned = sender;
-  g_autofree char *number = g_strdup_printf ("%d", n);
-  g_autofree char *address = NULL;
-  g_autoptr (GSubprocessLauncher) launcher = NULL;
-  g_autoptr (GSubprocess) process = NULL;
-  g_autoptr (GError) error = NULL;
-  Job job = { .name = name, .n = n };
-  GThread *thread;
+  /* What it emits is kept by @keeper. */
+  Pipe pipe = { .fixture = fixture, .sender = sender };
+  Worker *worker = worker_new (&pipe, way, name, n);
 
-  if (way == WAY_SPAWN)
-    {
-      const char *argv[] = { g_getenv ("GMSG_TEST_WORKER"), name, number, NULL };
-
-      /* The worker stays until its input ends, with @process. */
-      launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDIN_PIPE);
-      process = gmsg_sender_spawn (sender, launcher, argv, &error);
-      g_assert_no_error (error);
-      iterate_until (fixture->context, keeper->ended);
-      return;
-    }
-
-  if (way == WAY_LOCAL)
-    job.address = address = gmsg_sender_dup_address (sender, &error);
-  else
-    job.sender = g_steal_pointer (&owned);
-  g_assert_no_error (error);
-  thread = g_thread_new ("worker", run_job, &job);
   iterate_until (fixture->context, keeper->ended);
-  g_thread_join (thread);
+  worker_join (worker);
 }
 
 static void
@@ -285,6 +240,7 @@ main (int    argc,
   };
 
   test_init (&argc, &argv);
+  workers_init ();
 
   g_test_add_func ("/kept/p11/signals-own-their-arguments", test_p11_signals_own_their_arguments);
   for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)

@@ -14,12 +14,18 @@ G_BEGIN_DECLS
 typedef struct
 {
   const char *name;
-  GVariant *(*make) (gsize size); /* of about that many bytes; floating */
+  GVariant *(*make) (gsize size); /* of about that many bytes, floating; NULL: zeros, of the type @name */
   gboolean    uniform;            /* it has no small elements, whose number counts */
 } LargeKind;
 
 extern const LargeKind large_kinds[];
 extern const guint n_large_kinds;
+
+/* Floating. */
+GVariant *make_zeros (const char      *type,
+                      gsize            size);
+GVariant *make_large (const LargeKind *kind,
+                      gsize            size);
 
 /* Floods, to measure how much memory a message takes. */
 typedef struct

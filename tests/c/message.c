@@ -686,7 +686,7 @@ test_steps (void)
   for (guint i = 0; i < n_large_kinds; i++)
     {
       g_autoptr (GMsgMessageCheck) self = gmsg_message_check_new ();
-      g_autoptr (GVariant) value = g_variant_ref_sink (large_kinds[i].make (256 * 1024));
+      g_autoptr (GVariant) value = g_variant_ref_sink (make_large (&large_kinds[i], 256 * 1024));
       gsize size = g_variant_get_size (value);
       g_autoptr (GVariant) message = NULL;
       g_autoptr (GError) error = NULL;
@@ -892,7 +892,7 @@ test_outgoing (void)
                    GMSG_ERROR_INVALID_ARGUMENT, "*file handle*");
   assert_not_sent (make_from ("v", (const char *) long_type->data, long_type->len, FALSE),
                    GMSG_ERROR_TOO_LARGE, "*type string*16384*");
-  assert_not_sent (large_kinds[0].make (1000001),
+  assert_not_sent (make_large (&large_kinds[0], 1000001),
                    GMSG_ERROR_TOO_LARGE, "*1000000*max-message-size*");
 }
 

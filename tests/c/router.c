@@ -1001,24 +1001,6 @@ test_priority_applies (Fixture *fixture)
 }
 
 static void
-test_budget_applies (Fixture *fixture)
-{
-  Pipe *pipe = start_pipe (fixture);
-
-  gmsg_router_set_budget (fixture->router, 0);
-  send_range (pipe->sender, 0, 10);
-  for (guint i = 1; i <= 5; i++)
-    {
-      g_main_context_iteration (fixture->context, FALSE);
-      pipe_assert_range (pipe, 0, i);
-    }
-
-  gmsg_router_set_budget (fixture->router, (guint) (10 * G_TIME_SPAN_MINUTE));
-  g_main_context_iteration (fixture->context, FALSE);
-  pipe_assert_range (pipe, 0, 10);
-}
-
-static void
 log_story (void)
 {
   g_autoptr (GMainContext) context = g_main_context_new ();
@@ -1200,7 +1182,6 @@ main (int    argc,
   fixture_test ("/router/properties/notify-values", test_notify_values);
   fixture_test ("/router/properties/notify-disposed", test_notify_disposed);
   fixture_test ("/router/properties/priority", test_priority_applies);
-  fixture_test ("/router/properties/budget", test_budget_applies);
   g_test_add_func ("/router/log/debug", test_debug_log);
   g_test_add_func ("/router/log/quiet", test_quiet_log);
 
