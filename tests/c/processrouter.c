@@ -241,9 +241,7 @@ test_spawn_fails (Fixture *fixture)
   g_assert_null (gmsg_sender_spawn (pipes[0]->sender, NULL, nothing, &error));
   assert_failed (&error, GMSG_ERROR_INVALID_ARGUMENT);
 
-  g_assert_true (gmsg_sender_start (pipes[0]->sender, &error));
-  send_range (pipes[0]->sender, 0, 3);
-  g_assert_true (gmsg_sender_stop (pipes[0]->sender, &error));
+  send_to_the_end (pipes[0]->sender, 3);
   pipe_wait_finished (pipes[0]);
   pipe_assert_range (pipes[0], 0, 3);
 
@@ -383,8 +381,7 @@ test_exported (Fixture *fixture)
   g_assert_cmpuint (pipe->n_finished, ==, 0);
 
   /* What came over can't be handed on. */
-  there = gmsg_sender_new_for_address (address, &error);
-  g_assert_no_error (error);
+  there = open_address (address);
   g_assert_cmpuint (gmsg_sender_get_id (there), ==, 1);
   g_assert_null (gmsg_sender_dup_address (there, &error));
   assert_failed (&error, GMSG_ERROR_NOT_SUPPORTED);
@@ -485,24 +482,19 @@ test_used_twice (Fixture *fixture)
   assert_refusal ("refusing a connection: *unknown, already used or expired*");
 
   g_string_replace (other_pipe, "pipe=1", "pipe=2", 1);
-  g_assert_null (gmsg_sender_new_for_address (other_pipe->str, &error));
-  assert_failed (&error, GMSG_ERROR_CONNECTION);
+  assert_address_fails (other_pipe->str);
   assert_refusal ("refusing a connection: *unknown, already used or expired*");
 
   /* That has not used it up. */
-  there = gmsg_sender_new_for_address (address, &error);
-  g_assert_no_error (error);
+  there = open_address (address);
   for (int i = 0; i < 2; i++)
     {
-      g_assert_null (gmsg_sender_new_for_address (address, &error));
-      assert_failed (&error, GMSG_ERROR_CONNECTION);
+      assert_address_fails (address);
       assert_refusal ("refusing a connection: *unknown, already used or expired*");
 
       if (i == 0)
         {
-          gmsg_sender_start (there, &error);
-          send_range (there, 0, 1);
-          gmsg_sender_stop (there, &error);
+          send_to_the_end (there, 1);
           pipe_wait_finished (pipe);
         }
     }
@@ -666,8 +658,7 @@ test_directory (Fixture *fixture)
       g_assert_cmpuint (count_entries (directory), ==, 1);
 
       /* The path survives the escaping. */
-      there = gmsg_sender_new_for_address (address, &error);
-      g_assert_no_error (error);
+      there = open_address (address);
       g_clear_object (&there);
       pipe_wait_error (pipe, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
 
@@ -892,8 +883,7 @@ test_fork (Fixture *fixture)
   g_assert_true (g_file_test (path, G_FILE_TEST_EXISTS));
   send_range (pipe->sender, 0, 3);
   g_assert_true (gmsg_sender_stop (pipe->sender, &error));
-  there = gmsg_sender_new_for_address (address, &error);
-  g_assert_no_error (error);
+  there = open_address (address);
   g_assert_true (gmsg_sender_start (there, &error));
   g_assert_true (gmsg_sender_stop (there, &error));
   pipe_wait_finished (pipe);
@@ -1144,11 +1134,8 @@ test_scarce_accept (Fixture *fixture)
   assert_no_refusal ();
 
   hog_end (&hog);
-  there = gmsg_sender_new_for_address (address, &error);
-  g_assert_no_error (error);
-  g_assert_true (gmsg_sender_start (there, &error));
-  send_range (there, 0, 10);
-  g_assert_true (gmsg_sender_stop (there, &error));
+  there = open_address (address);
+  send_to_the_end (there, 10);
   pipe_wait_finished (late);
   pipe_assert_range (late, 0, 10);
   close (fd);

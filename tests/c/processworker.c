@@ -428,16 +428,14 @@ test_dead_router (void)
   path = path_of_address (addresses[0]);
   directory = g_path_get_dirname (path);
 
-  sender = gmsg_sender_new_for_address (addresses[0], &error);
-  g_assert_no_error (error);
+  sender = open_address (addresses[0]);
   g_assert_true (gmsg_sender_start (sender, &error));
   g_subprocess_force_exit (router);
   since = g_get_monotonic_time ();
   wait_until (!gmsg_sender_send (sender, g_variant_new_int32 (1), NULL));
   g_assert_false (gmsg_sender_stop (sender, &error));
   assert_failed (&error, GMSG_ERROR_CONNECTION);
-  g_assert_null (gmsg_sender_new_for_address (addresses[1], &error));
-  assert_failed (&error, GMSG_ERROR_CONNECTION);
+  assert_address_fails (addresses[1]);
   g_test_message ("seen after %d ms", (int) ((g_get_monotonic_time () - since) / 1000));
 
   /* The child has lived meanwhile: its standard input has not ended. */

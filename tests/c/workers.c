@@ -86,6 +86,37 @@ path_of_address (const char *address)
   return g_uri_unescape_string (escaped, NULL);
 }
 
+GMsgSender *
+open_address (const char *address)
+{
+  g_autoptr (GError) error = NULL;
+  GMsgSender *sender = gmsg_sender_new_for_address (address, &error);
+
+  g_assert_no_error (error);
+  return sender;
+}
+
+void
+assert_address_fails (const char *address)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (gmsg_sender_new_for_address (address, &error));
+  assert_failed (&error, GMSG_ERROR_CONNECTION);
+}
+
+void
+send_to_the_end (GMsgSender *sender,
+                 guint       n_values)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (gmsg_sender_start (sender, &error));
+  send_range (sender, 0, n_values);
+  g_assert_true (gmsg_sender_stop (sender, &error));
+  g_assert_no_error (error);
+}
+
 int
 listen_at_path (const char *path,
                 int         backlog)

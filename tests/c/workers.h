@@ -58,6 +58,12 @@ int          worker_join             (Worker             *worker);
 
 char        *dup_address             (GMsgSender         *sender);
 char        *path_of_address         (const char         *address);
+GMsgSender  *open_address            (const char         *address);
+void         assert_address_fails    (const char         *address);
+
+/* Starts, sends the numbers from 0 up, and stops. */
+void         send_to_the_end         (GMsgSender         *sender,
+                                      guint               n_values);
 
 /* Listens at @path without the library, and accepts nobody; -1: it failed. */
 int          listen_at_path          (const char         *path,
