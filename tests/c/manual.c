@@ -303,11 +303,7 @@ test_condition_closes (Fixture *fixture)
   Pipe *pipe = start_pipe (fixture);
   Pipe *other = start_pipe (fixture);
 
-  for (gint32 i = 0; i < 5; i++)
-    {
-      send_value (pipe->sender, i);
-      send_value (other->sender, i);
-    }
+  send_to_both (pipe, other, 5);
 
   route_fails (fixture, 0, condition_closes, pipe, GMSG_ERROR_TIMED_OUT);
   pipe_assert_range (pipe, 0, 2);
@@ -351,23 +347,13 @@ test_condition_stops (Fixture *fixture)
     }
 }
 
-static void
-stop_cb (GMsgReceiver *receiver,
-         GVariant     *message,
-         gpointer      user_data)
-{
-  Fixture *fixture = user_data;
-
-  g_assert_true (gmsg_router_stop (fixture->router, NULL));
-}
-
 /* The condition is evaluated once more: the stop may have been for its sake. */
 static void
 test_handler_stops (Fixture *fixture)
 {
   Pipe *pipe = start_pipe (fixture);
 
-  g_signal_connect (pipe->receiver, "message", G_CALLBACK (stop_cb), fixture);
+  g_signal_connect (pipe->receiver, "message", G_CALLBACK (stop_in_handler_cb), fixture);
   send_range (pipe->sender, 0, 3);
   route_to (pipe, 1);
   pipe_assert_range (pipe, 0, 1);
@@ -436,21 +422,11 @@ test_condition_drops (Fixture *fixture)
 }
 
 static void
-drop_cb (GMsgReceiver *receiver,
-         GVariant     *message,
-         gpointer      user_data)
-{
-  Fixture *fixture = user_data;
-
-  g_clear_object (&fixture->router);
-}
-
-static void
 test_handler_drops (Fixture *fixture)
 {
   Pipe *pipe = start_pipe (fixture);
 
-  g_signal_connect (pipe->receiver, "message", G_CALLBACK (drop_cb), fixture);
+  g_signal_connect (pipe->receiver, "message", G_CALLBACK (drop_in_handler_cb), fixture);
   send_value (pipe->sender, 0);
   route_all (fixture);
 

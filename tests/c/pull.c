@@ -213,11 +213,7 @@ test_switch_queued (Fixture *fixture)
   Pipe *other = start_pipe (fixture);
 
   gmsg_router_set_budget (fixture->router, 0);
-  for (gint32 i = 0; i < 1000; i++)
-    {
-      send_value (pipe->sender, i);
-      send_value (other->sender, i);
-    }
+  send_to_both (pipe, other, 1000);
 
   iterate_until (fixture->context, pipe->values->len == 5);
   take_values (pipe, 5, 1);
@@ -262,11 +258,7 @@ test_switch_in_handler (Fixture *fixture)
 
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
   g_signal_connect (pipe->receiver, "message", G_CALLBACK (switch_cb), &own);
-  for (gint32 i = 0; i < 400; i++)
-    {
-      send_value (pipe->sender, i);
-      send_value (other->sender, i);
-    }
+  send_to_both (pipe, other, 400);
   gmsg_sender_stop (pipe->sender, NULL);
   gmsg_sender_stop (other->sender, NULL);
 
@@ -964,11 +956,7 @@ test_manual_switch (Fixture *fixture)
   Switch other_switch = { .receiver = other->receiver, .at = 10 };
 
   g_signal_connect (pipe->receiver, "message", G_CALLBACK (switch_cb), &other_switch);
-  for (gint32 i = 0; i < 300; i++)
-    {
-      send_value (pipe->sender, i);
-      send_value (other->sender, i);
-    }
+  send_to_both (pipe, other, 300);
 
   route_all (fixture);
   pipe_assert_range (pipe, 0, 300);

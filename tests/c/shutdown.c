@@ -430,21 +430,11 @@ test_stopped (Fixture *fixture)
 }
 
 static void
-stop_cb (GMsgReceiver *receiver,
-         GVariant     *message,
-         gpointer      user_data)
-{
-  Fixture *fixture = user_data;
-
-  g_assert_true (gmsg_router_stop (fixture->router, NULL));
-}
-
-static void
 test_stopped_in_handler (Fixture *fixture)
 {
   Pipe *pipe = start_pipe (fixture);
 
-  g_signal_connect (pipe->receiver, "message", G_CALLBACK (stop_cb), fixture);
+  g_signal_connect (pipe->receiver, "message", G_CALLBACK (stop_in_handler_cb), fixture);
   send_value (pipe->sender, 0);
   shut_down_fails (fixture, -1, GMSG_ERROR_NOT_RUNNING);
   assert_warning ("*: 1 unclosed pipe");

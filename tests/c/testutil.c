@@ -355,6 +355,26 @@ ignore_messages (GMsgReceiver *receiver)
   g_signal_connect (receiver, "message", G_CALLBACK (ignore_cb), NULL);
 }
 
+void
+stop_in_handler_cb (GMsgReceiver *receiver,
+                    GVariant     *message,
+                    gpointer      user_data)
+{
+  Fixture *fixture = user_data;
+
+  g_assert_true (gmsg_router_stop (fixture->router, NULL));
+}
+
+void
+drop_in_handler_cb (GMsgReceiver *receiver,
+                    GVariant     *message,
+                    gpointer      user_data)
+{
+  Fixture *fixture = user_data;
+
+  g_clear_object (&fixture->router);
+}
+
 GMsgSender *
 open_receiver (Fixture       *fixture,
                guint          capacity,
@@ -503,6 +523,18 @@ send_range (GMsgSender *sender,
 {
   for (guint i = 0; i < n_values; i++)
     send_value (sender, first + (gint32) i);
+}
+
+void
+send_to_both (Pipe  *first,
+              Pipe  *second,
+              guint  n_values)
+{
+  for (guint i = 0; i < n_values; i++)
+    {
+      send_value (first->sender, (gint32) i);
+      send_value (second->sender, (gint32) i);
+    }
 }
 
 void

@@ -120,6 +120,14 @@ void      pipe_assert_error       (Pipe         *pipe,
 /* Connects a handler that does nothing, for a test that only counts. */
 void      ignore_messages         (GMsgReceiver *receiver);
 
+/* Handlers of messages that do this to the router; @user_data is a Fixture. */
+void      stop_in_handler_cb      (GMsgReceiver *receiver,
+                                   GVariant     *message,
+                                   gpointer      user_data);
+void      drop_in_handler_cb      (GMsgReceiver *receiver,
+                                   GVariant     *message,
+                                   gpointer      user_data);
+
 /* Logged once if messages wait in manual mode while the context iterates. */
 #define MANUAL_WARNING "messages wait, but after route_until() *"
 
@@ -137,6 +145,9 @@ void      send_value              (GMsgSender   *sender,
 void      send_range              (GMsgSender   *sender,
                                    gint32        first,
                                    guint         n_values);
+void      send_to_both            (Pipe         *first,
+                                   Pipe         *second,
+                                   guint         n_values); /* of each, in turn, from 0 up */
 void      assert_send_fails       (GMsgSender   *sender,
                                    GMsgError     code);
 
