@@ -1111,7 +1111,6 @@ test_scarce_accept (Fixture *fixture)
   g_autoptr (GSubprocess) process G_GNUC_UNUSED = spawn (pipe->sender, G_SUBPROCESS_FLAGS_NONE, "poll-send", 0);
   struct sockaddr_un native = { .sun_family = AF_UNIX };
   g_autoptr (GMsgSender) there = NULL;
-  g_autoptr (GError) error = NULL;
   gint64 since;
   guint n;
   int fd;

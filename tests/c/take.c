@@ -238,7 +238,6 @@ test_ready_beside_call (Fixture *fixture)
 static void
 test_ready_in_manual_mode (Fixture *fixture)
 {
-  g_autoptr (GError) error = NULL;
   guint n_ready;
   Pipe *pipe = start_ready (fixture, &n_ready);
 
