@@ -203,9 +203,8 @@ test_fail_closed (Fixture *fixture)
 static void
 fill_in_handler_cb (GMsgReceiver *receiver,
                     GVariant     *message,
-                    gpointer      user_data)
+                    GMsgSender   *sender)
 {
-  GMsgSender *sender = user_data;
   gint32 value = g_variant_get_int32 (message);
 
   /* The message being handled has freed its room already. */
@@ -698,9 +697,8 @@ typedef struct
 static void
 await_room_cb (GMsgReceiver *receiver,
                GVariant     *message,
-               gpointer      user_data)
+               RoomData     *room)
 {
-  RoomData *room = user_data;
   guint n_expected = (guint) g_variant_get_int32 (message) + 1 + room->capacity;
 
   /* The emission has begun: the thread gets through while this handler runs. */
@@ -889,9 +887,8 @@ test_drop_closed (Fixture *fixture)
 static void
 read_slowly_cb (GMsgReceiver *receiver,
                 GVariant     *message,
-                gpointer      user_data)
+                Feeder       *feeder)
 {
-  Feeder *feeder = user_data;
   guint n_sent = feeder_get_n_sent (feeder);
 
   if (gmsg_receiver_get_n_received (receiver) % 16 == 0)

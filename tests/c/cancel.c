@@ -53,10 +53,8 @@ typedef struct
 
 static void
 cancelled_cb (GCancellable *cancellable,
-              gpointer      user_data)
+              Cancelled    *cancelled)
 {
-  Cancelled *cancelled = user_data;
-
   g_assert_true (g_thread_self () == cancelled->thread);
   cancelled->n_cancelled++;
 }
@@ -117,10 +115,8 @@ test_handlers (Fixture *fixture)
 
 static void
 do_anything_cb (GCancellable *cancellable,
-                gpointer      user_data)
+                Pipe         *pipe)
 {
-  Pipe *pipe = user_data;
-
   g_assert_true (gmsg_sender_get_cancellable (pipe->sender) == cancellable);
   g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
   send_value (pipe->sender, 0);

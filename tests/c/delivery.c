@@ -19,12 +19,8 @@ typedef struct
 } Hook;
 
 static void
-hook_cb (GMsgReceiver *receiver,
-         GVariant     *message,
-         gpointer      user_data)
+hook_cb (Hook *hook)
 {
-  Hook *hook = user_data;
-
   if (hook->n_calls++ == 0)
     hook->function (hook->data);
 }
@@ -42,9 +38,8 @@ typedef struct
 static void
 order_cb (GMsgReceiver *receiver,
           GVariant     *message,
-          gpointer      user_data)
+          Pair         *pair)
 {
-  Pair *pair = user_data;
   gint32 value = g_variant_get_int32 (message);
 
   g_array_append_val (pair->order, value);
@@ -92,7 +87,7 @@ pair_hook (Pair *pair,
            Hook *hook)
 {
   hook->data = pair;
-  g_signal_connect (pair->pipes[0]->receiver, "message", G_CALLBACK (hook_cb), hook);
+  g_signal_connect_swapped (pair->pipes[0]->receiver, "message", G_CALLBACK (hook_cb), hook);
 }
 
 /* Values from @first up, alternating between the pipes. */
@@ -115,12 +110,8 @@ pair_assert_order (Pair  *pair,
 }
 
 static void
-assert_depth_cb (GMsgReceiver *receiver,
-                 GVariant     *message,
-                 gpointer      user_data)
+assert_depth_cb (GMainContext *context)
 {
-  GMainContext *context = user_data;
-
   g_assert_nonnull (g_main_current_source ());
   g_assert_true (g_source_get_context (g_main_current_source ()) == context);
 }
@@ -130,7 +121,7 @@ test_p11_from_the_context (Fixture *fixture)
 {
   Pipe *pipe = start_pipe (fixture);
 
-  g_signal_connect (pipe->receiver, "message", G_CALLBACK (assert_depth_cb), fixture->context);
+  g_signal_connect_swapped (pipe->receiver, "message", G_CALLBACK (assert_depth_cb), fixture->context);
   send_range (pipe->sender, 0, 3);
 
   /* Neither sending nor another context delivers. */
@@ -208,10 +199,8 @@ has_all (gpointer data)
 static void
 nested_cb (GMsgReceiver *receiver,
            GVariant     *message,
-           gpointer      user_data)
+           Pair         *pair)
 {
-  Pair *pair = user_data;
-
   pair->depth++;
   pair->max_depth = MAX (pair->max_depth, pair->depth);
   if (pair->depth < 10)
@@ -234,10 +223,8 @@ test_p12_order_in_nested_loop (Fixture *fixture)
 static void
 reroute_cb (GMsgReceiver *receiver,
             GVariant     *message,
-            gpointer      user_data)
+            Pair         *pair)
 {
-  Pair *pair = user_data;
-
   pair->depth++;
   pair->max_depth = MAX (pair->max_depth, pair->depth);
   if (pair->depth < 10)
@@ -597,12 +584,8 @@ test_p13_log_handler_that_sends (Fixture *fixture)
 }
 
 static void
-count_message_cb (GMsgReceiver *receiver,
-                  GVariant     *message,
-                  gpointer      user_data)
+count_message_cb (guint *n_messages)
 {
-  guint *n_messages = user_data;
-
   (*n_messages)++;
 }
 
@@ -614,7 +597,7 @@ test_p14_other_handlers_still_run (Fixture *fixture)
   guint n_calls = 0;
 
   pair_hook (pair, &hook);
-  g_signal_connect (pair->pipes[0]->receiver, "message", G_CALLBACK (count_message_cb), &n_calls);
+  g_signal_connect_swapped (pair->pipes[0]->receiver, "message", G_CALLBACK (count_message_cb), &n_calls);
   send_range (pair->pipes[0]->sender, 0, 3);
   iterate_all (fixture->context);
   g_assert_cmpuint (n_calls, ==, 1);
@@ -624,10 +607,8 @@ test_p14_other_handlers_still_run (Fixture *fixture)
 static void
 close_in_notify_cb (GMsgReceiver *receiver,
                     GParamSpec   *pspec,
-                    gpointer      user_data)
+                    Pipe         *pipe)
 {
-  Pipe *pipe = user_data;
-
   if (gmsg_receiver_get_state (receiver) != GMSG_RECEIVER_STATE_CLOSED)
     close_pipe (pipe);
 }
@@ -724,7 +705,7 @@ test_p25_no_handler (Fixture *fixture)
   guint n_messages = 0;
   gulong id;
 
-  id = g_signal_connect (second, "message", G_CALLBACK (count_message_cb), &n_messages);
+  id = g_signal_connect_swapped (second, "message", G_CALLBACK (count_message_cb), &n_messages);
   gmsg_sender_start (first_sender, NULL);
   gmsg_sender_start (second_sender, NULL);
   send_range (first_sender, 0, 3);
@@ -736,7 +717,7 @@ test_p25_no_handler (Fixture *fixture)
   assert_no_warning ();
 
   g_signal_handler_disconnect (second, id);
-  g_signal_connect (first, "message", G_CALLBACK (count_message_cb), &n_messages);
+  g_signal_connect_swapped (first, "message", G_CALLBACK (count_message_cb), &n_messages);
   send_range (first_sender, 0, 3);
   send_range (second_sender, 0, 3);
   iterate_all (fixture->context);

@@ -169,12 +169,8 @@ test_p05_context_finalized (void)
 }
 
 static void
-drop_from_handler_cb (GMsgReceiver *receiver,
-                      GVariant     *message,
-                      gpointer      user_data)
+drop_from_handler_cb (Fixture *fixture)
 {
-  Fixture *fixture = user_data;
-
   if (fixture->router != NULL)
     drop_in_thread (g_steal_pointer (&fixture->router));
 }
@@ -184,7 +180,7 @@ test_p05_on_another_thread_in_handler (Fixture *fixture)
 {
   Pipe *pipe = start_pipe (fixture);
 
-  g_signal_connect (pipe->receiver, "message", G_CALLBACK (drop_from_handler_cb), fixture);
+  g_signal_connect_swapped (pipe->receiver, "message", G_CALLBACK (drop_from_handler_cb), fixture);
   send_range (pipe->sender, 0, 1000);
   iterate_all (fixture->context);
 

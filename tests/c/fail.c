@@ -220,10 +220,8 @@ test_p23_error_comes_last (Fixture *fixture)
 static void
 finished_state_cb (GMsgReceiver *receiver,
                    const GError *error,
-                   gpointer      user_data)
+                   guint        *n_finished)
 {
-  guint *n_finished = user_data;
-
   g_assert_cmpint (gmsg_receiver_get_state (receiver), ==, GMSG_RECEIVER_STATE_FINISHED);
   (*n_finished)++;
 }

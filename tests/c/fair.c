@@ -156,9 +156,8 @@ typedef struct
 static void
 sink_cb (GMsgReceiver *receiver,
          GVariant     *message,
-         gpointer      user_data)
+         Sink         *sink)
 {
-  Sink *sink = user_data;
   gint64 wait = g_get_monotonic_time () - g_variant_get_int64 (message);
 
   sink->longest_wait = MAX (sink->longest_wait, wait);
@@ -281,10 +280,8 @@ typedef struct
 static void
 frame_sink_cb (GMsgReceiver *receiver,
                GVariant     *message,
-               gpointer      user_data)
+               FrameSink    *sink)
 {
-  FrameSink *sink = user_data;
-
   sink->n_messages++;
   sink->longest_wait = MAX (sink->longest_wait,
                             sink->redraw->n_frames - g_variant_get_uint32 (message));

@@ -210,10 +210,8 @@ maybe_close (History *history,
 static void
 message_cb (GMsgReceiver *receiver,
             GVariant     *message,
-            gpointer      user_data)
+            History      *history)
 {
-  History *history = user_data;
-
   history_arrived (history, pipe_of_receiver (history, receiver), message);
 
   /* Does something that handlers do. */
@@ -243,10 +241,8 @@ message_cb (GMsgReceiver *receiver,
 static void
 finished_cb (GMsgReceiver *receiver,
              const GError *error,
-             gpointer      user_data)
+             History      *history)
 {
-  History *history = user_data;
-
   history->n_finished[pipe_of_receiver (history, receiver)]++;
 }
 
@@ -336,9 +332,8 @@ next_many_cb (GObject      *object,
 
 static void
 ready_cb (GMsgReceiver *receiver,
-          gpointer      user_data)
+          History      *history)
 {
-  History *history = user_data;
   g_autoptr (GError) error = NULL;
   gsize n_messages;
   GVariant **messages = gmsg_receiver_take (receiver, random_max (history), &n_messages, &error);

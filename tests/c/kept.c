@@ -48,20 +48,16 @@ typedef struct
 static void
 keep_message_cb (GMsgReceiver *receiver,
                  GVariant     *message,
-                 gpointer      user_data)
+                 Keeper       *keeper)
 {
-  Keeper *keeper = user_data;
-
   g_ptr_array_add (keeper->messages, g_variant_ref (message));
 }
 
 static void
 keep_error_cb (GMsgReceiver *receiver,
                const GError *error,
-               gpointer      user_data)
+               Keeper       *keeper)
 {
-  Keeper *keeper = user_data;
-
   keeper->error = error != NULL ? g_error_copy (error) : NULL;
   keeper->ended = TRUE;
 }

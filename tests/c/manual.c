@@ -438,12 +438,8 @@ test_handler_drops (Fixture *fixture)
 }
 
 static void
-route_nested_cb (GMsgReceiver *receiver,
-                 GVariant     *message,
-                 gpointer      user_data)
+route_nested_cb (Condition *condition)
 {
-  Condition *condition = user_data;
-
   /* At depth d the handler waits for two more messages. */
   if (condition->depth == 3)
     return;
@@ -459,7 +455,7 @@ test_reentrant (Fixture *fixture)
   Pipe *pipe = start_pipe (fixture);
   Condition condition = { .pipe = pipe };
 
-  g_signal_connect (pipe->receiver, "message", G_CALLBACK (route_nested_cb), &condition);
+  g_signal_connect_swapped (pipe->receiver, "message", G_CALLBACK (route_nested_cb), &condition);
   send_range (pipe->sender, 0, 600);
   gmsg_sender_stop (pipe->sender, NULL);
 
@@ -522,11 +518,8 @@ test_in_handler (Fixture *fixture)
 }
 
 static void
-iterate_cb (GMsgReceiver *receiver,
-            GVariant     *message,
-            gpointer      user_data)
+iterate_cb (Pipe *pipe)
 {
-  Pipe *pipe = user_data;
   guint n_values = pipe->values->len;
 
   iterate_all (pipe->fixture->context);
@@ -538,7 +531,7 @@ test_nested_loop (Fixture *fixture)
 {
   Pipe *pipe = start_pipe (fixture);
 
-  g_signal_connect (pipe->receiver, "message", G_CALLBACK (iterate_cb), pipe);
+  g_signal_connect_swapped (pipe->receiver, "message", G_CALLBACK (iterate_cb), pipe);
   send_range (pipe->sender, 0, 10);
   route_all (fixture);
   pipe_assert_range (pipe, 0, 10);
@@ -770,12 +763,8 @@ ping_thread (gpointer data)
 }
 
 static void
-pong_cb (GMsgReceiver *receiver,
-         GVariant     *message,
-         gpointer      user_data)
+pong_cb (PingPong *ping)
 {
-  PingPong *ping = user_data;
-
   g_atomic_int_inc (&ping->n_received);
 }
 
@@ -788,7 +777,7 @@ test_woken (Fixture *fixture)
   PingPong ping = { 0, };
   GThread *thread;
 
-  g_signal_connect (pipe->receiver, "message", G_CALLBACK (pong_cb), &ping);
+  g_signal_connect_swapped (pipe->receiver, "message", G_CALLBACK (pong_cb), &ping);
   ping.sender = pipe->sender;
   thread = g_thread_new ("ping", ping_thread, &ping);
   route (fixture, -1, has_finished, pipe);

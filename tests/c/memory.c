@@ -75,9 +75,8 @@ flood_send (Flood *self,
 static void
 flood_message_cb (GMsgReceiver *receiver,
                   GVariant     *message,
-                  gpointer      user_data)
+                  Flood        *self)
 {
-  Flood *self = user_data;
   guint number = g_variant_get_uint32 (message);
 
   g_assert_cmpuint (self->states[number], ==, SENT);
@@ -148,12 +147,8 @@ all_delivered_cb (gpointer user_data)
 }
 
 static void
-assert_others_freed_cb (GMsgReceiver *receiver,
-                        GVariant     *message,
-                        gpointer      user_data)
+assert_others_freed_cb (Flood *self)
 {
-  Flood *self = user_data;
-
   g_assert_cmpuint (self->n_freed, ==, self->n_delivered - 1);
 }
 
@@ -164,7 +159,7 @@ test_freed_in_manual_mode (Fixture *fixture)
   Flood flood;
 
   flood_open (&flood, fixture, 10 * BURST);
-  g_signal_connect (flood.receiver, "message", G_CALLBACK (assert_others_freed_cb), &flood);
+  g_signal_connect_swapped (flood.receiver, "message", G_CALLBACK (assert_others_freed_cb), &flood);
   flood_send (&flood, 0, 10 * BURST);
   gmsg_router_route_until (fixture->router, -1, all_delivered_cb, &flood, &error);
   g_assert_no_error (error);
@@ -174,11 +169,8 @@ test_freed_in_manual_mode (Fixture *fixture)
 
 /* The mode changes in the middle of a flood. */
 static void
-change_mode_cb (GMsgReceiver *receiver,
-                GVariant     *message,
-                gpointer      user_data)
+change_mode_cb (Flood *self)
 {
-  Flood *self = user_data;
   g_autoptr (GError) error = NULL;
 
   if (self->n_delivered != 2 * KEPT)
@@ -197,7 +189,7 @@ test_freed_when_manual_mode_begins (Fixture *fixture)
 
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
   flood_open (&flood, fixture, 4 * BURST);
-  g_signal_connect (flood.receiver, "message", G_CALLBACK (change_mode_cb), &flood);
+  g_signal_connect_swapped (flood.receiver, "message", G_CALLBACK (change_mode_cb), &flood);
   flood_send (&flood, 0, 4 * BURST);
   iterate_all (fixture->context);
   g_assert_cmpuint (flood.n_delivered, ==, 2 * KEPT);
@@ -217,11 +209,8 @@ typedef struct
 } Again;
 
 static void
-send_again_cb (GMsgReceiver *receiver,
-               GVariant     *message,
-               gpointer      user_data)
+send_again_cb (Again *self)
 {
-  Again *self = user_data;
   int n_freed = g_atomic_int_get (&self->flood->n_freed);
 
   /* Before that, nothing has been given back. */
@@ -241,7 +230,7 @@ test_freed_by_senders (Fixture *fixture)
 
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
   flood_open (&flood, fixture, 5 * BURST);
-  g_signal_connect (flood.receiver, "message", G_CALLBACK (send_again_cb), &again);
+  g_signal_connect_swapped (flood.receiver, "message", G_CALLBACK (send_again_cb), &again);
   flood_send (&flood, 0, 4 * BURST);
   iterate_all (fixture->context);
 
@@ -253,12 +242,8 @@ test_freed_by_senders (Fixture *fixture)
 
 /* If the senders don't come for kept messages, these are freed all the same. */
 static void
-assert_old_ones_freed_cb (GMsgReceiver *receiver,
-                          GVariant     *message,
-                          gpointer      user_data)
+assert_old_ones_freed_cb (Flood *self)
 {
-  Flood *self = user_data;
-
   if (self->n_delivered > 2 * BURST)
     g_assert_cmpuint (self->states[self->n_delivered - 2 * BURST - 1], ==, FREED);
 }
@@ -270,7 +255,7 @@ test_freed_without_senders (Fixture *fixture)
 
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
   flood_open (&flood, fixture, 10 * BURST);
-  g_signal_connect (flood.receiver, "message", G_CALLBACK (assert_old_ones_freed_cb), &flood);
+  g_signal_connect_swapped (flood.receiver, "message", G_CALLBACK (assert_old_ones_freed_cb), &flood);
   flood_send (&flood, 0, 10 * BURST);
   iterate_all (fixture->context);
   g_assert_cmpint (flood.n_freed, ==, 10 * BURST);
@@ -292,10 +277,8 @@ send_behind (Fixture *fixture,
 static void
 nest_behind_cb (GMsgReceiver *receiver,
                 GVariant     *message,
-                gpointer      user_data)
+                Flood        *self)
 {
-  Flood *self = user_data;
-
   if (g_variant_get_int32 (message) != 2 * BURST - 1)
     return;
 
@@ -327,12 +310,8 @@ test_freed_in_nested_loop_behind (Fixture *fixture)
 
 /* In a nested loop, all but the message whose handler runs it. */
 static void
-nest_at_last_cb (GMsgReceiver *receiver,
-                 GVariant     *message,
-                 gpointer      user_data)
+nest_at_last_cb (Flood *self)
 {
-  Flood *self = user_data;
-
   if (self->n_delivered < self->n_messages)
     return;
 
@@ -353,7 +332,7 @@ test_freed_in_nested_loop (Fixture *fixture)
 
       gmsg_router_set_budget (fixture->router, G_MAXUINT);
       flood_open (&flood, fixture, n);
-      g_signal_connect (flood.receiver, "message", G_CALLBACK (nest_at_last_cb), &flood);
+      g_signal_connect_swapped (flood.receiver, "message", G_CALLBACK (nest_at_last_cb), &flood);
       flood_send (&flood, 0, n);
       if (i % 2 == 0)
         {
@@ -382,12 +361,8 @@ typedef struct
 } Watch;
 
 static void
-finished_cb (GMsgReceiver *receiver,
-             const GError *error,
-             gpointer      user_data)
+finished_cb (Watch *self)
 {
-  Watch *self = user_data;
-
   g_assert_cmpint (self->flood->n_freed, ==, self->flood->n_messages);
   self->n_ended++;
 }
@@ -395,10 +370,8 @@ finished_cb (GMsgReceiver *receiver,
 static void
 close_cb (GMsgReceiver *receiver,
           GVariant     *message,
-          gpointer      user_data)
+          Watch        *self)
 {
-  Watch *self = user_data;
-
   if (self->flood->n_delivered != self->n_until_close)
     return;
 
@@ -422,7 +395,7 @@ test_freed_before_the_end_of_the_pipe (Fixture *fixture)
       gmsg_router_set_budget (fixture->router, G_MAXUINT);
       flood_open (&flood, fixture, n);
       g_signal_connect (flood.receiver, "message", G_CALLBACK (close_cb), &watch);
-      g_signal_connect (flood.receiver, "finished", G_CALLBACK (finished_cb), &watch);
+      g_signal_connect_swapped (flood.receiver, "finished", G_CALLBACK (finished_cb), &watch);
       flood_send (&flood, 0, n);
       gmsg_sender_stop (flood.sender, NULL);
       /* It comes after the pipe, so that there is a backlog to the end. */
@@ -508,12 +481,8 @@ send_when_freed (gpointer data)
 }
 
 static void
-send_now_cb (GMsgReceiver *receiver,
-             GVariant     *message,
-             gpointer      user_data)
+send_now_cb (Sending *self)
 {
-  Sending *self = user_data;
-
   if (self->n_left > 0)
     send_value (self->sender, 0);
 }
@@ -525,7 +494,7 @@ test_destroy_notify_that_sends (Fixture *fixture)
   Sending sending = { .sender = pipe->sender, .n_left = 4 * BURST };
 
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
-  g_signal_connect (pipe->receiver, "message", G_CALLBACK (send_now_cb), &sending);
+  g_signal_connect_swapped (pipe->receiver, "message", G_CALLBACK (send_now_cb), &sending);
   for (guint i = 0; i < 4 * BURST; i++)
     gmsg_sender_send (pipe->sender,
                       g_variant_new_from_data (G_VARIANT_TYPE_INT32, &sending.depth,
@@ -597,9 +566,8 @@ typedef struct
 static void
 end_in_flood_cb (GMsgReceiver *receiver,
                  GVariant     *message,
-                 gpointer      user_data)
+                 Ending       *self)
 {
-  Ending *self = user_data;
   Fixture *fixture = self->flood->fixture;
 
   if (--self->n_left > 0)
@@ -706,12 +674,8 @@ close_first_when_freed (gpointer data)
 }
 
 static void
-count_late_cb (GMsgReceiver *receiver,
-               GVariant     *message,
-               gpointer      user_data)
+count_late_cb (Chain *self)
 {
-  Chain *self = user_data;
-
   self->n_late += self->closed;
 }
 
@@ -725,7 +689,7 @@ test_closed_by_the_end_of_another (Fixture *fixture)
 
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
   ignore_messages (chain.first);
-  g_signal_connect (chain.second, "message", G_CALLBACK (count_late_cb), &chain);
+  g_signal_connect_swapped (chain.second, "message", G_CALLBACK (count_late_cb), &chain);
   gmsg_sender_start (first, NULL);
   gmsg_sender_start (second, NULL);
   /* It is freed after its delivery. */
@@ -772,10 +736,8 @@ typedef struct
 static void
 close_and_drop_cb (GMsgReceiver *receiver,
                    GVariant     *message,
-                   gpointer      user_data)
+                   Own          *self)
 {
-  Own *self = user_data;
-
   g_object_weak_ref (G_OBJECT (receiver), route_when_freed, self->fixture);
   close_receiver (self->fixture, receiver);
   g_clear_object (&self->receiver);
@@ -808,9 +770,8 @@ test_manual_by_the_end_of_another (Fixture *fixture)
 static void
 drop_other_cb (GMsgReceiver *receiver,
                const GError *error,
-               gpointer      user_data)
+               Own          *self)
 {
-  Own *self = user_data;
   gpointer weak = self->receiver;
 
   g_object_add_weak_pointer (weak, &weak);

@@ -1116,9 +1116,8 @@ overtaking_cb (GObject      *source,
 static void
 ask_and_wait_cb (GMsgReceiver *receiver,
                  GParamSpec   *pspec,
-                 gpointer      user_data)
+                 Overtaking   *self)
 {
-  Overtaking *self = user_data;
   guint n_values = self->values->len;
 
   if (self->asked)

@@ -272,9 +272,8 @@ test_stop_discarded (Fixture *fixture)
 static void
 append_id_cb (GMsgReceiver *receiver,
               GParamSpec   *pspec,
-              gpointer      user_data)
+              GArray       *ids)
 {
-  GArray *ids = user_data;
   guint64 id = gmsg_receiver_get_id (receiver);
 
   g_assert_cmpint (gmsg_receiver_get_state (receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
@@ -908,10 +907,8 @@ test_notify (Fixture *fixture)
 static void
 notify_state_cb (GMsgRouter *router,
                  GParamSpec *pspec,
-                 gpointer    user_data)
+                 GString    *seen)
 {
-  GString *seen = user_data;
-
   g_string_append_printf (seen, "%s%u ",
                           gmsg_router_get_running (router) ? "+" : "-",
                           gmsg_router_get_n_pipes (router));

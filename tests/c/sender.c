@@ -255,11 +255,10 @@ test_own_thread (Fixture *fixture)
 }
 
 static void
-echo_cb (GMsgReceiver *receiver,
-         GVariant     *message,
-         gpointer      user_data)
+echo_cb (GMsgReceiver  *receiver,
+         GVariant      *message,
+         Pipe         **pipes)
 {
-  Pipe **pipes = user_data;
   gint32 value = g_variant_get_int32 (message);
   guint n_other = pipes[1]->values->len;
 

@@ -393,12 +393,8 @@ test_routed_meanwhile (Fixture *fixture)
 }
 
 static void
-iterate_cb (GObject    *object,
-            GParamSpec *pspec,
-            gpointer    user_data)
+iterate_cb (Fixture *fixture)
 {
-  Fixture *fixture = user_data;
-
   /* Long enough for the shutdown to look once more. */
   for (gint64 end = g_get_monotonic_time () + 50 * G_TIME_SPAN_MILLISECOND; g_get_monotonic_time () < end;)
     g_main_context_iteration (fixture->context, FALSE);
@@ -410,8 +406,8 @@ test_iterated_at_end (Fixture *fixture)
 {
   Pipe *pipe = start_pipe (fixture);
 
-  g_signal_connect (fixture->router, "notify::running", G_CALLBACK (iterate_cb), fixture);
-  g_signal_connect (pipe->receiver, "notify::state", G_CALLBACK (iterate_cb), fixture);
+  g_signal_connect_swapped (fixture->router, "notify::running", G_CALLBACK (iterate_cb), fixture);
+  g_signal_connect_swapped (pipe->receiver, "notify::state", G_CALLBACK (iterate_cb), fixture);
   gmsg_sender_stop (pipe->sender, NULL);
   shut_down (fixture, fixture->data);
   assert_stopped (fixture);
@@ -443,10 +439,8 @@ test_stopped_in_handler (Fixture *fixture)
 static void
 shut_down_cb (GMsgReceiver *receiver,
               GVariant     *message,
-              gpointer      user_data)
+              Fixture      *fixture)
 {
-  Fixture *fixture = user_data;
-
   if (gmsg_router_get_running (fixture->router) && g_variant_get_int32 (message) == 0)
     shut_down (fixture, NULL);
 }

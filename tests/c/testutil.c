@@ -306,9 +306,8 @@ replace_text (const char *text,
 static void
 message_cb (GMsgReceiver *receiver,
             GVariant     *message,
-            gpointer      user_data)
+            Pipe         *pipe)
 {
-  Pipe *pipe = user_data;
   gint32 value;
 
   g_assert_true (g_thread_self () == pipe->thread);
@@ -332,10 +331,8 @@ message_cb (GMsgReceiver *receiver,
 static void
 finished_cb (GMsgReceiver *receiver,
              const GError *error,
-             gpointer      user_data)
+             Pipe         *pipe)
 {
-  Pipe *pipe = user_data;
-
   g_assert_true (g_thread_self () == pipe->thread);
   g_assert_cmpint (gmsg_receiver_get_state (receiver), ==, GMSG_RECEIVER_STATE_FINISHED);
   g_assert_cmpuint (pipe->n_finished++, ==, 0);

@@ -673,10 +673,8 @@ test_goodbye_cancelled (Fixture *fixture)
 static void
 state_notify_cb (GObject    *object,
                  GParamSpec *pspec,
-                 gpointer    user_data)
+                 GString    *seen)
 {
-  GString *seen = user_data;
-
   g_string_append_printf (seen, "%d", (int) gmsg_router_get_connection_state (GMSG_ROUTER (object)));
 }
 

@@ -35,10 +35,8 @@ typedef struct
 static void
 message_cb (GMsgReceiver *receiver,
             GVariant     *message,
-            gpointer      user_data)
+            Peer         *peer)
 {
-  Peer *peer = user_data;
-
   g_autoptr (GBytes) bytes = g_variant_get_data_as_bytes (message);
   g_autoptr (GVariant) untrusted = NULL;
 
@@ -58,10 +56,8 @@ message_cb (GMsgReceiver *receiver,
 static void
 finished_cb (GMsgReceiver *receiver,
              const GError *error,
-             gpointer      user_data)
+             Peer         *peer)
 {
-  Peer *peer = user_data;
-
   g_assert_cmpuint (peer->n_finished++, ==, 0);
   peer->error = error != NULL ? g_error_copy (error) : NULL;
 }
