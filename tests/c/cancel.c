@@ -275,22 +275,6 @@ test_emission_hook (Fixture *fixture)
   g_signal_remove_emission_hook (signal_id, id);
 }
 
-/* A sender may be cancelled before it is started: starting it then is no error. */
-static void
-test_before_start (Fixture *fixture)
-{
-  Pipe *pipe = open_pipe (fixture);
-
-  gmsg_receiver_cancel (pipe->receiver);
-  g_assert_cmpint (gmsg_sender_get_state (pipe->sender), ==, GMSG_SENDER_STATE_INITIAL);
-  g_assert_true (gmsg_sender_start (pipe->sender, NULL));
-  g_assert_true (is_cancelled (pipe->sender));
-  send_range (pipe->sender, 0, 3);
-  gmsg_sender_stop (pipe->sender, NULL);
-  pipe_wait_finished (pipe);
-  pipe_assert_range (pipe, 0, 3);
-}
-
 /* The sender's own end cancels nothing: nobody has asked it to. */
 static void
 test_own_end (Fixture *fixture)
@@ -425,7 +409,6 @@ main (int    argc,
   fixture_test ("/cancel/p22/asked-by-two", test_asked_by_two);
   fixture_test ("/cancel/p22/asked-after-drop", test_asked_after_drop);
   fixture_test ("/cancel/p22/emission-hook", test_emission_hook);
-  fixture_test ("/cancel/p22/before-start", test_before_start);
   fixture_test ("/cancel/p22/own-end", test_own_end);
   fixture_test ("/cancel/p22/same-object", test_same_object);
   fixture_test ("/cancel/p22/wrong-thread", test_wrong_thread);

@@ -650,27 +650,6 @@ test_p06_no_source_after_stop (Fixture *fixture)
 }
 
 static void
-test_p09_ends_its_side (Fixture *fixture)
-{
-  for (guint started = 0; started < 2; started++)
-    {
-      Pipe *pipe = open_pipe (fixture);
-
-      if (started)
-        {
-          gmsg_sender_start (pipe->sender, NULL);
-          send_range (pipe->sender, 0, 10);
-        }
-
-      drop_in_thread (g_steal_pointer (&pipe->sender));
-      g_assert_cmpuint (pipe->n_finished, ==, 0);
-      iterate_all (fixture->context);
-      pipe_assert_range (pipe, 0, started ? 10 : 0);
-      pipe_assert_error (pipe, GMSG_ERROR, GMSG_ERROR_PEER_LOST);
-    }
-}
-
-static void
 test_p09_disposed_by_a_binding (Fixture *fixture)
 {
   Pipe *pipe = start_pipe (fixture);
@@ -728,7 +707,6 @@ main (int    argc,
   fixture_test_with ("/drop/p05/forked", (gconstpointer) child_drops, test_forked);
   g_test_add_func ("/drop/p06/nothing-outlives", test_p06_nothing_outlives);
   fixture_test ("/drop/p06/no-source-after-stop", test_p06_no_source_after_stop);
-  fixture_test ("/drop/p09/ends-its-side", test_p09_ends_its_side);
   fixture_test ("/drop/p09/disposed-by-a-binding", test_p09_disposed_by_a_binding);
   fixture_test ("/drop/p09/many-at-once", test_p09_many_at_once);
   g_test_add_func ("/drop/p09/sources-of-others", test_p09_sources_of_others);

@@ -175,20 +175,6 @@ test_restart (Fixture *fixture)
 }
 
 static void
-test_stop_silent (Fixture *fixture)
-{
-  Pipe *pipe = start_pipe (fixture);
-
-  send_range (pipe->sender, 0, 3);
-  gmsg_sender_stop (pipe->sender, NULL);
-  pipe_wait_finished (pipe);
-  close_pipe (pipe);
-
-  g_assert_true (gmsg_router_stop (fixture->router, NULL));
-  assert_no_warning ();
-}
-
-static void
 test_stop_singular (Fixture *fixture)
 {
   Pipe *pipe = start_pipe (fixture);
@@ -1155,7 +1141,6 @@ main (int    argc,
   fixture_test ("/router/p01/not-started", test_not_started);
   fixture_test ("/router/p01/stopped", test_stopped);
   fixture_test ("/router/p02/restart", test_restart);
-  fixture_test ("/router/p03/silent", test_stop_silent);
   fixture_test ("/router/p03/singular", test_stop_singular);
   fixture_test ("/router/p03/plural", test_stop_plural);
   fixture_test ("/router/p03/finished", test_stop_finished);

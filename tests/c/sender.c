@@ -240,21 +240,6 @@ test_send_and_stop (Fixture *fixture)
 }
 
 static void
-test_own_thread (Fixture *fixture)
-{
-  Pipe *pipe = start_pipe (fixture);
-
-  send_range (pipe->sender, 0, 1000);
-  pipe_assert_range (pipe, 0, 0);
-  gmsg_sender_stop (pipe->sender, NULL);
-  pipe_assert_range (pipe, 0, 0);
-  g_assert_cmpuint (pipe->n_finished, ==, 0);
-
-  pipe_wait_finished (pipe);
-  pipe_assert_range (pipe, 0, 1000);
-}
-
-static void
 echo_cb (GMsgReceiver  *receiver,
          GVariant      *message,
          Pipe         **pipes)
@@ -511,7 +496,6 @@ main (int    argc,
   fixture_test ("/sender/p07/life-closed", test_life_closed);
   fixture_test ("/sender/p07/race", test_race);
   fixture_test ("/sender/p08/send-and-stop", test_send_and_stop);
-  fixture_test ("/sender/p10/own-thread", test_own_thread);
   fixture_test ("/sender/p10/in-handler", test_own_thread_in_handler);
   fixture_test ("/sender/p13/after-router", test_after_router);
   fixture_test ("/sender/properties/id", test_id);
