@@ -756,7 +756,6 @@ test_p6_last_leaves_in_dispatch (void)
 
   for (guint i = 0; i < 3; i++)
     {
-    
       scene_join (scene, 1, NULL, 0, BUDGET);
       scene->clients[0].handler = leave_self;
       iterate (scene->context, 1);
