@@ -135,6 +135,17 @@ peer_open (Peer *peer)
   g_assert_cmpuint (peer->in->len, ==, 16);
 }
 
+static Peer *
+peer_new_open (Fixture      *fixture,
+               guint         capacity,
+               GMsgOverflow  overflow)
+{
+  Peer *peer = peer_new (fixture, capacity, overflow);
+
+  peer_open (peer);
+  return peer;
+}
+
 static void
 peer_hang_up (Peer *peer)
 {
@@ -200,9 +211,8 @@ assert_message (Peer       *peer,
 static void
 test_by_hand (Fixture *fixture)
 {
-  g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+  g_autoptr (Peer) peer = peer_new_open (fixture, 0, 0);
 
-  peer_open (peer);
   g_assert_cmpuint (peer->in->data[0], ==, VERSION);
   g_assert_cmpuint (get_number (peer->in->data + 4, 4), ==, 0);
   g_assert_cmpuint (get_number (peer->in->data + 8, 8), ==, 64 * 1024 * 1024);
@@ -235,9 +245,8 @@ test_by_hand (Fixture *fixture)
 static void
 test_slowly (Fixture *fixture)
 {
-  g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+  g_autoptr (Peer) peer = peer_new_open (fixture, 0, 0);
 
-  peer_open (peer);
   put_int32 (peer->out, 1);
   put_frame (peer->out, MESSAGE, "s", "hello", 6);
   put_frame (peer->out, STOP, NULL, NULL, 0);
@@ -391,10 +400,9 @@ test_bad_frame (Fixture *fixture)
 {
   guint i = GPOINTER_TO_UINT (fixture->data);
   int code = g_str_has_prefix (bad_frames[i].name, "too-large") ? GMSG_ERROR_TOO_LARGE : GMSG_ERROR_PROTOCOL;
-  g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+  g_autoptr (Peer) peer = peer_new_open (fixture, 0, 0);
   g_autoptr (Peer) other = peer_new (fixture, 0, 0);
 
-  peer_open (peer);
   peer_open (other);
   peer_assert_works (other);
 
@@ -502,10 +510,9 @@ test_half_frame (Fixture *fixture)
 
   for (guint n = 0; n <= length; n++)
     {
-      g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+      g_autoptr (Peer) peer = peer_new_open (fixture, 0, 0);
       gboolean whole = n == 0 || n == n_first || n == length;
 
-      peer_open (peer);
       put_int32 (peer->out, 1);
       put_frame (peer->out, MESSAGE, "s", "hello", 6);
       write_data (peer->fd, peer->out->data, n);
@@ -528,9 +535,8 @@ test_half_large_frame (Fixture *fixture)
 
   for (guint n = 1; n < 200000; n += 33331)
     {
-      g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+      g_autoptr (Peer) peer = peer_new_open (fixture, 0, 0);
 
-      peer_open (peer);
       put_int32 (peer->out, 1);
       put_header (peer->out, MESSAGE, 2, 200000);
       put (peer->out, "ay\0\0\0\0\0\0", 8);
@@ -551,9 +557,8 @@ fail_peer (Fixture    *fixture,
            int         code,
            const char *text)
 {
-  g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+  g_autoptr (Peer) peer = peer_new_open (fixture, 0, 0);
 
-  peer_open (peer);
   put_int32 (peer->out, 1);
   put_error (peer->out, domain, (guint32) code, text);
   write_all (peer->fd, peer->out);
@@ -633,9 +638,8 @@ test_credit_violation (Fixture *fixture)
 
   for (guint i = 0; i < G_N_ELEMENTS (policies); i++)
     {
-      g_autoptr (Peer) peer = peer_new (fixture, 3, policies[i]);
+      g_autoptr (Peer) peer = peer_new_open (fixture, 3, policies[i]);
 
-      peer_open (peer);
       g_assert_cmpuint (peer->in->data[1], ==, policies[i]);
       g_assert_cmpuint (get_number (peer->in->data + 4, 4), ==, 3);
 
@@ -655,11 +659,10 @@ test_credit_violation (Fixture *fixture)
 static void
 test_credit_unread (Fixture *fixture)
 {
-  g_autoptr (Peer) peer = peer_new (fixture, 1, GMSG_OVERFLOW_BLOCK);
+  g_autoptr (Peer) peer = peer_new_open (fixture, 1, GMSG_OVERFLOW_BLOCK);
   guint64 n_places = 0;
   guint n_frames = 0;
 
-  peer_open (peer);
   for (guint i = 0; i < 4000; i++)
     {
       put_int32 (peer->out, (gint32) i);
@@ -681,9 +684,8 @@ test_credit_unread (Fixture *fixture)
 static void
 test_half_closed (Fixture *fixture)
 {
-  g_autoptr (Peer) peer = peer_new (fixture, 1, GMSG_OVERFLOW_BLOCK);
+  g_autoptr (Peer) peer = peer_new_open (fixture, 1, GMSG_OVERFLOW_BLOCK);
 
-  peer_open (peer);
   shutdown (peer->fd, SHUT_RD);
   for (guint i = 0; i < 500; i++)
     {
@@ -698,9 +700,8 @@ test_half_closed (Fixture *fixture)
 static void
 test_dropped (Fixture *fixture)
 {
-  g_autoptr (Peer) peer = peer_new (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST);
+  g_autoptr (Peer) peer = peer_new_open (fixture, 2, GMSG_OVERFLOW_DROP_OLDEST);
 
-  peer_open (peer);
   put_counter (peer->out, DROPPED, 5);
   for (int i = 0; i < 10; i++)
     put_int32 (peer->out, i);
@@ -815,15 +816,13 @@ flood (int         fd,
 static void
 test_flood (Fixture *fixture)
 {
-  g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
-  g_autoptr (Peer) other = peer_new (fixture, 0, 0);
+  g_autoptr (Peer) peer = peer_new_open (fixture, 0, 0);
+  g_autoptr (Peer) other = peer_new_open (fixture, 0, 0);
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
   gsize before, n_written, limit = 1024 * 1024;
 
   gmsg_router_set_max_message_size (fixture->router, limit);
   peer->keep = FALSE;
-  peer_open (peer);
-  peer_open (other);
 
   switch (GPOINTER_TO_INT (fixture->data))
     {
@@ -1015,7 +1014,7 @@ static void
 test_backlog_partial (Fixture *fixture)
 {
   const gsize size = 16 * 1024 * 1024;
-  g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+  g_autoptr (Peer) peer = peer_new_open (fixture, 0, 0);
   g_autoptr (GPtrArray) peers = g_ptr_array_new ();
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
   g_autofree char *zeros = g_malloc0 (size);
@@ -1023,7 +1022,6 @@ test_backlog_partial (Fixture *fixture)
 
   gmsg_router_set_max_backlog_size (fixture->router, 4 * 1024 * 1024);
   peer->keep = FALSE;
-  peer_open (peer);
   g_ptr_array_add (peers, peer);
 
   put_int32 (bytes, 1);
@@ -1044,12 +1042,11 @@ test_flood_ends (Fixture *fixture)
 {
   for (int i = 0; i < 3; i++)
     {
-      g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+      g_autoptr (Peer) peer = peer_new_open (fixture, 0, 0);
       g_autoptr (GByteArray) bytes = g_byte_array_new ();
 
       gmsg_router_set_max_message_size (fixture->router, 10000);
       peer->keep = FALSE;
-      peer_open (peer);
       for (int j = 0; j < 1000; j++)
         put_int32 (bytes, j);
       flood (peer->fd, bytes, 10000000);
@@ -1154,11 +1151,10 @@ wait_hung_up (int fd)
 static void
 test_closed_flood (Fixture *fixture)
 {
-  g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+  g_autoptr (Peer) peer = peer_new_open (fixture, 0, 0);
   gint64 deadline = g_get_monotonic_time () + TEST_DEADLINE;
   gssize n_bytes;
 
-  peer_open (peer);
   peer_close (peer);
   put_int32 (peer->out, 1);
   do
@@ -1298,9 +1294,8 @@ test_cancel (Fixture *fixture)
 static void
 test_router_stops (Fixture *fixture)
 {
-  g_autoptr (Peer) peer = peer_new (fixture, 0, 0);
+  g_autoptr (Peer) peer = peer_new_open (fixture, 0, 0);
 
-  peer_open (peer);
   put_int32 (peer->out, 1);
   put_int32 (peer->out, 2);
   write_all (peer->fd, peer->out);
