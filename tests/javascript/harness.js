@@ -112,15 +112,20 @@ export function assertErrors(code, ...funcs) {
         assertError(code, func);
 }
 
-/** The function throws a TypeError whose text matches; hands it back. */
-export function assertTypeError(pattern, func) {
-    let error = null;
-
+/** What a function throws; null, if it returns. */
+export function thrownBy(func) {
     try {
         func();
-    } catch (e) {
-        error = e;
+    } catch (error) {
+        return error;
     }
+    return null;
+}
+
+/** The function throws a TypeError whose text matches; hands it back. */
+export function assertTypeError(pattern, func) {
+    const error = thrownBy(func);
+
     assert(error instanceof TypeError && pattern.test(error.message), `${error}`);
     return error;
 }
@@ -185,6 +190,10 @@ export function drain() {
         continue;
 }
 
+export function range(n) {
+    return Array.from({length: n}, (_, i) => i);
+}
+
 export function number(value) {
     return new GLib.Variant('u', value);
 }
@@ -201,6 +210,23 @@ export function record(receiver, events = []) {
     receiver.connect('finished',
         (_, error) => events.push(error === null ? 'finished' : error));
     return events;
+}
+
+/** Reads, with the overrides, so many or to the end; gives the values and what was thrown. */
+export async function readAll(receiver, most = Infinity) {
+    const values = [];
+
+    try {
+        for await (const message of receiver) {
+            assert(message instanceof GLib.Variant);
+            values.push(GMsg.unpack(message));
+            if (values.length === most)
+                break;
+        }
+    } catch (error) {
+        return [values, error];
+    }
+    return [values, null];
 }
 
 /** Collects, and uses again what memory is free. */

@@ -11,7 +11,7 @@ import GMsg from 'gi://GMsg?version=1';
 
 import {
     DEADLINE_USEC, Fixture, assert, assertEqual, assertError, assertRejects, checkError,
-    expectWarnings, iterateUntil, run, test
+    expectWarnings, iterateUntil, range, readAll, run, test
 } from './harness.js';
 
 const REDRAW_PRIORITY = 120;
@@ -28,27 +28,6 @@ function spin(usec) {
 
     while (GLib.get_monotonic_time() < end)
         continue;
-}
-
-function range(n) {
-    return Array.from({length: n}, (_, i) => i);
-}
-
-/** Reads until there are so many, or to the end; gives the values and what was thrown. */
-async function read(receiver, most = Infinity) {
-    const values = [];
-
-    try {
-        for await (const message of receiver) {
-            assert(message instanceof GLib.Variant);
-            values.push(GMsg.unpack(message));
-            if (values.length === most)
-                break;
-        }
-    } catch (error) {
-        return [values, error];
-    }
-    return [values, null];
 }
 
 test('/overrides/p27/shutdown', async () => {
@@ -174,7 +153,7 @@ test('/overrides/for-await/to-the-end', async () => {
 
     // A finished pipe has nothing more to give, and no error either.
     for (const n of [210, 0]) {
-        assertEqual(await Promise.all(pipes.map(([, receiver]) => read(receiver))),
+        assertEqual(await Promise.all(pipes.map(([, receiver]) => readAll(receiver))),
             [[range(n), null], [range(n), null]]);
     }
     assertEqual(pipes[0][1].get_state(), GMsg.ReceiverState.FINISHED);
@@ -220,7 +199,7 @@ test('/overrides/for-await/leaving-loses-nothing', async () => {
 
     for (let i = 0; i < 6; i++)
         sender.send(i);
-    assertEqual(await read(receiver, 2), [[0, 1], null]);
+    assertEqual(await readAll(receiver, 2), [[0, 1], null]);
     try {
         for await (const message of receiver) {
             assertEqual(GMsg.unpack(message), 2);
@@ -231,7 +210,7 @@ test('/overrides/for-await/leaving-loses-nothing', async () => {
     }
     assertEqual(GMsg.unpack(await receiver.next_async()), 3);
     sender.stop();
-    assertEqual(await read(receiver), [[4, 5], null]);
+    assertEqual(await readAll(receiver), [[4, 5], null]);
 });
 
 test('/overrides/for-await/closed', async () => {
@@ -248,7 +227,7 @@ test('/overrides/for-await/closed', async () => {
     });
     // Before it waits.
     for (const expected of [[1], []]) {
-        const [values, error] = await read(receiver);
+        const [values, error] = await readAll(receiver);
 
         assertEqual(values, expected);
         checkError(error, GMsg.Error.CLOSED);

@@ -12,25 +12,8 @@ import System from 'system';
 import {makeDeepest} from './deep.js';
 import {
     Fixture, OVER_NATS, Worker, WORKER, assert, assertEqual, assertError, assertRejects,
-    checkError, isSame, iterateUntil, reuseMemory, row, run, test
+    checkError, isSame, iterateUntil, range, readAll, reuseMemory, row, run, test, thrownBy
 } from './harness.js';
-
-function range(n) {
-    return Array.from({length: n}, (_, i) => i);
-}
-
-/** Reads to the end; gives the values and what was thrown. */
-async function readAll(receiver) {
-    const values = [];
-
-    try {
-        for await (const message of receiver)
-            values.push(GMsg.unpack(message));
-    } catch (error) {
-        return [values, error];
-    }
-    return [values, null];
-}
 
 test('/overrides/process/worker-module', async () => {
     const fixture = new Fixture();
@@ -130,7 +113,7 @@ test('/overrides/process/p09/lost-by-collector', async () => {
         receivers.push(receiver);
     }
 
-    const ends = receivers.map(readAll);
+    const ends = receivers.map(receiver => readAll(receiver));
 
     // A few may still be seen on the stack.
     iterateUntil(() => {
@@ -213,21 +196,13 @@ test('/overrides/process/latest-value', async () => {
 test('/overrides/process/errors-match', () => {
     const fixture = new Fixture();
     const [sender] = fixture.openPipe();
-    const caught = [];
-
-    for (const func of [
+    const caught = [
         () => GMsg.Sender.new_for_address('tcp:host=localhost'),
         () => GMsg.Sender.new_from_environment(),
         () => sender.spawn(null, ['/nonexistent/worker']),
         () => fixture.router.listen('tcp:host=localhost'),
-    ]) {
-        try {
-            func();
-        } catch (error) {
-            caught.push(error);
-        }
-    }
-    assertEqual(caught.length, 4);
+    ].map(thrownBy);
+
     assert(caught[0].matches(GMsg.Error, GMsg.Error.NOT_SUPPORTED), `${caught[0]}`);
     assert(caught[1].matches(GMsg.Error, GMsg.Error.INVALID_ADDRESS), `${caught[1]}`);
     assert(caught[2].matches(GLib.SpawnError, GLib.SpawnError.NOENT), `${caught[2]}`);

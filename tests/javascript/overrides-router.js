@@ -9,7 +9,8 @@ import Gio from 'gi://Gio';
 import GMsg from 'gi://GMsg?version=1';
 
 import {
-    Fixture, assert, assertEqual, assertError, assertTypeError, drain, expectWarnings, run, test
+    Fixture, assert, assertEqual, assertError, assertTypeError, drain, expectWarnings, run, test,
+    thrownBy
 } from './harness.js';
 
 function openPipe(fixture, ...options) {
@@ -102,13 +103,8 @@ test('/overrides/pipe/refused-options', () => {
     for (const overflow of ['fail', null, 0.5, {}])
         assertTypeError(/^overflow: /, () => router.pipe({capacity: 1, overflow}));
     for (const bad of [{capacity: -1}, {capacity: 2 ** 32}, {capacity: 1, overflow: 99}]) {
-        let error = null;
+        const error = thrownBy(() => router.pipe(bad));
 
-        try {
-            router.pipe(bad);
-        } catch (e) {
-            error = e;
-        }
         assert(/capacity|overflow/.test(error?.message), `${error}`);
     }
     assertTypeError(/a capacity, too/, () => router.pipe({overflow: GMsg.Overflow.FAIL}));
@@ -175,16 +171,11 @@ test('/overrides/route-until/exception-ends-it', () => {
 test('/overrides/route-until/exception-before-the-error-of-the-library', () => {
     const fixture = new Fixture();
     const thrown = new Error('after the stop');
-    let caught = null;
+    const caught = thrownBy(() => fixture.router.route_until(-1, () => {
+        fixture.router.stop();
+        throw thrown;
+    }));
 
-    try {
-        fixture.router.route_until(-1, () => {
-            fixture.router.stop();
-            throw thrown;
-        });
-    } catch (error) {
-        caught = error;
-    }
     assert(caught === thrown, `${caught}`);
 });
 
@@ -200,15 +191,11 @@ test('/overrides/route-until/nested', () => {
         values.push(GMsg.unpack(message));
         if (values.length > 1)
             return;
-        try {
-            fixture.router.route_until(-1, () => {
-                if (values.length === 3)
-                    throw new Error('inner');
-                return false;
-            });
-        } catch (error) {
-            inner = error;
-        }
+        inner = thrownBy(() => fixture.router.route_until(-1, () => {
+            if (values.length === 3)
+                throw new Error('inner');
+            return false;
+        }));
     });
     for (let i = 0; i < 5; i++)
         sender.send(i);

@@ -10,16 +10,12 @@ import GMsg from 'gi://GMsg?version=1';
 
 import {
     Fixture, OVER_NATS, Worker, assert, assertEqual, assertError, assertErrors, checkError,
-    iterateUntil, number, record, run, test, testOfSockets
+    iterateUntil, number, range, record, run, test, testOfSockets, thrownBy
 } from './harness.js';
 
 const ADDRESS = OVER_NATS
     ? /^nats:servers=nats%3A\/\/127\.0\.0\.1%3A\d+,run=\w{22},pipe=1,secret=[0-9a-f]{32}$/
     : /^unix:path=\/[^,]+,pipe=1,secret=[0-9a-f]{32,}$/;
-
-function range(n) {
-    return Array.from({length: n}, (_, i) => i);
-}
 
 /** Iterates until the pipe has finished; gives the messages and the error. */
 function collect(receiver) {
@@ -111,13 +107,8 @@ test('/process/p19/not-for-export', () => {
 test('/process/p19/failed-spawn', () => {
     const fixture = new Fixture();
     const [sender, receiver] = fixture.openPipe();
-    let failure = null;
+    const failure = thrownBy(() => sender.spawn(null, ['/nonexistent/worker']));
 
-    try {
-        sender.spawn(null, ['/nonexistent/worker']);
-    } catch (error) {
-        failure = error;
-    }
     assert(failure.matches(GLib.SpawnError, GLib.SpawnError.NOENT), `${failure}`);
     assert(failure.message.includes('/nonexistent/worker'), failure.message);
 
