@@ -1,20 +1,20 @@
 # shellcheck shell=bash
-# packages.sh: makes sure that what a script needs is installed; to be sourced
+# packages.sh: makes sure that the packages which a script needs are installed; source it
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 #   need_packages PKG...
 #
-# Takes the names of Debian packages, or apt's patterns of them. On Debian and Ubuntu it installs those
-# that are missing, with sudo if not root, and leaves apt alone if there are
-# none. Elsewhere it names what is missing and fails.
+# Takes the names of Debian packages, or apt's patterns of them. On Debian and Ubuntu it installs
+# the missing ones, with sudo if not root, and does not call apt if none is missing. On other
+# systems it names the missing ones and fails.
 #
 #   quietly COMMAND [ARG...]
 #
 # Runs a command, and shows what it printed only if it fails.
 #
-# All they say goes to stderr.
+# They print only to stderr.
 
 quietly ()
 {
@@ -29,9 +29,9 @@ quietly ()
   return "$status"
 }
 
-# What tells that a package is there, on a system that may have other packages:
-# a pkg-config module, a typelib for /usr/bin/python3, a file, or a program,
-# which is also what a package is that this list does not know.
+# What shows that a package is installed, on a system that may have other packages: a pkg-config
+# module, a typelib for /usr/bin/python3, a file, or a program. The default, for packages that
+# this list does not know, is a program of the same name.
 package_probe ()
 {
   case $1 in

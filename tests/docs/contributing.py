@@ -4,8 +4,8 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Compares what contributing.md says of files, locks and functions with the code;
-prints TAP."""
+"""Compares what contributing.md says about files, locks and functions with the code; prints
+TAP."""
 
 import argparse
 import os
@@ -25,7 +25,7 @@ QUOTED = re.compile(r"`([^`]+)`")
 
 
 def read_tables(text):
-    """The rows of each table, by the heading of its first column and its section."""
+    """Returns the rows of each table, by the heading of its first column and its section."""
     tables = {}
     section = ""
     table = None
@@ -59,7 +59,7 @@ class Sources:
         return set(LOCKING.findall(self.code[name]))
 
     def get_locks_by_hand(self, name):
-        """Of calls that LOCKING does not understand."""
+        """Returns the calls that LOCKING does not understand."""
         calls = re.findall(r"g_mutex_(?:locker_new|lock|trylock) \(", self.code[name])
         return len(calls) - len(LOCKING.findall(self.code[name]))
 
@@ -116,7 +116,7 @@ def check_names(tap, sources, text):
 
 
 def check_steps(tap, sources, rows):
-    """Each file of the steps has the property that is their model."""
+    """Tells whether each file of the steps has the property that is their model."""
     for row in rows:
         for name in (name for cell in row[1:] for name in QUOTED.findall(cell)):
             path = sources.root / name

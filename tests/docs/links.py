@@ -21,8 +21,8 @@ sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
 from tap import Tap  # noqa: E402
 
 
-# In [error@Error.FULL] gi-docgen takes what is before the dot for a namespace
-# that it does not know, and prints the words without a link or a warning.
+# In [error@Error.FULL] gi-docgen takes the part before the dot for a namespace that it
+# does not know, and prints the words without a link or a warning.
 TYPE_LINK = re.compile(r"\[(?:alias|callback|class|const|enum|error|flags|iface|struct|type)@(\w+)\.\w+[\w.]*\]")
 NAMESPACES = ("GLib", "GMsg", "GObject", "Gio")
 
@@ -42,7 +42,7 @@ class Page(HTMLParser):
         if "rel" in attributes:
             self.ways[attributes["rel"]] = attributes["href"]
         for name in ("href", "src", "srcset"):
-            # An empty address is a name that the theme has no value for.
+            # An empty address is a name for which the theme has no value.
             if attributes.get(name):
                 self.links.append(unquote(attributes[name]))
 

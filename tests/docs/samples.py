@@ -33,29 +33,29 @@ from documents import DocumentError, is_c, read_blocks  # noqa: E402
 from tap import Tap  # noqa: E402
 
 SHOWN = ("sh", "meson", "ini", "json")
-# What a sample may use beside this library, by the package of pkg-config, and
-# how it shows. They have leaks of their own.
+# What a sample may use in addition to this library, by the package of pkg-config, and
+# the text that shows it. These libraries have leaks of their own.
 EXTRAS = {
     "gtk4": re.compile(r"\bGtk|gtk/gtk\.h"),
     "libadwaita-1": re.compile(r"\bAdw\b|adwaita\.h"),
     "gstreamer-1.0": re.compile(r"gst/gst\.h"),
     "libdex-1": re.compile(r"libdex\.h"),
 }
-# What a sample shows a window with
+# The text that shows that a sample has a window
 TOOLKITS = ("gtk4", "libadwaita-1")
-# What a program says whose window is closed before it has taken all of a flood, as it
-# may be on a busy machine
+# What a program prints if its window is closed before it has taken all of a flood, as
+# may happen on a busy machine
 UNTAKEN = re.compile(r"dropping \d+ undelivered message")
-# What a worker says that a busy machine starts only after its window was closed
+# What a worker prints if a busy machine starts it only after its window was closed
 LATE_WORKER = re.compile(r"(?:Traceback \(most recent call last\):\n(?:  .*\n)*)?.*Could not connect to a router.*\n")
-# How a sample shows that it runs the program gmsgrouter.
+# The text that shows that a sample runs the program gmsgrouter.
 TOOL = re.compile(r"\bgmsgrouter (?:run|send|listen)\b")
-# What samples of other libraries import, and few machines have
+# Modules that samples of other libraries import, and few machines have
 RARE_MODULES = ("PyQt5", "traits_futures")
 PRELUDE = "#include <gmsg.h>\n"
 GTK_PRELUDE = "#include <gtk/gtk.h>\n"
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]
-# What takes longer hangs, however busy the machine is.
+# A program that takes longer hangs, however busy the machine is.
 BUILD_SECONDS = 300
 RUN_SECONDS = 120
 
@@ -80,7 +80,7 @@ class Sample:
 
     @property
     def extras(self):
-        """The packages that it is compiled with, beside this library."""
+        """Returns the packages with which it is compiled, in addition to this library."""
         if self.language in ("python", "js", "bash"):
             return []
         return [package for package, pattern in EXTRAS.items() if pattern.search(self.text)]
@@ -182,7 +182,7 @@ def build_vala(sample, options, directory):
     with open(source, "w", encoding="utf-8") as stream:
         stream.write(sample.text)
 
-    # The C code of the compiler is not ours to judge.
+    # The tests do not judge the C code that the compiler writes.
     command = [*shlex.split(options.valac), "-g", "--fatal-warnings", "--vapidir", options.vapi_dir,
                "-X", "-w", "--cc", options.compiler, source, "-o", program]
     for package in packages:
@@ -196,7 +196,7 @@ def build_vala(sample, options, directory):
 
 
 def check_typelibs(sample):
-    """The packages of the typelibs have other names than those of the headers."""
+    """Typelibs are in packages with other names than the headers."""
     for name, package in (("Gtk", "gtk4"), ("Adw", "libadwaita-1")):
         code = "import sys, gi; gi.require_version(*sys.argv[1:])"
         version = "4.0" if name == "Gtk" else "1"
@@ -248,8 +248,8 @@ def prepare_javascript(sample, options, directory):
 
 
 def show_on_a_screen(command, directory, picture):
-    """A display of its own, so that no window opens on the desktop of whoever runs the
-    tests; a window that stays open is closed."""
+    """Provides a display of its own, so that no window opens on the user's desktop; a
+    window that stays open is closed."""
     if shutil.which("xvfb-run") is None:
         raise Skipped("there is no xvfb-run")
     picture_args = ["--picture", picture] if picture is not None else []
@@ -262,7 +262,7 @@ def run(command, directory, sample, options):
     if options.tool is not None:
         env["PATH"] = os.pathsep.join([os.path.dirname(options.tool), env["PATH"]])
 
-    # Debug lines go to standard output, among what the sample prints.
+    # Debug lines go to standard output, among the sample's output.
     env.pop("G_MESSAGES_DEBUG", None)
 
     if sample.uses_gtk:
@@ -315,7 +315,7 @@ def check(sample, options):
 
 
 def try_out(sample, options):
-    """How it went: what tells the tap so."""
+    """Reports the result to the tap."""
     try:
         check(sample, options)
     except Skipped as reason:
@@ -347,7 +347,7 @@ def main():
             samples += find_samples(document)
         except DocumentError as reason:
             tap.point(False, document, reason)
-    # Most of them wait: for a process to start, or for a window to rest.
+    # Most of them wait: for a process to start, or for a window to come to rest.
     with ThreadPoolExecutor(os.cpu_count()) as executor:
         for report in executor.map(lambda sample: try_out(sample, options), samples):
             report(tap)

@@ -39,14 +39,14 @@ class Event(ctypes.Structure):
 
 
 class Display:
-    """The windows of an X server that wish to be asked before they are closed."""
+    """The windows of an X server that ask to be notified before they are closed."""
 
     def __init__(self):
         self.x = ctypes.CDLL("libX11.so.6")
         self.x.XOpenDisplay.restype = ctypes.c_void_p
         self.x.XDefaultRootWindow.restype = ctypes.c_ulong
         self.x.XInternAtom.restype = ctypes.c_ulong
-        # A window may go while it is looked at.
+        # A window may disappear while this looks at it.
         self.handler = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(lambda display, error: 0)
         self.x.XSetErrorHandler(self.handler)
         self.display = ctypes.c_void_p(self.x.XOpenDisplay(None))
@@ -75,7 +75,7 @@ class Display:
 
 
 def wait_for_rest(process, display, screen):
-    """What the screen shows when it has stopped changing."""
+    """Returns what the screen shows when it has stopped changing."""
     opened = None
     dump, since = b"", 0
     while process.poll() is None:

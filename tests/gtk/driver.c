@@ -1,26 +1,25 @@
 /* driver.c: drives the window of an example from within, whatever its language
  *
- * Preloaded, it waits in the main thread until the first window is shown, and
- * then does what GMSG_DRIVER_SCENARIO says:
+ * When preloaded, it waits in the main thread until the first window is shown, and then does
+ * what GMSG_DRIVER_SCENARIO says:
  *
  *   finish  lets the work end, and closes the window
  *   stop    presses Stop in the middle of the work, and closes the window
  *   close   closes the window in the middle of the work
- *   choose  presses Open, chooses GMSG_DRIVER_FOLDER, and goes on as finish
- *   copy    as finish, but copies before: the first checksum by a click, then all of
+ *   choose  presses Open, chooses GMSG_DRIVER_FOLDER, and continues like finish
+ *   copy    like finish, but first copies the first checksum by a click, then all of
  *           them by Ctrl+C
  *   empty   closes the window before there is any work
  *
- * The file GMSG_DRIVER_REPORT gets lines of "name value" on what was seen; times
- * are monotonic, in µs. GMSG_DRIVER_RESULTS gets what the list shows, as strings
- * that end with a NUL: path, name, size, checksum, problem and icon of each.
- * GMSG_DRIVER_PICTURES, if set, is a directory that gets pictures of the window.
- * GMSG_DRIVER_WIDTH, if set, is how wide the window becomes.
+ * It writes lines of "name value" about what it has seen to the file GMSG_DRIVER_REPORT; times
+ * are monotonic, in µs. To GMSG_DRIVER_RESULTS it writes what the list shows, as NUL-terminated
+ * strings: path, name, size, checksum, problem and icon of each row. If GMSG_DRIVER_PICTURES is
+ * set, it writes pictures of the window to that directory. If GMSG_DRIVER_WIDTH is set, the
+ * window becomes that wide.
  *
- * Reading a file named "slow" takes until half a second after the window is
- * gone, in the program and in its children. With GMSG_DRIVER_MARKS, a directory,
- * the middle of the work is when that has begun; files named "began" and "ended"
- * tell of it there.
+ * Reading a file named "slow" takes until half a second after the window is gone, in the program
+ * and in its children. With GMSG_DRIVER_MARKS, a directory, the middle of the work is the start
+ * of such a read; files named "began" and "ended" mark it there.
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -44,7 +43,7 @@
 #define MIDDLE_FRACTION 0.3
 #define MIDDLE_RESULTS 15
 
-/* After so many frames it is shown that the work has ended. */
+/* How many frames show the end of the work. */
 #define END_FRAMES 5
 
 /* Of a window that is made narrow */
@@ -75,15 +74,15 @@ static struct
   guint           n_frames;
 } driver;
 
-/* The window and the receivers that have finished: how many are not freed yet, and
- * how many there were */
+/* The window and the finished receivers: how many have not been freed yet, and how many there
+ * were */
 static int n_alive; /* atomic */
 static int n_watched;
 
 /* Set in the main thread, read in any */
 static _Atomic gint64 window_gone_at;
 
-/* Of a child, which is not driven: it learns from the report when the window is gone. */
+/* Used in a child, which is not driven: it learns from the report when the window is gone. */
 static gint64
 look_up_window_gone_at (void)
 {
@@ -94,7 +93,7 @@ look_up_window_gone_at (void)
     return 0;
 
   line = strstr (text, "window-gone-at ");
-  /* It may be written in part. */
+  /* It may be incomplete. */
   if (line == NULL || strchr (line, '\n') == NULL)
     return 0;
 
@@ -109,7 +108,7 @@ is_window_gone (void)
   return gone_at != 0 && g_get_monotonic_time () >= gone_at + SLOW_USEC;
 }
 
-/* Makes an empty file in the directory for marks, for any process to see. */
+/* Makes an empty file in the directory for marks, which any process can see. */
 static void
 make_mark (const char *name)
 {
@@ -180,7 +179,7 @@ report_text (const char *name,
 typedef gboolean (*WidgetFunc) (GtkWidget  *widget,
                                 const char *name);
 
-/* Finds the first widget that @func is true of, from @parent on. */
+/* Finds the first widget for which @func is true, from @parent on. */
 static GtkWidget *
 find (GtkWidget  *parent,
       WidgetFunc  func,
@@ -347,7 +346,7 @@ find_window (void)
   return NULL;
 }
 
-/* As a window manager does: GTK itself changes the size of no window that is shown. */
+/* Does what a window manager does: GTK itself does not resize a window that is shown. */
 static void
 resize (int width)
 {
@@ -387,7 +386,7 @@ set_up (void)
   return TRUE;
 }
 
-/* Tells whether it is time for what the scenario does in the middle of the work */
+/* Tells whether it is time for the scenario's action in the middle of the work */
 static gboolean
 is_middle (void)
 {
@@ -519,7 +518,7 @@ copied_cb (GObject      *source,
   report_text (driver.n_copies == 1 ? "copied" : "all-copied", text);
 }
 
-/* What the shortcuts of the application do for a key */
+/* Does what the application's shortcuts do for a key */
 static void
 press_key (const char *accelerator)
 {
@@ -530,7 +529,7 @@ press_key (const char *accelerator)
     gtk_widget_activate_action (GTK_WIDGET (driver.window), actions[i], NULL);
 }
 
-/* Tells whether both copies are there. */
+/* Tells whether both copies have arrived. */
 static gboolean
 copy (void)
 {
@@ -574,7 +573,7 @@ report_empty (void)
   take_picture ("empty");
 }
 
-/* Tells whether the window that says what the program is has been seen. */
+/* Tells whether the About window has been seen. */
 static gboolean
 look_at_about (void)
 {
@@ -697,7 +696,7 @@ start (void)
     driver.width = atoi (g_getenv ("GMSG_DRIVER_WIDTH"));
   driver.report = fopen (g_getenv ("GMSG_DRIVER_REPORT"), "w");
 
-  /* Before everything else, so that what it sees is not what it delays */
+  /* It runs before everything else, so that it does not delay what it measures */
   g_timeout_add_full (G_PRIORITY_HIGH, POLL_MSEC, poll_cb, NULL, NULL);
 }
 

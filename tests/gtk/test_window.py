@@ -35,17 +35,17 @@ MAX_FILES_A_FRAME = int(os.environ['WINDOW_FILES_A_FRAME'])
 # Whether its workers are processes
 HAS_PROCESSES = os.environ['WINDOW_HAS_PROCESSES'] == 'true'
 
-# From <sys/prctl.h>: what the program leaves behind becomes a child of the test
+# From <sys/prctl.h>: processes that the program leaves behind become children of the test
 PR_SET_CHILD_SUBREAPER = 36
 
-# As GNOME has it
+# Like GNOME's settings
 SETTINGS = b"""[Settings]
 gtk-decoration-layout=:close
 gtk-enable-animations=false
 gtk-font-name=Cantarell 11
 """
 
-# A router that dies of the first message
+# A router that the first message kills
 ROUTER = """
 import os, signal, gi
 gi.require_version("GMsg", "1")
@@ -72,7 +72,7 @@ NAMES = [
 
 
 def sha256sum(root):
-    """The checksums of the files below a folder, by path."""
+    """Returns the checksums of the files below a folder, by path."""
     found = subprocess.run(['find', root, '-type', 'f', '-print0'], stdout=subprocess.PIPE, check=True).stdout
     listing = subprocess.run(['xargs', '-0', '-r', 'sha256sum', '--zero', '--'], input=found,
                              stdout=subprocess.PIPE, check=True).stdout
@@ -81,7 +81,7 @@ def sha256sum(root):
 
 
 class Run:
-    """What a run of the program has left."""
+    """What a run of the program has left behind."""
 
     def __init__(self, report, rows, ended_at):
         self.report = report
@@ -120,7 +120,8 @@ class WindowTestCase(unittest.TestCase):
             make_sparse_file(self.path(b'endless %d' % number), ENDLESS)
 
     def make_environment(self, **environment):
-        """That of a program with a home of its own, which is empty but for its settings."""
+        """Returns the environment of a program with a home of its own, which is empty except for
+        its settings."""
         home = tempfile.mkdtemp(dir=self.directory)
         settings = os.path.join(home, b'.config', b'gtk-4.0')
         os.makedirs(settings)
@@ -138,7 +139,7 @@ class WindowTestCase(unittest.TestCase):
         }
 
     def run_window(self, scenario, *arguments, **environment):
-        """Runs the program to its end, and expects that it has nothing to complain about."""
+        """Runs the program to its end, and expects no complaint."""
         report = os.path.join(self.directory, b'report')
         results = os.path.join(self.directory, b'results')
         process = subprocess.run([*COMMAND, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -170,7 +171,7 @@ class WindowTestCase(unittest.TestCase):
         return Run(lines, rows, ended_at)
 
     def show(self, **measured):
-        """What is worth knowing, but depends on what else the machine does."""
+        """Reports figures that depend on what else the machine does."""
         print(f'# {self._testMethodName}: {measured}')
 
 
@@ -198,7 +199,7 @@ class WindowTest(WindowTestCase):
         self.assertEqual(run.report['toasts'], '0')
         self.assertEqual(run.report['button'], '_Open…')
 
-        # Names are relative to the folder that was chosen, whatever is in them.
+        # Names are relative to the chosen folder, whatever is in them.
         for path, (name, size, checksum, problem, icon) in run.rows.items():
             relative = os.path.relpath(path, self.tree)
             with contextlib.suppress(UnicodeDecodeError):
@@ -230,7 +231,7 @@ class WindowTest(WindowTestCase):
     def test_copy(self):
         self.make_many_files(20)
         make_sparse_file(self.path(b'large'), 64 << 20)
-        # What has no checksum is not copied.
+        # Rows without a checksum are not copied.
         run = self.run_window('copy', '/proc/self/mem', self.tree)
         checksums = sorted(sha256sum(self.tree).values())
         self.assertIn(run.report['copied'], checksums)
@@ -238,14 +239,13 @@ class WindowTest(WindowTestCase):
 
     def test_chosen_folder(self):
         self.make_many_files(200)
-        # For the driver to see that the work goes on
+        # So that the driver sees that the work goes on
         make_sparse_file(self.path(b'large'), 64 << 20)
         run = self.run_window('choose', GMSG_DRIVER_FOLDER=os.fsdecode(self.tree))
         self.assertEqual(run.results, sha256sum(self.tree))
 
     def test_unreadable_file(self):
-        # Root may read whatever has a mode; the first page of no process is
-        # mapped, though.
+        # Root may read any file that has a mode, but the first page of no process is mapped.
         make_file(self.path(b'good'), b'good')
         make_sparse_file(self.path(b'large'), 64 << 20)
         run = self.run_window('finish', '/proc/self/mem', self.tree)
@@ -274,8 +274,8 @@ class WindowTest(WindowTestCase):
         n_frames = int(run.report['frames'])
         self.show(frames_a_second=round(n_frames / seconds, 1), files_a_frame=round(N_FILES / max(n_frames, 1), 1),
                   longest_frame_ms=int(run.report['longest-frame']) / 1000)
-        # Other work on the machine makes both rarer. A window that does not draw while
-        # messages come has a few frames for all of them.
+        # Other work on the machine makes both rarer. A window that does not draw while messages
+        # come shows only a few frames for all of them.
         self.assertLessEqual(N_FILES, MAX_FILES_A_FRAME * n_frames)
 
     def test_stop(self):
@@ -311,7 +311,7 @@ class WindowTest(WindowTestCase):
                 with open(os.path.join(target, file), 'rb') as stream:
                     picture = stream.read()
                 self.assertEqual(picture[:8], b'\x89PNG\r\n\x1a\n')
-                # Blank, it would be smaller.
+                # A blank picture would be smaller.
                 self.assertGreater(len(picture), 5000)
 
     def test_pictures(self):
@@ -326,7 +326,8 @@ class WindowTest(WindowTestCase):
         self.take_pictures('empty', 'empty')
         self.take_pictures('failed', 'finish', '/proc/self/mem', holidays)
         for name, environment in (('work', {}), ('narrow', {'GMSG_DRIVER_WIDTH': '360'})):
-            # On a fast machine the work may be over before its middle is seen: then there is more of it.
+            # On a fast machine the work may be over before its middle is noticed: then there is
+            # more of it.
             for attempt in range(4):
                 for month, folder in enumerate(folders[1:]):
                     make_sparse_file(os.path.join(folder, b'film.webm'), 30_000_000 + month * 1_234_567 << 2 * attempt)
@@ -358,11 +359,11 @@ if HAS_PROCESSES:
                                        env=self.make_environment())
             self.addCleanup(process.stderr.close)
             self.addCleanup(process.kill)
-            # The others may still be starting, so they lose the window wherever they are.
+            # The others may still be starting, so they lose the window at any point.
             wait_until(lambda: find_reader(endless))
             process.kill()
             process.wait()
-            # The workers have it, too, until they end, and nothing to say.
+            # The workers have it, too, until they end, and print nothing.
             self.assertEqual(process.stderr.read().decode(), '')
             while True:
                 try:
@@ -371,7 +372,7 @@ if HAS_PROCESSES:
                     break
 
         def run_worker(self, address, *arguments):
-            """Runs a worker alone, which has nobody to tell how it ends."""
+            """Runs a worker alone, which can tell nobody how it ends."""
             worker = os.path.join(os.path.dirname(COMMAND[-1]), 'worker.js')
             process = subprocess.run([*COMMAND[:-1], worker, *arguments], stdin=subprocess.DEVNULL,
                                      stderr=subprocess.PIPE, timeout=DEADLINE_S,
@@ -385,7 +386,7 @@ if HAS_PROCESSES:
                 listener.bind(path)
                 self.run_worker(address, 'sum')
 
-                # It loses this one while it waits for an answer to its greeting.
+                # It loses this router while it waits for an answer to its greeting.
                 listener.listen()
                 hang_up = threading.Thread(target=lambda: listener.accept()[0].close())
                 hang_up.start()

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-# firstprograms.py: types what README and the guides tell their readers to type, up
-# to the first program, on a machine that may be thrown away
+# firstprograms.py: types what README and the guides tell their readers to type, up to the
+# first program, on a machine that may be thrown away
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -27,16 +27,16 @@ sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
 from documents import DocumentError, read_blocks  # noqa: E402
 from tap import Tap  # noqa: E402
 
-# Where a document tells how to get to its first program, and to its first window.
+# The sections that lead to a document's first program, and to its first window.
 SECTIONS = ("How to use it in your project", "Install", "The first message")
 WINDOW_SECTION = "The first window"
 SUFFIXES = {"c": "c", "js": "js", "python": "py", "vala": "vala"}
 
-# Nothing that finds a library, and the locale of a machine that has none.
+# A path in which no library is found, and the locale of a machine without one.
 WINDOW_TEST = Path(__file__).resolve().parent.parent / "docs" / "window.py"
 ENVIRONMENT = {"HOME": os.environ.get("HOME", "/"), "PATH": os.environ["PATH"], "TERM": "dumb"}
 
-# Between what the installation prints and what the program prints.
+# Separates the output of the installation from that of the program.
 MARK = "-- from here on the program --"
 
 
@@ -66,7 +66,7 @@ def read_steps(document):
         elif block.language in SUFFIXES:
             programs.setdefault(f"hello.{SUFFIXES[block.language]}", block.text)
         elif block.language == "text" and len(outputs) < len(programs):
-            # What the programs before it print that have no output of their own, too.
+            # Programs without an output block of their own print it, too.
             outputs += [block.text] * (len(programs) - len(outputs))
         elif block.language == "sh" and block.section in SECTIONS:
             commands.append(block.text)
@@ -87,12 +87,12 @@ def type_commands(commands, directory):
 
 
 def get_end(output):
-    """What is worth reading of what packages print while they are installed."""
+    """Returns the interesting part of what packages print while they are installed."""
     return "\n".join(output.splitlines()[-60:])
 
 
 def list_needs(text):
-    """What has to be done, of commands: "ldconfig", and the names of variables."""
+    """Returns what the commands do: "ldconfig", and the names of variables."""
     words = [line.removeprefix("sudo ").removeprefix("export ") for line in text.splitlines()
              if line.startswith(("sudo ldconfig", "ldconfig", "export "))]
     return {word.partition("=")[0] for word in words}
@@ -109,7 +109,7 @@ def check_installing(tap, steps, source, directory):
 
     status, output = type_commands(f"{steps.install}echo '{MARK}'\n{steps.run}", tree)
     installation, _, printed = output.partition(f"{MARK}\n")
-    # Meson tells of typelibs also who does not use them.
+    # Meson's advice about typelibs is for those who do not use them, too.
     told = list_needs(steps.install)
     tap.point(told <= list_needs(installation), f"{steps.name}: meson install tells what the document tells",
               f"the document: {told}\n{get_end(installation)}")
@@ -124,7 +124,7 @@ def check_installing(tap, steps, source, directory):
 
 
 def check_window(tap, steps, tree):
-    """In the shell in which it was installed, on a screen of its own, where it is closed at the end."""
+    """Runs in the shell of the installation, on a screen of its own, where it is closed at the end."""
     exports = "".join(f"{line}\n" for line in steps.install.splitlines() if line.startswith("export "))
     # Nothing draws faster on a machine without a graphics card.
     exports += "export DBUS_SESSION_BUS_ADDRESS=disabled: GDK_BACKEND=x11 GSK_RENDERER=cairo\n"
@@ -142,7 +142,7 @@ def check_installed(tap, steps, directory):
 
 
 def is_throwaway():
-    """Whether this machine may be changed; if not, the whole test is skipped."""
+    """Tells whether this machine may be changed; if not, the whole test is skipped."""
     if os.environ.get("GMSG_THROWAWAY_MACHINE") == "1":
         return True
     print("1..0 # SKIP it installs packages and the library: "
@@ -151,7 +151,7 @@ def is_throwaway():
 
 
 def prepare_machine(tap):
-    """A user of Debian has sudo and lists of packages, and says yes to apt."""
+    """Gives the machine what a Debian user has: sudo and lists of packages; says yes to apt."""
     Path("/etc/apt/apt.conf.d/90assume-yes").write_text('APT::Get::Assume-Yes "true";\n', encoding="ascii")
     tap.run("the machine has sudo and a screen", ["sh", "-ec", "apt-get update && apt-get install sudo xauth xvfb"],
             env={**ENVIRONMENT, "DEBIAN_FRONTEND": "noninteractive"})

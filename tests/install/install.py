@@ -22,12 +22,12 @@ from tap import Tap  # noqa: E402
 HERE = Path(__file__).resolve().parent
 HEADERS = ("gmsg.h", "gmsgerror.h", "gmsginterrupt.h", "gmsgreceiver.h", "gmsgrouter.h", "gmsgsender.h", "gmsgversion.h")
 
-# Of the installed tests those that take a second, of each kind: with a worker, with overrides, and without.
+# Installed tests that take about a second, of each kind: with a worker, with overrides, and without.
 INSTALLED_TESTS = ("c-sender", "c-kept", "python-router", "python-processes", "python-overrides-values",
                    "javascript-test-process", "javascript-overrides-values")
 RUNNER = "gnome-desktop-testing-runner"
 
-# What part of the build each needs, and what program.
+# The part of the build that each language needs, and its program.
 LANGUAGES = {
     "c": (None, "cc"),
     "python": ("introspection", "/usr/bin/python3"),
@@ -65,7 +65,7 @@ def expected_files(options, built):
 
 
 def list_commands(output):
-    """What "meson install" says is needed: commands for a shell."""
+    """Returns the commands for a shell that "meson install" prints."""
     return [line for line in output.splitlines() if line.startswith(("export ", "ldconfig", "sudo ldconfig"))]
 
 
@@ -90,8 +90,8 @@ def check_destdir(tap, arguments, directory):
     outside = [os.fspath(path) for path in destdir.glob("**/*") if not path.is_dir() and root not in path.parents]
     tap.point(not outside, "destdir: nothing outside the prefix", "\n".join(outside))
 
-    # Neither where it was staged nor where it was built means anything later.
-    # The debug information does name the sources: libraries and programs are left out.
+    # The paths of the staging and build directories mean nothing later. The debug
+    # information does name the sources, so libraries and programs are left out.
     texts = [path for path in destdir.glob("**/*") if path.is_file() and not path.read_bytes().startswith(b"\x7fELF")]
     traces = [f"{path}: names {place}" for path in texts
               for place in (directory, arguments.build, arguments.source)
@@ -235,7 +235,7 @@ def check_prefix(tap, arguments, guides, directory):
 
 
 def check_devenv(tap, arguments, guides, directory):
-    """Before anything is installed."""
+    """Runs before anything is installed."""
     for steps in guides:
         steps.save(directory)
         (directory / "commands").write_text(f"cd {directory}\n{steps.run}", encoding="utf-8")

@@ -9,7 +9,7 @@
 #define N_BURSTS 20
 #define BURST_SIZE 1000
 
-/* The counting is switched by the names of these, so they must stay functions. */
+/* The names of these switch the counting, so they must stay functions. */
 G_NO_INLINE void floor_send    (GAsyncQueue  *queue);
 G_NO_INLINE void floor_deliver (GAsyncQueue  *queue,
                                 GMsgReceiver *receiver);
@@ -26,7 +26,7 @@ message_cb (GMsgReceiver *receiver,
   *n_received += g_variant_get_int64 (message) >= 0;
 }
 
-/* The calls of GLib that no library gets around: a message goes into a queue, ... */
+/* The GLib calls that no library can avoid: a message goes into a queue, ... */
 void
 floor_send (GAsyncQueue *queue)
 {
@@ -80,7 +80,7 @@ main (void)
   guint64 n_expected = 0;
 
   g_main_context_push_thread_default (context);
-  /* How often a dispatch ends for its time must not depend on valgrind's speed. */
+  /* The number of dispatches that end by time must not depend on valgrind's speed. */
   gmsg_router_set_budget (router, G_MAXUINT);
   gmsg_router_start (router, &error);
   g_assert_no_error (error);

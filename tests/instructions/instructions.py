@@ -5,8 +5,8 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Times vary, instructions hardly do. What is recorded is not their number, but its ratio to that of the calls of
-GLib that no library gets around, made in the same run: so one record serves every GLib and compiler. Most of a
+"""Times vary, but instruction counts hardly do. The record holds not their number, but its ratio to that of the GLib
+calls that no library can avoid, made in the same run: so one record serves every GLib and compiler. Most of a
 message's instructions are GLib's, and from GLib 2.74 to 2.84 their number has halved; the ratios differ by 7 %.
 
 With --record, writes what it has counted beside this script."""
@@ -23,15 +23,15 @@ from tap import Tap  # noqa: E402
 
 RECORD = Path(__file__).resolve().parent / "recorded.ini"
 SECTION = "times the floor"
-# Half of it is what compilers and versions of GLib make of the same code.
+# Half of it is for the different code that compilers and versions of GLib produce.
 MAX_GROWTH = 1.15
 # N_BURSTS * BURST_SIZE of instructions.c.
 N_MESSAGES = 20000
 
 
 def count(valgrind, program, function):
-    """The instructions a message in one function, and in what it calls."""
-    # What checks and fills memory for the other tests costs instructions.
+    """Returns the instructions per message in one function and the functions that it calls."""
+    # Checking and filling memory, as for the other tests, costs instructions.
     environment = {name: value for name, value in os.environ.items() if name not in ("G_DEBUG", "G_SLICE")}
     process = subprocess.run([valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null",
                               f"--toggle-collect={function}", program],
@@ -53,7 +53,7 @@ def main():
     if record:
         recorded[SECTION] = {name: f"{n / floors[name]:.3f}" for name, n in counts.items()}
         with RECORD.open("w") as file:
-            # In two parts, so that it is not taken for this file's.
+            # In two parts, so that it is not taken for this file's own.
             file.write("# SPDX-License-" "Identifier: LGPL-2.1-or-later\n#\n"
                        "# What instructions.py --record wrote: instructions of a message, as a share of what the\n"
                        "# calls of GLib take that no library gets around.\n\n")
