@@ -23,8 +23,8 @@ let fixtures = [];
 let workers = [];
 let natsServer = null;
 
-// GJS logs an exception that it can't throw as a critical, and some tests want
-// just that: so criticals are not fatal in this process, but collected, too.
+// GJS logs an exception that it can't throw as a critical, and some tests expect exactly
+// that. So criticals are not fatal in this process, but collected, too.
 function logCb(domain, level, text) {
     // Many tests need no handler of messages.
     if (text.includes('while no handler of'))
@@ -43,12 +43,12 @@ const logHandlers = ['GMsgRouter', 'Gjs', 'GLib', 'GLib-GObject', 'GLib-GIO'].ma
         GLib.LogLevelFlags.FLAG_FATAL | GLib.LogLevelFlags.FLAG_RECURSION,
         logCb)]);
 
-/** Adds a test; a function that returns a promise is waited for. */
+/** Adds a test, which may return a promise. */
 export function test(name, func) {
     tests.push({name, func});
 }
 
-/** Adds a test of what sockets alone have. */
+/** Adds a test of something that only sockets have. */
 export function testOfSockets(name, func) {
     if (!OVER_NATS)
         test(name, func);
@@ -61,7 +61,7 @@ export function assert(condition, message = 'the condition is false') {
         throw new AssertionError(message);
 }
 
-/** Compares by what JSON says of the two. */
+/** Compares the JSON of the two values. */
 export function assertEqual(actual, expected) {
     const [found, wanted] = [actual, expected].map(value =>
         JSON.stringify(value, (_, v) => v === undefined ? '(undefined)' : v));
@@ -69,7 +69,7 @@ export function assertEqual(actual, expected) {
     assert(found === wanted, `expected ${wanted}, found ${found}`);
 }
 
-/** Equality that knows types, -0, NaN, maps and bytes. */
+/** Tells whether two values are equal, with types, -0, NaN, maps and bytes. */
 export function isSame(a, b) {
     if (Object.is(a, b))
         return true;
@@ -86,7 +86,7 @@ export function isSame(a, b) {
         keys.every(key => Object.hasOwn(b, key) && isSame(a[key], b[key]));
 }
 
-/** The error is the library's of this code, and says why. */
+/** Asserts that the error is the library's, with this code, and says why. */
 export function checkError(error, code) {
     assert(error instanceof GLib.Error, `not a GLib.Error: ${error}`);
     assert(error.matches(GMsg.Error.quark(), code),
@@ -106,7 +106,7 @@ export function assertError(code, func) {
     throw new AssertionError(`expected code ${code}, found ${result}`);
 }
 
-/** Each of the functions throws the library's error of this code. */
+/** Asserts that each function throws the library's error with this code. */
 export function assertErrors(code, ...funcs) {
     for (const func of funcs)
         assertError(code, func);
@@ -142,7 +142,7 @@ export async function assertRejects(code, promise) {
     throw new AssertionError(`expected code ${code}, found ${result}`);
 }
 
-/** The warnings of the library since the last look match these, one for one. */
+/** Asserts that the library's warnings since the last call match these, one for one. */
 export function expectWarnings(...patterns) {
     const found = takeWarnings();
 
@@ -158,7 +158,7 @@ export function takeWarnings() {
     return found;
 }
 
-/** What GJS has logged because it could not throw it. */
+/** Returns what GJS has logged because it could not throw it. */
 export function takeExceptions() {
     const found = exceptions;
 
@@ -184,7 +184,7 @@ export function iterateUntil(condition) {
     }
 }
 
-/** Dispatches what is ready, and no more. */
+/** Dispatches the sources that are ready, and no more. */
 export function drain() {
     while (GLib.MainContext.default().iteration(false))
         continue;
@@ -198,7 +198,7 @@ export function number(value) {
     return new GLib.Variant('u', value);
 }
 
-/** A message that has more than a number in it. */
+/** Returns a message with more than a number in it. */
 export function row(i) {
     return new GLib.Variant('(us)', [i, `row ${i}`]);
 }
@@ -238,7 +238,7 @@ export function reuseMemory() {
     System.gc();
 }
 
-/** A NATS server of this program's own, which ends with it, however that ends. */
+/** A NATS server for this program, which ends with it, however that ends. */
 class NatsServer {
     constructor() {
         const directory = GLib.Dir.make_tmp('gmsgrouter-nats-XXXXXX');
@@ -254,7 +254,7 @@ class NatsServer {
         iterateUntil(() => this._readUrl());
     }
 
-    // The server writes the file when it listens: it may be there by halves.
+    // The server writes the file when it listens: it may still be incomplete.
     _readUrl() {
         const file = Gio.File.new_for_path(
             GLib.build_filenamev([this._directory, `nats-server_${this._process.get_identifier()}.ports`]));
@@ -272,7 +272,7 @@ class NatsServer {
     }
 }
 
-/** Has the router take workers the way that was chosen; at its socket it does so by itself. */
+/** Makes the router listen as chosen; at its socket it does so by itself. */
 function listenForWorkers(router) {
     if (!OVER_NATS)
         return;
@@ -280,7 +280,7 @@ function listenForWorkers(router) {
     router.listen(natsServer.url);
 }
 
-/** A running router that ends with the test, without a warning. */
+/** Returns a running router that ends with the test, without a warning. */
 export class Fixture {
     constructor() {
         fixtures.push(this);
@@ -290,7 +290,7 @@ export class Fixture {
         listenForWorkers(this.router);
     }
 
-    /** A pipe whose sender is not started: for a worker process. */
+    /** Makes a pipe whose sender is not started, for a worker process. */
     openPipe(capacity, overflow) {
         const [sender, receiver] = capacity === undefined
             ? this.router.pipe()
@@ -366,7 +366,7 @@ export class Worker {
         return found;
     }
 
-    /** The last whole line that is there by now, or what is given. */
+    /** Returns the last complete line that has arrived, or the default. */
     readLastNumber(previous) {
         while (this._output.is_readable()) {
             const bytes = this._output.read_bytes(4096, null);
@@ -393,7 +393,7 @@ export class Worker {
     }
 }
 
-/** Runs a script in a process of its own; hands back its status and output. */
+/** Runs a script in a process of its own; returns its status and output. */
 export function runScript(script) {
     const [file, stream] = Gio.File.new_tmp('gmsg-XXXXXX.js');
 

@@ -27,7 +27,7 @@ const MODULE = `
     import GMsg from 'gi://GMsg?version=1';
     ${USE}`;
 
-/** What a program prints that is run with these arguments and environment. */
+/** Returns what a program prints when it is run with these arguments and environment. */
 function runGjs(directory, script, args = [], environment = {}) {
     const path = `${directory}/program.js`;
     const launcher = new Gio.SubprocessLauncher({
@@ -65,7 +65,7 @@ function withPrefix(func) {
     }
 }
 
-// What a program is run with that finds the overrides below a prefix.
+// The environment of a program that finds the overrides below a prefix.
 const WAYS = {
     'data-directories': prefix => [MODULE, ['-m'], {XDG_DATA_DIRS: `/nonexistent:${prefix}/share:/usr/share`}],
     'gjs-path': prefix => [MODULE, ['-m'], {GJS_PATH: `${prefix}/share/gjs-1.0`}],

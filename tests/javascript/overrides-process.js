@@ -75,14 +75,14 @@ test('/overrides/process/killed', async () => {
     }
     checkError(caught, GMsg.Error.PEER_LOST);
     assert(/gjs.*(signal 9|[Kk]illed)/.test(caught.message), caught.message);
-    // What had not arrived by then is lost; at least these had.
+    // Messages that had not arrived by then are lost; at least these had.
     assert(values.length >= 10, values.join());
     assertEqual(values, range(values.length));
     // It stays so.
     await assertRejects(GMsg.Error.PEER_LOST, receiver.next_async());
 });
 
-// GJS drops the sender as it ends, which must not be taken for a stop().
+// GJS drops the sender when it ends, which must not count as a stop().
 for (const [work, status] of [['throw', 1], ['exit', 3], ['exit-unstarted', 4]]) {
     test(`/overrides/process/lost-by-${work}`, async () => {
         const fixture = new Fixture();
@@ -99,7 +99,7 @@ for (const [work, status] of [['throw', 1], ['exit', 3], ['exit-unstarted', 4]])
     });
 }
 
-// In a script that lives on, the collector drops the sender.
+// In a script that lives on, the garbage collector drops the sender.
 test('/overrides/process/p09/lost-by-collector', async () => {
     const fixture = new Fixture();
     const receivers = [];

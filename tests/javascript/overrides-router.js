@@ -179,8 +179,8 @@ test('/overrides/route-until/exception-before-the-error-of-the-library', () => {
     assert(caught === thrown, `${caught}`);
 });
 
-// The handler runs in the main loop: where a callback calls the very function that
-// calls it, GJS 1.74 drops the inner callback twice (it keeps it by function).
+// The handler runs in the main loop: if a callback calls the very function that calls
+// it, GJS 1.74 drops the inner callback twice (it keeps callbacks by function).
 test('/overrides/route-until/nested', () => {
     const fixture = new Fixture();
     const [sender, receiver] = openPipe(fixture);
@@ -203,7 +203,7 @@ test('/overrides/route-until/nested', () => {
         GLib.MainContext.default().iteration(true);
     assertEqual([inner.message, values], ['inner', [0, 1, 2]]);
 
-    // What waits, the context does not deliver: the next iteration says so.
+    // The context does not deliver waiting messages: the next iteration says so.
     drain();
     expectWarnings(/\bmessages wait, but after route_until\(\)/);
     fixture.router.route_until(-1, () => values.length === 5);
@@ -235,7 +235,7 @@ test('/overrides/p15/auto-close', () => {
     router.stop();
 });
 
-/** What a receiver finishes with whose sender has failed. */
+/** Returns the error with which the receiver of a failed sender finishes. */
 function failSender(reason) {
     const fixture = new Fixture();
     const [sender, receiver] = openPipe(fixture);

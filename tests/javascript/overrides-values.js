@@ -14,7 +14,7 @@ const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
 const UINT64_MAX = 2n ** 64n - 1n;
 
-/** Sends one value, and hands back the message that arrives. */
+/** Sends one value, and returns the message that arrives. */
 function transfer(value) {
     const fixture = new Fixture();
     const [sender, receiver] = fixture.pipe();
@@ -33,7 +33,7 @@ function checkTransfer(value, type, expected = value) {
 
     assertEqual(message.get_type_string(), type);
     assert(isSame(unpacked, expected), `${message.print(true)} became ${unpacked}`);
-    // What arrives can be sent on, and is the same message again.
+    // An arriving message can be sent on, and is the same message again.
     assert(transfer(unpacked).equal(message), message.print(true));
 }
 
@@ -51,7 +51,7 @@ function checkRefused(value, part, reason) {
     fixture.finish();
 }
 
-/** What is sent, its type, and what it is unpacked to where that is something else. */
+/** Values to send, their types, and what they are unpacked to if that differs. */
 const VALUES = {
     nothing: [[null, 'mv'], [undefined, 'mv', null]],
     basic: [[true, 'b'], [false, 'b'], ['', 's'], ['Grüße, 世界 🎉', 's']],
@@ -172,7 +172,7 @@ test('/overrides/values/map-that-changes', () => {
 
 class Point {}
 
-/** What is refused, the part that is named, and why. */
+/** Refused values, the part that the error names, and the reason. */
 const REFUSED = {
     'big-integers': [
         [UINT64_MAX + 1n, 'value', /2\*\*64 - 1, found 18446744073709551616$/],
@@ -229,7 +229,7 @@ test('/overrides/values/refused-cycles', () => {
     map.set('m', [map]);
     checkRefused(map, 'value.get("m")[0]', /nested in itself/);
 
-    // The same thing twice is no cycle.
+    // The same object twice is no cycle.
     const twice = {a: 1};
 
     checkTransfer([twice, twice], 'av');
@@ -277,10 +277,10 @@ test('/overrides/values/depth-of-a-variant', () => {
     const fitting = variant.get_variant();
 
     assert(transfer([fitting]).equal(GLib.Variant.new_array(null, [GLib.Variant.new_variant(fitting)])));
-    // The type takes all levels that there are, whatever is inside.
+    // The type takes all levels, whatever is inside.
     checkRefused([new GLib.Variant(`${'a'.repeat(126)}s`, [])], 'value[0]', /nested too deeply$/);
     assertEqual(GMsg.unpack(transfer([new GLib.Variant(`${'a'.repeat(125)}s`, [])])), [[]]);
-    // As the whole message it is sent as it is.
+    // As the whole message it is sent unchanged.
     assert(transfer(variant).equal(variant));
 });
 
@@ -294,7 +294,7 @@ test('/overrides/values/variant-as-it-is', () => {
 });
 
 test('/overrides/values/variant-as-a-part-becomes-normal', () => {
-    // A router refuses what is not in normal form, when it comes from another process.
+    // A router refuses data from another process that is not in normal form.
     for (const [type, bytes] of [['u', [1]], ['s', [0xff, 0]], ['ab', [2]], ['ad', [1, 2]],
         ['as', [7]], ['(yu)', [1, 2, 3]], ['v', [1]]]) {
         const odd = GLib.Variant.new_from_bytes(new GLib.VariantType(type),
@@ -358,7 +358,7 @@ test('/overrides/values/unpack-parts-of-bytes', () => {
 
     assert(isSame(GMsg.unpack(copy), expected));
 
-    // What C makes of an array whose size is wrong: an empty one.
+    // For an array whose size is wrong, C returns an empty one.
     const odd = GLib.Variant.new_from_bytes(new GLib.VariantType('ad'),
         new GLib.Bytes(new Uint8Array(9)), false);
 

@@ -13,7 +13,7 @@ import {
 
 const N_ROWS = 500;
 
-/** Keeps the variants and the error themselves, by the signals or by asking. */
+/** Keeps the variants and the error themselves, by signals or by calls. */
 function keep(receiver, pulls) {
     const kept = {messages: [], error: null, ended: false};
     const end = error => Object.assign(kept, {error, ended: true});
@@ -42,7 +42,7 @@ function keep(receiver, pulls) {
     return kept;
 }
 
-/** What is kept of a pipe whose run has ended. */
+/** Returns what is kept of a pipe whose run has ended. */
 function keepAll(send, pulls, ...bounds) {
     const fixture = new Fixture();
     const [sender, receiver] = fixture.openPipe(...bounds);

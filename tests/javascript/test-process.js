@@ -179,7 +179,8 @@ test('/process/p18/drop-oldest', () => {
     const [sender, receiver] = fixture.openPipe(1, GMsg.Overflow.DROP_OLDEST);
     const worker = new Worker(sender, 'send', 5000);
 
-    // Nothing is delivered before all has been sent; but a NATS server may have some of it yet.
+    // Nothing is delivered before everything has been sent; but a NATS server may still
+    // have some of it.
     worker.expectSuccess();
 
     const [values, error] = collect(receiver);

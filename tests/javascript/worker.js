@@ -16,7 +16,7 @@ import System from 'system';
 
 import {makeDeepest, makeTooDeep} from './deep.js';
 
-// Where Gio has the class for a descriptor depends on its version.
+// Which class Gio has for a descriptor depends on its version.
 const input = Gio.File.new_for_path('/dev/stdin').read(null);
 
 function sendRange(sender, n, each = () => {}) {

@@ -20,8 +20,8 @@ import gi
 import gi.overrides
 from natsserver import NatsServer
 
-# What is installed on this machine is not what is to be tested: it is either the
-# overrides of this tree, or the raw typelib.
+# The tests must not use what is installed on this machine, but either the overrides of this tree, or the
+# raw typelib.
 if 'GMSG_TEST_OVERRIDES' in os.environ:
     gi.overrides.__path__.insert(0, os.environ['GMSG_TEST_OVERRIDES'])
 else:
@@ -31,7 +31,7 @@ gi.require_version('GMsg', '1')
 
 from gi.repository import GLib, GMsg  # noqa: E402
 
-# Long enough for a sanitizer on a busy machine; only a failing test waits for it.
+# Long enough for a sanitizer on a busy machine; only a failing test waits this long.
 DEADLINE = 60
 
 # Long enough to catch a call that returns although it must wait.
@@ -42,31 +42,32 @@ OVER_NATS = 'GMSG_TEST_NATS_SERVER' in os.environ
 
 
 def sockets_only(test):
-    """Leaves out, over NATS, a test of what sockets alone have."""
+    """Over NATS, skips a test of something that only sockets have."""
     return None if OVER_NATS else test
 
 
 @functools.cache
 def nats_server():
-    """The server of this program, which is started when it is first asked for."""
+    """Returns this program's server, which the first call starts."""
     server = NatsServer()
     atexit.register(server.close)
     return server
 
 
 def listen_for_workers(router):
-    """Has the router take workers the way that was chosen; at its socket it does so by itself."""
+    """Makes the router listen as chosen; at its socket it does so by itself."""
     if OVER_NATS:
         router.listen(nats_server().url)
 
 
 def scale(n):
-    """How often a test tries what is the library's in Python alone: a sanitizer takes thirty times as long."""
+    """Returns how often a test repeats what concerns only the library: a sanitizer takes thirty times as
+    long."""
     return n // 10 if 'ASAN_OPTIONS' in os.environ else n
 
 
 class Warnings:
-    """The warnings of the library, taken out of the log.
+    """The library's warnings, taken out of the log.
 
     PyGObject 3.42 can't wrap a log handler, so GLib is called through ctypes.
     """
@@ -94,11 +95,11 @@ class Warnings:
             self.entries.append((text, threading.get_ident()))
 
     def remove(self):
-        """Gives the domain back to the default handler."""
+        """Returns the domain to the default handler."""
         self._glib.g_log_remove_handler(b'GMsgRouter', self._id)
 
     def take(self):
-        """Hands back the (text, thread) pairs so far, and forgets them."""
+        """Returns the (text, thread) pairs so far, and forgets them."""
         entries, self.entries = self.entries, []
         return entries
 
@@ -106,7 +107,7 @@ class Warnings:
 def iterate_until(condition, context, seconds=DEADLINE):
     """Iterates context until condition() is true; fails at the deadline."""
     deadline = time.monotonic() + seconds
-    # The condition may hang on another thread, which does not wake the context.
+    # The condition may depend on another thread, which does not wake the context.
     tick = GLib.Timeout(5)
     tick.set_callback(lambda *args: True)
     tick.attach(context)
@@ -120,7 +121,7 @@ def iterate_until(condition, context, seconds=DEADLINE):
 
 
 def drain(context):
-    """Dispatches what is ready, and no more."""
+    """Dispatches the sources that are ready, and no more."""
     while context.iteration(False):
         pass
 
@@ -155,7 +156,7 @@ class Thread(threading.Thread):
 
 
 def in_thread(function, *args):
-    """Calls function on a thread of its own, and waits for it."""
+    """Calls function on a separate thread, and waits for it."""
     return Thread(function, *args).result()
 
 
@@ -175,7 +176,7 @@ class TestCase(unittest.TestCase):
         self.assertEqual(self.warnings.take(), [])
 
     def expect_warnings(self, *patterns):
-        """The warnings since the last look match these, one for one.
+        """Asserts that the warnings since the last call match these, one for one.
 
         They must come from this thread.
         """
@@ -197,26 +198,26 @@ class TestCase(unittest.TestCase):
 
     @contextlib.contextmanager
     def assert_error(self, code):
-        """The block raises the library's error of this code, and says why."""
+        """Asserts that the block raises the library's error with this code, which says why."""
         with self.assertRaises(GLib.Error) as caught:
             yield caught
         self.check_error(caught.exception, code)
 
     def assert_errors(self, code, *calls):
-        """Each of the calls raises the library's error of this code."""
+        """Asserts that each call raises the library's error with this code."""
         for call in calls:
             with self.assert_error(code):
                 call()
 
     def check_error(self, error, code):
-        """error is the library's of this code, and says why."""
+        """Asserts that error is the library's, with this code, and says why."""
         self.assertTrue(error.matches(GMsg.Error.quark(), code), error)
         self.assertNotEqual(error.message, '')
         self.assertFalse(error.message.endswith('.'), error.message)
 
     @contextlib.contextmanager
     def uncaught(self):
-        """Collects the exceptions that PyGObject prints, as it can't raise them."""
+        """Collects the exceptions that PyGObject prints because it can't raise them."""
         caught = []
         hook = sys.excepthook
         sys.excepthook = lambda kind, value, traceback: caught.append(kind)
@@ -226,11 +227,11 @@ class TestCase(unittest.TestCase):
             sys.excepthook = hook
 
     def handle_signal(self, number, handler):
-        """Puts a handler into place until the end of the test."""
+        """Installs a handler until the end of the test."""
         self.addCleanup(signal.signal, number, signal.signal(number, handler))
 
     def start_router(self, **properties):
-        """A running router that is stopped after the test, without a warning."""
+        """Returns a running router that is stopped after the test, without a warning."""
         router = GMsg.Router(context=self.context, **properties)
         router.start()
         self.addCleanup(self._end_router, router)
@@ -245,19 +246,19 @@ class TestCase(unittest.TestCase):
         router.stop()
 
     def keep(self, pipe):
-        """The ends of a pipe, which is closed when its router ends."""
+        """Returns the ends of a pipe, which is closed when its router ends."""
         self._receivers.append(pipe[1])
         return pipe
 
     def open_pipe(self, router, capacity=None, overflow=None):
-        """A pipe with a started sender, closed when its router ends."""
+        """Returns a pipe with a started sender, closed when its router ends."""
         sender, receiver = self.keep(router.pipe() if capacity is None else
                                      router.pipe_bounded(capacity, overflow))
         sender.start()
         return sender, receiver
 
     def record(self, receiver, events=None):
-        """A list that grows by the messages, and 'finished', of a receiver."""
+        """Returns a list to which the messages, and 'finished', of a receiver are added."""
         if events is None:
             events = []
         receiver.connect('message',
@@ -268,16 +269,16 @@ class TestCase(unittest.TestCase):
 
 
 def run_program(script):
-    """Runs a program that may import what is beside this module, to its end."""
+    """Runs a program, which may import the modules beside this one, to its end."""
     return subprocess.run([sys.executable, '-c', script], cwd=os.path.dirname(os.path.abspath(__file__)),
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=DEADLINE)
 
 
 def number(value):
-    """A message that carries one number."""
+    """Returns a message that carries one number."""
     return GLib.Variant('u', value)
 
 
 def row(i):
-    """A message that has more than a number in it."""
+    """Returns a message with more than a number in it."""
     return GLib.Variant('(us)', (i, f'row {i}'))

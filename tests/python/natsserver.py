@@ -11,14 +11,14 @@ import tempfile
 import time
 from pathlib import Path
 
-# Only a failing test waits so long.
+# Only a failing test waits this long.
 DEADLINE = 60
 
 
 class NatsServer:
-    """Listens at the loopback interface only, at a port that the system has chosen.
+    """Listens only at the loopback interface, at a port that the system has chosen.
 
-    It ends with the thread that has started it, however that ends.
+    It ends with the thread that started it, however that ends.
     """
 
     def __init__(self, config=''):
@@ -35,7 +35,7 @@ class NatsServer:
         deadline = time.monotonic() + DEADLINE
         while time.monotonic() < deadline and self._process.poll() is None:
             for file in Path(self.directory).glob('*.ports'):
-                # It may be there by halves.
+                # It may still be incomplete.
                 try:
                     return json.loads(file.read_text(encoding='utf-8'))['nats'][0]
                 except ValueError:
@@ -45,7 +45,7 @@ class NatsServer:
         raise AssertionError('the NATS server did not start')
 
     def close(self):
-        """Kills it, and removes what it has kept."""
+        """Kills it, and removes its files."""
         self._process.kill()
         self._process.wait()
         shutil.rmtree(self.directory)

@@ -9,7 +9,7 @@ import re
 import select
 import time
 
-# Far more than anything here takes on a machine that does nothing else
+# Far longer than anything here takes on an idle machine
 DEADLINE_S = 120
 
 # Sparse, so it costs no room, and is never read to its end
@@ -27,7 +27,7 @@ def make_sparse_file(path, size):
 
 
 def find_reader(path):
-    """The process that has a file open, if there is one."""
+    """Returns the process that has a file open, if there is one."""
     for pid in os.listdir('/proc'):
         # Others come and go.
         with contextlib.suppress(OSError):
@@ -38,7 +38,7 @@ def find_reader(path):
 
 
 def wait_until(condition):
-    """Waits for what the condition gives back that is true."""
+    """Waits until the condition returns a true value, and returns that."""
     deadline = time.monotonic() + DEADLINE_S
     while not (found := condition()):
         if time.monotonic() > deadline:

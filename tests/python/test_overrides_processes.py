@@ -24,7 +24,7 @@ from gi.repository import Gio
 
 HERE = Path(__file__).resolve().parent
 
-# A worker in whose module nothing says that there is a GMsg.
+# A worker whose module does not mention GMsg.
 BARE_WORKER = '''
 def work(sender, n):
     with sender:
@@ -123,19 +123,19 @@ os._exit(0)
 '''
 
 
-# Nobody answers there for a pipe that was closed, so whoever opens it waits for ten seconds.
+# Nobody answers there for a closed pipe, so a worker that opens it waits for ten seconds.
 waits_over_nats = sockets_only
 
 
 def listening(program):
-    """The program, with its router listening where workers are to reach it."""
+    """Returns the program, with its router listening at the chosen place."""
     if not OVER_NATS:
         return program
     return re.sub(r'( as router\)?:\n)( +)', rf'\1\2router.listen({nats_server().url!r})\n\2', program)
 
 
 def without_connection(errors):
-    """What a program has printed, but that it is connected to a NATS server."""
+    """Returns what a program has printed, without the line about its NATS server."""
     return re.sub(r'^GMsgRouter-Message: .* connect(ing|ed) to .*\n', '', errors, flags=re.MULTILINE)
 
 
@@ -176,7 +176,7 @@ def work_on_pickled(data):
 
 
 def tell_error(connection, sender):
-    """Sends through a pipe of multiprocessing what a sender's start() raises."""
+    """Sends the exception of a sender's start() through a pipe of multiprocessing."""
     try:
         sender.start()
     except GLib.Error as error:
@@ -325,7 +325,7 @@ class ExecutorTest(ProcessTest):
         sender, receiver, events = self.make_pipe(capacity=1)
         busy = executor.submit(work_until_cancelled, sender)
         iterate_until(lambda: events, self.context)
-        # The pool takes some jobs ahead of time; the last is not among them.
+        # The pool takes some jobs in advance; the last is not among them.
         others = [self.make_pipe()[:2] for _ in range(5)]
         futures = [executor.submit(work, other[0], 1) for other in others]
         receivers = [other[1] for other in others]
@@ -384,7 +384,7 @@ class MultiprocessingTest(ProcessTest):
         self.assertRegex(text, 'spawn.*forkserver')
         self.assertEqual(process.exitcode, 0)
 
-        # Here it is as it was.
+        # Here it is unchanged.
         with sender:
             sender.send('still here')
         self.iterate_until_finished(receiver)

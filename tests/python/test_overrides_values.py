@@ -66,7 +66,7 @@ Point = collections.namedtuple('Point', 'x y')
 
 
 class Scalar:
-    """What the scalars of numpy have that a plain value is made by."""
+    """The attributes of numpy scalars from which a plain value is made."""
 
     shape = ()
 
@@ -79,7 +79,7 @@ class Pair(ctypes.Structure):
     _fields_ = [('x', ctypes.c_int), ('y', ctypes.c_int)]
 
 
-# Other values: as what they arrive, and its type.
+# Other values: what they arrive as, and its type.
 OTHERS = [
     (bytearray(b'\0x'), b'\0x', 'ay'),
     (memoryview(b'abcdef')[1:5:2], b'bd', 'ay'),
@@ -110,7 +110,7 @@ OTHERS = [
 
 
 def build(value):
-    """What the table says, made by GLib alone."""
+    """Makes with GLib alone what the table says."""
     if value is None:
         return GLib.Variant.new_maybe(GLib.VariantType('v'), None)
     if isinstance(value, bool):
@@ -192,7 +192,7 @@ NUMBER_BITS = {'y': 8, 'n': 15, 'q': 16, 'i': 31, 'u': 32, 'x': 63, 't': 64, 'h'
 
 
 def fill_type(source, string):
-    """A value for GLib.Variant() of a type, and what it unpacks to."""
+    """Returns a value for GLib.Variant() of a type, and what it unpacks to."""
     first = string[0]
     if first == 'b':
         value = source.random() < 0.5
@@ -230,7 +230,7 @@ def fill_type(source, string):
 
 
 def same(left, right):
-    """Equal, and of the same types all the way down."""
+    """Tells whether values are equal, and of the same types at all levels."""
     if type(left) is not type(right):
         return False
     if isinstance(left, (list, tuple)):
@@ -251,13 +251,13 @@ class ValuesTest(TestCase):
         self.receiver.connect('message', lambda _, message: self.messages.append(message))
 
     def carry(self, value):
-        """Sends the value, and gives back the message that arrives."""
+        """Sends the value, and returns the message that arrives."""
         self.assertTrue(self.sender.send(value))
         drain(self.context)
         return self.messages.pop()
 
     def check(self, value):
-        """The value becomes what GLib would make of it, and comes back."""
+        """Asserts that the value becomes what GLib would make of it, and comes back."""
         message = self.carry(value)
         reference = build(value)
         self.assertEqual(message.get_type_string(), reference.get_type_string())
@@ -267,7 +267,7 @@ class ValuesTest(TestCase):
         self.assertTrue(same(GMsg.unpack(reference), value), message)
 
     def refuse(self, value, *patterns):
-        """The value raises TypeError that matches, and nothing is sent."""
+        """Asserts that the value raises a TypeError that matches, and nothing is sent."""
         with self.assertRaises(TypeError) as caught:
             self.sender.send(value)
         for pattern in patterns:
@@ -539,7 +539,7 @@ class Interrupt(Exception):
 
 
 class InterruptTest(TestCase):
-    """What the handler of a signal raises leaves send() and unpack(), as Ctrl-C must."""
+    """An exception of a signal handler leaves send() and unpack(), as Ctrl-C must."""
 
     VALUES = (5, 'text', b'x', None, [1, [2.5, ()]], {'done': 1, 'of': (2, None)}, {1: 'x'},
               [GLib.Variant('u', 1), GLib.Variant('as', ['a'])])
@@ -583,8 +583,7 @@ class InterruptTest(TestCase):
                     self.assertNotIn('__del__', entered)
         drain(self.context)
 
-    # A function of its own: in 3.13 the loop's last instruction is outside of the
-    # block that it is in.
+    # A separate function: in 3.13 the last instruction of the loop is outside its block.
     def call_until_interrupted(self, call, value, delay):
         deadline = time.monotonic() + DEADLINE
         signal.setitimer(signal.ITIMER_REAL, delay)

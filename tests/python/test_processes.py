@@ -25,7 +25,7 @@ WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'worker.py')
 
 
 def finish_in_child(function):
-    """Calls function in a forked child; gives back what it returned, a text."""
+    """Calls function in a forked child; returns the text that it returned."""
     read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -55,7 +55,7 @@ class ProcessTest(TestCase):
         listen_for_workers(self.router)
 
     def make_pipe(self, capacity=None, overflow=GMsg.Overflow.BLOCK):
-        """A pipe whose sender has not been started."""
+        """Returns a pipe whose sender has not been started."""
         if capacity is None:
             sender, receiver = self.router.pipe()
         else:
@@ -238,7 +238,7 @@ class ForkTest(ProcessTest):
                 self.assertTrue(text.startswith('True '), text)
                 self.check_refused(text)
 
-        # The sender here is as it was.
+        # The sender here is unchanged.
         events = self.record(receiver)
         sender.start()
         sender.send(number(1))

@@ -14,7 +14,7 @@ from gmsgtest import (GLib, GMsg, TestCase, Thread, drain, in_thread,
 
 
 class Holder:
-    """What can be held in a cycle."""
+    """An object that can be held in a cycle."""
 
 
 class RouterTest(TestCase):
@@ -73,7 +73,7 @@ class RouterTest(TestCase):
         sender, receiver = self.open_pipe(router)
 
         def work():
-            # What can't raise warns, and does nothing.
+            # Calls that can't raise warn, and do nothing.
             router.props.priority = 1
             router.props.budget = 2
             router.props.max_latency = 3
@@ -92,7 +92,7 @@ class RouterTest(TestCase):
             self.assertIn('thread', text)
 
     def collect_on_a_thread(self, holder):
-        """Puts what is held into a cycle, and lets a thread's collector find it."""
+        """Puts the objects into a cycle, and lets a thread's garbage collector find it."""
         cycle = Holder()
         cycle.itself = cycle
         cycle.held = holder.pop()
@@ -157,7 +157,7 @@ class RouterTest(TestCase):
         holder = [receiver]
         del receiver
 
-        # The router holds the receiver, so nothing may get lost.
+        # The router holds the receiver, so nothing may be lost.
         self.collect_on_a_thread(holder)
         sender.send(number(1))
         sender.stop()
@@ -204,7 +204,7 @@ class RouterTest(TestCase):
         self.assert_errors(GMsg.Error.ALREADY_STARTED, sender.start)
 
     def end_sender(self, end, started):
-        """What a receiver finishes with whose sender this has ended."""
+        """Returns the error with which a receiver finishes after this has ended its sender."""
         sender, receiver = self.keep(self.start_router().pipe())
         events = self.record(receiver)
         if started:

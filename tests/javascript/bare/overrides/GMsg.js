@@ -6,6 +6,6 @@
 
 /* exported _init */
 
-// GJS takes the first that it finds, and does not accept one without this.
+// GJS takes the first file that it finds, and does not accept one without this.
 function _init() {
 }
