@@ -44,6 +44,7 @@ struct _Forger
   char             *run;          /* (owned) */
   int               n_foreign;    /* (atomic): messages that the router has to ignore, */
   int               n_again;      /* (atomic): and chunks that it has to drop */
+  gboolean          is_complete;  /* (atomic): no message passes any more */
 };
 
 typedef struct
@@ -105,8 +106,13 @@ publish (Forger     *self,
 {
   gsize size;
   gconstpointer data = g_bytes_get_data (message, &size);
+  natsStatus status = natsConnection_Publish (self->nc, subject, data, (int) size);
 
-  g_assert_cmpint (natsConnection_Publish (self->nc, subject, data, (int) size), ==, NATS_OK);
+  /* The forger has ended meanwhile. */
+  if (status == NATS_CONNECTION_CLOSED)
+    return;
+
+  g_assert_cmpint (status, ==, NATS_OK);
   if (get_kind (subject) != 'd' && get_kind (subject) != 'u')
     return;
 
@@ -139,6 +145,14 @@ message_cb (natsConnection   *nc,
 }
 
 static void
+complete_cb (void *closure)
+{
+  Forger *self = closure;
+
+  g_atomic_int_set (&self->is_complete, TRUE);
+}
+
+static void
 forger_begin (Forger     *self,
               NatsServer *server,
               AttackFunc  attack)
@@ -154,6 +168,7 @@ forger_begin (Forger     *self,
   natsOptions_Destroy (options);
   g_assert_cmpint (natsConnection_Subscribe (&self->subscription, self->nc, "gmsg.>", message_cb, self),
                    ==, NATS_OK);
+  natsSubscription_SetOnCompleteCB (self->subscription, complete_cb, self);
   natsConnection_Flush (self->nc);
 }
 
@@ -162,6 +177,7 @@ forger_end (Forger *self)
 {
   natsConnection_Flush (self->nc);
   natsConnection_Close (self->nc);
+  wait_until (g_atomic_int_get (&self->is_complete));
   natsSubscription_Destroy (self->subscription);
   natsConnection_Destroy (self->nc);
   g_ptr_array_unref (self->kept);
