@@ -37,6 +37,9 @@
 #define RETRY_JITTER 100000
 #define MIN_RETRY (1 * G_TIME_SPAN_SECOND)
 #define MAX_RETRY (10 * G_TIME_SPAN_SECOND)
+/* libnats 3.4.1 signs about one in 300 challenges of a server wrongly. A server that really refuses
+ * a key refuses it each time. */
+#define MAX_SIGNED_TRIES 3
 
 /* Whoever has the account may send faster than a client reads. What is beyond this, in its queue
  * or before that in libnats, is dropped, as a network may do: it is said or read again. All that a
@@ -583,7 +586,11 @@ connect_once (Connection *self)
   natsConnection *nc = NULL;
   const char *part = NULL;
   natsStatus status = make_connection (self, &nc, &part);
+  gboolean is_signed = self->address->creds != NULL || self->address->nkey_seed != NULL;
   g_autofree char *reason = NULL;
+
+  for (guint i = 1; i < MAX_SIGNED_TRIES && is_signed && status == NATS_CONNECTION_AUTH_FAILED; i++)
+    status = make_connection (self, &nc, &part);
 
   self->server = (self->server + 1) % g_strv_length (self->address->servers);
   if (status == NATS_OK)
