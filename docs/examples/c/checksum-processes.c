@@ -145,7 +145,6 @@ give_up (App    *app,
   g_main_loop_quit (app->loop);
 }
 
-
 static void
 process_finished (App          *app,
                   GMsgReceiver *receiver)

@@ -41,10 +41,10 @@
  * a key refuses it each time. */
 #define MAX_SIGNED_TRIES 3
 
-/* Whoever has the account may send faster than a client reads. What is beyond this, in its queue
- * or before that in libnats, is dropped, as a network may do: it is said or read again. All that a
- * router asks for at a time, 64 chunks, is less. In bytes, with what a message costs, and in
- * messages. */
+/* Anybody who has the account may send faster than a client reads. Messages beyond these limits, of
+ * the client's queue and of libnats's before it, are dropped, as a network may drop them: the peers
+ * send or read them again. The 64 chunks that a router asks for at a time fit. In bytes, which
+ * include MESSAGE_COST for each message, and in messages. */
 #define MAX_WAITING_SIZE (24 * 1024 * 1024)
 #define MAX_WAITING (32 * 1024)
 #define MESSAGE_COST 512
