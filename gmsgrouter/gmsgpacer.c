@@ -92,7 +92,7 @@ struct _GMsgPacer
                                    * that have joined since the last look */
   guint            n_dispatches;  /* dispatches under way */
   GCancellable    *waker;         /* (owned) (nullable): once set, stays */
-  GPollFD          waker_fd;      /* of @waker; polled by the first level */
+  GPollFD          waker_fd;      /* of @waker; polled by the level at G_PRIORITY_DEFAULT */
   gboolean         ready;         /* a level was ready in the look under way */
   gboolean         late;          /* at the last look: raises turns with a maximum latency ... */
   gint64           late_since;    /* ... that have waited since then (monotonic µs) or longer */
@@ -806,10 +806,10 @@ add_level_locked (GMsgPacer    *self,
   return level;
 }
 
+/* Returns (nullable) the level of @priority. */
 static Level *
-get_level_locked (GMsgPacer    *self,
-                  GMainContext *context,
-                  int           priority)
+find_level_locked (GMsgPacer *self,
+                   int        priority)
 {
   for (guint i = 0; i < self->levels->len; i++)
     {
@@ -819,7 +819,17 @@ get_level_locked (GMsgPacer    *self,
         return level;
     }
 
-  return add_level_locked (self, context, priority);
+  return NULL;
+}
+
+static Level *
+get_level_locked (GMsgPacer    *self,
+                  GMainContext *context,
+                  int           priority)
+{
+  Level *level = find_level_locked (self, priority);
+
+  return level != NULL ? level : add_level_locked (self, context, priority);
 }
 
 /* Returns (transfer full) (nullable) the level if nobody uses it any more; to be destroyed after
@@ -870,9 +880,11 @@ make_waker_locked (GMsgPacer *self)
   if (self->waker != NULL)
     return;
 
+  /* The level at the default priority stays as long as the pacer is in use; others go with their
+   * last turn. */
   self->waker = g_cancellable_new ();
   if (g_cancellable_make_pollfd (self->waker, &self->waker_fd))
-    g_source_add_poll (g_ptr_array_index (self->levels, 0), &self->waker_fd);
+    g_source_add_poll (&find_level_locked (self, G_PRIORITY_DEFAULT)->source, &self->waker_fd);
 }
 
 /* Takes a reference of @data, which funcs->unref() drops. Pass the result to

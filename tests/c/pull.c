@@ -167,10 +167,19 @@ take_in_lockstep (GMainContext *context,
   g_thread_join (thread);
 }
 
+/* What wakes the context does not depend on the priority that the router had at the first call. */
 static void
 test_woken (Fixture *fixture)
 {
+  g_autoptr (GCancellable) cancelled = g_cancellable_new ();
   Pipe *pipe = start_pipe (fixture);
+  Answer answer;
+
+  g_cancellable_cancel (cancelled);
+  gmsg_router_set_priority (fixture->router, GPOINTER_TO_INT (fixture->data));
+  ask (&answer, pipe->receiver, cancelled);
+  answer_assert_error (&answer, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  gmsg_router_set_priority (fixture->router, G_PRIORITY_DEFAULT);
 
   take_in_lockstep (fixture->context, pipe);
   pipe_wait_finished (pipe);
@@ -1536,7 +1545,8 @@ main (int    argc,
 
   fixture_test ("/pull/p23/one-by-one", test_one_by_one);
   fixture_test ("/pull/p23/property", test_property);
-  fixture_test ("/pull/p23/woken", test_woken);
+  fixture_test_with ("/pull/p23/woken/alone", GINT_TO_POINTER (130), test_woken);
+  fixture_test_with ("/pull/p23/woken/after-priority", GINT_TO_POINTER (-20), test_woken);
   fixture_test ("/pull/p23/woken-racing", test_woken_racing);
   fixture_test ("/pull/p23/switch-queued", test_switch_queued);
   fixture_test ("/pull/p23/switch-in-handler", test_switch_in_handler);
