@@ -80,7 +80,8 @@ void        gmsg_run_begin_draining (GMsgRun               *self,
 void        gmsg_run_give_up_draining (GMsgRun             *self);
 void        gmsg_run_drain_pipe    (GMsgRun                *self,
                                     GMsgReceiver           *receiver);
-GPtrArray  *gmsg_run_dup_unfinished (GMsgRun               *self);
+GPtrArray  *gmsg_run_dup_unfinished (GMsgRun               *self,
+                                     gboolean               pulling);
 gboolean    gmsg_run_has_finished  (GMsgRun                *self);
 gboolean    gmsg_run_has_ended     (GMsgRun                *self);
 gboolean    gmsg_run_is_draining   (GMsgRun                *self);

@@ -75,8 +75,10 @@ struct _GMsgRun
 
   /* Used in the router's thread only */
   GMsgTurn        *turn;          /* (owned) (nullable): holds this run; NULL once ended */
-  GHashTable      *receivers;     /* (owned) (element-type GMsgReceiver): the open ones, as a
-                                   * set; each is released, not unreferenced */
+  GQueue           receivers;     /* (element-type GMsgReceiver): the open ones, in the order in
+                                   * which they were opened; each is released, not unreferenced */
+  GHashTable      *links;         /* (owned) (element-type GMsgReceiver GList): the links of
+                                   * @receivers */
   GHashTable      *unfinished;    /* (owned) (element-type GMsgReceiver) (unowned elements):
                                    * those of @receivers that have not emitted finished */
   GSource         *watch;         /* (owned) (nullable): made ready when all have finished, or
@@ -128,7 +130,8 @@ run_new (GMsgChannel           *channel,
                                   gmsg_channel_ref (channel),
                                   (GDestroyNotify) gmsg_channel_unref);
   self->endpoint = gmsg_endpoint_new (self->report, &limits, settings->open_timeout);
-  self->receivers = g_hash_table_new (NULL, NULL);
+  g_queue_init (&self->receivers);
+  self->links = g_hash_table_new (NULL, NULL);
   self->unfinished = g_hash_table_new (NULL, NULL);
 
   return self;
@@ -221,7 +224,8 @@ gmsg_run_open_pipe (GMsgRun       *self,
 
   *receiver = gmsg_receiver_new (pipe);
   gmsg_pipe_set_receiver (pipe, *receiver);
-  g_hash_table_add (self->receivers, g_object_ref (*receiver));
+  g_queue_push_tail (&self->receivers, g_object_ref (*receiver));
+  g_hash_table_insert (self->links, *receiver, self->receivers.tail);
   g_hash_table_add (self->unfinished, *receiver);
 
   return gmsg_sender_new (pipe, self->endpoint);
@@ -231,7 +235,7 @@ gboolean
 gmsg_run_contains (GMsgRun      *self,
                    GMsgReceiver *receiver)
 {
-  return g_hash_table_contains (self->receivers, receiver);
+  return g_hash_table_contains (self->links, receiver);
 }
 
 /* Wakes the shutdown, if one is under way. */
@@ -278,7 +282,10 @@ void
 gmsg_run_close_pipe (GMsgRun      *self,
                      GMsgReceiver *receiver)
 {
-  g_hash_table_remove (self->receivers, receiver);
+  GList *link = g_hash_table_lookup (self->links, receiver);
+
+  g_hash_table_remove (self->links, receiver);
+  g_queue_delete_link (&self->receivers, link);
   set_finished (self, receiver);
   close_receiver (self, receiver, TRUE);
   gmsg_channel_free_kept (self->channel);
@@ -424,16 +431,6 @@ route_next (GMsgRun *self)
   return routed;
 }
 
-static int
-compare_ids (gconstpointer a,
-             gconstpointer b)
-{
-  guint64 id_a = gmsg_receiver_get_id ((GMsgReceiver *) a);
-  guint64 id_b = gmsg_receiver_get_id ((GMsgReceiver *) b);
-
-  return (id_a > id_b) - (id_a < id_b);
-}
-
 /* Closes the pipes, and adds the messages that wait in them to @waiting. */
 static void
 close_pipes (GList  *receivers,
@@ -470,9 +467,10 @@ run_end (GMsgRun  *self,
   gmsg_endpoint_end (self->endpoint);
 
   /* A shutdown closes the finished pipes. */
-  n_unclosed = g_hash_table_size (self->draining ? self->unfinished : self->receivers);
-  receivers = g_list_sort (g_hash_table_get_keys (self->receivers), compare_ids);
-  g_hash_table_steal_all (self->receivers);
+  n_unclosed = g_hash_table_size (self->draining ? self->unfinished : self->links);
+  receivers = self->receivers.head;
+  g_queue_init (&self->receivers);
+  g_hash_table_remove_all (self->links);
   g_hash_table_remove_all (self->unfinished);
   tell_watch (self);
   g_clear_pointer (&self->watch, g_source_unref);
@@ -501,7 +499,7 @@ gmsg_run_unref (GMsgRun *self)
   run_end (self, FALSE);
 
   g_hash_table_unref (self->unfinished);
-  g_hash_table_unref (self->receivers);
+  g_hash_table_unref (self->links);
   gmsg_endpoint_unref (self->endpoint);
   gmsg_report_unref (self->report);
   gmsg_channel_unref (self->channel);
@@ -687,7 +685,7 @@ void
 gmsg_run_begin_draining (GMsgRun *self,
                          GSource *watch)
 {
-  g_autoptr (GPtrArray) unfinished = gmsg_run_dup_unfinished (self);
+  g_autoptr (GPtrArray) unfinished = gmsg_run_dup_unfinished (self, FALSE);
 
   self->draining = TRUE;
   self->watch = watch != NULL ? g_source_ref (watch) : NULL;
@@ -718,27 +716,19 @@ gmsg_run_drain_pipe (GMsgRun      *self,
   g_queue_clear_full (&messages, (GDestroyNotify) g_variant_unref);
 }
 
-static int
-compare_elements (gconstpointer a,
-                  gconstpointer b)
-{
-  return compare_ids (*(const gpointer *) a, *(const gpointer *) b);
-}
-
 /* Returns (transfer full) (element-type GMsgReceiver) the receivers that have not finished, in
- * the order in which they were opened. */
+ * the order in which they were opened; with @pulling, only those in pull mode. */
 GPtrArray *
-gmsg_run_dup_unfinished (GMsgRun *self)
+gmsg_run_dup_unfinished (GMsgRun  *self,
+                         gboolean  pulling)
 {
   GPtrArray *unfinished = g_ptr_array_new_with_free_func (g_object_unref);
-  GHashTableIter iter;
-  gpointer receiver;
 
-  g_hash_table_iter_init (&iter, self->unfinished);
-  while (g_hash_table_iter_next (&iter, &receiver, NULL))
-    g_ptr_array_add (unfinished, g_object_ref (receiver));
+  for (GList *item = self->receivers.head; item != NULL; item = item->next)
+    if (g_hash_table_contains (self->unfinished, item->data) &&
+        (!pulling || gmsg_receiver_get_pull_mode (item->data)))
+      g_ptr_array_add (unfinished, g_object_ref (item->data));
 
-  g_ptr_array_sort (unfinished, compare_elements);
   return unfinished;
 }
 

@@ -24,8 +24,10 @@
  * asynchronous form has a source in the router's context, which looks at intervals, and at once
  * when a pipe has finished. */
 
-/* How often a shutdown looks at things that nobody reports to it (µs). */
+/* How often a shutdown looks at things that nobody reports to it (µs); and how many times longer
+ * than a look the interval is at least, since the look at very many pipes takes long. */
 #define INTERVAL (20 * G_TIME_SPAN_MILLISECOND)
+#define INTERVAL_FACTOR 10
 /* How long a pipe in pull mode may rest before it is drained (µs). */
 #define IDLE (100 * G_TIME_SPAN_MILLISECOND)
 /* How many pipes an error names, and how many bytes of each name, since names may be long. */
@@ -39,6 +41,7 @@ typedef struct
   gint64      deadline;    /* monotonic µs */
   gint64      idle;        /* µs: how long a pipe in pull mode may rest */
   gint64      looked_at;   /* monotonic µs: last look at the pipes in pull mode */
+  gint64      interval;    /* µs: from then to the next one */
   GHashTable *pullers;     /* (owned) (element-type guint64 Puller): by pipe id */
   GSource    *source;      /* (owned) (nullable): of the asynchronous form */
   gulong      handler;     /* on the cancellable; 0: none */
@@ -69,6 +72,7 @@ shutdown_new (GMsgRun *run,
   self->deadline = timeout_usec < 0 || timeout_usec > G_MAXINT64 - now ? G_MAXINT64
                                                                        : now + timeout_usec;
   self->idle = idle;
+  self->interval = INTERVAL;
   self->pullers = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, g_free);
 
   return self;
@@ -120,16 +124,18 @@ static void
 drain_idle (Shutdown *self,
             gint64    now)
 {
-  g_autoptr (GPtrArray) unfinished = gmsg_run_dup_unfinished (self->run);
+  g_autoptr (GPtrArray) pulling = gmsg_run_dup_unfinished (self->run, TRUE);
 
-  self->looked_at = now;
-  for (guint i = 0; i < unfinished->len; i++)
+  for (guint i = 0; i < pulling->len; i++)
     {
-      GMsgReceiver *receiver = g_ptr_array_index (unfinished, i);
+      GMsgReceiver *receiver = g_ptr_array_index (pulling, i);
 
-      if (gmsg_receiver_get_pull_mode (receiver) && is_idle (self, receiver, now))
+      if (is_idle (self, receiver, now))
         gmsg_run_drain_pipe (self->run, receiver);
     }
+
+  self->looked_at = g_get_monotonic_time ();
+  self->interval = MAX (INTERVAL, INTERVAL_FACTOR * (self->looked_at - now));
 }
 
 /* Appends a label, or the beginning of a long one. */
@@ -155,7 +161,7 @@ static void
 set_timed_out_error (Shutdown  *self,
                      GError   **error)
 {
-  g_autoptr (GPtrArray) unfinished = gmsg_run_dup_unfinished (self->run);
+  g_autoptr (GPtrArray) unfinished = gmsg_run_dup_unfinished (self->run, FALSE);
   g_autoptr (GString) names = g_string_new (NULL);
 
   for (guint i = 0; i < unfinished->len && i < MAX_NAMED; i++)
@@ -249,7 +255,7 @@ routed_cb (gpointer data)
 
   /* This is called after each message, and there may be many pipes. */
   now = g_get_monotonic_time ();
-  if (now - self->looked_at >= INTERVAL)
+  if (now - self->looked_at >= self->interval)
     {
       drain_idle (self, now);
       self->interrupted = gmsg_interrupt_ask ();
@@ -453,7 +459,7 @@ look_cb (gpointer data)
   gint64 now = g_get_monotonic_time ();
 
   /* This comes before the look: a handler that runs after it may set another time. */
-  g_source_set_ready_time (self->source, MAX (MIN (self->deadline, now + INTERVAL), now));
+  g_source_set_ready_time (self->source, MAX (MIN (self->deadline, now + self->interval), now));
 
   /* Handlers that run below may iterate the context. */
   if (!self->looks)

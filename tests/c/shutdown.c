@@ -605,6 +605,53 @@ test_interrupted (Fixture *fixture)
   assert_stopped (fixture);
 }
 
+static void
+ignore_log_cb (const char     *domain,
+               GLogLevelFlags  level,
+               const char     *message,
+               gpointer        user_data)
+{
+}
+
+/* However many pipes there are, the looks at them leave time for messages and other sources. */
+static void
+test_many_pipes (Fixture *fixture)
+{
+  g_autoptr (GPtrArray) senders = g_ptr_array_new_with_free_func (g_object_unref);
+  guint debug = g_log_set_handler ("GMsgRouter", G_LOG_LEVEL_DEBUG, ignore_log_cb, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GSource) idle = NULL;
+  guint n_turns = 0;
+  Ending ending;
+
+  for (guint i = 0; i < 100000; i++)
+    {
+      g_autoptr (GMsgReceiver) receiver = NULL;
+
+      g_ptr_array_add (senders, gmsg_router_pipe (fixture->router, &receiver, NULL));
+      g_assert_true (gmsg_sender_start (g_ptr_array_index (senders, i), NULL));
+    }
+
+  if (GPOINTER_TO_INT (fixture->data))
+    {
+      begin (&ending, fixture, -1, NULL);
+      idle = attach_idle (fixture->context, G_PRIORITY_DEFAULT_IDLE, count_turns_cb, &n_turns);
+      iterate_until (fixture->context, n_turns >= 10);
+      g_source_destroy (idle);
+    }
+
+  for (guint i = 0; i < senders->len; i++)
+    g_assert_true (gmsg_sender_stop (g_ptr_array_index (senders, i), NULL));
+
+  if (GPOINTER_TO_INT (fixture->data))
+    assert_ended (&ending);
+  else
+    g_assert_true (gmsg_router_shutdown (fixture->router, TEST_DEADLINE, &error));
+  g_assert_no_error (error);
+  assert_stopped (fixture);
+  g_log_remove_handler ("GMsgRouter", debug);
+}
+
 static gboolean
 stop_router_cb (gpointer data)
 {
@@ -648,6 +695,7 @@ main (int    argc,
   add_both ("nothing-to-wait-for", test_nothing_to_wait_for);
   add_both ("times-out", test_times_out);
   add_both ("drains-pullers", test_drains_pullers);
+  add_both ("many-pipes", test_many_pipes);
   add_both ("address", test_address);
   add_both ("iterated-at-end", test_iterated_at_end);
   fixture_test ("/shutdown/p27/names", test_names);
