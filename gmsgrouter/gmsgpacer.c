@@ -122,8 +122,7 @@ typedef struct
   gboolean   late;     /* that of the pacer at the start, since a nested loop looks, too ... */
   gint64     since;    /* ... and its @late_since; then both apply to all that join */
   gboolean   idle;     /* takes the place of the levels that have declined */
-  GPtrArray *ring;     /* (owned) (element-type GMsgTurn): the turns that may deliver, ... */
-  guint      next;     /* ... and the index of the next one */
+  GQueue     ring;     /* (element-type GMsgTurn): the turns that may deliver, the next one first */
   gint64     start;    /* monotonic µs */
   gint64     spent;    /* the ledger, in µs */
   gboolean   served;   /* a turn was served: the first always is */
@@ -398,7 +397,7 @@ add_eligible_locked (Dispatch *dispatch,
       GMsgTurn *turn = item->data;
 
       if (turn->urgent == urgent && is_eligible_locked (dispatch, turn))
-        g_ptr_array_add (dispatch->ring, turn_ref (turn));
+        g_queue_push_tail (&dispatch->ring, turn_ref (turn));
     }
 }
 
@@ -413,8 +412,8 @@ begin_raised_locked (Dispatch *dispatch)
     {
       guint budget = 0;
 
-      for (guint i = 0; i < dispatch->ring->len; i++)
-        budget = MAX (budget, get_budget (g_ptr_array_index (dispatch->ring, i)));
+      for (GList *item = dispatch->ring.head; item != NULL; item = item->next)
+        budget = MAX (budget, get_budget (item->data));
 
       self->raised_since = now;
       self->raised_until = now + budget;
@@ -444,19 +443,22 @@ dispatch_begin (Dispatch *dispatch,
   dispatch->pacer = self;
   dispatch->priority = level->priority;
   dispatch->idle = level->priority == G_PRIORITY_DEFAULT_IDLE;
-  dispatch->ring = g_ptr_array_new_with_free_func (turn_rest);
-  dispatch->start = g_get_monotonic_time ();
+  g_queue_init (&dispatch->ring);
   self->n_dispatches++;
 
   /* A source stays ready until it is dispatched, perhaps by another thread. */
   if (self->looker != g_thread_self ())
-    look_locked (self, dispatch->start);
+    look_locked (self, g_get_monotonic_time ());
 
   dispatch->late = dispatch->priority == G_PRIORITY_DEFAULT && self->late;
   dispatch->since = self->late_since;
   add_eligible_locked (dispatch, TRUE);
   add_eligible_locked (dispatch, FALSE);
   dispatch->since = G_MAXINT64;
+
+  /* The budget is for what is delivered: very many turns could spend it before the first is
+   * served. */
+  dispatch->start = g_get_monotonic_time ();
   if (dispatch->late)
     begin_raised_locked (dispatch);
 }
@@ -479,8 +481,7 @@ take_joined (Dispatch *dispatch)
       if (!is_eligible_locked (dispatch, turn))
         continue;
 
-      g_ptr_array_insert (dispatch->ring, (int) dispatch->next, turn_ref (turn));
-      dispatch->next++;
+      g_queue_push_tail (&dispatch->ring, turn_ref (turn));
     }
 
   g_ptr_array_set_size (self->joined, 0);
@@ -526,27 +527,23 @@ end_pause (GMsgTurn *turn)
   gmsg_trace (since, "pause", "budget of %u µs spent", get_budget (turn));
 }
 
-/* Returns the next turn in the ring, from which turns that have spent their budget were
- * removed. */
-static GMsgTurn *
-get_next (Dispatch *dispatch)
+/* Makes the next turn of the ring the first one, and removes turns that have spent their budget
+ * before it; FALSE if none is left. */
+static gboolean
+find_next (Dispatch *dispatch)
 {
-  while (dispatch->ring->len > 0)
+  while (dispatch->ring.length > 0)
     {
-      GMsgTurn *turn;
+      GMsgTurn *turn = dispatch->ring.head->data;
 
-      if (dispatch->next >= dispatch->ring->len)
-        dispatch->next = 0;
-
-      turn = g_ptr_array_index (dispatch->ring, dispatch->next);
       if (!has_left (turn) && has_budget (dispatch, turn))
-        return turn;
+        return TRUE;
 
       begin_pause (turn);
-      g_ptr_array_remove_index (dispatch->ring, dispatch->next);
+      turn_rest (g_queue_pop_head (&dispatch->ring));
     }
 
-  return NULL;
+  return FALSE;
 }
 
 static void
@@ -578,7 +575,7 @@ serve_turn (Dispatch *dispatch,
   gboolean (*deliver_one) (gpointer data) = turn->funcs->deliver_one;
   gpointer data = turn->data;
   const gint64 start = dispatch->start;
-  const gint64 budget = dispatch->ring->len == 1 ? get_budget (turn) : 0;
+  const gint64 budget = dispatch->ring.length == 1 ? get_budget (turn) : 0;
   gboolean emitted;
   gint64 now;
 
@@ -599,10 +596,10 @@ static void
 serve (Dispatch *dispatch)
 {
   GMsgPacer *self = dispatch->pacer;
-  GMsgTurn *turn;
 
-  while ((turn = get_next (dispatch)) != NULL)
+  while (find_next (dispatch))
     {
+      GMsgTurn *turn = dispatch->ring.head->data;
       gboolean emitted, urgent;
       gint64 since;
 
@@ -614,11 +611,11 @@ serve (Dispatch *dispatch)
 
       if (has_left (turn) ||
           (!emitted && !turn->funcs->is_waiting (turn->data, &since, &urgent)))
-        g_ptr_array_remove_index (dispatch->ring, dispatch->next);
+        turn_rest (g_queue_pop_head (&dispatch->ring));
       else
-        dispatch->next++;
+        g_queue_push_tail_link (&dispatch->ring, g_queue_pop_head_link (&dispatch->ring));
 
-      if (has_joined (self) && (dispatch->ring->len > 0 || dispatch->late))
+      if (has_joined (self) && (dispatch->ring.length > 0 || dispatch->late))
         take_joined (dispatch);
     }
 }
@@ -683,7 +680,7 @@ dispatch_end (Dispatch *dispatch)
     }
 
   /* This calls rest() for each turn that is left in the ring, so the lock is not held. */
-  g_ptr_array_unref (dispatch->ring);
+  g_queue_clear_full (&dispatch->ring, turn_rest);
 
   g_mutex_lock (&self->lock);
   unused = --self->n_dispatches == 0 && self->turns.length == 0;
