@@ -57,6 +57,7 @@ struct _GMsgLink
   guint                n_waits;   /* how many parts of the wait are over */
   guint64              n_partial; /* bytes of a message that has arrived in part only */
   gboolean             may_read;
+  gboolean             spawned;   /* @program runs */
   gboolean             opened;
   gboolean             ended;
   gboolean             stopped;   /* the worker has ended it cleanly */
@@ -445,7 +446,15 @@ gmsg_link_update (GMsgLink      *self,
 
   process = g_atomic_pointer_exchange (&self->process, NULL);
   if (process != NULL)
-    self->pid = gmsg_processes_watch (processes, process, self->program, exited_cb, gmsg_link_ref (self));
+    {
+      self->spawned = TRUE;
+      self->pid = gmsg_processes_watch (processes, process, self->program, exited_cb, gmsg_link_ref (self));
+    }
+
+  /* Spawning may take long and fail. Then the sender is as before, so nothing must have ended the
+   * link meanwhile, and no time may have run out. */
+  if (self->program != NULL && !self->spawned)
+    return self->peer;
 
   begin_open_timeout (self);
   if (self->peer == NULL)

@@ -213,8 +213,14 @@ test_grandchild_takes_over (Fixture *fixture)
   g_assert_cmpint (g_rmdir (directory), ==, 0);
 }
 
+static void
+linger_cb (gpointer user_data)
+{
+  g_usleep (G_USEC_PER_SEC / 4);
+}
+
 /* Promise 19: after a failed spawn() the sender is as before: good for this process, for another,
- * and lost if it is dropped. */
+ * and lost if it is dropped; even if spawning took longer than the address would have lived. */
 static void
 test_spawn_fails (Fixture *fixture)
 {
@@ -230,6 +236,8 @@ test_spawn_fails (Fixture *fixture)
     {
       GMsgSender *sender = pipes[i / 2]->sender;
 
+      gmsg_router_set_open_timeout (fixture->router, i == 1 ? 1 : 0);
+      g_subprocess_launcher_set_child_setup (launcher, i == 1 ? linger_cb : NULL, NULL, NULL);
       g_assert_null (gmsg_sender_spawn (sender, i % 2 == 0 ? NULL : launcher, nowhere, &error));
       g_assert_error (error, G_SPAWN_ERROR, G_SPAWN_ERROR_NOENT);
       g_clear_error (&error);
