@@ -25,89 +25,140 @@ refuse (GError     **error,
   return FALSE;
 }
 
-/* Checks an integer, at a digit or a minus sign, and skips the whole number. */
+/* Skips digits; FALSE if there are none. */
 static gboolean
-check_number (const char **cursor,
-              const char  *end,
-              GError     **error)
+skip_digits (const char **cursor)
 {
   const char *start = *cursor;
-  gboolean is_integer = TRUE;
 
-  for (; *cursor < end && (g_ascii_isalnum (**cursor) || strchr ("+-.", **cursor) != NULL); (*cursor)++)
-    is_integer = is_integer && (g_ascii_isdigit (**cursor) || **cursor == '-');
+  while (g_ascii_isdigit (**cursor))
+    (*cursor)++;
+  return *cursor > start;
+}
+
+/* Skips the part of a number that begins with @mark or @other_mark, if it is there. */
+static gboolean
+skip_part (const char **cursor,
+           char         mark,
+           char         other_mark)
+{
+  if (**cursor != mark && **cursor != other_mark)
+    return TRUE;
+
+  (*cursor)++;
+  if (mark == 'e' && (**cursor == '+' || **cursor == '-'))
+    (*cursor)++;
+  return skip_digits (cursor);
+}
+
+/* Skips a number, from a digit or a minus sign on, and sets @fits to whether it is one of those
+ * that a message can hold. */
+static gboolean
+skip_number (const char **cursor,
+             gboolean    *fits)
+{
+  const char *start = *cursor;
+  const char *end;
+
+  if (**cursor == '-')
+    (*cursor)++;
+  if (**cursor == '0')
+    (*cursor)++;
+  else if (!skip_digits (cursor))
+    return FALSE;
+
+  end = *cursor;
+  if (!skip_part (cursor, '.', '.') || !skip_part (cursor, 'e', 'E') || g_ascii_isalnum (**cursor))
+    return FALSE;
 
   errno = 0;
   g_ascii_strtoll (start, NULL, 10);
-  if (is_integer && errno == ERANGE)
-    return refuse (error, "An integer does not fit into 64 bits");
-
+  *fits = errno != ERANGE || *cursor > end;
   return TRUE;
 }
 
-/* Skips a string, from its opening quote to the closing one. */
+/* Skips a string, from its opening quote to the closing one, and sets @fits to FALSE if it contains
+ * a NUL. */
 static gboolean
-check_string (const char **cursor,
-              const char  *end,
-              GError     **error)
+skip_string (const char **cursor,
+             gboolean    *fits)
 {
-  for ((*cursor)++; *cursor < end && **cursor != '"'; (*cursor)++)
+  for ((*cursor)++; **cursor != '"'; (*cursor)++)
     {
+      /* The end of the text, too */
+      if ((guchar) **cursor < ' ')
+        return FALSE;
       if (**cursor != '\\')
         continue;
 
       if (g_str_has_prefix (*cursor, "\\u0000"))
-        return refuse (error, "A string contains the character NUL, which no message can");
+        *fits = FALSE;
       (*cursor)++;
+      if (**cursor == '\0' || strchr ("\"\\/bfnrtu", **cursor) == NULL)
+        return FALSE;
     }
 
+  (*cursor)++;
   return TRUE;
 }
 
-/* Checks for what json-glib, which checks everything else, gets wrong: it recurses for each
- * level, without a limit; it ends a string at a NUL; and it wraps large integers round. */
 static gboolean
-check_limits (const char  *text,
-              gsize        length,
-              GError     **error)
+skip_word (const char **cursor)
 {
-  const char *end = text + length;
+  static const char * const words[] = { "true", "false", "null" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (words); i++)
+    if (g_str_has_prefix (*cursor, words[i]))
+      {
+        *cursor += strlen (words[i]);
+        return TRUE;
+      }
+
+  return FALSE;
+}
+
+/* Checks for what json-glib, which checks everything else, gets wrong: it recurses for each
+ * level, without a limit; it ends a string at a NUL; it wraps large integers round; and it reads
+ * words of other languages, like octal numbers. */
+static gboolean
+check_words (const char  *text,
+             GError     **error)
+{
+  const char *cursor = text;
+  gboolean fits = TRUE, good = TRUE;
   guint depth = 0;
 
-  for (const char *cursor = text; cursor < end; cursor++)
+  while (*cursor != '\0' && good && fits)
     {
-      switch (*cursor)
-        {
-        case '[':
-        case '{':
-          if (++depth > MAX_DEPTH)
-            return refuse (error, "The value is nested more than " G_STRINGIFY (MAX_DEPTH) " levels deep");
-          break;
+      const char *start = cursor;
 
-        case ']':
-        case '}':
-          depth -= depth > 0;
-          break;
+      if (strchr (" \t\r\n,:[]{}", *cursor) != NULL)
+        cursor++;
+      else if (*cursor == '"')
+        good = skip_string (&cursor, &fits);
+      else if (g_ascii_isdigit (*cursor) || *cursor == '-')
+        good = skip_number (&cursor, &fits);
+      else
+        good = skip_word (&cursor);
 
-        case '"':
-          if (!check_string (&cursor, end, error))
-            return FALSE;
-          break;
+      if (*start == '[' || *start == '{')
+        depth++;
+      else if (*start == ']' || *start == '}')
+        depth -= depth > 0;
 
-        case '-':
-        case '0': case '1': case '2': case '3': case '4':
-        case '5': case '6': case '7': case '8': case '9':
-          if (!check_number (&cursor, end, error))
-            return FALSE;
-          cursor--;
-          break;
-
-        default:
-          break;
-        }
+      if (depth > MAX_DEPTH)
+        return refuse (error, "The value is nested more than " G_STRINGIFY (MAX_DEPTH) " levels deep");
+      if (!fits)
+        return refuse (error, *start == '"' ? "A string contains the character NUL, which no message can"
+                                            : "An integer does not fit into 64 bits");
     }
 
-  return TRUE;
+  if (good)
+    return TRUE;
+
+  g_set_error (error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "Byte %zu can't be there in JSON",
+               (gsize) (cursor - text) + 1);
+  return FALSE;
 }
 
 /* Returns a floating reference. @text must be followed by a NUL. */
@@ -125,7 +176,7 @@ json_read (const char  *text,
       return NULL;
     }
 
-  if (!check_limits (text, length, error) || !json_parser_load_from_data (parser, text, length, error))
+  if (!check_words (text, error) || !json_parser_load_from_data (parser, text, length, error))
     return NULL;
 
   root = json_parser_get_root (parser);

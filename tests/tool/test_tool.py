@@ -412,7 +412,10 @@ class SendTest(ToolTest):
     def test_json_that_is_none(self):
         deep = '[' * 100000
         for text in ('', ' ', '{', 'x', '[1,]', '1 2', '"a', '"\\u0000"', '"a\\', '18446744073709551615',
-                     '-9223372036854775809', '[[["\\\\\\u0000"]]]', deep, '\xff'):
+                     '-9223372036854775809', '[[["\\\\\\u0000"]]]', deep, '\xff', '"\xff"',
+                     # What JavaScript, or json-glib, takes
+                     '010', '-01', '0x10', '$1', '.', '.5', '1.', '1.e5', '1e', '+1', '--1', '"\\101"', '"\\x41"', "'x'",
+                     '"\t"', '/**/1', '1//', 'var x = 1;', '[1];', '\xef\xbb\xbf1', 'NaN', 'truefalse', '{1:2}', '"\\ud83d"'):
             with self.subTest(text=text[:20]):
                 output, errors = self.send_badly(b'1\n' + text.encode('latin-1') + b'\n2\n', '--json')
                 self.assertEqual(output, b'1\n')
