@@ -524,9 +524,20 @@ function overrideConstructor(kind, alternative, convert) {
     };
 }
 
-function checkTimeout(timeoutUsec) {
+/* Returns the time limit in the form for C. GJS would make 0 of Infinity and of any other
+ * value. */
+function getTimeout(timeoutUsec) {
     if (typeof timeoutUsec !== 'bigint' && (typeof timeoutUsec !== 'number' || Number.isNaN(timeoutUsec)))
         throw new TypeError(`timeoutUsec: expected a number of microseconds, found ${describeNumber(timeoutUsec)}`);
+    if (timeoutUsec < 0 || timeoutUsec > INT64_MAX)
+        return -1;
+    return typeof timeoutUsec === 'bigint' ? timeoutUsec : Math.ceil(timeoutUsec);
+}
+
+/* GJS crashes if it can't convert an argument of a function that returns an array. */
+function checkMax(max) {
+    if (!Number.isInteger(max) || max < 0 || max > 0xffffffff)
+        throw new TypeError(`max: expected an integer from 0 (no limit) to 4294967295, found ${describeNumber(max)}`);
 }
 
 function overrideRouter(GMsg) {
@@ -552,17 +563,16 @@ function overrideRouter(GMsg) {
     const shutdownAsync = prototype.shutdown_async;
 
     prototype.shutdown = function (timeoutUsec = -1) {
-        checkTimeout(timeoutUsec);
-        return shutdown.call(this, timeoutUsec);
+        return shutdown.call(this, getTimeout(timeoutUsec));
     };
 
     prototype.shutdown_async = function (timeoutUsec = -1, cancellable = null, ...callback) {
-        checkTimeout(timeoutUsec);
-        return shutdownAsync.call(this, timeoutUsec, cancellable, ...callback);
+        return shutdownAsync.call(this, getTimeout(timeoutUsec), cancellable, ...callback);
     };
 
     prototype.route_until = function (timeoutUsec, condition) {
-        checkTimeout(timeoutUsec);
+        const timeout = getTimeout(timeoutUsec);
+
         if (typeof condition !== 'function')
             throw new TypeError(`condition: expected a function, found ${describe(condition)}`);
 
@@ -571,7 +581,7 @@ function overrideRouter(GMsg) {
 
         // An exception can't pass through C: GJS would log it and go on.
         try {
-            result = routeUntil.call(this, timeoutUsec, () => {
+            result = routeUntil.call(this, timeout, () => {
                 try {
                     return condition();
                 } catch (error) {
@@ -619,8 +629,8 @@ function overrideSender(GMsg) {
         return send.call(this, packMessage(values[0]));
     };
 
-    prototype.send_full = function (value, timeout, cancellable) {
-        return sendFull.call(this, packMessage(value), timeout, cancellable);
+    prototype.send_full = function (value, timeoutUsec, cancellable = null) {
+        return sendFull.call(this, packMessage(value), getTimeout(timeoutUsec), cancellable);
     };
 
     prototype.fail = function (reason) {
@@ -652,15 +662,19 @@ function overrideReceiver(GMsg) {
     };
 
     prototype.next_many_async = function (max = BATCH_SIZE, cancellable = null, ...callback) {
+        checkMax(max);
         countWrappers(3);
         return nextManyAsync.call(this, max, cancellable, ...callback);
     };
 
     prototype.next_many_finish = function (result) {
+        if (!(result instanceof Gio.AsyncResult))
+            throw new TypeError(`Expected a Gio.AsyncResult, found ${describe(result)}`);
         return count(nextManyFinish.call(this, result));
     };
 
     prototype.take = function (max = BATCH_SIZE) {
+        checkMax(max);
         return count(take.call(this, max));
     };
 

@@ -231,12 +231,12 @@ declare module 'gi://GMsg?version=1' {
             start(): boolean;
             /** Sends a variant as it is, or a plain value. */
             send<T>(value: T & Sendable<T>): boolean;
-            /** Waits for room no longer than the given number of microseconds; a negative number
-             *  means no limit. */
+            /** Waits for room no longer than the given number of microseconds; a negative number, or
+             *  Infinity, means no limit. */
             send_full<T>(
                 value: T & Sendable<T>,
                 timeout_usec: number,
-                cancellable: Gio.Cancellable | null,
+                cancellable?: Gio.Cancellable | null,
             ): boolean;
             /** Ends the sender's side: the work is done. */
             stop(): boolean;

@@ -117,6 +117,44 @@ test('/overrides/pipe/refused-options', () => {
     assertEqual(router.get_n_pipes(), 0);
 });
 
+test('/overrides/arguments/what-no-array-comes-of', () => {
+    const fixture = new Fixture();
+    const [, receiver] = openPipe(fixture);
+
+    // Converting them, GJS crashes or makes 0 of them, which means all.
+    for (const bad of [-1, 1.5, 2 ** 32, NaN, Infinity, '5', null, 5n, true, {}]) {
+        for (const call of [max => receiver.take(max), max => receiver.next_many_async(max)])
+            assertTypeError(/^max: expected an integer from 0 /, () => call(bad));
+    }
+    for (const bad of [undefined, null, {}, receiver])
+        assertTypeError(/^Expected a Gio\.AsyncResult, found /, () => receiver.next_many_finish(bad));
+    assert(!receiver.pull_mode);
+});
+
+test('/overrides/arguments/time-limits', () => {
+    const fixture = new Fixture();
+    const {router} = fixture;
+    const [sender] = openPipe(fixture, {capacity: 1});
+    let turns = 0;
+
+    for (const unlimited of [-1, -0.5, -5n, -Infinity, Infinity, 2 ** 63, 2n ** 64n, Number.MAX_VALUE, 2 ** 63 - 1024]) {
+        turns = 0;
+        assert(router.route_until(unlimited, () => ++turns > 2));
+    }
+    for (const none of [0, -0, 0n]) {
+        assertError(GMsg.Error.TIMED_OUT, () => router.route_until(none, () => false));
+        sender.send_full(1, none);
+        assertError(GMsg.Error.FULL, () => sender.send_full(1, none));
+        assertError(GMsg.Error.TIMED_OUT, () => router.route_until(none, () => false));
+    }
+    for (const bad of [undefined, null, NaN, '5', true, {}]) {
+        for (const call of [usec => router.route_until(usec, () => true), usec => sender.send_full(1, usec),
+            usec => router.shutdown(usec ?? null), usec => router.shutdown_async(usec ?? null)])
+            assertTypeError(/^timeoutUsec: expected a number of microseconds/, () => call(bad));
+    }
+    assert(router.running);
+});
+
 test('/overrides/pipe/not-running', () => {
     const router = new GMsg.Router();
 

@@ -26,7 +26,7 @@ function sendAll(sender: GMsg.Sender): void {
     sender.send(new GLib.Bytes(new Uint8Array([1, 2])));
     sender.send(new GLib.Variant('(su)', ['a', 1]));
     sender.send(inferred);
-    sender.send_full({inferred}, 20000, null);
+    sender.send_full({inferred}, 20000);
     sender.send_full(inferred, -1, sender.get_cancellable());
     sender.send([[1, 'a'], {b: [new Map([['c', 1]])]}]);
     sender.send(new Map([[1, 'a'], [2, 'b']]));

@@ -25,7 +25,8 @@ OPTIONS = ["--noEmit", "--strict", "--pretty", "false", "--target", "es2022", "-
 ADDED_FUNCTIONS = {"unpack"}
 CHANGED_ARGUMENTS = {"Router.pipe": {0, 1}, "Receiver.next_async": {0, 1, 2},
                      "Receiver.next_many_async": {0, 1, 2, 3}, "Receiver.take": {0, 1}, "Receiver.batches": {0, 1},
-                     "Router.shutdown": {0, 1}, "Router.shutdown_async": {0, 1, 2, 3}}
+                     "Router.shutdown": {0, 1}, "Router.shutdown_async": {0, 1, 2, 3},
+                     "Sender.send_full": {2, 3}}
 
 # The declarations are read by their layout: eight columns for what is in the
 # namespace, twelve for what is in a class.
