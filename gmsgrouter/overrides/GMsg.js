@@ -522,6 +522,12 @@ function overrideConstructor(kind, alternative, convert) {
         checkProperties(properties, alternative);
         return init.call(this, properties);
     };
+
+    // registerClass() calls this, before GJS 1.74 aborts.
+    kind._classInit = function (derived) {
+        throw new TypeError(`${derived.name}: ${kind.name.replace('_', '.')} is final, so no class can extend it; ` +
+            'keep one in a property');
+    };
 }
 
 /* Returns the time limit in the form for C. GJS would make 0 of Infinity and of any other

@@ -1060,3 +1060,14 @@ class Receiver(GMsg.Receiver):
 take = GMsg.Receiver.take
 Receiver = override(Receiver)
 __all__.append('Receiver')
+
+
+@classmethod
+def refuse_derivation(cls):
+    base = cls.__mro__[1].__name__
+    raise TypeError(f'{cls.__name__}: GMsg.{base} is final, so no class can be derived from it; '
+                    'keep one in an attribute')
+
+
+# Otherwise GObject refuses it, but with a warning in the log.
+Router.__init_subclass__ = Sender.__init_subclass__ = Receiver.__init_subclass__ = refuse_derivation

@@ -6,7 +6,7 @@
 import builtins
 from os import PathLike
 from types import TracebackType
-from typing import Any, AsyncGenerator, Callable, ClassVar, Coroutine, Literal, Mapping, NoReturn, Optional, Protocol, Sequence, Type, Union, overload
+from typing import Any, AsyncGenerator, Callable, ClassVar, Coroutine, Literal, Mapping, NoReturn, Optional, Protocol, Sequence, Type, Union, final, overload
 
 from gi.repository import Gio, GLib, GObject
 from typing_extensions import Self, TypeAlias
@@ -85,6 +85,7 @@ class SenderState(GObject.GEnum):
     STOPPED: ClassVar[SenderState]
     EXPORTED: ClassVar[SenderState]
 
+@final
 class Router(GObject.Object):
     class Props(GObject.Object.Props):
         auto_close: bool
@@ -156,6 +157,7 @@ class Router(GObject.Object):
     def route_until(self, condition: Callable[[], object], timeout: Optional[float] = ...) -> bool: ...
     def __reduce__(self) -> NoReturn: ...
 
+@final
 class Sender(GObject.Object):
     class Props(GObject.Object.Props):
         @property
@@ -186,6 +188,7 @@ class Sender(GObject.Object):
               launcher: Optional[Gio.SubprocessLauncher] = ...) -> Gio.Subprocess: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
 
+@final
 class Receiver(GObject.Object):
     class Props(GObject.Object.Props):
         @property

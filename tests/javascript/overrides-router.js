@@ -6,6 +6,7 @@
 
 import GLib from 'gi://GLib';
 import Gio from 'gi://Gio';
+import GObject from 'gi://GObject';
 import GMsg from 'gi://GMsg?version=1';
 
 import {
@@ -51,6 +52,15 @@ test('/overrides/constructor/refused-arguments', () => {
     }
     assertTypeError(/found an object of GLib\.MainContext$/, () => new GMsg.Sender(GLib.MainContext.default()));
     assertTypeError(/found 2 arguments$/, () => new GMsg.Router({}, GLib.MainContext.default()));
+});
+
+// GJS 1.74 itself aborts.
+test('/overrides/constructor/final-classes', () => {
+    for (const kind of [GMsg.Router, GMsg.Sender, GMsg.Receiver]) {
+        const derive = () => GObject.registerClass(class Derived extends kind {});
+
+        assertTypeError(/^Derived: GMsg\.\w+ is final, so no class can extend it; /, derive);
+    }
 });
 
 test('/overrides/pipe/unbounded', () => {
@@ -117,7 +127,7 @@ test('/overrides/pipe/refused-options', () => {
     assertEqual(router.get_n_pipes(), 0);
 });
 
-test('/overrides/arguments/what-no-array-comes-of', () => {
+test('/overrides/arguments/counts-and-results', () => {
     const fixture = new Fixture();
     const [, receiver] = openPipe(fixture);
 

@@ -194,6 +194,14 @@ class WithTest(TestCase):
             self.assertEqual(values, [*range(start, start + 500)])
 
 
+class FinalTest(TestCase):
+
+    def test_derived_class(self):
+        for base in (GMsg.Router, GMsg.Sender, GMsg.Receiver):
+            with self.assertRaisesRegex(TypeError, rf'^Own: GMsg\.{base.__name__} is final, '):
+                type(base)('Own', (base,), {})
+
+
 class PipeTest(TestCase):
 
     def test_without_bounds(self):

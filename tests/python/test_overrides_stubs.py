@@ -167,6 +167,7 @@ router.props.running = True
 router.no_such_method()
 sender.spawn(None, ["true"])
 sender.spawn([1])
+class Own(GMsg.Router): pass
 sender.spawn(b"true")
 for message in receiver: pass
 number: int = sender.get_state
