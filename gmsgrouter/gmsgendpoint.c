@@ -11,6 +11,10 @@
 #include "gmsgprocess-private.h"
 #include "gmsgthread-private.h"
 
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
 /* Each run has an endpoint. It starts nothing until the first address is needed. Then it has one
  * server, of one transport, and one I/O thread, in which the transport reads and writes and
  * spawned processes are watched.
@@ -20,6 +24,10 @@
  * thread: after the end of the run it ends by itself, and touches only the endpoint, the links,
  * and what these hold. */
 #define REPORT_INTERVAL_MSEC 1000
+
+/* The secret of a pipe is made from its number and the run's key, and is not kept: so the
+ * endpoint knows the addresses of this run after their pipes have ended, too. */
+#define KEY_SIZE 32
 
 struct _GMsgEndpoint
 {
@@ -37,6 +45,7 @@ struct _GMsgEndpoint
   const GMsgTransport *transport;        /* (nullable); lock; immutable once set */
   GMsgServer          *server;           /* (owned) (nullable); lock; the I/O thread closes it */
   GMainContext        *context;          /* (owned) (nullable); lock; immutable once set */
+  guint8               key[KEY_SIZE];    /* lock; immutable once @context is set: random */
   GMsgUndo            *undo;             /* (owned) (nullable); lock; immutable once set: what
                                           * others see of the server */
   GHashTable          *links;            /* (owned) (element-type guint64 GMsgLink); lock: by pipe
@@ -260,6 +269,51 @@ static const GMsgLinkFuncs link_funcs =
   .remarked = link_remarked,
 };
 
+/* Makes the key of random bytes from the kernel, since the numbers of GLib's own generator can be
+ * guessed. */
+static gboolean
+make_key (GMsgEndpoint  *self,
+          GError       **error)
+{
+  if (getrandom (self->key, sizeof self->key, 0) == sizeof self->key)
+    return TRUE;
+
+  g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
+               "Could not get random bytes for an address from the kernel: %s",
+               g_strerror (errno));
+  return FALSE;
+}
+
+/* Half of the code is as long as a secret, and says nothing about the rest. */
+char *
+gmsg_endpoint_dup_secret (GMsgEndpoint *self,
+                          guint64       pipe_id)
+{
+  guint64 number = GUINT64_TO_LE (pipe_id);
+  g_autofree char *code = g_compute_hmac_for_data (G_CHECKSUM_SHA256, self->key, sizeof self->key,
+                                                   (const guint8 *) &number, sizeof number);
+
+  return g_strndup (code, GMSG_SECRET_LENGTH);
+}
+
+/* Compares in a time that does not reveal how much of a guess was right. */
+static gboolean
+is_secret_of (GMsgEndpoint *self,
+              guint64       pipe_id,
+              const char   *found)
+{
+  g_autofree char *expected = gmsg_endpoint_dup_secret (self, pipe_id);
+  guint difference = 0;
+
+  if (strlen (found) != GMSG_SECRET_LENGTH)
+    return FALSE;
+
+  for (guint i = 0; i < GMSG_SECRET_LENGTH; i++)
+    difference |= (guint) (expected[i] ^ found[i]);
+
+  return difference == 0;
+}
+
 /* Returns (transfer full) (nullable) the link of a pipe whose worker's side has not ended. */
 GMsgLink *
 gmsg_endpoint_find_link (GMsgEndpoint *self,
@@ -284,7 +338,7 @@ gmsg_endpoint_open_link (GMsgEndpoint  *self,
 {
   g_autoptr (GMsgLink) link = gmsg_endpoint_find_link (self, pipe_id);
 
-  if (link != NULL && gmsg_link_open (link, secret, opener, peer))
+  if (link != NULL && is_secret_of (self, pipe_id, secret) && gmsg_link_open (link, opener, peer))
     return g_steal_pointer (&link);
 
   /* The text is the same in all cases: it must not help a stranger to guess. */
@@ -413,6 +467,8 @@ start_locked (GMsgEndpoint         *self,
 {
   GThread *thread;
 
+  if (self->context == NULL && !make_key (self, error))
+    return FALSE;
   if (self->context == NULL)
     self->context = gmsg_thread_new_context (error);
   if (self->context == NULL)
@@ -485,6 +541,7 @@ add_link (GMsgEndpoint  *self,
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->lock);
   guint64 id = gmsg_pipe_get_id (pipe);
+  g_autofree char *secret = NULL;
   GMsgLink *link;
 
   if (!check_run_locked (self, error))
@@ -494,14 +551,11 @@ add_link (GMsgEndpoint  *self,
       !start_locked (self, gmsg_transport_get_default (), NULL, error))
     return NULL;
 
-  link = gmsg_link_new (pipe, program, self->open_timeout, self->context, &link_funcs, self,
-                        error);
-  if (link == NULL)
-    return NULL;
-
+  link = gmsg_link_new (pipe, program, self->open_timeout, self->context, &link_funcs, self);
   g_hash_table_insert (self->links, g_memdup2 (&id, sizeof id), gmsg_link_ref (link));
   gmsg_link_attach (link);
-  *address = self->transport->dup_address (self->server, id, gmsg_link_get_secret (link));
+  secret = gmsg_endpoint_dup_secret (self, id);
+  *address = self->transport->dup_address (self->server, id, secret);
   return link;
 }
 

@@ -37,8 +37,7 @@ GMsgLink   *gmsg_link_new         (GMsgPipe            *pipe,
                                    guint                open_timeout,
                                    GMainContext        *context,
                                    const GMsgLinkFuncs *funcs,
-                                   gpointer             owner,
-                                   GError             **error);
+                                   gpointer             owner);
 GMsgLink   *gmsg_link_ref         (GMsgLink            *self);
 void        gmsg_link_attach      (GMsgLink            *self);
 void        gmsg_link_set_process (GMsgLink            *self,
@@ -48,7 +47,6 @@ void        gmsg_link_void        (GMsgLink            *self);
 
 /* The I/O thread */
 gboolean    gmsg_link_open        (GMsgLink            *self,
-                                   const char          *secret,
                                    GPid                 opener,
                                    gpointer             peer);
 gpointer    gmsg_link_update      (GMsgLink            *self,

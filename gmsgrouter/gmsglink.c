@@ -6,17 +6,12 @@
 
 #include "gmsglink-private.h"
 
-#include "gmsgaddress-private.h"
 #include "gmsgthread-private.h"
 
-#include <errno.h>
-#include <string.h>
-#include <sys/random.h>
-
-/* A link is the router's end of a pipe whose sender was handed over. It has a secret, which
- * opens it once, and it decides when and how the worker's side has ended: the transport knows
- * how the connection ended, the endpoint knows how a spawned process did, and the receiver is
- * told both, if both come together.
+/* A link is the router's end of a pipe whose sender was handed over. It is opened once, by a peer
+ * that knows the pipe's secret, and it decides when and how the worker's side has ended: the
+ * transport knows how the connection ended, the endpoint knows how a spawned process did, and the
+ * receiver is told both, if both come together.
  *
  * The endpoint holds a link until it has ended; others that use it have a reference. The pipe
  * calls the link, without a reference, until the two are detached, which the end does. */
@@ -38,7 +33,6 @@ struct _GMsgLink
                                    * all calls of @funcs */
   GMainContext        *context;   /* (owned); immutable: that of the I/O thread */
   GMsgPipe            *pipe;      /* (owned); immutable */
-  char                *secret;    /* (owned); immutable */
   char                *program;   /* (owned) (nullable); immutable: of the spawned process */
   guint                open_timeout; /* immutable: ms; 0: never */
   GSubprocess         *process;   /* (owned) (nullable); atomic: spawned, and not watched yet */
@@ -83,49 +77,9 @@ gmsg_link_unref (GMsgLink *self)
   g_free (self->lost);
   g_free (self->exit);
   g_free (self->program);
-  g_free (self->secret);
   gmsg_pipe_unref (self->pipe);
   g_main_context_unref (self->context);
   g_free (self);
-}
-
-/* Makes a secret of random bytes from the kernel, since the numbers of GLib's own generator can
- * be guessed. */
-static char *
-make_secret (GError **error)
-{
-  guint8 bytes[GMSG_SECRET_LENGTH / 2];
-  GString *secret;
-
-  if (getrandom (bytes, sizeof bytes, 0) != sizeof bytes)
-    {
-      g_set_error (error, GMSG_ERROR, GMSG_ERROR_NOT_SUPPORTED,
-                   "Could not get random bytes for an address from the kernel: %s",
-                   g_strerror (errno));
-      return NULL;
-    }
-
-  secret = g_string_sized_new (GMSG_SECRET_LENGTH + 1);
-  for (gsize i = 0; i < sizeof bytes; i++)
-    g_string_append_printf (secret, "%02x", bytes[i]);
-
-  return g_string_free (secret, FALSE);
-}
-
-/* Compares in a time that does not reveal how much of a guess was right. */
-static gboolean
-secrets_match (const char *expected,
-               const char *found)
-{
-  guint difference = 0;
-
-  if (strlen (found) != GMSG_SECRET_LENGTH)
-    return FALSE;
-
-  for (guint i = 0; i < GMSG_SECRET_LENGTH; i++)
-    difference |= (guint) (expected[i] ^ found[i]);
-
-  return difference == 0;
 }
 
 /* Called when the pipe has been exported. @program is the program of a process to be spawned, or
@@ -136,22 +90,15 @@ gmsg_link_new (GMsgPipe             *pipe,
                guint                 open_timeout,
                GMainContext         *context,
                const GMsgLinkFuncs  *funcs,
-               gpointer              owner,
-               GError              **error)
+               gpointer              owner)
 {
-  char *secret = make_secret (error);
-  GMsgLink *self;
+  GMsgLink *self = g_new0 (GMsgLink, 1);
 
-  if (secret == NULL)
-    return NULL;
-
-  self = g_new0 (GMsgLink, 1);
   g_atomic_ref_count_init (&self->ref_count);
   self->funcs = funcs;
   self->owner = owner;
   self->context = g_main_context_ref (context);
   self->pipe = gmsg_pipe_ref (pipe);
-  self->secret = secret;
   self->open_timeout = open_timeout;
   self->program = program != NULL ? g_filename_display_name (program) : NULL;
 
@@ -174,12 +121,6 @@ GMsgOverflow
 gmsg_link_get_overflow (GMsgLink *self)
 {
   return gmsg_pipe_get_overflow (self->pipe);
-}
-
-const char *
-gmsg_link_get_secret (GMsgLink *self)
-{
-  return self->secret;
 }
 
 /* May run in any thread, also with the channel's lock held. */
@@ -465,15 +406,14 @@ gmsg_link_update (GMsgLink      *self,
   return self->peer;
 }
 
-/* Opens the link for @peer, in process @opener, once; FALSE if the secret is wrong, or was used
+/* Opens the link for @peer, in process @opener, which knows the secret; FALSE if it was opened
  * before. */
 gboolean
-gmsg_link_open (GMsgLink   *self,
-                const char *secret,
-                GPid        opener,
-                gpointer    peer)
+gmsg_link_open (GMsgLink *self,
+                GPid      opener,
+                gpointer  peer)
 {
-  if (self->opened || !secrets_match (self->secret, secret))
+  if (self->opened)
     return FALSE;
 
   gmsg_thread_clear_source (&self->timer);

@@ -25,11 +25,11 @@ G_BEGIN_DECLS
   F (endpoint_set_state)                                                       \
   F (endpoint_add_undo)                                                        \
   F (endpoint_remove_undo)                                                     \
+  F (endpoint_dup_secret)                                                      \
   F (endpoint_find_link)                                                       \
   F (endpoint_open_link)                                                       \
   F (link_unref)                                                               \
   F (link_get_id)                                                              \
-  F (link_get_secret)                                                          \
   F (link_get_capacity)                                                        \
   F (link_get_overflow)                                                        \
   F (link_get_news)                                                            \

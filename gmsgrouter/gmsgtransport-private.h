@@ -113,6 +113,10 @@ void          gmsg_endpoint_add_undo     (GMsgEndpoint      *self,        /* any
 gboolean      gmsg_endpoint_remove_undo  (GMsgEndpoint      *self,        /* any thread */
                                           gpointer           data);
 
+/* Returns (transfer full) the secret of a pipe, for a transport that does not send it. It is the
+ * same whether the pipe has a link, has had one, or never will. */
+char         *gmsg_endpoint_dup_secret   (GMsgEndpoint      *self,
+                                          guint64            pipe_id);
 GMsgLink     *gmsg_endpoint_find_link    (GMsgEndpoint      *self,        /* (transfer full) */
                                           guint64            pipe_id);    /* (nullable) */
 GMsgLink     *gmsg_endpoint_open_link    (GMsgEndpoint      *self,
@@ -136,8 +140,6 @@ typedef struct
 /* A link, from the call that found or opened it until gmsg_link_unref(): I/O thread */
 void          gmsg_link_unref            (GMsgLink          *self);
 guint64       gmsg_link_get_id           (GMsgLink          *self);
-const char   *gmsg_link_get_secret       (GMsgLink          *self);       /* for a transport that */
-                                                                          /* does not send it */
 guint         gmsg_link_get_capacity     (GMsgLink          *self);       /* 0: unbounded */
 GMsgOverflow  gmsg_link_get_overflow     (GMsgLink          *self);
 void          gmsg_link_get_news         (GMsgLink          *self,

@@ -44,6 +44,7 @@ gmsg_nats_peer_new (GMsgEndpoint     *endpoint,
 {
   GMsgNatsPeer *self = g_new0 (GMsgNatsPeer, 1);
   GMsgOverflow overflow = gmsg_core->link_get_overflow (link);
+  g_autofree char *secret = NULL;
   GMsgChunkWelcome welcome;
   GMsgLimits limits;
 
@@ -57,7 +58,8 @@ gmsg_nats_peer_new (GMsgEndpoint     *endpoint,
   self->n_credited = self->capacity;
 
   welcome = (GMsgChunkWelcome) { self->capacity, overflow, limits.max_message_size };
-  self->reader = gmsg_chunk_reader_new (run, self->id, gmsg_core->link_get_secret (link), &welcome);
+  secret = gmsg_core->endpoint_dup_secret (endpoint, self->id);
+  self->reader = gmsg_chunk_reader_new (run, self->id, secret, &welcome);
   self->max_message_size = limits.max_message_size;
   return self;
 }
@@ -183,11 +185,11 @@ gmsg_nats_peer_is_over (GMsgNatsPeer *self,
   return self->ended_at != 0 && now >= self->ended_at + FAREWELL;
 }
 
-/* The greeting was signed with the secret of the link, which opens it. */
+/* The greeting was signed with the secret of the pipe, which opens its link. */
 static void
-open_link (GMsgNatsPeer *self,
-           const char   *secret)
+open_link (GMsgNatsPeer *self)
 {
+  g_autofree char *secret = gmsg_core->endpoint_dup_secret (self->endpoint, self->id);
   g_autoptr (GError) error = NULL;
 
   self->link = gmsg_core->endpoint_open_link (self->endpoint, self->id, secret, 0, self, &error);
@@ -209,7 +211,6 @@ gmsg_nats_peer_hear (GMsgNatsPeer *self,
                      gint64        now)
 {
   g_autoptr (GError) error = NULL;
-  GMsgLink *link;
 
   switch (gmsg_chunk_reader_hear (self->reader, word, now, &error))
     {
@@ -219,11 +220,7 @@ gmsg_nats_peer_hear (GMsgNatsPeer *self,
       return FALSE;
 
     case GMSG_CHUNK_OPENED:
-      link = gmsg_core->endpoint_find_link (self->endpoint, self->id);
-      if (link == NULL)
-        return FALSE;
-      open_link (self, gmsg_core->link_get_secret (link));
-      gmsg_core->link_unref (link);
+      open_link (self);
       break;
 
     case GMSG_CHUNK_BROKEN:
