@@ -407,13 +407,15 @@ gmsg_link_update (GMsgLink      *self,
 }
 
 /* Opens the link for @peer, in process @opener, which knows the secret; FALSE if it was opened
- * before. */
+ * before, or has ended. The caller has a reference. */
 gboolean
 gmsg_link_open (GMsgLink *self,
                 GPid      opener,
                 gpointer  peer)
 {
-  if (self->opened)
+  /* The pipe may have been closed since the last update. */
+  check_closed (self);
+  if (self->opened || self->ended)
     return FALSE;
 
   gmsg_thread_clear_source (&self->timer);

@@ -8,6 +8,8 @@
 #include "natsserver.h"
 #include "workers.h"
 
+#include <string.h>
+
 /* Each case is tested in every way; the data of a test is the way. */
 
 static Way
@@ -762,6 +764,31 @@ test_goodbye_interrupted (Fixture *fixture)
   g_mutex_unlock (&gmsg_test_transport_gate);
 }
 
+/* A worker that opens the address of a pipe that has ended meanwhile is told at once, and why. */
+static void
+test_expired (Fixture *fixture)
+{
+  static const guint open_timeouts[] = { 0, 50 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (open_timeouts); i++)
+    {
+      Pipe *pipe = open_pipe (fixture);
+      g_autofree char *address = NULL;
+      g_autoptr (GError) error = NULL;
+
+      gmsg_router_set_open_timeout (fixture->router, open_timeouts[i]);
+      address = dup_address_in_way (pipe, pipe->sender, get_way (fixture));
+      if (open_timeouts[i] > 0)
+        pipe_wait_lost (pipe, "*nobody opened its address for 50 ms");
+      close_pipe (pipe);
+
+      g_assert_null (gmsg_sender_new_for_address (address, &error));
+      g_assert_nonnull (strstr (error->message, "expired"));
+      assert_failed (&error, GMSG_ERROR_CONNECTION);
+      forget_refusals ();
+    }
+}
+
 /* The first way in which a case makes sense: a worker in a thread has no transport. */
 static const struct
 {
@@ -793,6 +820,7 @@ static const struct
   { "p12/many", test_many, WAY_THREAD },
   { "p20/large", test_large, WAY_THREAD },
   { "p19/router-stopped", test_router_stopped, WAY_SPAWN },
+  { "p19/expired", test_expired, WAY_LOCAL },
   { "p20/too-large", test_too_large, WAY_SPAWN },
   { "p19/odd-values", test_odd, WAY_SPAWN },
   { "p05/dropped-elsewhere", test_dropped_elsewhere, WAY_SPAWN },

@@ -158,6 +158,32 @@ spawn (GMsgSender       *sender,
   return spawn_full (sender, flags, argv);
 }
 
+/* The first worker of the router chooses the transport. */
+static void
+listen_in_way (GMsgRouter *router,
+               Way         way)
+{
+  const char *address = way == WAY_TEST ? "test:" : nats_url;
+  g_autoptr (GError) error = NULL;
+
+  if (way != WAY_LOCAL && !gmsg_router_listen (router, address, &error))
+    g_assert_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED);
+}
+
+char *
+dup_address_in_way (Pipe       *pipe,
+                    GMsgSender *sender,
+                    Way         way)
+{
+  const char *scheme = way == WAY_TEST ? "test:" : way == WAY_LOCAL ? "unix:" : "nats:";
+  char *address;
+
+  listen_in_way (pipe->fixture->router, way);
+  address = dup_address (sender);
+  g_assert_true (g_str_has_prefix (address, scheme));
+  return address;
+}
+
 Worker *
 worker_new (Pipe       *pipe,
             Way         way,
@@ -165,7 +191,6 @@ worker_new (Pipe       *pipe,
             int         n)
 {
   g_autoptr (GMsgSender) sender = g_steal_pointer (&pipe->sender);
-  GMsgRouter *router = pipe->fixture->router;
   g_autoptr (GError) error = NULL;
   g_autofree char *number = g_strdup_printf ("%d", n);
   Worker *worker = g_new0 (Worker, 1);
@@ -181,32 +206,16 @@ worker_new (Pipe       *pipe,
       worker->thread = g_thread_new ("worker", worker_thread, worker);
       break;
 
-    case WAY_TEST:
-      /* The first worker of the router chooses the transport. */
-      if (!gmsg_router_listen (router, "test:", &error))
-        g_assert_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED);
-      worker->address = dup_address (sender);
-      g_assert_true (g_str_has_prefix (worker->address, "test:"));
-      worker->thread = g_thread_new ("worker", worker_thread, worker);
-      break;
-
-    case WAY_NATS:
-    case WAY_NATS_SPAWN:
-      if (!gmsg_router_listen (router, nats_url, &error))
-        g_assert_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED);
-      if (way == WAY_NATS_SPAWN)
-        {
-          worker->process = spawn (sender, G_SUBPROCESS_FLAGS_STDIN_PIPE, name, n);
-          break;
-        }
-      worker->address = dup_address (sender);
-      g_assert_true (g_str_has_prefix (worker->address, "nats:"));
-      worker->thread = g_thread_new ("worker", worker_thread, worker);
-      break;
-
     case WAY_LOCAL:
-      worker->address = dup_address (sender);
+    case WAY_TEST:
+    case WAY_NATS:
+      worker->address = dup_address_in_way (pipe, sender, way);
       worker->thread = g_thread_new ("worker", worker_thread, worker);
+      break;
+
+    case WAY_NATS_SPAWN:
+      listen_in_way (pipe->fixture->router, way);
+      worker->process = spawn (sender, G_SUBPROCESS_FLAGS_STDIN_PIPE, name, n);
       break;
 
     case WAY_SPAWN:

@@ -57,6 +57,11 @@ gpointer     worker_thread           (gpointer            data);
 int          worker_join             (Worker             *worker);
 
 char        *dup_address             (GMsgSender         *sender);
+/* Makes the router listen for WAY_LOCAL, WAY_TEST or a way over NATS, and returns (transfer
+ * full) an address. */
+char        *dup_address_in_way      (Pipe               *pipe,
+                                      GMsgSender         *sender,
+                                      Way                 way);
 char        *path_of_address         (const char         *address);
 GMsgSender  *open_address            (const char         *address);
 void         assert_address_fails    (const char         *address);

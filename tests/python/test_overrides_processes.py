@@ -123,10 +123,6 @@ os._exit(0)
 '''
 
 
-# Nobody answers there for a closed pipe, so a worker that opens it waits for ten seconds.
-waits_over_nats = sockets_only
-
-
 def listening(program):
     """Returns the program, with its router listening at the chosen place."""
     if not OVER_NATS:
@@ -275,7 +271,6 @@ class ExecutorTest(ProcessTest):
         self.iterate_until_finished(receiver)
         self.assertEqual(events, [(0, pid), None])
 
-    @waits_over_nats
     def test_errors_while_unpickling(self):
         """The job gets them, and the pool goes on."""
         executor = self.make_executor('spawn', max_workers=1)
@@ -291,7 +286,6 @@ class ExecutorTest(ProcessTest):
         self.check_error(executor.submit(work_on_pickled, data).exception(DEADLINE), GMsg.Error.CONNECTION)
         self.assertEqual(len(events), 4)
 
-    @waits_over_nats
     def test_pipe_closed_before_the_job_runs(self):
         """The job gets the error, and the pool goes on."""
         executor = self.make_executor('spawn', max_workers=1)
@@ -442,7 +436,6 @@ class PickleTest(ProcessTest):
                 self.iterate_until_finished(receiver)
                 self.assertEqual(events, [{'value': (1, b'x')}, None])
 
-    @waits_over_nats
     def test_void_address(self):
         """Every call says why it could not be opened."""
         sender, receiver, events = self.make_pipe()

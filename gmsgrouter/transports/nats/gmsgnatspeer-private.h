@@ -27,6 +27,14 @@ GMsgNatsPeer *gmsg_nats_peer_new         (GMsgEndpoint      *endpoint,
 void          gmsg_nats_peer_free        (GMsgNatsPeer      *self);
 guint64       gmsg_nats_peer_get_id      (GMsgNatsPeer      *self);
 
+/* Returns (transfer full) (nullable) the answer to a worker that greets a pipe without a link;
+ * NULL if the word is no good greeting */
+GBytes       *gmsg_nats_peer_turn_away   (GMsgEndpoint      *endpoint,
+                                          GMsgChunkRun      *run,
+                                          guint64            pipe_id,
+                                          GBytes            *word,
+                                          gint64             now);
+
 /* Takes an arriving message; FALSE if it is not the worker's */
 gboolean      gmsg_nats_peer_hear        (GMsgNatsPeer      *self,
                                           GBytes            *word,

@@ -238,6 +238,33 @@ gmsg_nats_peer_hear (GMsgNatsPeer *self,
   return TRUE;
 }
 
+/* Nothing is kept of a pipe that has ended, but its secret is known. A worker that has heard
+ * something before takes no notice of this state, which is the first one again. */
+GBytes *
+gmsg_nats_peer_turn_away (GMsgEndpoint *endpoint,
+                          GMsgChunkRun *run,
+                          guint64       pipe_id,
+                          GBytes       *word,
+                          gint64        now)
+{
+  g_autofree char *secret = gmsg_core->endpoint_dup_secret (endpoint, pipe_id);
+  GMsgChunkWelcome welcome = { 0 };
+  GMsgChunkReader *reader = gmsg_chunk_reader_new (run, pipe_id, secret, &welcome);
+  g_autoptr (GError) reason = NULL;
+  GBytes *state;
+
+  g_set_error (&reason, GMSG_ERROR, GMSG_ERROR_CONNECTION,
+               "pipe %" G_GUINT64_FORMAT " has ended, or its address has expired; get another from "
+               "dup_address()", pipe_id);
+  gmsg_chunk_reader_end (reader, reason);
+  gmsg_chunk_reader_hear (reader, word, now, NULL);
+  state = gmsg_chunk_reader_pop (reader, now);
+  gmsg_chunk_reader_free (reader);
+  if (state != NULL)
+    gmsg_core->endpoint_report (endpoint, g_strdup_printf ("refusing a worker: %s", reason->message));
+  return state;
+}
+
 gboolean
 gmsg_nats_peer_receive (GMsgNatsPeer *self,
                         GBytes       *chunk,

@@ -335,6 +335,20 @@ remove_peer (GMsgServer   *self,
 }
 
 static void
+turn_away (GMsgServer *self,
+           guint64     pipe_id,
+           GBytes     *word,
+           gint64      now)
+{
+  GBytes *answer = gmsg_nats_peer_turn_away (self->endpoint, self->run, pipe_id, word, now);
+
+  if (answer != NULL)
+    publish (self, "r", pipe_id, ".s", answer);
+  else
+    refuse (self);
+}
+
+static void
 hear (GMsgServer *self,
       guint64     pipe_id,
       GBytes     *word,
@@ -349,9 +363,15 @@ hear (GMsgServer *self,
 
   if (peer == NULL)
     peer = add_peer (self, pipe_id);
-  if (peer == NULL || !gmsg_nats_peer_hear (peer, word, now))
+  if (peer == NULL)
+    {
+      turn_away (self, pipe_id, word, now);
+      return;
+    }
+
+  if (!gmsg_nats_peer_hear (peer, word, now))
     refuse (self);
-  if (peer != NULL && !gmsg_nats_peer_is_open (peer))
+  if (!gmsg_nats_peer_is_open (peer))
     remove_peer (self, peer);
 }
 
