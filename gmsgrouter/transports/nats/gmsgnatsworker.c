@@ -25,6 +25,8 @@
 /* An acknowledgement comes to “r.PIPE.a.SEQUENCE”, and the router's states to “r.PIPE.s”. */
 #define ACKNOWLEDGEMENT ".a."
 #define STATE ".s"
+/* To where the server answers a greeting for which nobody listens. */
+#define NOBODY ".n"
 
 /* Each opened pipe has a worker with a thread of its own, which alone holds it. The thread puts
  * the outlet's frames into chunks, publishes them, and keeps them until the router has accepted
@@ -42,6 +44,7 @@ typedef struct
   char            *own_subject;    /* (owned): “gmsg.RUN.r.PIPE” */
   char            *trouble;   /* (owned) (nullable): why it may fail */
   gboolean         is_refused; /* ... for good */
+  gboolean         is_unheard; /* nobody listened to a greeting */
   gboolean         connected;
   gboolean         opened;
   guint64          n_credited; /* messages that may be sent in total, as the outlet knows */
@@ -184,6 +187,8 @@ take_message (Worker  *self,
   rest = subject + strlen (self->own_subject);
   if (strcmp (rest, STATE) == 0)
     hear (self, message);
+  else if (strcmp (rest, NOBODY) == 0)
+    self->is_unheard = self->is_unheard || natsMsg_IsNoResponders (message);
   else if (g_str_has_prefix (rest, ACKNOWLEDGEMENT) &&
            g_ascii_string_to_unsigned (rest + strlen (ACKNOWLEDGEMENT), 10, 1, G_MAXUINT64,
                                        &sequence, NULL) &&
@@ -264,12 +269,18 @@ say (Worker *self)
       char reply[160];
 
       /* A message that can't be sent counts as sent, and is sent again. */
-      g_snprintf (reply, sizeof reply, "%s" ACKNOWLEDGEMENT "%" G_GUINT64_FORMAT, self->own_subject,
-                  sequence);
       if (way == GMSG_CHUNK_TO_STREAM)
-        gmsg_nats_client_publish (self->client, self->stream_subject, reply, data, size);
+        {
+          g_snprintf (reply, sizeof reply, "%s" ACKNOWLEDGEMENT "%" G_GUINT64_FORMAT,
+                      self->own_subject, sequence);
+          gmsg_nats_client_publish (self->client, self->stream_subject, reply, data, size);
+        }
       else
-        gmsg_nats_client_publish (self->client, self->router_subject, NULL, data, size);
+        {
+          g_snprintf (reply, sizeof reply, "%s" NOBODY, self->own_subject);
+          gmsg_nats_client_publish (self->client, self->router_subject,
+                                    self->opened ? NULL : reply, data, size);
+        }
       g_bytes_unref (bytes);
     }
 
@@ -366,6 +377,11 @@ worker_greet (Worker  *self,
   if (self->is_refused && self->connected)
     g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
                  "The router beyond “%s” refused the connection: %s", self->name, self->trouble);
+  else if (self->connected && self->is_unheard)
+    g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
+                 "No router listened beyond “%s” for %d seconds; see whether it still runs, and is "
+                 "connected to the same servers and account, and whether it has not been stopped "
+                 "since it made the address", self->name, HELLO_TIMEOUT);
   else if (self->connected)
     g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
                  "No router answered beyond “%s” for %d seconds%s%s; see whether it still runs, and "
