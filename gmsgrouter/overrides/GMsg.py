@@ -8,6 +8,7 @@ import builtins
 import contextlib
 import functools
 import math
+import operator
 import os
 import reprlib
 import signal
@@ -427,11 +428,28 @@ def get_microseconds(timeout):
     """Returns the time limit in the form for C, in which a negative one means no limit."""
     if timeout is None:
         return -1
-    if timeout != timeout:
-        raise ValueError('expected a number of seconds, found NaN')
-    if timeout >= 0x7fffffffffffffff / 1000000:
-        return 0x7fffffffffffffff
-    return max(0, math.ceil(timeout * 1000000))
+    try:
+        if timeout != timeout:
+            raise ValueError('expected a number of seconds, found NaN')
+        if timeout <= 0:
+            return 0
+        if timeout >= 0x7fffffffffffffff / 1000000:
+            return 0x7fffffffffffffff
+        return math.ceil(timeout * 1000000)
+    except TypeError:
+        raise TypeError('expected a number of seconds, or None for no limit, found '
+                        f'{type(timeout).__name__}') from None
+
+
+def get_count(name, value):
+    """Returns the int that an argument is; PyGObject would cut off the fraction of a float."""
+    try:
+        count = operator.index(value)
+    except TypeError:
+        raise TypeError(f'expected an int as {name}, found {type(value).__name__}') from None
+    if not 0 <= count <= 0xffffffff:
+        raise ValueError(f'expected {name} to be from 0 to 4294967295, found {count}')
+    return count
 
 
 def raise_timeout(error):
@@ -600,7 +618,7 @@ class Router(GMsg.Router):
         if capacity is not None:
             if overflow is None:
                 overflow = GMsg.Overflow.BLOCK
-            return self.pipe_bounded(capacity, overflow)
+            return self.pipe_bounded(get_count('capacity', capacity), overflow)
         if overflow is not None:
             raise TypeError('expected a capacity beside overflow, found none')
         return super().pipe()
@@ -705,16 +723,17 @@ class Router(GMsg.Router):
         Elsewhere, pass a callback. It receives the router and a result, which it passes
         to shutdown_finish().
         """
+        limit = get_microseconds(timeout)
         if callback is not None:
-            return shutdown_async(self, get_microseconds(timeout), None, callback)
-        return await_shutdown(self, timeout)
+            return shutdown_async(self, limit, None, callback)
+        return await_shutdown(self, limit)
 
     def __reduce__(self):
         raise TypeError('a router stays in its process: only a sender can be '
                         'pickled')
 
 
-async def await_shutdown(router, timeout):
+async def await_shutdown(router, limit):
     # A program that awaits has loaded it already; others need not load it.
     import asyncio
 
@@ -736,7 +755,7 @@ async def await_shutdown(router, timeout):
     if context is not None:
         context.push_thread_default()
     try:
-        shutdown_async(router, get_microseconds(timeout), cancellable, ready_cb)
+        shutdown_async(router, limit, cancellable, ready_cb)
     finally:
         if context is not None:
             context.pop_thread_default()
@@ -1011,6 +1030,7 @@ class Receiver(GMsg.Receiver):
         This puts the receiver into pull mode, and never waits. The signal "ready" tells
         when messages wait.
         """
+        max = get_count('max', max)
         # A cancelled await may have been answered before.
         call = self._call
         if call is not None and call.done and call.waiter is None:
@@ -1036,6 +1056,7 @@ class Receiver(GMsg.Receiver):
         It is for "async for". A list has at most max messages; 0 means no limit. If an
         error ended the sender's side, it is raised.
         """
+        max = get_count('max', max)
         while messages := await wait_for_messages(self, max):
             yield messages
 

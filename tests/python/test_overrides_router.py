@@ -6,8 +6,11 @@
 
 import concurrent.futures
 import contextlib
+import datetime
+import decimal
 import fractions
 import gc
+import math
 import signal
 import sys
 import threading
@@ -252,9 +255,20 @@ class PipeTest(TestCase):
             router.pipe(capacity=0)
         with self.assert_error(GMsg.Error.INVALID_ARGUMENT):
             router.pipe(capacity=0, overflow=GMsg.Overflow.DROP_OLDEST)
-        with self.assertRaises(TypeError):
-            router.pipe(capacity='many')
+        for capacity in ('many', 1.5, b'1', [2]):
+            with self.assertRaisesRegex(TypeError, f'^expected an int as capacity, found {type(capacity).__name__}$'):
+                router.pipe(capacity=capacity)
+        for capacity in (-1, 2**32):
+            with self.assertRaisesRegex(ValueError, f'^expected capacity to be .*, found {capacity}$'):
+                router.pipe(capacity=capacity)
         self.assertEqual(router.get_n_pipes(), 0)
+        sender, receiver = self.keep(router.pipe())
+        for max in (None, 1.5, '7'):
+            with self.assertRaisesRegex(TypeError, f'^expected an int as max, found {type(max).__name__}$'):
+                receiver.take(max)
+        with self.assertRaisesRegex(ValueError, '^expected max to be '):
+            receiver.batches(-1).__anext__().send(None)
+        self.assertFalse(receiver.get_pull_mode())
 
     def test_p27_shutdown(self):
         values = []
@@ -381,7 +395,7 @@ class RouteUntilTest(TestCase):
         router = self.start_router()
         sender, receiver = self.open_pipe(router)
         events = self.record(receiver)
-        for timeout in (0, -1, -0.0, -1e300):
+        for timeout in (0, -1, -0.0, -1e300, -math.inf, decimal.Decimal('-Infinity')):
             events.clear()
             sender.send(1)
             sender.send(2)
@@ -402,8 +416,14 @@ class RouteUntilTest(TestCase):
             router.route_until(5000, lambda: True)
         with self.assertRaises(ValueError):
             router.route_until(lambda: True, float('nan'))
-        with self.assertRaises(TypeError):
-            router.route_until(lambda: True, 'soon')
+        sender, receiver = self.open_pipe(router)
+        for timeout in ('soon', [], 1j, datetime.timedelta(seconds=1)):
+            for call in (lambda: router.route_until(lambda: True, timeout), lambda: sender.send(1, timeout),
+                         lambda: router.shutdown(timeout), lambda: router.shutdown_async(timeout)):
+                with self.assertRaisesRegex(TypeError, '^expected a number of seconds, or None for no limit, found '
+                                            + type(timeout).__name__):
+                    call()
+        self.assertEqual(receiver.get_n_waiting(), 0)
 
     def test_condition_or_handler_that_raises(self):
         """It ends the call, after its message, and is raised; the rest comes with the next."""

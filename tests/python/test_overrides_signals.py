@@ -96,8 +96,6 @@ class TimeoutTest(TestCase):
         with Elsewhere() as there:
             with self.assertRaises(ValueError):
                 there.sender.send(1, timeout=float('nan'))
-            with self.assertRaises(TypeError):
-                there.sender.send(1, timeout='soon')
         self.assertEqual(there.values, [])
 
 
