@@ -9,6 +9,7 @@
 #include "gmsgaddress-private.h"
 #include "gmsglink-private.h"
 #include "gmsgprocess-private.h"
+#include "gmsgreason-private.h"
 #include "gmsgthread-private.h"
 
 #include <errno.h>
@@ -612,12 +613,18 @@ spawn_with_address (GMsgEndpoint         *self,
   g_autofree char *old = swap_variable (launcher, GMSG_ADDRESS_VARIABLE, address);
   g_autofree char *options = g_strdup (g_subprocess_launcher_getenv (launcher,
                                                                      GMSG_ADDRESS_OPTIONS_VARIABLE));
+  GError *local_error = NULL;
   GSubprocess *process;
 
   if (!self->transport->takes_options)
     g_free (swap_variable (launcher, GMSG_ADDRESS_OPTIONS_VARIABLE, NULL));
 
-  process = g_subprocess_launcher_spawnv (launcher, argv, error);
+  process = g_subprocess_launcher_spawnv (launcher, argv, &local_error);
+  if (process == NULL)
+    {
+      gmsg_reason_make_valid (local_error);
+      g_propagate_error (error, local_error);
+    }
   g_free (swap_variable (launcher, GMSG_ADDRESS_VARIABLE, old));
   g_free (swap_variable (launcher, GMSG_ADDRESS_OPTIONS_VARIABLE, options));
 

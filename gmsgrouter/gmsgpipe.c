@@ -1028,7 +1028,11 @@ copy_reason (GMsgPipe     *self,
   GError *copy;
 
   if (self->max_message_size == 0)
-    return g_error_copy (reason);
+    {
+      copy = g_error_copy (reason);
+      gmsg_reason_make_valid (copy);
+      return copy;
+    }
 
   copy = gmsg_reason_copy (reason);
   if (copy->domain == GMSG_ERROR)

@@ -11,12 +11,13 @@
 G_BEGIN_DECLS
 
 /* Any thread */
-GError *gmsg_reason_new  (gboolean      known_only,
-                          const char   *domain,
-                          gsize         domain_length,
-                          int           code,
-                          const char   *text,
-                          gsize         text_length);
-GError *gmsg_reason_copy (const GError *error);
+GError *gmsg_reason_new        (gboolean      known_only,
+                                const char   *domain,
+                                gsize         domain_length,
+                                int           code,
+                                const char   *text,
+                                gsize         text_length);
+GError *gmsg_reason_copy       (const GError *error);
+void    gmsg_reason_make_valid (GError       *error);
 
 G_END_DECLS

@@ -60,3 +60,14 @@ gmsg_reason_copy (const GError *error)
 
   return gmsg_reason_new (FALSE, domain, strlen (domain), error->code, text, length);
 }
+
+/* An error of GLib's may quote a file name whose bytes are no UTF-8, and a binding can't read a
+ * text that is none. */
+void
+gmsg_reason_make_valid (GError *error)
+{
+  char *text = g_utf8_make_valid (error->message, -1);
+
+  g_free (error->message);
+  error->message = text;
+}

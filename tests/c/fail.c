@@ -64,6 +64,20 @@ test_p09_error (Fixture *fixture)
   assert_dup_error (pipe->receiver, 7);
 }
 
+/* A binding could not read another text. */
+static void
+test_p09_file_name (Fixture *fixture)
+{
+  Pipe *pipe = start_pipe (fixture);
+  g_autoptr (GError) reason = g_error_new_literal (DOMAIN, 3, "no file “\xff”");
+
+  g_assert_true (gmsg_sender_fail (pipe->sender, reason, NULL));
+  iterate_until (fixture->context, pipe->n_finished == 1);
+  g_assert_error (pipe->error, DOMAIN, 3);
+  g_assert_cmpstr (pipe->error->message, ==, "no file “\xef\xbf\xbd”");
+  g_clear_error (&pipe->error);
+}
+
 static void
 test_p09_no_error (Fixture *fixture)
 {
@@ -506,6 +520,7 @@ main (int    argc,
   test_init (&argc, &argv);
 
   fixture_test ("/fail/p09/error", test_p09_error);
+  fixture_test ("/fail/p09/file-name", test_p09_file_name);
   fixture_test ("/fail/p09/no-error", test_p09_no_error);
   fixture_test ("/fail/p09/after-the-run", test_p09_after_the_run);
   g_test_add_func ("/fail/p09/by-hand", test_p09_by_hand);

@@ -226,7 +226,7 @@ test_spawn_fails (Fixture *fixture)
 {
   g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_NONE);
   Pipe *pipes[] = { open_pipe (fixture), open_bounded (fixture, 2, GMSG_OVERFLOW_BLOCK), open_pipe (fixture) };
-  const char *nowhere[] = { "/nonexistent/worker", NULL };
+  const char *nowhere[] = { "/nonexistent/w\xffrker", NULL };
   const char *nothing[] = { NULL };
   const char *empty[] = { "", NULL };
   g_autoptr (GSubprocess) process = NULL;
@@ -240,6 +240,7 @@ test_spawn_fails (Fixture *fixture)
       g_subprocess_launcher_set_child_setup (launcher, i == 1 ? linger_cb : NULL, NULL, NULL);
       g_assert_null (gmsg_sender_spawn (sender, i % 2 == 0 ? NULL : launcher, nowhere, &error));
       g_assert_error (error, G_SPAWN_ERROR, G_SPAWN_ERROR_NOENT);
+      g_assert_true (g_utf8_validate (error->message, -1, NULL));
       g_clear_error (&error);
       g_assert_cmpint (gmsg_sender_get_state (sender), ==, GMSG_SENDER_STATE_INITIAL);
       g_assert_null (g_subprocess_launcher_getenv (launcher, "GMSG_ADDRESS"));
