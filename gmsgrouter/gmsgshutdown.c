@@ -33,6 +33,8 @@
 /* How many pipes an error names, and how many bytes of each name, since names may be long. */
 #define MAX_NAMED 10
 #define MAX_LABEL 64
+/* The name of the data on a task whose result was not taken: its router. */
+#define UNTAKEN "gmsg-untaken"
 
 typedef struct
 {
@@ -581,6 +583,7 @@ gmsg_router_shutdown_async (GMsgRouter          *self,
       return;
     }
 
+  g_object_set_data (G_OBJECT (task), UNTAKEN, self);
   if (!check_shutdown (self, "shutdown_async", &error))
     {
       g_task_return_error (task, error);
@@ -615,7 +618,8 @@ gmsg_router_shutdown_async (GMsgRouter          *self,
  *   `G_IO_ERROR_CANCELLED`, to [GMSG_ERROR_WRONG_THREAD][error@Error] if the call was made
  *   outside the router's thread, to [GMSG_ERROR_NOT_RUNNING][error@Error] if the router did not
  *   run, or was stopped meanwhile, to [GMSG_ERROR_PENDING][error@Error] if a shutdown was under
- *   way, or to [GMSG_ERROR_NOT_SUPPORTED][error@Error] in manual mode
+ *   way, to [GMSG_ERROR_NOT_SUPPORTED][error@Error] in manual mode, or to
+ *   [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if @result is that of another call
  *
  * Since: 1.0
  */
@@ -625,8 +629,20 @@ gmsg_router_shutdown_finish (GMsgRouter    *self,
                              GError       **error)
 {
   g_return_val_if_fail (GMSG_IS_ROUTER (self), FALSE);
-  g_return_val_if_fail (g_task_is_valid (result, self), FALSE);
+  g_return_val_if_fail (G_IS_ASYNC_RESULT (result), FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
-  return gmsg_fork_check (error) && g_task_propagate_boolean (G_TASK (result), error);
+  if (!gmsg_fork_check (error))
+    return FALSE;
+
+  if (g_object_get_data (G_OBJECT (result), UNTAKEN) != self)
+    {
+      g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_INVALID_ARGUMENT,
+                           "This is the result of another call, or was taken already; take it "
+                           "once, in the callback, and from the router that belongs to it");
+      return FALSE;
+    }
+
+  g_object_set_data (G_OBJECT (result), UNTAKEN, NULL);
+  return g_task_propagate_boolean (G_TASK (result), error);
 }

@@ -26,8 +26,11 @@ ended_cb (GObject      *object,
 {
   Ending *ending = user_data;
   gboolean success = gmsg_router_shutdown_finish (GMSG_ROUTER (object), result, &ending->error);
+  g_autoptr (GError) error = NULL;
 
   g_assert_true (success == (ending->error == NULL));
+  g_assert_false (gmsg_router_shutdown_finish (GMSG_ROUTER (object), result, &error));
+  assert_failed (&error, GMSG_ERROR_INVALID_ARGUMENT);
   ending->n_done++;
 }
 
@@ -515,8 +518,12 @@ wrong_thread (gpointer data)
 static void
 test_refused (Fixture *fixture)
 {
+  g_autoptr (GTask) foreign = g_task_new (fixture->router, NULL, NULL, NULL);
+  g_autoptr (GError) error = NULL;
   Ending ending;
 
+  g_assert_false (gmsg_router_shutdown_finish (fixture->router, G_ASYNC_RESULT (foreign), &error));
+  assert_failed (&error, GMSG_ERROR_INVALID_ARGUMENT);
   run_in_thread (wrong_thread, fixture);
   gmsg_router_stop (fixture->router, NULL);
   shut_down_fails (fixture, 0, GMSG_ERROR_NOT_RUNNING);
