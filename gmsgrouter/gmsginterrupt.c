@@ -70,7 +70,7 @@ gmsg_set_interrupt_func (GMsgInterruptFunc func,
                          gpointer          user_data,
                          GDestroyNotify    destroy)
 {
-  const Interrupt *old = g_private_get (&own_interrupt);
+  const Interrupt *old G_GNUC_UNUSED = g_private_get (&own_interrupt);
   Interrupt *self = NULL;
 
   g_return_if_fail (old == NULL || !old->asking);
