@@ -48,12 +48,6 @@ export function test(name, func) {
     tests.push({name, func});
 }
 
-/** Adds a test of something that only sockets have. */
-export function testOfSockets(name, func) {
-    if (!OVER_NATS)
-        test(name, func);
-}
-
 export class AssertionError extends Error {}
 
 export function assert(condition, message = 'the condition is false') {
