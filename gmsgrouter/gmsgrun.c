@@ -80,7 +80,7 @@ struct _GMsgRun
   GHashTable      *links;         /* (owned) (element-type GMsgReceiver GList): the links of
                                    * @receivers */
   GHashTable      *unfinished;    /* (owned) (element-type GMsgReceiver) (unowned elements):
-                                   * those of @receivers that have not emitted finished */
+                                   * those of @receivers that have not begun to emit finished */
   GSource         *watch;         /* (owned) (nullable): made ready when all have finished, or
                                    * the run ends */
   guint            n_drained;     /* messages taken out of pipes from which nobody took */
@@ -388,10 +388,11 @@ finish (GMsgRun  *self,
       return ROUTED_NOTHING;
     }
 
+  /* This comes first, since a handler may call shutdown(), which waits for all other pipes. */
   receiver = g_object_ref (gmsg_pipe_get_receiver (pipe));
+  set_finished (self, receiver);
   gmsg_receiver_finish (receiver);
   self->funcs->finished (receiver, self->data);
-  set_finished (self, receiver);
   return ROUTED_EMITTED;
 }
 

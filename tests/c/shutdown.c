@@ -462,6 +462,29 @@ test_in_handler (Fixture *fixture)
   g_assert_cmpuint (pipe->n_finished, ==, 1);
 }
 
+static void
+finished_cb (GMsgReceiver *receiver,
+             const GError *error,
+             Fixture      *fixture)
+{
+  shut_down (fixture, fixture->data);
+}
+
+/* The pipe whose handler calls is not waited for. */
+static void
+test_in_finished (Fixture *fixture)
+{
+  Pipe *pipe = start_pipe (fixture);
+
+  g_signal_connect (pipe->receiver, "finished", G_CALLBACK (finished_cb), fixture);
+  send_range (pipe->sender, 0, 3);
+  gmsg_sender_stop (pipe->sender, NULL);
+  pipe_wait_finished (pipe);
+  pipe_assert_range (pipe, 0, 3);
+  assert_stopped (fixture);
+  assert_no_warning ();
+}
+
 static gpointer
 cancel_thread (gpointer data)
 {
@@ -703,6 +726,7 @@ main (int    argc,
   add_both ("times-out", test_times_out);
   add_both ("drains-pullers", test_drains_pullers);
   add_both ("many-pipes", test_many_pipes);
+  add_both ("in-finished", test_in_finished);
   add_both ("address", test_address);
   add_both ("iterated-at-end", test_iterated_at_end);
   fixture_test ("/shutdown/p27/names", test_names);
