@@ -12,6 +12,7 @@
 typedef struct
 {
   Printer       printer;
+  char         *address;   /* (owned) (nullable): NULL for a place that the library chooses */
   GSubprocess  *process;   /* (owned) (nullable) */
   guint         capacity;
   GMsgOverflow  overflow;
@@ -22,6 +23,7 @@ run_clear (Run *self)
 {
   printer_clear (&self->printer);
   g_clear_object (&self->process);
+  g_free (self->address);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Run, run_clear)
@@ -63,6 +65,8 @@ parse_arguments (Run   *self,
       "How many messages may wait to be printed (default: " G_STRINGIFY (PRINTER_CAPACITY) ")", "N" },
     { "overflow", 'o', 0, G_OPTION_ARG_STRING, &overflow,
       "What happens when that many wait: block (default), fail or drop-oldest", "POLICY" },
+    { "address", 'a', 0, G_OPTION_ARG_FILENAME, &self->address,
+      "Listen there, such as at nats://host, rather than at a socket of its own", "ADDRESS" },
     G_OPTION_ENTRY_NULL
   };
 
@@ -120,6 +124,9 @@ start_command (Run     *self,
   g_autoptr (GMsgSender) sender = NULL;
 
   if (!printer_start (&self->printer, error))
+    return FALSE;
+
+  if (self->address != NULL && !gmsg_router_listen (self->printer.router, self->address, error))
     return FALSE;
 
   sender = printer_add_pipe (&self->printer, self->capacity, self->overflow, error);

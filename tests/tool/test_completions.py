@@ -74,6 +74,7 @@ class BashTest(unittest.TestCase):
             self.assertEqual(self.complete(f'gmsgrouter {line}'), {'text', 'json'}, line)
         self.assertEqual(self.complete('gmsgrouter run --overflow=d'), {'drop-oldest'})
         self.assertEqual(self.complete('gmsgrouter run --capacity='), set())
+        self.assertEqual(self.complete('gmsgrouter run --address=u'), {'unix:path='})
         self.assertEqual(self.complete('gmsgrouter listen u'), {'unix:path='})
 
     def test_bash_command_after_dashes(self):
@@ -101,6 +102,7 @@ class ZshTest(unittest.TestCase):
                                 ('run --fo', 'run --format='), ('run --format=j', 'run --format=json '),
                                 ('run -f t', 'run -f text '), ('run --c', 'run --capacity='),
                                 ('run --o', 'run --overflow='), ('run --overflow=d', 'run --overflow=drop-oldest '),
+                                ('run --a', 'run --address='),
                                 ('send --j', 'send --json '), ('listen --p', 'listen --pipes='),
                                 ('listen --format=j', 'listen --format=json '), ('listen u', 'listen unix:path= '),
                                 ('run -- gmsgrouter se', 'run -- gmsgrouter send '),
@@ -129,6 +131,7 @@ class FishTest(unittest.TestCase):
     def test_fish_values(self):
         self.assertEqual(self.complete('gmsgrouter run -f '), {'text', 'json'})
         self.assertEqual(self.complete('gmsgrouter run --overflow=d'), {'--overflow=drop-oldest'})
+        self.assertEqual(self.complete('gmsgrouter run -a u'), {'unix:path='})
         self.assertEqual(self.complete('gmsgrouter listen u'), {'unix:path='})
 
     def test_fish_command_after_dashes(self):

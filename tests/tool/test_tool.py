@@ -105,6 +105,7 @@ class UsageTest(ToolTest):
         for arguments in ([], ['frobnicate'], ['--frobnicate'], ['run'], ['run', '--'], ['run', '--frobnicate', 'true'],
                           ['run', '--format=xml', 'true'], ['run', '--capacity=0', 'true'],
                           ['run', '--capacity=many', 'true'], ['run', '--overflow=spill', 'true'],
+                          ['run', '--address=elsewhere', 'true'],
                           ['send', '--frobnicate'], ['send', '--'], ['send', 'value', '--', 'true'],
                           ['listen'], ['listen', 'unix:path=/1', 'unix:path=/2'], ['listen', 'elsewhere'],
                           ['listen', '--pipes=0', 'unix:path=/1'], ['listen', '--format=', 'unix:path=/1']):
@@ -495,6 +496,7 @@ class ListenTest(ToolTest):
     def setUp(self):
         super().setUp()
         self.address = f'unix:path={self.path("socket")}'
+        self.expected = rf'\A{self.address},pipe=1,secret=\w+\n\Z'
 
     def listen(self, *arguments, n_pipes=1):
         process = self.start('listen', self.address, *arguments)
@@ -540,10 +542,17 @@ class ListenTest(ToolTest):
         self.assert_ends(process, 130)
         self.assertFalse(os.path.exists(self.path('socket')))
 
+    def test_run(self):
+        process = self.start('run', '--address', self.address, '--', 'sh', '-c', 'echo "$GMSG_ADDRESS" | gmsgrouter send',
+                             env={**ENVIRONMENT, **self.login})
+        output, _ = self.assert_ends(process, 0)
+        self.assertRegex(output.decode(), self.expected)
+
     def test_address_in_use(self):
         self.listen()
-        _, errors = self.end('listen', self.address, status=125)
-        self.assertIn(os.fsencode(self.path('socket')), errors)
+        for arguments in (['listen', self.address], ['run', '-a', self.address, 'true']):
+            _, errors = self.end(*arguments, status=125)
+            self.assertIn(os.fsencode(self.path('socket')), errors)
 
 
 @with_nats_server
@@ -559,6 +568,7 @@ class ListenOverNatsTest(ListenTest):
             server = NatsServer(users.read())
         self.addCleanup(server.close)
         self.address = server.url.replace('nats://', 'nats://router:change-this@')
+        self.expected = r'\Anats:servers=nats%3A//127[^@]*,pipe=1,secret=\w+\n\Z'
 
     def test_no_secret(self):
         process, addresses = self.listen()

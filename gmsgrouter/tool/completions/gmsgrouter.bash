@@ -53,10 +53,11 @@ _gmsgrouter ()
   case $command:$previous in
     run:--format | run:-f | listen:--format | listen:-f) _gmsgrouter_words text json ;;
     run:--overflow | run:-o) _gmsgrouter_words block fail drop-oldest ;;
+    run:--address | run:-a) _gmsgrouter_words unix:path= nats:// ;;
     run:--capacity | run:-c | listen:--pipes | listen:-p) ;;
-    run:*) _gmsgrouter_words --format= --capacity= --overflow= --help -- ;;
+    run:*) _gmsgrouter_words --format= --capacity= --overflow= --address= --help -- ;;
     send:*) _gmsgrouter_words --json --help -- ;;
-    listen:*) _gmsgrouter_words --format= --pipes= --help unix:path= ;;
+    listen:*) _gmsgrouter_words --format= --pipes= --help unix:path= nats:// ;;
   esac
 
   if [[ ${COMPREPLY[*]-} == *= ]]; then
