@@ -19,16 +19,19 @@ from pathlib import Path
 
 import groups
 import report
-from natsserver import NatsServer
 
-# More than this share of one processor's time, taken by others, spoils a measurement.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
+
+from natsserver import NatsServer  # noqa: E402
+
+# A measurement is spoilt if others take more than this share of a processor's time.
 MAX_OTHER = 0.05
-# The kernel counts in ticks of 10 ms, and the start of a process belongs to nobody.
+# The kernel counts in ticks of 10 ms, and attributes the start of a process to nobody.
 MIN_OTHER_S = 0.04
 MAX_TRIES = 3
 
-# Keeps others from one processor, on a machine that they use. The kernel leaves them a twentieth of each second, as
-# a pause of 50 ms: a flood of less than a second, after a rest, has none.
+# Keeps others away from one processor. The kernel reserves a twentieth of each second for them, as a pause of 50 ms;
+# a flood of less than a second, after a rest, has no such pause.
 REALTIME = ["chrt", "-f", "5", "taskset", "-c", str(max(os.sched_getaffinity(0)))]
 REALTIME_REST_S = 1
 REALTIME_FLOOD_S = 0.8
@@ -36,7 +39,7 @@ REALTIME_FLOOD_S = 0.8
 
 @dataclass
 class Case:
-    """One variant at one point of a benchmark: a command that prints a line of JSON."""
+    """One variant at one point of a benchmark, as a command that prints a line of JSON."""
     variant: str
     point: str
     command: list
@@ -48,13 +51,13 @@ class Case:
 
 
 def busy_seconds():
-    """What all processors have done so far, also for the machine that runs this one."""
+    """Returns how long all processors have worked so far, including time stolen by the host."""
     fields = [int(word) for word in Path("/proc/stat").read_text().split("\n")[0].split()[1:]]
     user, nice, system, _idle, _iowait, irq, softirq, steal = fields[:8]
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
-# The X server's work is that of whoever draws.
+# The X server's work counts as that of the programs that draw.
 display = None
 
 
@@ -84,7 +87,7 @@ def stop_display():
     display.wait()
 
 
-# One server for all programs; its work is theirs.
+# All programs use one server, whose work counts as theirs.
 nats_server = None
 
 
@@ -94,7 +97,7 @@ def nats_seconds():
 
 def start_nats(realtime):
     global nats_server
-    nats_server = NatsServer(REALTIME if realtime else [])
+    nats_server = NatsServer(prefix=REALTIME if realtime else [])
     atexit.register(nats_server.close)
     os.environ["GMSG_BENCH_NATS"] = nats_server.url
 
@@ -105,7 +108,7 @@ def own_seconds():
 
 
 def run_case(case, realtime):
-    """The result, and which share of a processor's time others took meanwhile."""
+    """Returns the result, and the share of a processor's time that others took meanwhile."""
     prefix = []
     if realtime and case.measures_time():
         prefix = REALTIME
@@ -114,7 +117,7 @@ def run_case(case, realtime):
     process = subprocess.run([*prefix, *case.command], stdout=subprocess.PIPE, env=os.environ | case.environment,
                              text=True, timeout=600)
     if process.returncode != 0:
-        sys.exit(f"{' '.join(map(str, case.command))}: ended with {process.returncode}")
+        sys.exit(f"{' '.join(map(str, case.command))} exited with status {process.returncode}")
     seconds = time.monotonic() - start
     other = busy_seconds() - busy - (own_seconds() - own)
     disturbance = max(other - MIN_OTHER_S, 0) / seconds if case.measures_time() and not realtime else 0
@@ -122,7 +125,7 @@ def run_case(case, realtime):
 
 
 def run_round(cases, patient, realtime):
-    """Each case once, in any order; a disturbed one again, and the least disturbed counts."""
+    """Runs each case once, in shuffled order; repeats a disturbed one, and keeps the least disturbed."""
     results, worst = {}, 0
     for case in random.sample(cases, len(cases)):
         best = None
@@ -138,10 +141,10 @@ def run_round(cases, patient, realtime):
 
 
 def run_group(group, cases, n_rounds, patient, realtime):
-    """As many undisturbed rounds as asked for, or, where there are too few, the least disturbed."""
+    """Runs the requested number of undisturbed rounds; if there are too few, keeps the least disturbed."""
     rounds = []
     n_most = 2 * n_rounds if patient else n_rounds
-    # The first is for the caches.
+    # The first round only fills the caches.
     run_round([case for case in cases if case.measures_time()], False, realtime)
     while sum(worst <= MAX_OTHER for _, worst in rounds) < n_rounds and len(rounds) < n_most:
         rounds.append(run_round(cases, patient, realtime))
@@ -176,19 +179,19 @@ def describe_machine(realtime):
 def main():
     parser = argparse.ArgumentParser(prog="tests/bench/run", description="Measures gmsgrouter beside its alternatives.")
     parser.add_argument("names", nargs="*", metavar="NAME",
-                        help=f"a benchmark, of {', '.join(groups.GROUPS)}; all, if none is given")
-    parser.add_argument("--rounds", type=int, help="undisturbed rounds of each benchmark; 15")
-    parser.add_argument("--quick", action="store_true", help="a few short rounds, disturbed or not: to see whether it works, not how fast")
+                        help=f"one of {', '.join(groups.GROUPS)}; without a name, all run")
+    parser.add_argument("--rounds", type=int, help="undisturbed rounds of each benchmark, by default 15")
+    parser.add_argument("--quick", action="store_true", help="run a few short rounds, disturbed or not, to see whether everything works")
     parser.add_argument("--realtime", action="store_true",
-                        help="keep others from one processor, on a machine that others use (needs root)")
+                        help="keep others away from one processor (needs root)")
     parser.add_argument("--docs", action="store_true",
-                        help="write what was printed, and the plots, into docs/, too; what was not measured stays there")
-    parser.add_argument("--keep", action="store_true", help="keep the results of the last time for what is not named")
+                        help="also write the tables and plots into docs/; sections that were not measured stay")
+    parser.add_argument("--keep", action="store_true", help="keep the last results of the other benchmarks")
     parser.add_argument("--build-dir", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     unknown = set(options.names) - set(groups.GROUPS)
     if unknown:
-        parser.error(f"there is no such benchmark: {', '.join(sorted(unknown))}")
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
 
     n_rounds = options.rounds or (3 if options.quick else 15)
     root = Path(__file__).resolve().parent.parent.parent

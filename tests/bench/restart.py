@@ -1,18 +1,23 @@
 #!/usr/bin/python3
-# restart.py: measures how soon messages arrive when a NATS server is back, and prints the
-# result as JSON
+# restart.py: measures how soon messages arrive after a restart of the NATS server, and prints
+# the result as JSON
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 import json
+import socket
+import sys
 import threading
 import time
+from pathlib import Path
 
 import gi
 
 gi.require_version("GMsg", "1")
 from gi.repository import GLib, GMsg  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
 
 from natsserver import NatsServer  # noqa: E402
 
@@ -20,8 +25,19 @@ from natsserver import NatsServer  # noqa: E402
 AWAY_S = 1
 
 
+def wait_open(address):
+    """Returns when the server accepts connections."""
+    while True:
+        try:
+            socket.create_connection(address.rsplit(":", 1)).close()
+            return
+        except ConnectionRefusedError:
+            time.sleep(0.001)
+
+
 def main():
     server = NatsServer()
+    address = server.url.removeprefix("nats://")
     loop = GLib.MainLoop()
     times = []
     router = GMsg.Router.new(None)
@@ -44,12 +60,13 @@ def main():
     sender.send(GLib.Variant("x", 1))
     opened = []
 
-    def restart():
-        server.start()
-        server.wait_open()
+    def note_open():
+        wait_open(address)
         opened.append(time.monotonic())
 
-    thread = threading.Thread(target=restart)
+    # The server would end with another thread.
+    server.start(address)
+    thread = threading.Thread(target=note_open)
     thread.start()
     loop.run()
     thread.join()

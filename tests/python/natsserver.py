@@ -1,4 +1,4 @@
-# natsserver.py: a NATS server of a test program's own
+# natsserver.py: a NATS server for one program
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -18,22 +18,28 @@ DEADLINE = 60
 class NatsServer:
     """Listens only at the loopback interface, at a port that the system has chosen.
 
-    It ends with the thread that started it, however that ends.
+    It ends with the thread that started it, however that ends. A prefix is a command that runs it.
     """
 
-    def __init__(self, config=''):
+    def __init__(self, config='', prefix=()):
         self.directory = tempfile.mkdtemp(prefix='gmsgrouter-nats-')
-        file = Path(self.directory) / 'server.conf'
-        file.write_text(f'listen: "127.0.0.1:-1"\nports_file_dir: "{self.directory}"\n'
-                        f'jetstream {{ store_dir: "{self.directory}/store" }}\n{config}', encoding='utf-8')
-        self._process = subprocess.Popen(
-            ['setpriv', '--pdeathsig', 'KILL', os.environ['GMSG_TEST_NATS_SERVER'], '-c', file],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._config = config
+        self._prefix = prefix
+        self.start('127.0.0.1:-1')
         self.url = self._wait_for_url()
+
+    def start(self, address):
+        file = Path(self.directory) / 'server.conf'
+        file.write_text(f'listen: "{address}"\nports_file_dir: "{self.directory}"\n'
+                        f'jetstream {{ store_dir: "{self.directory}/store" }}\n{self._config}', encoding='utf-8')
+        self.process = subprocess.Popen(
+            [*self._prefix, 'setpriv', '--pdeathsig', 'KILL',
+             os.environ.get('GMSG_TEST_NATS_SERVER', 'nats-server'), '-c', file],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def _wait_for_url(self):
         deadline = time.monotonic() + DEADLINE
-        while time.monotonic() < deadline and self._process.poll() is None:
+        while time.monotonic() < deadline and self.process.poll() is None:
             for file in Path(self.directory).glob('*.ports'):
                 # It may still be incomplete.
                 try:
@@ -44,8 +50,11 @@ class NatsServer:
         self.close()
         raise AssertionError('the NATS server did not start')
 
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
     def close(self):
         """Kills it, and removes its files."""
-        self._process.kill()
-        self._process.wait()
+        self.kill()
         shutil.rmtree(self.directory)
