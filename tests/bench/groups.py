@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 """Each function takes the build directory and whether to be quick, and returns cases: variant, point, command,
-what to add to the environment, and, for a case that counts turns and no time, TURNS."""
+additions to the environment, and TURNS if the case counts turns instead of time."""
 
 import subprocess
 from pathlib import Path
@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 
 TURNS = "turns"
 
-# How long a flood lasts that is measured.
+# How long a measured flood lasts, in seconds
 flood_seconds = 2
 
 SENDERS = (1, 2, 4, 8)
@@ -32,7 +32,7 @@ def message_command(build_dir, mode, variant, **arguments):
 
 
 def others(build_dir):
-    """What was built of the alternatives that are not GLib's."""
+    """Returns the alternatives outside GLib that were built."""
     directory = build_dir / "tests" / "bench"
     names = subprocess.run([directory / "bench-messages", "--list"], stdout=subprocess.PIPE, check=True,
                            text=True).stdout.split()
@@ -51,7 +51,7 @@ def throughput(build_dir, quick):
     cases = [("floor", "1", *message_command(build_dir, "throughput", "floor", messages=4 * n))]
     for senders in SENDERS:
         for variant in ["gmsgrouter", *alternatives(build_dir)]:
-            # Now and then its messages take milliseconds, with more than one sender.
+            # With several senders, its messages sometimes take milliseconds.
             few = n // 100 if variant == "GstBus" else n
             cases.append((variant, str(senders),
                           *message_command(build_dir, "throughput", variant, messages=few, senders=senders)))
@@ -74,8 +74,8 @@ def latency(build_dir, quick):
             for variant in ["gmsgrouter", *alternatives(build_dir)]]
 
 
-# GLib had an allocator of its own until 2.76. It hands out memory from all over the heap once much has been freed
-# there, as after opening 100,000 pipes, and it can't be asked what it holds.
+# GLib had its own allocator until 2.76. After many frees, such as those of 100,000 pipes, it hands out memory from
+# all over the heap, and it can't tell how much it holds.
 NO_SLICES = {"G_SLICE": "always-malloc"}
 
 
@@ -92,21 +92,8 @@ def pipes(build_dir, quick):
             for n in OPEN_PIPES]
 
 
-def syscalls(build_dir, quick):
-    cases = []
-    for variant in ["gmsgrouter", *alternatives(build_dir)]:
-        command, environment = message_command(build_dir, "throughput", variant)
-        cases.append((variant, "", ["/usr/bin/python3", HERE / "counts.py", "syscalls", *command], environment))
-    return cases
-
-
-PAYLOADS = {"8 B": (8, 100000), "1 KiB": (1024, 50000), "16 MiB": (16 * 1024 * 1024, 16)}
-
-
-def payload(build_dir, quick):
-    return [(variant, point, *message_command(build_dir, "throughput", variant, messages=n, payload=size))
-            for variant in ["floor", "gmsgrouter", *alternatives(build_dir)] if variant not in ("Qt on GLib",)
-            for point, (size, n) in PAYLOADS.items()]
+# Bytes, and how many messages
+PAYLOADS = {"8 B": (8, 20000), "1 KiB": (1024, 10000), "16 MiB": (16 * 1024 * 1024, 16)}
 
 
 def process_variants(program):
@@ -115,13 +102,12 @@ def process_variants(program):
 
 def processes(build_dir, quick):
     program = build_dir / "tests" / "bench" / "bench-processes"
-    return [(variant, point, [program, f"--transport={variant}", f"--messages={n if n < 100 else n // 5}",
-                              f"--payload={size}"], {})
+    return [(variant, point, [program, f"--transport={variant}", f"--messages={n}", f"--payload={size}"], {})
             for variant in process_variants(program) if variant not in NATS for point, (size, n) in PAYLOADS.items()]
 
 
 NATS = ("gmsgrouter over NATS", "nats.c JetStream", "nats.c core NATS")
-# Bytes, and how many messages of each variant take a few tenths of a second.
+# Bytes, and how many messages of each variant take a few tenths of a second
 NATS_PAYLOADS = {"8 B": (8, (300000, 30000, 200000)), "1 KiB": (1024, (30000, 15000, 40000)),
                  "64 KiB": (65536, (600, 600, 600)), "1 MiB": (1048576, (40, 40, 40))}
 NATS_DELAYS = 200
@@ -163,22 +149,12 @@ def python(build_dir, quick):
 
 
 def instructions(build_dir, quick):
-    script = ["/usr/bin/python3", HERE / "counts.py", "instructions", "/usr/bin/python3", HERE / "frompython.py"]
+    script = ["/usr/bin/python3", HERE / "counts.py", "/usr/bin/python3", HERE / "frompython.py"]
     return [(variant, "", [*script, variant], binding_environment(build_dir))
             for variant in ("floor", "gmsgrouter", "GLib.idle_add")]
 
 
-def javascript(build_dir, quick):
-    raw = binding_environment(build_dir)
-    variants = [("GLib.idle_add", "GLib.idle_add", raw), ("Promise", "Promise", raw), ("gmsgrouter", "gmsgrouter", raw)]
-    library = HERE.parent.parent / "gmsgrouter"
-    if (library / "overrides" / "GMsg.js").exists():
-        variants.append(("gmsgrouter with overrides", "gmsgrouter", binding_environment(build_dir, GJS_PATH=str(library))))
-    return [(label, "", ["gjs", HERE / "fromjavascript.js", variant, "20000"], environment)
-            for label, variant, environment in variants]
-
-
-# The renderer of GTK that needs nothing but a processor.
+# GTK's renderer that needs only a processor
 WINDOW = {"GSK_RENDERER": "cairo", "GDK_BACKEND": "x11", "GTK_A11Y": "none", "G_ENABLE_DIAGNOSTIC": "0"}
 
 
@@ -217,7 +193,7 @@ def batches(build_dir, quick):
     return cases
 
 
-# What delivers into the main context, always with something to deliver.
+# Who delivers into the main context, and always has something to deliver
 FAIR_LOADS = {
     **{f"{n} router{'s' if n > 1 else ''}": {"push": n} for n in (1, 2, 4, 8)},
     **{f"{n} pulling": {"pull": n} for n in (1, 2, 10, 32, 100, 512)},
@@ -225,7 +201,7 @@ FAIR_LOADS = {
     "2 routers, another thread": {"push": 2, "second-context": None},
 }
 FAIR_HANDLERS = (20, 500, 1000, 20000)
-# How often each has had its turn when shares are compared.
+# How many turns each must have had before shares are compared
 FAIR_TURNS = 3
 # In a window, whose frames take as long as those of "frames", in µs
 WINDOW_LOADS = ("1 router", "4 routers", "8 routers", "10 pulling", "100 pulling")
@@ -233,7 +209,7 @@ WINDOW_FRAME = 3000
 
 
 def fair_case(build_dir, variant, point, **arguments):
-    """Also for a library that was built elsewhere: LD_LIBRARY_PATH decides."""
+    """Returns a case; LD_LIBRARY_PATH can make it measure another build of the library."""
     words = [f"--{name}" if value is None else f"--{name}={value}" for name, value in arguments.items()]
     return variant, point, [build_dir / "tests" / "bench" / "bench-fairness", *words], WINDOW
 
@@ -276,15 +252,12 @@ GROUPS = {
     "throughput": throughput,
     "bounded": bounded,
     "latency": latency,
-    "syscalls": syscalls,
     "memory": memory,
     "pipes": pipes,
-    "payload": payload,
     "processes": processes,
     "nats": nats,
     "python": python,
     "instructions": instructions,
-    "javascript": javascript,
     "frames": frames,
     "batches": batches,
     "fairness": fairness,
@@ -292,10 +265,9 @@ GROUPS = {
     "tool": tool,
 }
 
-# Where fewer rounds do: what is counted hardly varies, and frames take long.
+# Fewer rounds are enough for counts, which hardly vary, and for frames, which take long.
 ROUNDS = {
     "instructions": lambda n: 1,
-    "syscalls": lambda n: max(n // 3, 1),
     "memory": lambda n: max(n // 3, 1),
     "frames": lambda n: max(n // 3, 1),
     "fairness": lambda n: max(n // 5, 1),

@@ -1,4 +1,4 @@
-/* main.c: measures one transport in one way, and prints the result as JSON
+/* main.c: measures a transport within one process, and prints the result as JSON
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -14,21 +14,19 @@ static char *transport_name;
 static int n_senders = 1;
 static int n_messages = 200000;
 static int capacity;
-static int payload = sizeof (gint64);
 static gboolean list;
 
 static const GOptionEntry entries[] =
 {
-  { "transport", 0, 0, G_OPTION_ARG_STRING, &transport_name, "What carries the messages", "NAME" },
-  { "senders", 0, 0, G_OPTION_ARG_INT, &n_senders, "Threads that send", "N" },
-  { "messages", 0, 0, G_OPTION_ARG_INT, &n_messages, "Messages of all of them together", "N" },
-  { "capacity", 0, 0, G_OPTION_ARG_INT, &capacity, "Bound of the queue; 0: none", "N" },
-  { "payload", 0, 0, G_OPTION_ARG_INT, &payload, "Bytes of a message", "N" },
+  { "transport", 0, 0, G_OPTION_ARG_STRING, &transport_name, "How messages are carried", "NAME" },
+  { "senders", 0, 0, G_OPTION_ARG_INT, &n_senders, "How many threads send", "N" },
+  { "messages", 0, 0, G_OPTION_ARG_INT, &n_messages, "How many messages all threads send together", "N" },
+  { "capacity", 0, 0, G_OPTION_ARG_INT, &capacity, "Capacity of the queue; 0: unbounded", "N" },
   { "list", 0, 0, G_OPTION_ARG_NONE, &list, "Print the names of the transports", NULL },
   G_OPTION_ENTRY_NULL
 };
 
-/* What a sender's thread has, on cache lines of its own. */
+/* The data of one sender thread, on its own cache lines. */
 typedef struct
 {
   Bench    *bench __attribute__ ((aligned (BENCH_CACHE_LINE))); /* (unowned) */
@@ -38,7 +36,7 @@ typedef struct
   char      end[BENCH_CACHE_LINE];
 } Producer;
 
-/* The threads are there before the clock starts, and then pass together. */
+/* The threads start before the clock, and then pass together. */
 static pthread_barrier_t gate;
 
 static void
@@ -48,35 +46,12 @@ pass_gate (void)
   pthread_barrier_wait (&gate);
 }
 
-/* Copied for each message, as it would be where it is different each time. */
-static guint8 *bytes;
-
-static GVariant *
-make_message (gint64 number)
-{
-  if (bytes == NULL)
-    return g_variant_new_int64 (number);
-
-  return g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, bytes, (gsize) payload, 1);
-}
-
 static void
 message_cb (GObject  *instance,
             GVariant *message,
             Bench    *bench)
 {
-  if (bytes == NULL)
-    {
-      bench->sum += (guint64) g_variant_get_int64 (message);
-    }
-  else
-    {
-      gsize n;
-      const guint8 *data = g_variant_get_fixed_array (message, &n, 1);
-
-      bench->sum += data[0] + data[n - 1];
-    }
-
+  bench->sum += (guint64) g_variant_get_int64 (message);
   if (++bench->n_received == bench->n_expected)
     bench_quit (bench);
 }
@@ -91,14 +66,14 @@ producer_thread (gpointer data)
   pass_gate ();
 
   for (guint i = 0; i < producer->n; i++)
-    transport->send (sender, make_message (i));
+    transport->send (sender, g_variant_new_int64 (i));
 
   transport->close_sender (sender);
 
   return NULL;
 }
 
-/* The work that all variants do, and nothing else, in one thread. */
+/* Does only the work that all variants share, in one thread. */
 static void
 measure_floor (void)
 {
@@ -111,7 +86,7 @@ measure_floor (void)
 
   for (int i = 0; i < n_messages; i++)
     {
-      g_async_queue_push (queue, g_variant_ref_sink (make_message (i)));
+      g_async_queue_push (queue, g_variant_ref_sink (g_variant_new_int64 (i)));
       bench_emit (bench, g_async_queue_try_pop (queue));
     }
 
@@ -164,8 +139,8 @@ measure_throughput (const BenchTransport *transport)
   g_aligned_free (producers);
 }
 
-/* One message at a time, for a loop that sleeps: the whole delay, and of it what is not the
- * kernel's, in send() and after the poll. All in ns. */
+/* The main loop sleeps before each message. In ns: the whole delay, and the two parts outside
+ * the kernel, in send() and after the poll. */
 static gint64 *delays, *sends, *handlings;
 static gint64 polled_at;
 
@@ -201,7 +176,7 @@ slow_producer_thread (gpointer data)
 
   for (guint i = 0; i < producer->n; i++)
     {
-      /* Long enough for the loop to fall asleep again. */
+      /* The loop falls asleep again meanwhile. */
       bench_sleep_ns (200000);
       sends[i] = bench_clock_ns ();
       transport->send (producer->sender, g_variant_new_int64 (sends[i]));
@@ -237,7 +212,7 @@ measure_latency (const BenchTransport *transport)
            (double) delays[n_messages / 2] / 1000,
            (double) delays[n_messages - 1 - n_messages / 100] / 1000,
            (double) sends[n_messages / 2] / 1000);
-  /* Not every loop is GLib's. */
+  /* Qt's own loop does not call the poll function. */
   if (polled_at != 0)
     g_print (", \"handling_us\": %.2f", (double) handlings[n_messages / 2] / 1000);
   g_print ("}\n");
@@ -259,7 +234,7 @@ flooding_thread (gpointer data)
   return NULL;
 }
 
-/* What a message that waits takes beside its variant. */
+/* Measures how much memory a waiting message takes in addition to its variant. */
 static void
 measure_memory (const BenchTransport *transport)
 {
@@ -272,7 +247,7 @@ measure_memory (const BenchTransport *transport)
 
   alone = bench_heap_bytes ();
   for (int i = 0; i < n_messages; i++)
-    messages[i] = g_variant_ref_sink (make_message (i));
+    messages[i] = g_variant_ref_sink (g_variant_new_int64 (i));
   alone = bench_heap_bytes () - alone;
 
   queued = bench_heap_bytes ();
@@ -311,20 +286,16 @@ bench_main (int                          argc,
       return 0;
     }
 
-  if (payload != sizeof (gint64))
-    bytes = g_malloc0 ((gsize) payload);
-
   if (g_strcmp0 (transport_name, "floor") == 0 && g_str_equal (mode, "throughput"))
     {
       measure_floor ();
-      g_free (bytes);
       return 0;
     }
 
   transport = bench_find_transport (transports, transport_name);
   if (transport == NULL)
     {
-      g_printerr ("There is no such transport: %s\n", transport_name);
+      g_printerr ("No such transport: %s\n", transport_name);
       return 2;
     }
 
@@ -336,11 +307,9 @@ bench_main (int                          argc,
     measure_memory (transport);
   else
     {
-      g_printerr ("There is no such measurement: %s\n", mode);
+      g_printerr ("No such measurement: %s\n", mode);
       return 2;
     }
-
-  g_free (bytes);
 
   return 0;
 }

@@ -11,21 +11,15 @@
 #include <gio/gunixinputstream.h>
 #include <gmsg.h>
 #include <glib-unix.h>
-#include <glib/gstdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#ifdef HAVE_ZEROMQ
-#include "zeromqsource.h"
-#endif
-
-/* What is written to and read from the socket pair at once. */
+/* How much is written to or read from the socket pair at once */
 #define BATCH_BYTES 65536
 
-/* The worker finds its end of the socket pair here. */
+/* The worker's end of the socket pair */
 #define WORKER_FD 3
 
 static char *transport_name;
@@ -39,10 +33,10 @@ static gint64 *delays; /* (nullable): ns, of each message */
 
 static const GOptionEntry entries[] =
 {
-  { "transport", 0, 0, G_OPTION_ARG_STRING, &transport_name, "What carries the messages", "NAME" },
-  { "messages", 0, 0, G_OPTION_ARG_INT, &n_messages, "How many", "N" },
+  { "transport", 0, 0, G_OPTION_ARG_STRING, &transport_name, "How messages are carried", "NAME" },
+  { "messages", 0, 0, G_OPTION_ARG_INT, &n_messages, "How many messages", "N" },
   { "payload", 0, 0, G_OPTION_ARG_INT, &payload, "Bytes of a message", "N" },
-  { "interval", 0, 0, G_OPTION_ARG_INT, &interval, "Measure delays instead, of one message at a time", "MICROSECONDS" },
+  { "interval", 0, 0, G_OPTION_ARG_INT, &interval, "Measure delays, of one message at a time", "MICROSECONDS" },
   { "list", 0, 0, G_OPTION_ARG_NONE, &list, "Print the names of the transports", NULL },
   { "worker", 0, 0, G_OPTION_ARG_STRING, &worker_address, "Be the worker", "ADDRESS" },
   G_OPTION_ENTRY_NULL
@@ -135,11 +129,10 @@ process_await_start (void)
   char byte = 0;
 
   if (write (STDOUT_FILENO, &byte, 1) != 1 || read (STDIN_FILENO, &byte, 1) != 1)
-    g_error ("The application is gone");
+    g_error ("The application has ended");
 }
 
-/* What is to be compared with: a socket pair, and nothing between it and the
- * emission. */
+/* The floor: a socket pair, with nothing between it and the emission */
 static int socket_fd = -1;
 static guint socket_source;
 static GByteArray *unread;
@@ -157,7 +150,7 @@ write_all (const void *data,
       if (n < 0 && errno == EINTR)
         continue;
       if (n <= 0)
-        g_error ("The socket can't be written to");
+        g_error ("Could not write to the socket: %s", g_strerror (errno));
       next += n;
       n_bytes -= (gsize) n;
     }
@@ -201,7 +194,7 @@ listen_on_socket (Bench               *bench,
   int fds[2];
 
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
-    g_error ("There is no socket pair");
+    g_error ("Could not make a socket pair: %s", g_strerror (errno));
   socket_fd = fds[0];
   unread = g_byte_array_new ();
   socket_source = g_unix_fd_add (socket_fd, G_IO_IN, socket_cb, bench);
@@ -261,7 +254,7 @@ static const ProcessTransport transport_socket =
 static GMsgRouter *router;
 static GMsgReceiver *receiver;
 
-/* Returns the address of a pipe. The router listens at @url, or at a socket. */
+/* Returns the address of a pipe. The router listens at @url, or at its socket if that is NULL. */
 static char *
 open_router (Bench      *bench,
              const char *url)
@@ -341,7 +334,7 @@ static const ProcessTransport transport_nats =
   "gmsgrouter over NATS", listen_on_nats, close_router, send_to_router,
 };
 
-/* A connection without a bus. */
+/* A D-Bus connection without a bus */
 static GDBusServer *dbus_server;
 static GDBusConnection *dbus_connection;
 
@@ -423,104 +416,17 @@ static const ProcessTransport transport_dbus =
   "GDBus", listen_on_dbus, close_dbus, emit_on_dbus,
 };
 
-#ifdef HAVE_ZEROMQ
-static void *zeromq_context;
-static void *zeromq_socket;
-static GSource *zeromq_source;
-static char *zeromq_path;
-
-static void
-zeromq_cb (const void *data,
-           gsize       n_bytes,
-           gpointer    user_data)
-{
-  emit_data (user_data, data, n_bytes);
-}
-
-static char *
-listen_on_zeromq (Bench               *bench,
-                  GSubprocessLauncher *launcher)
-{
-  char *address;
-  int fd = g_file_open_tmp ("gmsgrouter-bench-XXXXXX", &zeromq_path, NULL);
-
-  close (fd);
-  g_unlink (zeromq_path);
-  address = g_strconcat ("ipc://", zeromq_path, NULL);
-  zeromq_context = zmq_ctx_new ();
-  zeromq_socket = zeromq_socket_new (zeromq_context, ZMQ_PULL, 0);
-  if (zmq_bind (zeromq_socket, address) != 0)
-    g_error ("ZeroMQ can't bind: %s", zmq_strerror (zmq_errno ()));
-  zeromq_source = zeromq_source_attach (zeromq_socket, bench->context, zeromq_cb, bench);
-
-  return address;
-}
-
-static void
-close_zeromq (void)
-{
-  g_source_destroy (zeromq_source);
-  g_source_unref (zeromq_source);
-  zmq_close (zeromq_socket);
-  zmq_ctx_term (zeromq_context);
-  g_unlink (zeromq_path);
-  g_free (zeromq_path);
-}
-
-static void
-send_to_zeromq (const char *address)
-{
-  void *context = zmq_ctx_new ();
-  void *socket = zeromq_socket_new (context, ZMQ_PUSH, 0);
-
-  if (zmq_connect (socket, address) != 0)
-    g_error ("ZeroMQ can't connect: %s", zmq_strerror (zmq_errno ()));
-  process_await_start ();
-
-  for (int i = 0; i < n_messages; i++)
-    {
-      g_autoptr (GVariant) message = process_make_message (i);
-
-      if (zmq_send (socket, g_variant_get_data (message), g_variant_get_size (message), 0) < 0)
-        g_error ("ZeroMQ can't send: %s", zmq_strerror (zmq_errno ()));
-    }
-
-  /* Waits until all has been taken. */
-  zmq_close (socket);
-  zmq_ctx_term (context);
-}
-
-static const ProcessTransport transport_zeromq =
-{
-  "ZeroMQ", listen_on_zeromq, close_zeromq, send_to_zeromq,
-};
-#endif
-
 static const ProcessTransport *const transports[] =
 {
   &transport_socket,
   &transport_gmsgrouter,
   &transport_nats,
   &transport_dbus,
-#ifdef HAVE_ZEROMQ
-  &transport_zeromq,
-#endif
 #ifdef HAVE_NATS
   &process_transport_jetstream,
   &process_transport_core_nats,
 #endif
 };
-
-static gint64
-children_cpu_ns (void)
-{
-  struct rusage usage;
-
-  getrusage (RUSAGE_CHILDREN, &usage);
-
-  return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * G_GINT64_CONSTANT (1000000000) +
-         (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000;
-}
 
 static gboolean
 ready_cb (int           fd,
@@ -530,7 +436,7 @@ ready_cb (int           fd,
   char byte;
 
   if (read (fd, &byte, 1) != 1)
-    g_error ("The worker is gone");
+    g_error ("The worker has ended");
   bench_quit (user_data);
 
   return G_SOURCE_REMOVE;
@@ -572,23 +478,21 @@ measure (const ProcessTransport *transport,
   g_autoptr (GSubprocess) worker =
     g_subprocess_launcher_spawn (launcher, &error, program, transport_option, messages_option, payload_option,
                                  interval_option, worker_option, NULL);
-  gint64 start, cpu;
+  gint64 start;
 
   g_assert_no_error (error);
 
-  /* The start of a process is no message's. */
+  /* The start of the process does not count. */
   g_unix_fd_add (g_unix_input_stream_get_fd (G_UNIX_INPUT_STREAM (g_subprocess_get_stdout_pipe (worker))), G_IO_IN,
                  ready_cb, bench);
   g_main_loop_run (bench->loop);
 
   bench->n_expected = (guint64) n_messages;
-  cpu = bench_cpu_ns ();
   start = bench_clock_ns ();
   g_output_stream_write (g_subprocess_get_stdin_pipe (worker), "", 1, NULL, &error);
   g_assert_no_error (error);
   g_main_loop_run (bench->loop);
   start = bench_clock_ns () - start;
-  cpu = bench_cpu_ns () - cpu;
 
   g_subprocess_wait_check (worker, NULL, &error);
   g_assert_no_error (error);
@@ -597,24 +501,14 @@ measure (const ProcessTransport *transport,
   if (delays != NULL)
     print_delays ();
   else
-    g_print ("{\"ns\": %.2f, \"cpu_ns\": %.2f}\n",
-             (double) start / n_messages,
-             (double) (cpu + children_cpu_ns ()) / n_messages);
+    g_print ("{\"us\": %.5f}\n", (double) start / n_messages / 1000);
 }
 
 int
 main (int    argc,
       char **argv)
 {
-  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
-  g_autoptr (GError) error = NULL;
-
-  g_option_context_add_main_entries (context, entries, NULL);
-  if (!g_option_context_parse (context, &argc, &argv, &error))
-    {
-      g_printerr ("%s\n", error->message);
-      return 2;
-    }
+  bench_parse (entries, NULL, &argc, &argv);
   if (payload != sizeof (gint64))
     bytes = g_malloc0 ((gsize) payload);
   if (interval > 0 && worker_address == NULL)
@@ -639,6 +533,6 @@ main (int    argc,
   if (list)
     return 0;
 
-  g_printerr ("There is no such transport: %s\n", transport_name);
+  g_printerr ("No such transport: %s\n", transport_name);
   return 2;
 }

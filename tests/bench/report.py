@@ -1,4 +1,4 @@
-# report.py: what the results of the benchmarks say, as tables and plots
+# report.py: shows the results of the benchmarks as tables, bars and plots
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -39,7 +39,7 @@ class Group:
         return [a_round[variant, point][metric] for a_round in self.rounds]
 
     def ratios(self, case, base, metric, base_metric=None):
-        """Of one case to another, of the same round."""
+        """Returns the ratios of one case to another in the same round."""
         return [a_round[case][metric] / a_round[base][base_metric or metric] for a_round in self.rounds]
 
     def variants(self, point=None):
@@ -63,9 +63,10 @@ class Group:
 
 ORDER = ["floor", "no messages", "gmsgrouter", "gmsgrouter with overrides", "gmsgrouter, bounded", "ZeroMQ", "Qt",
          "Qt on GLib", "wake-up", "g_idle_add", "g_idle_add-0", "g_main_context_invoke", "GstBus", "GDBus",
-         "GLib.idle_add", "call_soon_threadsafe", "Promise", *groups.NATS]
+         "GLib.idle_add", "call_soon_threadsafe", *groups.NATS, "take() of what waits", "take() while it is sent",
+         "a list of C", "message", "take()", "one by one", "in batches", "in batches, unbounded"]
 
-# What is not the name of anything.
+# For the variants whose own names say too little
 LABELS = {"wake-up": "a wake-up per message", "Qt": "Qt, its own loop", "Qt on GLib": "Qt, GLib's loop",
           "g_idle_add-0": "g_idle_add at priority 0", "GDBus": "GDBus, peer to peer"}
 
@@ -82,93 +83,91 @@ def table(headings, rows):
     return "\n".join(lines)
 
 
-def throughput_table(group):
-    points = ["1", "2", "4", "8"]
-    headings = ["ns a message", *(f"{point} sender{'s' if point != '1' else ''}" for point in points)]
-    floor = group.values("floor", "1", "ns")
-    rows = [["floor", show_quartiles(floor), "", "", ""]]
-    ratios, cpus, wakes = [], [], []
-    for variant in group.variants("2"):
-        rows.append([label(variant), *(show_quartiles(group.values(variant, point, "ns")) for point in points)])
-        ratios.append([label(variant), *(show_quartiles(group.ratios((variant, point), ("floor", "1"), "ns"))
-                                  for point in points)])
-        cpus.append([label(variant), *(show_quartiles(group.ratios((variant, point), ("floor", "1"), "cpu_ns"))
-                                for point in points)])
-        wakes.append([label(variant), *(show_quartiles(group.values(variant, point, "wakeups_per_1000"))
-                                 for point in points)])
-    return "\n\n".join([table(headings, rows),
-                        table(["times the floor", *headings[1:]], ratios),
-                        table(["processor time of all threads, times the floor's", *headings[1:]], cpus),
-                        table(["wake-ups per 1,000 messages", *headings[1:]], wakes)])
+def cell(values, *key):
+    """Returns the quartiles of what a function returns; empty if that was not measured."""
+    try:
+        found = values(*key)
+    except KeyError:
+        found = None
+    return show_quartiles(found) if found else ""
 
 
-def list_table(columns, point_heading=None, floor=None):
-    """Rows of variants, or of variants at points; columns of metrics, and what the last is of the floor's."""
+def labels(variants):
+    return {variant: label(variant) for variant in variants}
+
+
+def grid(title, rows, columns, values):
+    """Makes a table whose rows and columns are headings by key; values(row, column) returns what a cell shows."""
+    return table([title, *columns.values()],
+                 [[heading, *(cell(values, row, column) for column in columns)] for row, heading in rows.items()])
+
+
+def list_table(columns, point_heading=None, floor=None, by_point=False):
+    """Makes a function for tables with a row for each case, headings of columns by metric, and the last metric as a
+    multiple of the floor's."""
+    def order(case):
+        variant, point = case
+        return (point, ORDER.index(variant)) if by_point else ORDER.index(variant)
+
     def make(group):
-        rows = []
-        for case in sorted(group.rounds[0], key=lambda key: ORDER.index(key[0])):
-            variant, point = case
-            cells = [show_quartiles(group.values(variant, point, metric))
-                     if metric in group.rounds[0][case] else "" for metric, _ in columns]
-            if floor is not None:
-                cells.append(show_quartiles(group.ratios(case, floor, columns[-1][0])) if case != floor else "")
-            rows.append([label(variant), *([point] if point_heading else []), *cells])
-        headings = [heading for _, heading in columns] + (["times the floor"] if floor is not None else [])
-        return table(["", *([point_heading] if point_heading else []), *headings], rows)
+        last = list(columns)[-1]
+        rows = [[label(case[0]),
+                 *([case[1]] if point_heading is not None else []),
+                 *(cell(group.values, *case, metric) for metric in columns),
+                 *([cell(group.ratios, case, floor, last) if case != floor else ""] if floor else [])]
+                for case in sorted(group.rounds[0], key=order)]
+        return table(["", *([point_heading] if point_heading is not None else []), *columns.values(),
+                      *(["times the floor"] if floor else [])], rows)
     return make
 
 
-def floor_table(group):
-    """Rows of variants, columns of points, and what that is of the floor."""
-    points = []
-    for _, point in group.rounds[0]:
-        if point not in points:
-            points.append(point)
-    points.sort(key=POINTS.index)
-    rows, ratios = [], []
-    for variant in group.variants():
-        rows.append([label(variant), *(show_quartiles([value / 1000 for value in group.values(variant, point, "ns")])
-                                       for point in points)])
-        if variant != "floor":
-            ratios.append([label(variant), *(show_quartiles(group.ratios((variant, point), ("floor", point), "ns"))
-                                             for point in points)])
-    return "\n\n".join([table(["µs a message", *points], rows), table(["times the floor", *points], ratios)])
+def throughput_table(group):
+    points = {point: f"{point} sender{'s' if point != '1' else ''}" for point in ("1", "2", "4", "8")}
+    variants = labels(group.variants("2"))
+
+    def values(metric):
+        return lambda variant, point: group.values(variant, point, metric)
+
+    def ratios(metric):
+        return lambda variant, point: group.ratios((variant, point), ("floor", "1"), metric)
+
+    return "\n\n".join([grid("ns a message", {"floor": "floor", **variants}, points, values("ns")),
+                        grid("times the floor", variants, points, ratios("ns")),
+                        grid("processor time of all threads, times the floor's", variants, points, ratios("cpu_ns")),
+                        grid("wake-ups per 1,000 messages", variants, points, values("wakeups_per_1000"))])
 
 
-POINTS = ["8 B", "1 KiB", "16 MiB"]
+def processes_table(group):
+    points = {point: point for point in groups.PAYLOADS}
+    variants = labels(group.variants())
+    others = {variant: name for variant, name in variants.items() if variant != "floor"}
+    return "\n\n".join([grid("µs a message", variants, points, lambda variant, point: group.values(variant, point, "us")),
+                        grid("times the floor", others, points,
+                             lambda variant, point: group.ratios((variant, point), ("floor", point), "us"))])
+
+
 LOADS = {"overload": "a flood of messages", "half": "half load", "saturating": "saturating animation"}
+FRAMES = {"frames_per_s": "frames a second", "longest_gap_ms": "longest gap, ms"}
 
 
 def frames_table(group):
-    metrics = [("frames_per_s", "frames a second"), ("longest_gap_ms", "longest gap, ms"),
-               ("in_time_per_s", "messages a second"), ("in_time_percent", "% delivered in time"),
-               ("delivered_percent", "% delivered in the end"),
-               ("mean_delay_ms", "mean delay, ms"), ("longest_delay_ms", "longest delay, ms"),
-               ("heap_mib", "memory, MiB")]
-    parts = []
-    for point, title in LOADS.items():
-        rows = [[label(variant), *(show_quartiles(group.values(variant, point, metric))
-                                   if variant != "no messages" or metric in ("frames_per_s", "longest_gap_ms") else ""
-                                   for metric, _ in metrics)]
-                for variant in group.variants(point)]
-        parts.append(table([title, *(heading for _, heading in metrics)], rows))
-    return "\n\n".join(parts)
+    columns = {**FRAMES, "in_time_per_s": "messages a second", "in_time_percent": "% delivered in time",
+               "delivered_percent": "% delivered in the end", "mean_delay_ms": "mean delay, ms",
+               "longest_delay_ms": "longest delay, ms", "heap_mib": "memory, MiB"}
+
+    def values(point):
+        return lambda variant, metric: ((variant != "no messages" or metric in FRAMES) and
+                                        group.values(variant, point, metric))
+
+    return "\n\n".join(grid(title, labels(group.variants(point)), columns, values(point))
+                       for point, title in LOADS.items())
 
 
 def pipes_table(group):
-    rows = [[f"{int(point):,}", *(show_quartiles(group.values("gmsgrouter", point, metric))
-                                  for metric in ("ns", "spread_ns", "made_us", "pipe_bytes"))]
-            for point in ("1", "1000", "100000")]
-    return table(["open pipes", "ns a message, through one", "ns a message, through all in turn",
-                  "µs for pipe() and close_pipe()", "bytes an open pipe"], rows)
-
-
-def batches_table(group):
-    rows = [[variant, point, *(show_quartiles(group.values(variant, point, metric)) if metric in result else ""
-                               for metric in ("ns", "us", "deliver_us", "row_us", "frames_per_s", "longest_gap_ms"))]
-            for (variant, point), result in sorted(group.rounds[0].items(), key=lambda item: item[0][1])]
-    return table(["", "", "ns a message", "µs a message", "µs to deliver", "µs a row", "frames a second",
-                  "longest gap, ms"], rows)
+    return grid("open pipes", {str(n): f"{n:,}" for n in groups.OPEN_PIPES},
+                {"ns": "ns a message, through one", "spread_ns": "ns a message, through all in turn",
+                 "made_us": "µs for pipe() and close_pipe()", "pipe_bytes": "bytes an open pipe"},
+                lambda point, metric: group.values("gmsgrouter", point, metric))
 
 
 FAIR_ONE = "1 router"
@@ -179,83 +178,75 @@ def fair_loads(group):
 
 
 def least_shares(group, load, handler):
-    """Of a longer run, if in the usual one not all have had their turns."""
+    """The shares come from a longer run if not all had their turns in the usual one."""
     longer = (load, f"{handler}, {groups.TURNS}")
     return group.values(*(longer if longer in group.rounds[0] else (load, handler)), "least_share")
 
 
-def fair_tables(group, *metrics):
-    handlers = [str(handler) for handler in groups.FAIR_HANDLERS]
-    headings = [f"{int(handler) / 1000:g} ms a handler" for handler in handlers]
-    return [table([title, *headings], [[load, *(show_quartiles(values(group, load, handler)) for handler in handlers)]
-                                       for load in fair_loads(group)])
-            for title, values in metrics]
+def windows_table(group):
+    handlers = {str(handler): f"{handler / 1000:g} ms a handler" for handler in groups.FAIR_HANDLERS}
+
+    def fair(title, values):
+        return grid(title, labels(fair_loads(group)), handlers, values)
+
+    parts = [fair(title, lambda load, handler, metric=metric: group.values(load, handler, metric))
+             for metric, title in (("frames_per_s", "frames a second"), ("longest_gap_ms", "longest gap of frames, ms"),
+                                   ("emissions_per_s", "emissions a second"))]
+    if ("idle", "") in group.rounds[0]:
+        parts.append(fair("share of the least served, of an equal one",
+                          lambda load, handler: least_shares(group, load, handler)))
+    return "\n\n".join(parts)
 
 
-FRAMES = ("frames a second", lambda group, load, handler: group.values(load, handler, "frames_per_s"))
-GAPS = ("longest gap of frames, ms", lambda group, load, handler: group.values(load, handler, "longest_gap_ms"))
-EMISSIONS = ("emissions a second", lambda group, load, handler: group.values(load, handler, "emissions_per_s"))
-SHARES = ("share of the least served, of an equal one", least_shares)
+# The single measurements of fair dispatch, in ms
+FAIR_SINGLES = {
+    ("idle", "", "idle_gap_ms"): "callbacks of g_idle_add(), longest gap",
+    **{("budget 0", kind, "longest_gap_ms"): f"budget 0, {kind} of 5 ms, longest gap of frames"
+       for kind in ("message", "ready", "pulls", "finished")},
+    ("latest, same router", "", "longest_ms"): "latest value behind 40,000 messages of 50 µs, same router",
+    ("latest, own router", "", "longest_ms"): "latest value behind 40,000 messages of 50 µs, own router",
+    **{("cancelled", priority, "longest_ms"): f"cancelled call beside a source at {priority} that is always ready"
+       for priority in ("0", "120")},
+}
 
 
 def fairness_table(group):
-    singles = [["callbacks of g_idle_add(), longest gap", "ms", group.values("idle", "", "idle_gap_ms")],
-               *([f"budget 0, {kind} of 5 ms, longest gap of frames", "ms",
-                  group.values("budget 0", kind, "longest_gap_ms")] for kind in ("message", "ready", "pulls", "finished")),
-               ["latest value behind 40,000 messages of 50 µs, same router", "ms",
-                group.values("latest, same router", "", "longest_ms")],
-               ["latest value behind 40,000 messages of 50 µs, own router", "ms",
-                group.values("latest, own router", "", "longest_ms")],
-               *([f"cancelled call beside a source at {priority} that is always ready", "ms",
-                  group.values("cancelled", priority, "longest_ms")] for priority in ("0", "120"))]
-    return "\n\n".join([*fair_tables(group, FRAMES, GAPS, EMISSIONS, SHARES),
-                        table(["", "unit", ""], [[what, unit, show_quartiles(values)]
-                                                 for what, unit, values in singles])])
-
-
-def windows_table(group):
-    return "\n\n".join(fair_tables(group, FRAMES, GAPS, EMISSIONS))
+    return "\n\n".join([windows_table(group),
+                        grid("", FAIR_SINGLES, {"ms": "ms"}, lambda single, _: group.values(*single))])
 
 
 def nats_table(group):
-    times = [[variant, *(show_quartiles([value / 1000 for value in group.values(variant, point, "ns")])
-                         for point in groups.NATS_PAYLOADS),
-              show_quartiles(group.values(variant, "one at a time", "p50_us")),
-              show_quartiles(group.values(variant, "one at a time", "p99_us"))] for variant in group.variants("8 B")]
-    restart = group.values(groups.NATS[0], "restart", "ms")
-    return "\n\n".join([table(["µs a message", *groups.NATS_PAYLOADS, "while idle, p50", "p99"], times),
-                        table(["", "ms"], [["from the port's opening after a restart to the first message",
-                                            show_quartiles(restart)]])])
+    columns = {**{(point, "us"): point for point in groups.NATS_PAYLOADS},
+               ("one at a time", "p50_us"): "while idle, p50", ("one at a time", "p99_us"): "p99"}
+    return "\n\n".join([
+        grid("µs a message", labels(group.variants("8 B")), columns, lambda variant, key: group.values(variant, *key)),
+        grid("", {"restart": "from the port's opening after a restart to the first message"}, {"ms": "ms"},
+             lambda point, metric: group.values(groups.NATS[0], point, metric))])
 
 
 TABLES = {
     "throughput": ("Throughput", throughput_table),
-    "bounded": ("Bounded queues, one sender", list_table([("ns", "ns a message"), ("cpu_ns", "ns of processor time")],
-                                                         "bound")),
-    "latency": ("Delay while idle", list_table([("p50_us", "p50, µs"), ("p99_us", "p99, µs"),
-                                                ("send_us", "p50 of the call that sends, µs"),
-                                                ("handling_us", "p50 from poll() to the handler, µs")])),
-    "memory": ("Memory under a flood", list_table([("bytes", "bytes a message, beside its variant"),
-                                                   ("variant_bytes", "bytes of the variant")])),
+    "bounded": ("Bounded queues, one sender", list_table({"ns": "ns a message", "cpu_ns": "ns of processor time"}, "bound")),
+    "latency": ("Delay while idle", list_table({"p50_us": "p50, µs", "p99_us": "p99, µs",
+                                                "send_us": "p50 of the call that sends, µs",
+                                                "handling_us": "p50 from poll() to the handler, µs"})),
+    "memory": ("Memory under a flood", list_table({"bytes": "bytes a message, beside its variant",
+                                                   "variant_bytes": "bytes of the variant"})),
     "pipes": ("Open pipes", pipes_table),
-    "syscalls": ("System calls under a flood, one sender",
-                 list_table([("syscalls_per_1000", "system calls per 1,000 messages")])),
-    "payload": ("Larger messages, one sender", floor_table),
-    "processes": ("From another process", floor_table),
+    "processes": ("From another process", processes_table),
     "nats": ("Over NATS", nats_table),
-    "python": ("From Python", list_table([("send_us", "µs to send"), ("deliver_us", "µs to deliver"),
-                                          ("us", "µs in all")], "where it is sent", ("floor", "one thread"))),
+    "python": ("From Python", list_table({"send_us": "µs to send", "deliver_us": "µs to deliver", "us": "µs in all"},
+                                         "where it is sent", ("floor", "one thread"))),
     "instructions": ("From Python, instructions a message, by who executes them",
-                     list_table([(owner, owner) for owner in ("gmsgrouter", "GLib", "PyGObject", "Python", "others",
-                                                              "all")])),
-    "javascript": ("From JavaScript", list_table([("send_us", "µs to send"), ("deliver_us", "µs to deliver"),
-                                                  ("us", "µs in all")])),
+                     list_table({owner: owner for owner in ("gmsgrouter", "GLib", "PyGObject", "Python", "others",
+                                                            "all")})),
     "frames": ("Frames", frames_table),
-    "batches": ("Batches", batches_table),
+    "batches": ("Batches", list_table({"ns": "ns a message", "us": "µs a message", "deliver_us": "µs to deliver",
+                                       "row_us": "µs a row", **FRAMES}, "", by_point=True)),
     "fairness": ("Fair dispatch", fairness_table),
-    "windows": ("Fair dispatch in a window of GTK's", windows_table),
+    "windows": ("Fair dispatch in a GTK window", windows_table),
     "tool": ("From a shell, through gmsgrouter send into gmsgrouter run",
-             list_table([("lines_per_s", "lines a second"), ("memory_mib", "largest process beside a slow reader, MiB")])),
+             list_table({"lines_per_s": "lines a second", "memory_mib": "largest process beside a slow reader, MiB"})),
 }
 
 
@@ -412,7 +403,7 @@ def nats_bars(group):
     ours, plain = groups.NATS[:2]
     if plain not in group.variants("8 B"):
         return []
-    bars = [at_least(f"over NATS, {point}, against plain nats.c", group.ratios((plain, point), (ours, point), "ns"),
+    bars = [at_least(f"over NATS, {point}, against plain nats.c", group.ratios((plain, point), (ours, point), "us"),
                      limit, "× as fast")
             for point, limit in (("8 B", 10), ("1 KiB", 2), ("64 KiB", 0.65), ("1 MiB", 0.5))]
     bars += [at_most("over NATS while idle, p50, against plain nats.c",
@@ -446,7 +437,7 @@ def all_pass(results):
 
 
 def sections(results):
-    """What each benchmark has to say, by its name."""
+    """Returns the tables and bars of each benchmark, by its name."""
     texts = {}
     for name, result in results["groups"].items():
         title, make = TABLES[name]
@@ -459,11 +450,10 @@ def sections(results):
     return texts
 
 
-# Told apart in print and by all eyes (Okabe and Ito).
+# Everybody can tell these apart, also in print (Okabe and Ito).
 COLOURS = ["#D55E00", "#0072B2", "#009E73", "#56B4E9", "#CC79A7", "#E69F00", "#999999", "#000000"]
 
-
-# What is black on white follows the style of the desktop.
+# Black on white becomes white on black in the dark style of the desktop.
 DARK_STYLE = """svg {color: black; fill: currentColor} .page {fill: white}
    @media (prefers-color-scheme: dark) {svg {color: #deddda} .page {fill: #111111}}
   """
@@ -483,7 +473,7 @@ def write_plot(figure, path):
 
 
 def error_bars(all_values):
-    """Medians, and how far the quartiles are from them."""
+    """Returns the medians, and how far the quartiles are from them."""
     points = [quartiles(values) for values in all_values]
     return ([median for _, median, _ in points],
             [[median - low for low, median, _ in points], [high - median for _, median, high in points]])
@@ -498,7 +488,7 @@ def plot_throughput(group, path, pyplot):
                       linewidth=2.5 if variant == "gmsgrouter" else 1.2)
     axes.axhline(quartiles(group.values("floor", "1", "ns"))[1], color="black", linestyle=":", label="floor")
     axes.set(xlabel="senders", ylabel="ns a message", yscale="log", title="Time a message, by senders: less is better")
-    # One alternative is wild at times: what leaves the picture is in the tables.
+    # Some figures of one alternative are far outside; the tables have them.
     axes.set_ylim(100, 10000)
     ticks = [100, 200, 500, 1000, 2000, 5000, 10000]
     axes.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
@@ -511,7 +501,7 @@ def plot_throughput(group, path, pyplot):
 def plot_frames(group, path, pyplot):
     figure, all_axes = pyplot.subplots(1, len(LOADS), figsize=(9, 3.2), sharex=True, sharey=True,
                                        layout="constrained")
-    # All of them have a place in the first load, so that the names are said once.
+    # Each has a place in the first plot, so that the names appear only once.
     names = group.variants("overload")[::-1]
     for axes, (point, title) in zip(all_axes, LOADS.items()):
         variants = [variant for variant in names if variant in group.variants(point)]
@@ -544,13 +534,18 @@ def plot_pipes(group, path, pyplot):
 PLOTS = {"throughput": plot_throughput, "frames": plot_frames, "pipes": plot_pipes}
 
 
-def plots(results, directory):
+def load_pyplot():
     import matplotlib
     matplotlib.use("svg")
     from matplotlib import pyplot
 
     matplotlib.rcParams["svg.hashsalt"] = "gmsgrouter"
     matplotlib.rcParams["svg.fonttype"] = "none"
+    return pyplot
+
+
+def plots(results, directory):
+    pyplot = load_pyplot()
     for name, plot in PLOTS.items():
         if name in results["groups"]:
             plot(Group(results["groups"][name]), directory / f"{name}.svg", pyplot)
@@ -565,7 +560,7 @@ SUMMARY = [
 
 
 def summary(results):
-    """What users compare: medians of what each variant costs."""
+    """Returns the table for users: the median costs of each variant."""
     all_groups = {name: Group(results["groups"][name]) for _, name, _ in SUMMARY}
     rows = []
     for variant in all_groups["throughput"].variants("2"):
@@ -580,7 +575,7 @@ def summary(results):
 
 
 def replace_section(page, name, text):
-    """The text goes between the marks, as it is."""
+    """Replaces what is between the marks of a page."""
     begin, end = f"<!-- printed by tests/bench/run: {name} -->", f"<!-- end of {name} -->"
     head, rest = page.read_text().split(begin)
     page.write_text(f"{head}{begin}\n\n{text}\n{end}{rest.split(end)[1]}")

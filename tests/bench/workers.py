@@ -1,15 +1,15 @@
 #!/usr/bin/python3
-# workers.py: measures what each kind of worker costs: a thread, processes in several
+# workers.py: measures the cost of each kind of worker: a thread, processes in several
 # languages, a shell script
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Prints for each kind of worker how long it takes to its first message, how many
-messages a second it sends; writes a plot with --plot.
+"""Prints how long each kind of worker takes to its first message, and how many messages a
+second it sends; writes a plot with --plot.
 
-The application is this program, in Python; it takes the messages in batches. Each figure
-is the best of several, which other work on the machine disturbs least."""
+This program is the application, in Python, and takes the messages in batches. Each figure is
+the best of several, which other work on the machine has disturbed least."""
 
 import argparse
 import multiprocessing
@@ -27,7 +27,7 @@ gi.require_version("GMsg", "1")
 from gi.repository import GLib, GMsg  # noqa: E402
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from report import COLOURS, write_plot  # noqa: E402
+from report import COLOURS, load_pyplot, write_plot  # noqa: E402
 
 C_WORKER = r"""
 #include <gmsg.h>
@@ -64,7 +64,7 @@ def work(sender, n_messages):
 
 
 class Workers:
-    """The ways to start a worker; each returns what waits for its end."""
+    """The ways to start a worker; each returns a function that waits for its end."""
 
     def __init__(self, arguments, directory):
         self.gjs = arguments.gjs
@@ -110,7 +110,7 @@ LABELS = {
 
 
 def measure(start, n_messages):
-    """The times from the start to the first message and to the last."""
+    """Returns the times from the start to the first message and to the last."""
     loop = GLib.MainLoop()
     times = []
     counts = []
@@ -153,12 +153,7 @@ def measure_all(workers, options):
 
 
 def plot(results, path):
-    import matplotlib
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
-    matplotlib.rcParams["svg.hashsalt"] = "gmsgrouter"
-    matplotlib.rcParams["svg.fonttype"] = "none"
+    pyplot = load_pyplot()
     labels = list(results)[::-1]
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
     for axes, metric, title, colour, limits in (
@@ -175,9 +170,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--gjs", default="gjs")
-    parser.add_argument("--messages", type=int, default=200_000, help="how many are sent for the rate")
-    parser.add_argument("--repeat", type=int, default=15, help="how often each kind is started")
-    parser.add_argument("--plot", type=Path, help="the SVG that is written")
+    parser.add_argument("--messages", type=int, default=200_000, help="how many to send for the rate")
+    parser.add_argument("--repeat", type=int, default=15, help="how often to start each kind")
+    parser.add_argument("--plot", type=Path, help="the SVG to write")
     options = parser.parse_args()
 
     if options.worker is not None:
