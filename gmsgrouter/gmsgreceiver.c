@@ -1075,6 +1075,7 @@ gmsg_receiver_take (GMsgReceiver  *self,
                     gsize         *n_messages,
                     GError       **error)
 {
+  g_autoptr (GMsgReceiver) owned = NULL;
   GPtrArray *messages;
 
   g_return_val_if_fail (GMSG_IS_RECEIVER (self), NULL);
@@ -1085,14 +1086,15 @@ gmsg_receiver_take (GMsgReceiver  *self,
   if (!check_taking (self, "take", error))
     return NULL;
 
-  /* Handlers of the application run in the calls below. */
-  g_object_ref (self);
+  /* Handlers of the application run in the calls below. The first may close the pipe. */
+  owned = g_object_ref (self);
   enter_pull_mode (self);
+  if (!check_taking (self, "take", error))
+    return NULL;
 
   if (gmsg_pipe_has_call (self->pipe))
     {
       set_pending_error (self, error);
-      g_object_unref (self);
       return NULL;
     }
 
@@ -1103,7 +1105,6 @@ gmsg_receiver_take (GMsgReceiver  *self,
       notify_taken (self);
     }
 
-  g_object_unref (self);
   return steal_messages (messages, n_messages);
 }
 

@@ -118,6 +118,14 @@ ignore_cb (GObject      *source,
 }
 
 static void
+close_on_notify_cb (GMsgReceiver *receiver,
+                    GParamSpec   *pspec,
+                    Pipe         *pipe)
+{
+  close_pipe (pipe);
+}
+
+static void
 test_errors (Fixture *fixture)
 {
   g_autoptr (GMsgReceiver) bare = g_object_new (GMSG_TYPE_RECEIVER, NULL);
@@ -140,6 +148,13 @@ test_errors (Fixture *fixture)
 
   close_pipe (pipe);
   take_fails (pipe->receiver, GMSG_ERROR_CLOSED);
+
+  /* So it is if the call itself makes a handler close it. */
+  pipe = start_pipe (fixture);
+  send_value (pipe->sender, 0);
+  g_signal_connect (pipe->receiver, "notify::pull-mode", G_CALLBACK (close_on_notify_cb), pipe);
+  take_fails (pipe->receiver, GMSG_ERROR_CLOSED);
+  assert_discarded (fixture->context, 2, 1);
 }
 
 /* It is emitted once when messages begin to wait, and after a take() that has left some. */
