@@ -854,7 +854,7 @@ class Sender(GMsg.Sender):
             raise_cause(error)
             raise
 
-    def send(self, value, timeout=None):
+    def send(self, value, timeout=None, cancellable=None):
         """Sends a message: a GLib.Variant, or a plain value that becomes one.
 
         A value that can't become one raises TypeError, and nothing is sent.
@@ -862,7 +862,8 @@ class Sender(GMsg.Sender):
         If the pipe is full and blocks, this waits up to timeout seconds for room; None
         means no limit. At the limit it raises TimeoutError; with 0 it raises FULL at
         once. If a signal handler raises an exception meanwhile, as Ctrl-C does, that is
-        raised. In all these cases nothing was sent.
+        raised; so is the error of a Gio.Cancellable that is cancelled meanwhile. In all
+        these cases nothing was sent.
         """
         limit = -1 if timeout is None else get_microseconds(timeout)
         variant = value if isinstance(value, Variant) else pack(value)
@@ -872,10 +873,15 @@ class Sender(GMsg.Sender):
         if looking is None:
             look_while_waiting()
         try:
-            return send_full(self, variant, limit, None)
+            return send_full(self, variant, limit, cancellable)
         except RuntimeError as error:
             raise_cause(error)
             raise
+
+    def send_full(self, value, timeout_usec, cancellable=None):
+        """Does the same as send(), with the time limit of C: microseconds, no limit if negative."""
+        usec = operator.index(timeout_usec)
+        return self.send(value, usec / 1000000 if usec >= 0 else None, cancellable)
 
     def spawn(self, argv, *, launcher=None):
         """Starts a process with these arguments, and hands the sender over to it.

@@ -84,7 +84,32 @@ class TimeoutTest(TestCase):
             there.delivers.set()
             there.sender.send('second', timeout=DEADLINE)
             there.sender.send('third', 1e30)
-        self.assertEqual(there.values, ['first', 'second', 'third'])
+            there.sender.send_full({'fourth': 4}, -1)
+        self.assertEqual(there.values, ['first', 'second', 'third', {'fourth': 4}])
+
+    def test_full(self):
+        """The form of C has plain values and time limits, too."""
+        with Elsewhere() as there:
+            there.sender.send_full('first', 0, None)
+            with self.assertRaises(TimeoutError):
+                there.sender.send_full('late', 1)
+            with self.assert_error(GMsg.Error.FULL):
+                there.sender.send_full('late', 0)
+            for value, timeout in (('late', 1.5), ('late', 'soon'), (object(), 0)):
+                with self.assertRaises(TypeError):
+                    there.sender.send_full(value, timeout)
+
+    def test_cancellable(self):
+        with Elsewhere() as there:
+            there.sender.send('first')
+            for wait in (lambda cancellable: there.sender.send('late', cancellable=cancellable),
+                         lambda cancellable: there.sender.send_full('late', -1, cancellable)):
+                cancellable = Gio.Cancellable()
+                thread = Thread(wait, cancellable)
+                cancellable.cancel()
+                with self.assertRaises(GLib.Error) as caught:
+                    thread.result()
+                self.assertTrue(caught.exception.matches(Gio.io_error_quark(), Gio.IOErrorEnum.CANCELLED))
 
     def test_on_any_thread(self):
         with Elsewhere() as there:
@@ -113,13 +138,13 @@ class SendTest(TestCase):
 
     def test_raises(self):
         """While there is no room, and none comes."""
-        for timeout in (None, DEADLINE):
-            with self.subTest(timeout=timeout), Elsewhere() as there:
+        for method, limit in (('send', None), ('send', DEADLINE), ('send_full', -1)):
+            with self.subTest(method=method, limit=limit), Elsewhere() as there:
                 there.sender.send('first')
                 for value in ('lost', {'lost': 1}, GLib.Variant('s', 'lost')):
                     with self.assertRaises(Interrupt):
                         signal.setitimer(signal.ITIMER_REAL, SHORT)
-                        there.sender.send(value, timeout)
+                        getattr(there.sender, method)(value, limit)
                 there.delivers.set()
                 there.sender.send('second')
             self.assertEqual(there.values, ['first', 'second'])
