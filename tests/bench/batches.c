@@ -1,4 +1,4 @@
-/* batches.c: measures messages that are taken in batches, and prints the result as JSON
+/* batches.c: measures messages taken in batches, and prints the result as JSON
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* bench.c: what the benchmark programs share
+/* bench.c: shared by the benchmark programs
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -12,8 +12,8 @@
 #include <sys/resource.h>
 #include <time.h>
 
-/* The object of those transports that have none, with the signal declared as a
- * receiver's is: what an emission costs is then the same for all. */
+/* Emits for the transports that have no object. Its signal is declared like a receiver's, so
+ * that an emission costs the same with all transports. */
 typedef struct
 {
   GObject parent_instance;
@@ -62,7 +62,7 @@ bench_sink_new (Bench *bench)
   return sink;
 }
 
-/* Takes the reference of the caller. */
+/* Takes the caller's reference. */
 void
 bench_emit (Bench    *bench,
             GVariant *message)
@@ -71,7 +71,7 @@ bench_emit (Bench    *bench,
   g_variant_unref (message);
 }
 
-/* Without a transport there is only the sink. */
+/* Without a @transport, there is only the sink. */
 Bench *
 bench_new (const BenchTransport *transport,
            BenchHandler          handler,
@@ -80,8 +80,8 @@ bench_new (const BenchTransport *transport,
 {
   Bench *bench = g_aligned_alloc0 (1, sizeof (Bench), BENCH_CACHE_LINE);
 
-  /* Owned from here on, or else g_main_context_invoke() would take it while the
-   * loop does not run, and call back in the sender's thread. */
+  /* If nobody owned the context before the loop runs, g_main_context_invoke() would acquire it
+   * in the sender's thread, and call back there. */
   bench->context = g_main_context_default ();
   g_main_context_acquire (bench->context);
   bench->loop = g_main_loop_new (bench->context, FALSE);
@@ -124,7 +124,7 @@ bench_quit (Bench *bench)
     g_main_loop_quit (bench->loop);
 }
 
-/* g_get_monotonic_time() counts microseconds, which are long here. */
+/* g_get_monotonic_time() counts only microseconds. */
 static gint64
 get_ns (clockid_t clock)
 {
@@ -141,14 +141,14 @@ bench_clock_ns (void)
   return get_ns (CLOCK_MONOTONIC);
 }
 
-/* Of all threads. */
+/* Returns the processor time of all threads. */
 gint64
 bench_cpu_ns (void)
 {
   return get_ns (CLOCK_PROCESS_CPUTIME_ID);
 }
 
-/* What has been taken from malloc() and not been given back. */
+/* Returns how much malloc() has given out and not got back. */
 gint64
 bench_heap_bytes (void)
 {
@@ -166,7 +166,7 @@ bench_sleep_ns (gint64 ns)
     continue;
 }
 
-/* As a handler does that has something to do. */
+/* Keeps the processor busy, like a handler at work. */
 void
 bench_spend_ns (gint64 ns)
 {
@@ -176,7 +176,7 @@ bench_spend_ns (gint64 ns)
     continue;
 }
 
-/* Ends the program where its options are wrong. */
+/* Exits if the options are wrong. */
 void
 bench_parse (const GOptionEntry   *entries,
              const char           *summary,

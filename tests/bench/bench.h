@@ -1,4 +1,4 @@
-/* bench.h: what the benchmark programs share
+/* bench.h: shared by the benchmark programs
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -10,13 +10,13 @@
 
 G_BEGIN_DECLS
 
-/* More than one line, since processors fetch the neighbour of a line, too. */
+/* Two lines, since processors also fetch the neighbour of a line. */
 #define BENCH_CACHE_LINE 128
 
 typedef struct _Bench Bench;
 typedef struct _BenchTransport BenchTransport;
 
-/* How each message ends: as the handler of a signal, in the loop's thread. */
+/* The handler of a signal, in the loop's thread: every message ends there. */
 typedef void (*BenchHandler) (GObject  *instance,
                               GVariant *message,
                               Bench    *bench);
@@ -26,19 +26,19 @@ struct _BenchTransport
 {
   const char *name;
 
-  /* In the loop's thread. A capacity of 0 is no bound. */
+  /* In the loop's thread; a capacity of 0 means no bound */
   gpointer  (*open)         (Bench    *bench,
                              guint     capacity);
   gpointer  (*open_sender)  (gpointer  self);
   void      (*close)        (gpointer  self);
 
-  /* In the sender's thread, which is the loop's where there is no other. Sinks
-   * a floating reference. */
+  /* In the sender's thread, or in the loop's if there is no other; send() sinks a floating
+   * reference */
   void      (*send)         (gpointer  sender,
                              GVariant *message);
   void      (*close_sender) (gpointer  sender);
 
-  /* Where the loop is not GLib's; in the loop's thread. */
+  /* In the loop's thread, if the loop is not GLib's */
   void      (*run)          (gpointer  self);
   void      (*quit)         (gpointer  self);
 };
@@ -50,7 +50,7 @@ struct _Bench
   const BenchTransport *transport; /* (unowned) */
   gpointer              opened;    /* (owned): by the transport's close() */
   GObject              *sink;      /* (owned): emits for transports without an object */
-  BenchHandler          handler;   /* what is to be connected */
+  BenchHandler          handler;   /* to be connected to the signal */
   gpointer              user_data; /* of the handler */
 
   /* The loop's thread only, on lines of its own */
@@ -93,7 +93,7 @@ int                   bench_main           (int                          argc,
                                             char                       **argv,
                                             const BenchTransport *const *transports);
 
-/* What can be used from C; ends with NULL */
+/* The transports that can be used from C; ends with NULL */
 extern const BenchTransport *const bench_transports[];
 
 extern const BenchTransport bench_transport_idle;

@@ -10,9 +10,9 @@ static GQueue waiting = G_QUEUE_INIT;
 
 /**
  * bench_list_fill:
- * @n: how many variants
+ * @n: the number of variants
  *
- * Puts variants where bench_list_take() finds them.
+ * Makes the variants that bench_list_take() returns.
  */
 void
 bench_list_fill (guint n)
@@ -23,10 +23,10 @@ bench_list_fill (guint n)
 
 /**
  * bench_list_take:
- * @max: how many to take at most
- * @n_messages: (out): how many there are
+ * @max: the most to take
+ * @n_messages: (out): the length of the list
  *
- * Takes variants.
+ * Takes the next variants.
  *
  * Returns: (array length=n_messages) (transfer full): the variants
  */

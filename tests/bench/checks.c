@@ -1,5 +1,5 @@
-/* checks.c: measures how long it takes to check what a peer sends, and what it costs while it
- * waits
+/* checks.c: measures how long it takes to check a peer's messages, and how much memory they
+ * take while they wait
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -18,7 +18,7 @@
 #define STEP (64 * 1024)
 #define N_REPEATS 5
 
-/* In nanoseconds, of this thread: other programs do not count. */
+/* Returns the processor time of this thread in ns, which other programs do not change. */
 static gint64
 get_time (void)
 {
@@ -81,7 +81,7 @@ measure_time (void)
   for (guint i = 0; i < n_large_kinds; i++)
     {
       g_autoptr (GVariant) message = g_variant_ref_sink (make_large (&large_kinds[i], SIZE));
-      /* GLib takes 40 s for the whole of the worst. */
+      /* With the whole message, GLib would take 40 s for the worst type. */
       g_autoptr (GVariant) shorter = g_variant_ref_sink (make_large (&large_kinds[i], SIZE / 64));
       g_autoptr (GBytes) bytes = g_variant_get_data_as_bytes (shorter);
       gint64 best = G_MAXINT64, longest = 0, glib;
@@ -101,7 +101,7 @@ measure_time (void)
     }
 }
 
-/* In a process of its own, so that no memory is used again. */
+/* Runs in a new process, so that no memory is reused. */
 static void
 measure_flood (const FloodKind *kind)
 {

@@ -1,12 +1,11 @@
-/* count.c: counts how often a loop is woken
+/* count.c: counts the wake-ups of main loops
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-/* All of them wake a loop by writing to an eventfd. The program's own write()
- * comes before the C library's for the libraries, too, so these writes can be
- * counted at no cost to anybody else. */
+/* All libraries wake a loop by writing to an eventfd. They call the program's own write()
+ * instead of the C library's, so it can count these writes at no cost to them. */
 
 #include "count.h"
 
@@ -39,7 +38,7 @@ eventfd (unsigned int count,
   return fd;
 }
 
-/* What Qt calls: the C library's own would not come by the write() below. */
+/* Qt calls this; the C library's own would not use the write() below. */
 int
 eventfd_write (int       fd,
                eventfd_t value)

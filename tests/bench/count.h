@@ -1,4 +1,4 @@
-/* count.h: counts how often a loop is woken
+/* count.h: counts the wake-ups of main loops
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* fairness.c: measures a redraw beside those that deliver into its main context, and prints
+/* fairness.c: measures a redraw beside routers and receivers in its main context, and prints
  * the result as JSON
  *
  * Copyright 2026 The gmsgrouter authors
@@ -14,13 +14,13 @@
 #include <gmsg.h>
 #include <stdlib.h>
 
-/* GTK's: GDK_PRIORITY_REDRAW. */
+/* GTK's GDK_PRIORITY_REDRAW */
 #define REDRAW_PRIORITY 120
 #define FRAME_USEC 16667
 
 #define NS_PER_US G_GINT64_CONSTANT (1000)
 
-/* As many wait in each pipe at any time: each that is delivered is sent again. */
+/* How many messages always wait in each pipe: each one is sent again when it is delivered */
 #define N_AHEAD 16
 
 static int n_pushing;
@@ -39,25 +39,25 @@ static int window_frame_usec = -1;
 
 static const GOptionEntry entries[] =
 {
-  { "push", 0, 0, G_OPTION_ARG_INT, &n_pushing, "Routers of a pipe each, flooded", "N" },
-  { "pull", 0, 0, G_OPTION_ARG_INT, &n_pulling, "Receivers in pull mode, of one router, flooded", "N" },
-  { "take", 0, 0, G_OPTION_ARG_INT, &n_taking, "Receivers of one router that take a message at each ready, flooded", "N" },
-  { "handler", 0, 0, G_OPTION_ARG_INT, &handler_usec, "What a handler takes, in µs", "N" },
+  { "push", 0, 0, G_OPTION_ARG_INT, &n_pushing, "Flooded routers with one pipe each", "N" },
+  { "pull", 0, 0, G_OPTION_ARG_INT, &n_pulling, "Flooded receivers in pull mode, of one router", "N" },
+  { "take", 0, 0, G_OPTION_ARG_INT, &n_taking, "Flooded receivers of one router that take one message at each ready", "N" },
+  { "handler", 0, 0, G_OPTION_ARG_INT, &handler_usec, "How long a handler takes, in µs", "N" },
   { "budget", 0, 0, G_OPTION_ARG_INT, &budget, "The routers' budget, in µs", "N" },
-  { "seconds", 0, 0, G_OPTION_ARG_DOUBLE, &seconds, "How long", "N" },
-  { "turns", 0, 0, G_OPTION_ARG_INT, &n_turns, "Or until there were so many emissions for each", "N" },
-  { "idle", 0, 0, G_OPTION_ARG_NONE, &idle, "Beside a source as g_idle_add() adds them", NULL },
+  { "seconds", 0, 0, G_OPTION_ARG_DOUBLE, &seconds, "How long to measure", "N" },
+  { "turns", 0, 0, G_OPTION_ARG_INT, &n_turns, "Measure until each has had so many emissions", "N" },
+  { "idle", 0, 0, G_OPTION_ARG_NONE, &idle, "Beside an idle source like g_idle_add()'s", NULL },
   { "second-context", 0, 0, G_OPTION_ARG_NONE, &second_context, "Beside a flooded router in another thread", NULL },
-  { "single", 0, 0, G_OPTION_ARG_STRING, &single, "latest, latest-beside, finished or cancelled instead", "CASE" },
-  { "busy", 0, 0, G_OPTION_ARG_INT, &busy_priority, "The priority of a source that is always ready", "N" },
-  { "queued", 0, 0, G_OPTION_ARG_INT, &n_queued, "Messages that are queued before the latest", "N" },
+  { "single", 0, 0, G_OPTION_ARG_STRING, &single, "Measure one case: latest, latest-beside, finished or cancelled", "CASE" },
+  { "busy", 0, 0, G_OPTION_ARG_INT, &busy_priority, "Priority of a source that is always ready", "N" },
+  { "queued", 0, 0, G_OPTION_ARG_INT, &n_queued, "Messages queued before the latest value", "N" },
 #ifdef HAVE_GTK
-  { "window", 0, 0, G_OPTION_ARG_INT, &window_frame_usec, "A window of GTK's instead of a redraw source; each of its frames takes N µs", "N" },
+  { "window", 0, 0, G_OPTION_ARG_INT, &window_frame_usec, "Use a GTK window instead of a redraw source; each frame takes N µs", "N" },
 #endif
   G_OPTION_ENTRY_NULL
 };
 
-/* What comes again and again, and how long it was away. */
+/* A recurring event, and the longest gap between two of them */
 typedef struct
 {
   guint  n;
@@ -75,7 +75,7 @@ pulse (Pulse *self)
   self->n++;
 }
 
-/* One of those that deliver. */
+/* A pipe that always has something to deliver */
 typedef struct
 {
   GMsgRouter   *router;   /* (owned) */
@@ -183,7 +183,7 @@ ready_cb (GMsgReceiver *receiver,
     }
 }
 
-/* How a client gets its messages. */
+/* How a client gets its messages */
 typedef enum
 {
   PUSH,
@@ -338,7 +338,8 @@ latest_cb (GMsgReceiver *receiver,
   *longest = MAX (*longest, g_get_monotonic_time () - g_variant_get_int64 (message));
 }
 
-/* A latest value behind, or beside, many messages. */
+/* Measures the delay of a latest value behind many messages: of the same router, or of one beside
+ * it. */
 static void
 measure_latest (gboolean beside)
 {
@@ -450,7 +451,7 @@ measure_cancelled (void)
       longest = MAX (longest, (answered_at != 0 ? answered_at : g_get_monotonic_time ()) - asked_at);
     }
   g_print ("{\"longest_ms\": %.1f}\n", (double) longest / 1000);
-  /* What was never answered would write where nothing is. */
+  /* A call without an answer would write into this function's variables later. */
   exit (0);
 }
 

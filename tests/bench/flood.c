@@ -6,8 +6,8 @@
  * Usage: flood router|idle
  *
  * A thread sends messages as fast as it can, and the window shows each of them. After
- * SECONDS of that a line on standard output tells how many frames were drawn a second.
- * The window stays, so that its picture can be taken.
+ * SECONDS, the program prints how many frames it has drawn a second. The window stays, so
+ * that a picture can be taken.
  */
 
 #include <adwaita.h>
@@ -19,7 +19,7 @@
 #define N_BARS (SECONDS * 2)
 #define FULL_RATE 60.0
 
-/* Without a limit the flood would fill the machine's memory. */
+/* Without a limit, the flood would fill the machine's memory. */
 #define MAX_AHEAD 200000
 
 /* Main thread only */
@@ -83,7 +83,7 @@ flood (gpointer data)
   return NULL;
 }
 
-/* Runs in a thread of its own, since the main loop may have no time for it. */
+/* Runs in its own thread, since the main loop may have no time for it. */
 static gpointer
 watch (gpointer data)
 {
@@ -210,7 +210,7 @@ activate_cb (GtkApplication *application,
   g_signal_connect (gtk_widget_get_frame_clock (window), "after-paint", G_CALLBACK (after_paint_cb), NULL);
   gtk_window_present (GTK_WINDOW (window));
 
-  /* The window is there, and has drawn some frames, before the flood begins. */
+  /* The window has drawn some frames before the flood begins. */
   g_timeout_add_seconds (1, start_cb, NULL);
 }
 

@@ -13,14 +13,14 @@
 
 #define NS_PER_S G_GINT64_CONSTANT (1000000000)
 
-/* What the handlers take in all loads. */
+/* How long each handler takes */
 #define HANDLER_NS 25000
 
-/* A flood without a bound would fill the memory of the machine: a sender so far
- * ahead waits. Nothing that is measured depends on it. */
+/* A sender that is so far ahead waits, or an unbounded flood would fill the machine's memory.
+ * The results don't depend on it. */
 #define MAX_AHEAD 200000
 
-/* For what is under way when the clock stops. */
+/* How long messages under way may take after the clock has stopped */
 #define GRACE_NS NS_PER_S
 
 typedef struct
@@ -44,10 +44,10 @@ static int capacity;
 
 static const GOptionEntry entries[] =
 {
-  { "transport", 0, 0, G_OPTION_ARG_STRING, &transport_name, "What carries the messages; none", "NAME" },
+  { "transport", 0, 0, G_OPTION_ARG_STRING, &transport_name, "How messages are carried, or none", "NAME" },
   { "load", 0, 0, G_OPTION_ARG_STRING, &load_name, "overload, half or saturating", "NAME" },
-  { "seconds", 0, 0, G_OPTION_ARG_INT, &seconds, "How long", "N" },
-  { "capacity", 0, 0, G_OPTION_ARG_INT, &capacity, "Bound of the queue; 0: none", "N" },
+  { "seconds", 0, 0, G_OPTION_ARG_INT, &seconds, "How long to measure", "N" },
+  { "capacity", 0, 0, G_OPTION_ARG_INT, &capacity, "Capacity of the queue; 0: unbounded", "N" },
   G_OPTION_ENTRY_NULL
 };
 
@@ -66,7 +66,7 @@ static double sum_of_delays;
 static gint64 longest_delay;
 static gint64 peak_heap;
 
-/* Each on a cache line of its own; atomic */
+/* Each on its own cache line; atomic */
 static struct
 {
   _Atomic guint64 n __attribute__ ((aligned (BENCH_CACHE_LINE)));
@@ -79,8 +79,7 @@ note_heap (void)
   peak_heap = MAX (peak_heap, bench_heap_bytes () - heap);
 }
 
-/* Some of what is measured never gets back to the loop, so the end is wherever it
- * is noticed. */
+/* Some transports never return to the loop, so both frames and messages look for the end. */
 static void
 end_if_due (gint64 now)
 {
@@ -202,7 +201,7 @@ main (int    argc,
   transport = bench_find_transport (bench_transports, transport_name);
   if (load == NULL || (transport == NULL && g_strcmp0 (transport_name, "none") != 0))
     {
-      g_printerr ("There is no such load or transport: %s, %s\n", load_name, transport_name);
+      g_printerr ("No such load or transport: %s, %s\n", load_name, transport_name);
       return 2;
     }
 

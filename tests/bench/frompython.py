@@ -1,6 +1,5 @@
 #!/usr/bin/python3
-# frompython.py: measures one way to the main loop from Python, and prints the
-# result as JSON
+# frompython.py: measures a way to the main loop from Python, and prints the result as JSON
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -16,7 +15,7 @@ from gi.repository import Gio, GLib, GObject
 
 
 class Emitter(GObject.Object):
-    """What g_idle_add() and asyncio lack: an object with a signal."""
+    """An object with a signal, which g_idle_add() and asyncio lack."""
     __gsignals__ = {"message": (GObject.SignalFlags.RUN_LAST, None, (GObject.TYPE_VARIANT,))}
 
 
@@ -34,7 +33,7 @@ class Counter:
 
 
 class Floor:
-    """One call from Python to C, and one emission from C to Python, with neither a queue nor a loop between them."""
+    """One call from Python to C, and one emission from C to Python, without a queue or loop between them."""
 
     def __init__(self, n):
         self.action = Gio.SimpleAction.new("message", GLib.VariantType("x"))
@@ -63,7 +62,7 @@ class IdleAdd:
 
 
 class Asyncio:
-    """call_soon_threadsafe() of the handler: there is no signal."""
+    """call_soon_threadsafe() of the handler, without a signal."""
 
     def __init__(self, n):
         self.loop = asyncio.new_event_loop()
@@ -75,7 +74,7 @@ class Asyncio:
 
 
 class Router:
-    """This library, with overrides where they are found."""
+    """This library, with its overrides if Python finds them."""
 
     def __init__(self, n):
         gi.require_version("GMsg", "1")
@@ -96,7 +95,7 @@ class Router:
 
 
 class Take(Router):
-    """The same, but the messages are taken in batches."""
+    """The same, with messages taken in batches."""
 
     def __init__(self, n):
         super().__init__(n)
@@ -110,7 +109,7 @@ class Take(Router):
 
 
 class List:
-    """What PyGObject needs for lists that a C function returns, with neither threads nor a loop."""
+    """The cost of a list that a C function returns, without threads or a loop."""
 
     def __init__(self, n):
         gi.require_version("BenchList", "1")

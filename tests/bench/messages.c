@@ -1,4 +1,4 @@
-/* messages.c: the benchmarks of what can be used from C
+/* messages.c: the benchmarks of the transports that can be used from C
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* peer.c: plays workers without the library's own client, many in a process
+/* peer.c: plays many workers in one process, without the library's own client
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -27,7 +27,7 @@ peer_say_ready (void)
   fflush (stdout);
 }
 
-/* Returns -1 if nobody listens there. */
+/* Returns -1 if nobody listens at @path. */
 static int
 connect_to (const char *path)
 {
@@ -43,7 +43,7 @@ connect_to (const char *path)
   return -1;
 }
 
-/* Writes what @encoder holds, and @n_bytes of it at most; FALSE: the connection has ended. */
+/* Writes the contents of @encoder, up to @n_bytes. Returns FALSE if the connection has ended. */
 static gboolean
 write_out (int          fd,
            GMsgEncoder *encoder,

@@ -1,4 +1,4 @@
-/* pipes.c: measures what open pipes cost, and prints the result as JSON
+/* pipes.c: measures the cost of open pipes, and prints the result as JSON
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -51,7 +51,7 @@ close_pipe (GMsgRouter   *router,
   g_object_unref (sender);
 }
 
-/* In bursts, in one thread, in processor time, so that nothing but the pipes makes a
+/* Sends bursts in one thread, and measures processor time, so that only the pipes make a
  * difference. */
 static double
 measure_messages (Bench       *bench,
@@ -93,7 +93,7 @@ main (int    argc,
   gmsg_router_start (router, &error);
   g_assert_no_error (error);
 
-  /* What is made once is not a pipe's. */
+  /* The first pipe also makes what all pipes share. */
   senders[0] = open_pipe (router, bench, &receivers[0]);
   close_pipe (router, senders[0], receivers[0]);
   while (g_main_context_iteration (bench->context, FALSE))
@@ -102,7 +102,7 @@ main (int    argc,
   bytes = bench_heap_bytes ();
   for (guint i = 0; i < n_pipes; i++)
     {
-      /* Without a handler, which is the application's. */
+      /* Without a handler, whose memory is the application's. */
       senders[i] = gmsg_router_pipe (router, &receivers[i], &error);
       g_assert_no_error (error);
       gmsg_sender_start (senders[i], &error);
@@ -112,7 +112,7 @@ main (int    argc,
   for (guint i = 0; i < n_pipes; i++)
     g_signal_connect (receivers[i], "message", G_CALLBACK (bench->handler), bench);
 
-  /* Once before the clock starts, for the caches. */
+  /* Fills the caches before the clock starts. */
   measure_messages (bench, senders, 1);
   one = measure_messages (bench, senders, 1);
   all = measure_messages (bench, senders, n_pipes);

@@ -1,4 +1,4 @@
-/* processes-nats.c: NATS without gmsgrouter, as two of the ways to another process
+/* processes-nats.c: two ways to another process by plain nats.c
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -11,10 +11,10 @@
 #define STREAM "BENCH"
 #define SUBJECT "bench.messages"
 
-/* What may be published and not be acknowledged: messages, and bytes. */
+/* How many messages and bytes may be published without an acknowledgement */
 #define MAX_PENDING 4000
 #define MAX_PENDING_BYTES (4 * 1024 * 1024)
-/* How long a call may wait for room or for the server, in ms. */
+/* How long a call may wait for room or for the server, in ms */
 #define PATIENCE 30000
 
 static natsConnection *connection;
@@ -29,7 +29,7 @@ check (natsStatus  status,
     g_error ("%s: %s", what, natsStatus_GetText (status));
 }
 
-/* Only counts: nothing is copied, nor handed to another thread. */
+/* Only counts: it copies nothing, and hands nothing to another thread. */
 static void
 message_cb (natsConnection   *nc,
             natsSubscription *sub,
@@ -67,7 +67,7 @@ nats_close (void)
   natsConnection_Destroy (connection);
 }
 
-/* An ordered consumer, and a stream as a router makes one. */
+/* Makes an ordered consumer, and a stream like a router's. */
 static char *
 listen_on_jetstream (Bench               *bench,
                      GSubprocessLauncher *launcher)
@@ -131,7 +131,7 @@ const ProcessTransport process_transport_jetstream =
   "nats.c JetStream", listen_on_jetstream, close_jetstream, publish_on_jetstream,
 };
 
-/* Nothing is stored, nor promised. */
+/* Core NATS stores nothing, and promises nothing. */
 static char *
 listen_on_core_nats (Bench               *bench,
                      GSubprocessLauncher *launcher)

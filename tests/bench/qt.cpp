@@ -1,4 +1,4 @@
-/* qt.cpp: the benchmarks of Qt's queued signals
+/* qt.cpp: Qt's queued signals, as a transport of the benchmarks
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -8,7 +8,7 @@
 
 #include <QCoreApplication>
 
-/* The slot is what the signal is emitted for, so there is no second emission. */
+/* The signal is emitted for this slot, so there is no second emission. */
 void
 Receiver::receive (quintptr variant)
 {

@@ -1,4 +1,4 @@
-/* qt.h: what Qt's compiler of signals has to see
+/* qt.h: the classes for Qt's meta-object compiler
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,5 +1,5 @@
-/* rows.c: measures rows that are added to a list which a window shows, and prints the result
- * as JSON
+/* rows.c: measures how fast rows are added to a list in a window, and prints the result as
+ * JSON
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -11,15 +11,14 @@
 #include <gmsg.h>
 
 #define N_ROWS 100000
-/* One by one they take ever longer, so the whole would take minutes. */
+/* Single rows take ever longer, so all of them would take minutes. */
 #define N_ONE_BY_ONE 10000
 #define BATCH_SIZE 1000
-/* There before the clock starts: GTK makes the widgets of a list with its first rows. */
+/* Rows before the clock starts: with the first rows, GTK makes the widgets of the list. */
 #define N_BEFORE 1000
 
 static guint n_rows = N_ROWS;
 
-/* GTK takes strings as they are. */
 static GtkStringObject *
 make_row (GVariant *message)
 {
@@ -85,8 +84,8 @@ bind_cb (GtkSignalListItemFactory *factory,
                        gtk_string_object_get_string (row));
 }
 
-/* From the last frame before the rows to the first one after them: they take the time of a few
- * frames only, so the parts of frames count. */
+/* Counted from the last frame before the rows to the first one after them: the rows take the
+ * time of only a few frames, so the parts of frames count. */
 typedef struct
 {
   gint64 start; /* monotonic µs; 0: not yet */

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-# rows.py: measures rows that are added to a list which a window shows, from Python, and
-# prints the result as JSON
+# rows.py: measures how fast rows are added to a list in a window from Python, and prints
+# the result as JSON
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -21,13 +21,13 @@ parser.add_argument("--one-by-one", action="store_true", help="one insertion a m
 parser.add_argument("--unbounded", action="store_true", help="the sender never waits")
 options = parser.parse_args()
 
-# One by one they take ever longer, so the whole would take minutes.
+# Single rows take ever longer, so all of them would take minutes.
 N_ROWS = 10000 if options.one_by_one else 100000
-# There before the clock starts: GTK makes the widgets of a list with its first rows.
+# Rows before the clock starts: with the first rows, GTK makes the widgets of the list.
 N_BEFORE = 1000
 # A batch takes less than a quarter of a frame.
 BATCH_SIZE = 200
-# Messages that may wait: some batches.
+# How many messages may wait
 CAPACITY = 1000
 
 
@@ -56,8 +56,8 @@ def bind_cb(_factory, item):
 
 
 class Frames:
-    """From the last frame before the rows to the first one after them: they take the time of a
-    few dozen frames only, so the parts of frames count."""
+    """The frames from the last one before the rows to the first one after them. The rows take the
+    time of only a few dozen frames, so the parts of frames count."""
 
     def __init__(self):
         self.times = []
@@ -97,7 +97,7 @@ context = GLib.MainContext.default()
 frames = Frames()
 store = Gio.ListStore(item_type=Gtk.StringObject)
 store.splice(0, 0, [Gtk.StringObject.new("before") for _ in range(N_BEFORE)])
-# A thread of Python's that makes the messages would take the time of the rows.
+# A Python thread that made the messages would take the time of the rows.
 messages = [GLib.Variant("s", f"row {i}") for i in range(N_ROWS)]
 
 router = GMsg.Router.new(None)

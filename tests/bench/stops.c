@@ -1,10 +1,11 @@
-/* stops.c: measures how long stop() takes under loads that could hold it up
+/* stops.c: measures how long stop() takes under loads that could delay it
  *
  * stops [--rounds=N] [LOAD…]
  *
- * Prints a table with the longest of N stops under each load. The bar of promise 3 is 50 ms
- * beside the application's own handlers, which are its log's here, and the freeing of what is
- * queued. For the latter, as many messages of the kind are freed after each stop.
+ * Prints a table with the longest of N stops under each load. Promise 3 sets a bar of 50 ms,
+ * without the application's own handlers, here those of the log, and without the time to free
+ * queued messages. To measure the latter, the program frees as many messages of the same kind
+ * after each stop.
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -31,39 +32,40 @@
 
 static const char *program;
 
-/* What the log has told since the last stop began, and how long it took to. */
+/* How many dropped messages the log has reported since the last stop began, and how long the log
+ * took */
 static guint n_dropped;
 static gint64 log_ns;
 static guint log_pause_ms;
 
 static gboolean slow;
 
-/* A run that is to be stopped. */
+/* A run to be stopped */
 typedef struct
 {
   GMsgRouter *router;    /* (owned) */
   GPtrArray  *receivers; /* (owned) (element-type GMsgReceiver) */
   GPtrArray  *processes; /* (owned) (element-type GSubprocess) */
   GPtrArray  *threads;   /* (owned) (element-type GThread) */
-  guint       n_workers; /* that have the first of @receivers */
-  int         n_running; /* atomic: of @threads, those that have begun */
-  int         gate;      /* (owned): -1, or closed to let the workers go on */
+  guint       n_workers; /* of the first @receivers */
+  int         n_running; /* atomic: how many of @threads have begun */
+  int         gate;      /* (owned): closed to let the workers continue; or -1 */
 } Round;
 
 typedef struct
 {
   const char *name;
-  const char *kind;         /* (nullable): of the messages that are queued, as in kinds.c */
-  guint       n_workers;    /* that flood with them */
-  gboolean    has_queue;    /* ... and threads that do */
+  const char *kind;         /* (nullable): kind of the queued messages, as in kinds.c */
+  guint       n_workers;    /* who flood the router with them */
+  gboolean    has_queue;    /* whether threads do, too */
   guint       log_pause_ms;
 
   /* Processes that play workers */
   struct
   {
     guint       n_pipes;
-    const char *role; /* (nullable): in a place that is not used */
-    const char *kind; /* (nullable): of the messages that it sends */
+    const char *role; /* (nullable): NULL in unused places */
+    const char *kind; /* (nullable): kind of its messages */
   } peers[4];
 } Load;
 
@@ -85,7 +87,7 @@ log_writer (GLogLevelFlags   level,
   return G_LOG_WRITER_HANDLED;
 }
 
-/* Slow once all workers send, so that messages are queued. */
+/* Becomes slow when all workers send, so that messages are queued. */
 static void
 message_cb (GMsgReceiver *receiver,
             GVariant     *message,
@@ -106,15 +108,14 @@ make_kind (const char *name)
     if (g_str_equal (flood_kinds[i].name, name))
       return g_variant_ref_sink (flood_kinds[i].make (0));
 
-  g_error ("there is no such kind: %s", name);
+  g_error ("No such kind: %s", name);
 }
 
-/* What the workers of a round send, so that not each of them has to make it: some messages take a
- * second to make. Kept until the end. */
+/* A message that the workers share, since some take a second to make; kept until the end */
 typedef struct
 {
   char *type; /* (owned) */
-  char *path; /* (owned): where this process has the data */
+  char *path; /* (owned): of the data, in this process */
 } SharedKind;
 
 static const SharedKind *
@@ -168,10 +169,10 @@ open_pipe (Round *round,
   return sender;
 }
 
-/* Where a worker waits when it has sent one message, until all have. */
+/* Each worker waits here after its first message, until all have sent one. */
 #define GATE_FD 3
 
-/* Starts workers that send messages of a kind until they are refused. */
+/* Starts workers that send messages of a kind until send() fails. */
 static void
 spawn_workers (Round      *round,
                guint       n_workers,
@@ -198,8 +199,8 @@ spawn_workers (Round      *round,
   round->gate = gate[1];
 }
 
-/* Starts a process that plays peers of @n_pipes, and waits until it has opened them. @kind
- * (nullable) is that of the messages that it sends. */
+/* Starts a process that plays the workers of @n_pipes, and waits until it has opened them. It
+ * sends messages of @kind (nullable). */
 static void
 start_peer (Round      *round,
             guint       n_pipes,
@@ -239,7 +240,7 @@ typedef struct
   GMsgSender *sender; /* (owned) */
 } Job;
 
-/* Sends 100,000 messages, or as many as are taken. */
+/* Sends 100,000 messages, or until send() fails. */
 static gpointer
 send_thread (gpointer data)
 {
@@ -255,7 +256,7 @@ send_thread (gpointer data)
   return NULL;
 }
 
-/* The application's own queue; and threads of its own that wait for room. */
+/* Fills the application's own queue, and starts threads that wait for room. */
 static void
 begin_queue (Round *round)
 {
@@ -312,7 +313,7 @@ quit_cb (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* Runs the main loop for some time. */
+/* Runs the main loop for @msec. */
 static void
 run_loop (guint msec)
 {
@@ -323,7 +324,7 @@ run_loop (guint msec)
     g_main_context_iteration (NULL, TRUE);
 }
 
-/* Whether a message has come from each worker, or none will. */
+/* Tells whether each worker has sent a message, or has ended. */
 static gboolean
 all_have_sent (Round *round)
 {
@@ -335,7 +336,7 @@ all_have_sent (Round *round)
   return TRUE;
 }
 
-/* How long it takes to free @n messages of a kind, as they come from a peer. */
+/* Returns how long it takes to free @n messages of a kind, made like those from a peer. */
 static gint64
 measure_freeing (const char *kind,
                  guint       n)
@@ -376,9 +377,9 @@ end_round (Round *round)
 
 typedef struct
 {
-  gint64 stop;    /* all of stop(), in ns */
-  gint64 log;     /* of it, the application's log */
-  gint64 freeing; /* of as many messages as were queued */
+  gint64 stop;    /* the whole of stop(), in ns */
+  gint64 log;     /* the application's log in it */
+  gint64 freeing; /* the time to free as many messages as were queued */
   guint  n_dropped;
 } Measure;
 
@@ -388,8 +389,8 @@ get_own (const Measure *measure)
   return measure->stop - measure->log - MIN (measure->freeing, measure->stop - measure->log);
 }
 
-/* @own is the longest so far, without log and freeing: what is not longer with the freeing
- * doesn't need to be measured without. */
+/* @own is the longest so far, without log and freeing. A stop that is shorter even with the
+ * freeing needs no measurement of the freeing. */
 static void
 measure_once (const Load *load,
               gint64      own,
@@ -460,7 +461,7 @@ measure_load (const Load *load,
   return get_own (&worst) <= BAR_NS;
 }
 
-/* Two sockets a pipe, in this process and its peers. */
+/* This process and its peers need two sockets for each pipe. */
 static void
 raise_limit (void)
 {
@@ -471,7 +472,7 @@ raise_limit (void)
   setrlimit (RLIMIT_NOFILE, &limit);
 }
 
-/* Whatever priority the program was given is not the workers'. */
+/* Workers run at the usual priority, whatever this program's is. */
 static void
 reset_scheduling (void)
 {
@@ -556,11 +557,11 @@ main (int    argc,
   gboolean good = TRUE;
   const GOptionEntry entries[] =
   {
-    { "rounds", 'n', 0, G_OPTION_ARG_INT, &n_rounds, "How often to stop under each load", "N" },
-    { "worker", 0, 0, G_OPTION_ARG_NONE, &worker, "Is a worker of this program", NULL },
-    { "peer", 0, 0, G_OPTION_ARG_STRING, &peer, "Plays workers for this program", "ROLE" },
-    { "type", 0, 0, G_OPTION_ARG_STRING, &type, "The type of the message that is sent", "TYPE" },
-    { "data", 0, 0, G_OPTION_ARG_FILENAME, &data, "Where its data is", "FILE" },
+    { "rounds", 'n', 0, G_OPTION_ARG_INT, &n_rounds, "Stops under each load", "N" },
+    { "worker", 0, 0, G_OPTION_ARG_NONE, &worker, "Be a worker of this program", NULL },
+    { "peer", 0, 0, G_OPTION_ARG_STRING, &peer, "Play workers for this program", "ROLE" },
+    { "type", 0, 0, G_OPTION_ARG_STRING, &type, "Type of the message to send", "TYPE" },
+    { "data", 0, 0, G_OPTION_ARG_FILENAME, &data, "File with its data", "FILE" },
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &names, NULL, "LOAD…" },
     { NULL, 0, 0, 0, NULL, NULL, NULL }
   };
@@ -585,6 +586,6 @@ main (int    argc,
     if (is_chosen (&loads[i], names) && !measure_load (&loads[i], (guint) n_rounds))
       good = FALSE;
 
-  g_print ("%s\n", good ? "within the bar of 50 ms" : "beyond the bar of 50 ms");
+  g_print ("%s\n", good ? "within the bar of 50 ms" : "above the bar of 50 ms");
   return good ? 0 : 1;
 }

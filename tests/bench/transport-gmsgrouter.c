@@ -1,4 +1,4 @@
-/* transport-gmsgrouter.c: this library as one of the benchmarks' transports
+/* transport-gmsgrouter.c: this library, as a transport of the benchmarks
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -61,7 +61,7 @@ send_message (gpointer  sender,
               GVariant *message)
 {
   if (!gmsg_sender_send (sender, message, NULL))
-    g_error ("A message could not be sent");
+    g_error ("Could not send a message");
 }
 
 static void

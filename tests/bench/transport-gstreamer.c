@@ -1,4 +1,4 @@
-/* transport-gstreamer.c: GstBus as one of the benchmarks' transports
+/* transport-gstreamer.c: GstBus, as a transport of the benchmarks
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later

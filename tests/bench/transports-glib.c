@@ -1,4 +1,4 @@
-/* transports-glib.c: what GLib has for carrying messages to the main loop
+/* transports-glib.c: GLib's own ways to carry messages to the main loop
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -6,8 +6,8 @@
 
 #include "bench.h"
 
-/* There is one at a time, so that a message alone is the callback's data: with
- * more to say each of these would allocate once more. */
+/* Only one is open at a time, so the callback needs no data but the message: more data would
+ * cost another allocation. */
 static Bench *current;
 
 static gpointer
@@ -91,7 +91,7 @@ const BenchTransport bench_transport_invoke =
   .close = close_nothing,
 };
 
-/* A queue of one's own, and a wake-up for each message. */
+/* A queue with a source, and a wake-up for each message */
 typedef struct
 {
   GSource      source;

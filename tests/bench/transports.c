@@ -1,4 +1,4 @@
-/* transports.c: what can be used from C
+/* transports.c: the transports that can be used from C
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later

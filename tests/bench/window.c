@@ -33,8 +33,8 @@ tick_cb (GtkWidget     *widget,
   return G_SOURCE_CONTINUE;
 }
 
-/* Calls @func as part of each frame of the animation, which is below @child (nullable). There
- * is one window in a program. */
+/* Shows @child (nullable) above an animation, and calls @func in each frame. A program has one
+ * window. */
 GtkWidget *
 bench_window_new (GtkWidget      *child,
                   BenchFrameFunc  func,
@@ -68,7 +68,7 @@ bench_window_new (GtkWidget      *child,
   return window;
 }
 
-/* A window takes a while until it is drawn regularly. */
+/* It takes a while until a new window is drawn regularly. */
 void
 bench_window_wait_regular (void)
 {

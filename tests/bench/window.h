@@ -8,7 +8,7 @@
 
 #include <gtk/gtk.h>
 
-/* A frame is drawn. */
+/* Called for each frame */
 typedef void (*BenchFrameFunc) (gpointer user_data);
 
 GtkWidget *bench_window_new          (GtkWidget      *child,
