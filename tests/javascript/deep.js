@@ -1,4 +1,4 @@
-/* deep.js: values that are nested as deeply as GLib allows, and a level deeper
+/* deep.js: values nested as deeply as GLib allows, and one level deeper
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -12,8 +12,8 @@ function parse(text) {
     return GLib.Variant.parse(null, text, null, null);
 }
 
-// What is innermost; its levels, also where it is empty; the part that is the
-// deepest; and what it is unpacked to, where that is something else.
+// The innermost value; its levels, even if it is empty; its deepest part; and the
+// unpacked value, if that differs.
 const cores = [
     [1, 1],
     ['a', 1],
@@ -41,7 +41,7 @@ const cores = [
     [parse('(1, {"a": <[<"b">]>})'), 7, '', [1, {a: ['b']}]],
 ];
 
-/** Puts lists, and an object where they don't do, around a value. */
+/** Puts lists around a value, and an object if the number of levels is odd. */
 function nest(level, value) {
     const isOdd = level % 2 === 1;
 
@@ -55,7 +55,7 @@ function pathTo(level) {
         ? `value.a${'[0]'.repeat((level - 3) / 2)}` : `value${'[0]'.repeat(level / 2)}`;
 }
 
-/** Values that have all the levels that there are, and what they are unpacked to. */
+/** Returns values with the most levels, and what they are unpacked to. */
 export function makeDeepest() {
     return cores.map(([core, levels, , unpacked = core]) => ({
         value: nest(MAX_LEVELS - levels, core),
@@ -63,7 +63,7 @@ export function makeDeepest() {
     }));
 }
 
-/** The same with one level more, and the parts that there is none left for. */
+/** Returns the same with one level more, and the parts that are too deep. */
 export function makeTooDeep() {
     return cores.map(([core, levels, part = '']) => ({
         value: nest(MAX_LEVELS + 1 - levels, core),

@@ -9,7 +9,7 @@ import GLib from 'gi://GLib';
 import GMsg from 'gi://GMsg?version=1';
 import System from 'system';
 
-// Long enough for a slow machine; only a failing test waits for it.
+// Long enough for a slow machine; only a failing test waits so long.
 export const DEADLINE_USEC = 60 * GLib.USEC_PER_SEC;
 
 /** Whether workers reach the router through a NATS server, not through its socket. */
@@ -23,8 +23,8 @@ let fixtures = [];
 let workers = [];
 let natsServer = null;
 
-// GJS logs an exception that it can't throw as a critical, and some tests expect exactly
-// that. So criticals are not fatal in this process, but collected, too.
+// GJS logs an exception that it can't throw as a critical message, and some tests expect that.
+// So criticals are not fatal in this process; the harness collects them.
 function logCb(domain, level, text) {
     // Many tests need no handler of messages.
     if (text.includes('while no handler of'))
@@ -63,7 +63,7 @@ export function assertEqual(actual, expected) {
     assert(found === wanted, `expected ${wanted}, found ${found}`);
 }
 
-/** Tells whether two values are equal, with types, -0, NaN, maps and bytes. */
+/** Tells whether two values are equal, including types, -0, NaN, maps and bytes. */
 export function isSame(a, b) {
     if (Object.is(a, b))
         return true;
@@ -106,7 +106,7 @@ export function assertErrors(code, ...funcs) {
         assertError(code, func);
 }
 
-/** What a function throws; null, if it returns. */
+/** Returns what a function throws, or null if it returns. */
 export function thrownBy(func) {
     try {
         func();
@@ -116,7 +116,7 @@ export function thrownBy(func) {
     return null;
 }
 
-/** The function throws a TypeError whose text matches; hands it back. */
+/** Asserts that the function throws a TypeError whose text matches, and returns it. */
 export function assertTypeError(pattern, func) {
     const error = thrownBy(func);
 
@@ -206,7 +206,7 @@ export function record(receiver, events = []) {
     return events;
 }
 
-/** Reads, with the overrides, so many or to the end; gives the values and what was thrown. */
+/** Reads so many messages with the overrides; returns their values and the error. */
 export async function readAll(receiver, most = Infinity) {
     const values = [];
 
@@ -223,7 +223,7 @@ export async function readAll(receiver, most = Infinity) {
     return [values, null];
 }
 
-/** Collects, and uses again what memory is free. */
+/** Collects garbage, and reuses the free memory. */
 export function reuseMemory() {
     for (let round = 0; round < 2; round++) {
         System.gc();
@@ -232,7 +232,7 @@ export function reuseMemory() {
     System.gc();
 }
 
-/** A NATS server for this program, which ends with it, however that ends. */
+/** A NATS server that ends with this program, even if that is killed. */
 class NatsServer {
     constructor() {
         const directory = GLib.Dir.make_tmp('gmsgrouter-nats-XXXXXX');
@@ -266,7 +266,7 @@ class NatsServer {
     }
 }
 
-/** Makes the router listen as chosen; at its socket it does so by itself. */
+/** Makes the router listen at the NATS server, if that is chosen. */
 function listenForWorkers(router) {
     if (!OVER_NATS)
         return;
@@ -316,7 +316,7 @@ export const WORKER = Gio.File.new_for_uri(import.meta.url).get_parent().get_chi
 
 /** A process that runs worker.js, and ends with the test. */
 export class Worker {
-    /** Hands over the sender; with null, the arguments name an address. */
+    /** Hands over the sender; if that is null, the arguments name an address. */
     constructor(sender, ...args) {
         const launcher = new Gio.SubprocessLauncher({
             flags: Gio.SubprocessFlags.STDIN_PIPE | Gio.SubprocessFlags.STDOUT_PIPE,
@@ -324,70 +324,25 @@ export class Worker {
         const argv = ['gjs', '-m', WORKER, ...args.map(arg => `${arg}`)];
 
         this.process = sender === null ? launcher.spawnv(argv) : sender.spawn(launcher, argv);
-        this._output = this.process.get_stdout_pipe();
-        this._said = '';
         workers.push(this);
     }
 
-    expectStatus(status) {
-        this.process.wait(null);
-        assert(this.process.get_if_exited(), 'the worker was killed');
-        assertEqual(this.process.get_exit_status(), status);
-    }
-
     expectSuccess() {
-        this.expectStatus(0);
+        this.process.wait_check(null);
     }
 
-    /** Waits for the next line. */
+    /** Waits for a line, and returns its number. */
     readNumber() {
-        while (!this._said.includes('\n'))
-            this._takeOutput(this._output.read_bytes(4096, null));
-
-        const end = this._said.indexOf('\n');
-        const line = this._said.slice(0, end);
-
-        this._said = this._said.slice(end + 1);
-        return Number(line);
-    }
-
-    readNumberUntil(n) {
-        let found;
-
-        do
-            found = this.readNumber();
-        while (found !== n);
-        return found;
-    }
-
-    /** Returns the last complete line that has arrived, or the default. */
-    readLastNumber(previous) {
-        while (this._output.is_readable()) {
-            const bytes = this._output.read_bytes(4096, null);
-
-            if (bytes.get_size() === 0)
-                break;
-            this._takeOutput(bytes);
-        }
-
-        const lines = this._said.split('\n');
-
-        this._said = lines.pop();
-        return lines.length > 0 ? Number(lines.at(-1)) : previous;
+        return Number(new Gio.DataInputStream({base_stream: this.process.get_stdout_pipe()}).read_line_utf8(null)[0]);
     }
 
     finish() {
         this.process.force_exit();
         this.process.wait(null);
     }
-
-    _takeOutput(bytes) {
-        assert(bytes.get_size() > 0, 'the worker has no more to say');
-        this._said += new TextDecoder().decode(bytes.toArray());
-    }
 }
 
-/** Runs a script in a process of its own; returns its status and output. */
+/** Runs a script in a new process; returns its status and output. */
 export function runScript(script) {
     const [file, stream] = Gio.File.new_tmp('gmsg-XXXXXX.js');
 
@@ -443,7 +398,7 @@ function patternFromArguments() {
     return index < 0 ? '' : System.programArgs[index + 1];
 }
 
-/** Runs the tests whose name has the text after -k in it, and prints TAP. */
+/** Runs the tests whose name contains the text after -k, and prints TAP. */
 export function run() {
     const pattern = patternFromArguments();
     const chosen = tests.filter(({name}) => name.includes(pattern));

@@ -38,7 +38,7 @@ test('/overrides/p27/shutdown', async () => {
 
     receiver.connect('message', (_, message) => values.push(GMsg.unpack(message)));
 
-    // Nobody goes on taking, and what is left is counted.
+    // Nobody takes the rest, so it is counted.
     for (let i = 0; i < 3; i++) {
         sender.send(i);
         pulled.send(i);
@@ -93,7 +93,7 @@ test('/overrides/next/promise', async () => {
         sender.send(value);
     sender.stop();
     assertEqual(GMsg.unpack(await first), 'a');
-    // What code does that was written for the raw typelib.
+    // Code for the raw typelib does this.
     Gio._promisify(GMsg.Receiver.prototype, 'next_async', 'next_finish');
     assertEqual(GMsg.unpack(await receiver.next_async()), 'b');
     assertEqual(GMsg.unpack(await receiver.next_async(new Gio.Cancellable())), 'c');
@@ -234,9 +234,9 @@ test('/overrides/for-await/closed', async () => {
     }
 });
 
-/* Timers at the default priority, and a redraw of 4 ms at that of GTK's, count
- * their turns until both have had enough of them, or the time for four times as
- * many is over; once more, if other work on the machine may have been why. */
+/* Runs a timer at the default priority and a redraw of 4 ms at GTK's, until both have had
+ * enough turns, or could have had four times as many. Repeats that, since other work on the
+ * machine may have delayed them. */
 async function watchPace(body) {
     const wanted = 60;
     const deadline = GLib.get_monotonic_time() + DEADLINE_USEC;
@@ -291,7 +291,7 @@ test('/overrides/for-await/outlives-the-collector', async () => {
     const batch = 500;
     let received = 0;
 
-    // Where the overrides leave it to GJS to collect, 1.74 stops for good in here.
+    // If the overrides left the collection to GJS, 1.74 would hang here.
     for (let n = 0; n < 50; n++) {
         for (let i = 0; i < batch; i++)
             sender.send({i: n * batch + i, more: ['a', 'b', 0.5]});

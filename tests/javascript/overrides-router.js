@@ -63,21 +63,6 @@ test('/overrides/constructor/final-classes', () => {
     }
 });
 
-test('/overrides/pipe/unbounded', () => {
-    for (const options of [[], [{}], [undefined], [{capacity: undefined, overflow: undefined}]]) {
-        const fixture = new Fixture();
-        const [sender, receiver] = openPipe(fixture, ...options);
-
-        for (let i = 0; i < 1000; i++)
-            sender.send(i);
-        sender.stop();
-        fixture.router.route_until(-1,
-            () => receiver.get_state() === GMsg.ReceiverState.FINISHED);
-        assertEqual(receiver.get_n_received(), 1000);
-        fixture.finish();
-    }
-});
-
 test('/overrides/pipe/policies', () => {
     const fixture = new Fixture();
     const {BLOCK, FAIL, DROP_OLDEST} = GMsg.Overflow;
@@ -163,13 +148,6 @@ test('/overrides/arguments/time-limits', () => {
             assertTypeError(/^timeoutUsec: expected a number of microseconds/, () => call(bad));
     }
     assert(router.running);
-});
-
-test('/overrides/pipe/not-running', () => {
-    const router = new GMsg.Router();
-
-    assertError(GMsg.Error.NOT_RUNNING, () => router.pipe());
-    assertError(GMsg.Error.NOT_RUNNING, () => router.pipe({capacity: 1}));
 });
 
 test('/overrides/route-until/condition', () => {
@@ -262,25 +240,6 @@ test('/overrides/route-until/no-condition', () => {
 
     for (const bad of [undefined, null, true, {}])
         assertTypeError(/^condition: expected a function/, () => fixture.router.route_until(0, bad));
-});
-
-test('/overrides/p15/auto-close', () => {
-    const router = new GMsg.Router({auto_close: true});
-
-    router.start();
-    for (const reason of [null, 'no paper']) {
-        const [sender, receiver] = router.pipe();
-
-        sender.start();
-        if (reason === null)
-            sender.stop();
-        else
-            sender.fail(reason);
-        router.route_until(-1, () => receiver.state === GMsg.ReceiverState.CLOSED);
-        assertEqual(receiver.dup_error()?.message ?? null, reason);
-        assertEqual(router.n_pipes, 0);
-    }
-    router.stop();
 });
 
 /** Returns the error with which the receiver of a failed sender finishes. */

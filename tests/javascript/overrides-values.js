@@ -33,7 +33,7 @@ function checkTransfer(value, type, expected = value) {
 
     assertEqual(message.get_type_string(), type);
     assert(isSame(unpacked, expected), `${message.print(true)} became ${unpacked}`);
-    // An arriving message can be sent on, and is the same message again.
+    // An arriving message can be sent again, and stays the same.
     assert(transfer(unpacked).equal(message), message.print(true));
 }
 
@@ -51,7 +51,7 @@ function checkRefused(value, part, reason) {
     fixture.finish();
 }
 
-/** Values to send, their types, and what they are unpacked to if that differs. */
+/** Values to send, their types, and the unpacked values if those differ. */
 const VALUES = {
     nothing: [[null, 'mv'], [undefined, 'mv', null]],
     basic: [[true, 'b'], [false, 'b'], ['', 's'], ['Grüße, 世界 🎉', 's']],
@@ -101,7 +101,7 @@ for (const [kind, cases] of Object.entries(VALUES))
 
 test('/overrides/values/as-glib-prints-them', () => {
     assertEqual(transfer(null).print(true), '@mv nothing');
-    // Not by equal(): NaN is not equal to itself.
+    // equal() would not do: NaN differs from itself.
     assertEqual(transfer(NaN).get_type_string(), 'd');
     assert(Number.isNaN(GMsg.unpack(transfer(NaN))));
 });
@@ -229,13 +229,13 @@ test('/overrides/values/refused-cycles', () => {
     map.set('m', [map]);
     checkRefused(map, 'value.get("m")[0]', /nested in itself/);
 
-    // The same object twice is no cycle.
+    // The same object twice makes no cycle.
     const twice = {a: 1};
 
     checkTransfer([twice, twice], 'av');
 });
 
-/** What another process would read, with whatever is not as it should be. */
+/** Returns the message that another process would read from the bytes, faults included. */
 function copyMessage(message) {
     return GLib.Variant.new_from_bytes(message.get_type(), message.get_data_as_bytes(), false);
 }
@@ -248,7 +248,7 @@ test('/overrides/values/depth', () => {
         assert(copy.is_normal_form() && copy.equal(message), message.print(true));
         assert(isSame(GMsg.unpack(message), unpacked), message.print(true));
         assert(isSame(GMsg.unpack(copy), unpacked), message.print(true));
-        // One level more could not be read.
+        // GLib could not read one level more.
         assert(!copyMessage(GLib.Variant.new_variant(message)).is_normal_form(),
             message.print(true));
     }
@@ -277,10 +277,10 @@ test('/overrides/values/depth-of-a-variant', () => {
     const fitting = variant.get_variant();
 
     assert(transfer([fitting]).equal(GLib.Variant.new_array(null, [GLib.Variant.new_variant(fitting)])));
-    // The type takes all levels, whatever is inside.
+    // The type uses all levels, even if the value is empty.
     checkRefused([new GLib.Variant(`${'a'.repeat(126)}s`, [])], 'value[0]', /nested too deeply$/);
     assertEqual(GMsg.unpack(transfer([new GLib.Variant(`${'a'.repeat(125)}s`, [])])), [[]]);
-    // As the whole message it is sent unchanged.
+    // As the whole message, it is sent unchanged.
     assert(transfer(variant).equal(variant));
 });
 
@@ -349,7 +349,7 @@ test('/overrides/values/unpack-any-variant', () => {
 });
 
 test('/overrides/values/unpack-parts-of-bytes', () => {
-    // Read from bytes, the parts lie in the middle of the memory of the whole.
+    // The parts of a message that is read from bytes lie in the middle of its memory.
     const whole = GLib.Variant.parse(null,
         "(byte 1, [1.5, 2.5], byte 2, @ax [3], [b'x', b''], @ad [])", null, null);
     const copy = GLib.Variant.new_from_bytes(whole.get_type(), whole.get_data_as_bytes(), false);

@@ -13,7 +13,7 @@ import {
 
 const N_ROWS = 500;
 
-/** Keeps the variants and the error themselves, by signals or by calls. */
+/** Keeps the variants and the error of the signals, or of the calls. */
 function keep(receiver, pulls) {
     const kept = {messages: [], error: null, ended: false};
     const end = error => Object.assign(kept, {error, ended: true});
@@ -42,7 +42,7 @@ function keep(receiver, pulls) {
     return kept;
 }
 
-/** Returns what is kept of a pipe whose run has ended. */
+/** Returns what was kept of a pipe after the end of its run. */
 function keepAll(send, pulls, ...bounds) {
     const fixture = new Fixture();
     const [sender, receiver] = fixture.openPipe(...bounds);
@@ -56,7 +56,7 @@ function keepAll(send, pulls, ...bounds) {
 }
 
 const WAYS = {
-    /* The sender's end is in this process, but what it sends comes by the library's thread. */
+    /* The sender is in this process, but the library's thread receives its messages. */
     thread(sender) {
         const there = GMsg.Sender.new_for_address(sender.dup_address());
 
@@ -98,7 +98,7 @@ for (const pulls of [false, true]) {
     });
 }
 
-/** The arguments of handlers and callbacks, and what calls hand out, but nothing else. */
+/** Keeps only the arguments of handlers and callbacks, and the results of calls. */
 function keepObjects() {
     const fixture = new Fixture();
     const [sender, receiver] = fixture.openPipe();

@@ -1,8 +1,8 @@
 /* worker.js: a process that works for a test: gjs -m worker.js WORK [N [ADDRESS]]
  *
- * It opens the address in the environment, or the one that is given, and exits
- * with 99 where it is not let in. It runs with and without the overrides, so it
- * sends variants, except where the work is about plain values.
+ * It opens ADDRESS, or the address in the environment, and exits with 99 if the
+ * router refuses it. It runs with and without the overrides, so it sends variants,
+ * unless the work tests plain values.
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -16,14 +16,12 @@ import System from 'system';
 
 import {makeDeepest, makeTooDeep} from './deep.js';
 
-// Which class Gio has for a descriptor depends on its version.
+// Gio's class for a descriptor depends on its version.
 const input = Gio.File.new_for_path('/dev/stdin').read(null);
 
-function sendRange(sender, n, each = () => {}) {
-    for (let i = 0; i < n; i++) {
+function sendRange(sender, n) {
+    for (let i = 0; i < n; i++)
         sender.send(new GLib.Variant('u', i));
-        each(i);
-    }
 }
 
 function waitForInputEnd() {
@@ -46,14 +44,7 @@ const works = {
         sender.stop();
     },
 
-    /* Says each message that send() has taken. */
-    'say-sent'(sender, n) {
-        sender.start();
-        sendRange(sender, n, i => print(i + 1));
-        sender.stop();
-    },
-
-    /* Promise 22: runs until it is cancelled, which it sees by polling. */
+    /* Promise 22: works until it sees the cancellation by polling. */
     poll(sender) {
         const cancellable = sender.get_cancellable();
         let n = 0;
@@ -65,11 +56,11 @@ const works = {
         print(n);
     },
 
-    /* The same, from the main loop and without another call to the sender. */
+    /* The same in the main loop, without another call of the sender. */
     loop(sender, n) {
         const loop = new GLib.MainLoop(null, false);
 
-        // Gio.Cancellable has a method of its own that is called connect().
+        // Gio.Cancellable has its own method connect().
         GObject.signal_connect(sender.get_cancellable(), 'cancelled', () => loop.quit());
         sender.start();
         sendRange(sender, n);
@@ -77,7 +68,7 @@ const works = {
         sender.stop();
     },
 
-    /* Promise 21: ends in the middle of the work. */
+    /* Promise 21: exits in the middle of the work. */
     exit(sender, n) {
         sender.start();
         sendRange(sender, n);
@@ -98,14 +89,14 @@ const works = {
         System.exit(n);
     },
 
-    /* Waits to be killed; at the latest until the test is gone. */
+    /* Waits to be killed, or for the end of the test. */
     hold(sender, n) {
         sender.start();
         sendRange(sender, n);
         waitForInputEnd();
     },
 
-    /* Plain values, as the overrides pack them. */
+    /* Sends plain values, which the overrides pack. */
     values(sender, n) {
         sender.start();
         for (let i = 0; i < n; i++)
@@ -113,7 +104,7 @@ const works = {
         sender.stop();
     },
 
-    /* Those that have all the levels that there are, and none that has one more. */
+    /* Sends the values with the most levels, and sees one level more refused. */
     'deep-values'(sender) {
         sender.start();
         for (const {value} of makeTooDeep()) {

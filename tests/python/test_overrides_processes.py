@@ -88,7 +88,7 @@ if __name__ == '__main__':
             router.close_pipe(receiver)
 '''
 
-# What a program may do before it goes into the background, and what it does there.
+# What a program may do before it forks into the background, and what it does there
 BEFORE_A_FORK = (
     '[getattr(kind, name) for kind in (GMsg.Router, GMsg.Sender, GMsg.Receiver) for name in dir(kind)]',
     'GObject.list_properties(GMsg.Router)',
@@ -139,7 +139,7 @@ class Trouble(Exception):
     pass
 
 
-# What the processes do.
+# The work of the processes
 
 def work(sender, n):
     with sender:
@@ -188,7 +188,7 @@ class ProcessTest(TestCase):
         listen_for_workers(self.router)
 
     def make_pipe(self, **bounds):
-        """A pipe whose sender has not been started, and what comes out of it."""
+        """Returns a pipe whose sender has not been started, and a list of its messages and end."""
         sender, receiver = self.router.pipe(**bounds)
         self._receivers.append(receiver)
         events = []
@@ -215,7 +215,7 @@ class ProcessTest(TestCase):
                 (Path(directory) / f'{name}.py').write_text(module, encoding='utf-8')
             main = Path(directory) / 'main.py'
             main.write_text(listening(text), encoding='utf-8')
-            # A forkserver looks nowhere else for what it preloads, and is silent where it finds nothing.
+            # A forkserver looks for preloaded modules only there, and does not complain if it finds none.
             path = os.pathsep.join(filter(None, [directory, os.environ.get('PYTHONPATH')]))
             process = subprocess.run([sys.executable, main], text=True, timeout=DEADLINE,
                                      env={**os.environ, 'PYTHONPATH': path},
@@ -240,18 +240,8 @@ class ExecutorTest(ProcessTest):
                     self.assertEqual(events, [*((number, pid) for number in range(200)), None])
                     self.assertEqual(sender.get_state(), GMsg.SenderState.EXPORTED)
 
-    def test_jobs_in_one_process(self):
-        executor = self.make_executor('spawn', max_workers=1)
-        pids = set()
-        for _ in range(5):
-            sender, receiver, events = self.make_pipe()
-            pids.add(executor.submit(work, sender, 5).result(DEADLINE))
-            self.iterate_until_finished(receiver)
-            self.assertEqual(len(events), 6)
-        self.assertEqual(len(pids), 1)
-
     def test_errors_while_pickling(self):
-        """They surface in the future, and the pool goes on."""
+        """The future raises them, and the pool goes on."""
         executor = self.make_executor('spawn', max_workers=1)
         sender, receiver, events = self.make_pipe()
         executor.submit(work, sender, 1).result(DEADLINE)
@@ -314,7 +304,7 @@ class ExecutorTest(ProcessTest):
         self.assertRegex(events[1].message, r'Trouble: in the worker$')
 
     def test_job_that_never_ran(self):
-        """A cancelled one drops its sender, which is lost."""
+        """A cancelled job drops its sender, which is lost."""
         executor = self.make_executor('spawn', max_workers=1)
         sender, receiver, events = self.make_pipe(capacity=1)
         busy = executor.submit(work_until_cancelled, sender)
@@ -343,7 +333,7 @@ class ExecutorTest(ProcessTest):
         self.assertIsInstance(future.exception(DEADLINE), concurrent.futures.process.BrokenProcessPool)
 
     def test_fork(self):
-        """The future says what is wrong, and what to do."""
+        """The future's error says what is wrong, and what to do."""
         executor = self.make_executor('fork')
         for _ in range(2):
             error = executor.submit(work, self.make_pipe()[0], 1).exception(DEADLINE)
@@ -378,7 +368,7 @@ class MultiprocessingTest(ProcessTest):
         self.assertRegex(text, 'spawn.*forkserver')
         self.assertEqual(process.exitcode, 0)
 
-        # Here it is unchanged.
+        # In this process the sender is unchanged.
         with sender:
             sender.send('still here')
         self.iterate_until_finished(receiver)
@@ -402,14 +392,14 @@ class MultiprocessingTest(ProcessTest):
 
 
 class ForkedTest(ProcessTest):
-    """Processes forked from one that has not used a router yet are as any other."""
+    """A process may fork before it has used a router."""
 
     def test_forkserver_that_has_made_a_router(self):
         output = self.run_program(PRELOADING_MAIN, preloaded=PRELOADED.format(more=''))
         self.assertEqual(output, 'from a worker\n' * 2)
 
     def test_forkserver_that_has_started_a_router(self):
-        """The error says what to do: not what this program does."""
+        """The error says what to do instead."""
         more = "if __name__ == 'preloaded' and 'forkserver' in ' '.join(sys.orig_argv): router.start() and router.stop()"
         output = self.run_program(PRELOADING_MAIN, preloaded='import sys\n' + PRELOADED.format(more=more))
         self.assertEqual(len(output.splitlines()), 2)
@@ -437,7 +427,7 @@ class PickleTest(ProcessTest):
                 self.assertEqual(events, [{'value': (1, b'x')}, None])
 
     def test_void_address(self):
-        """Every call says why it could not be opened."""
+        """Every call's error says why the pipe could not be opened."""
         sender, receiver, events = self.make_pipe()
         data = pickle.dumps(sender)
         self.router.close_pipe(receiver)
