@@ -9,6 +9,7 @@
 list of the guides beside each of them, and links to the previous and the next."""
 
 import argparse
+import html
 import json
 import re
 import shutil
@@ -30,10 +31,25 @@ class Guide:
     summary: str
 
 
+def find_content(directories, name):
+    """Returns the path of a file, or None."""
+    return next((directory / name for directory in directories if (directory / name).exists()), None)
+
+
+def add_dark_picture(directories, match):
+    """Makes the picture NAME.png follow the page's style, if there is a NAME-dark.png."""
+    alternative, name = match.groups()
+    if find_content(directories, f"{name}-dark.png") is None:
+        return match[0]
+    return (f'<picture><source srcset="{name}-dark.png" media="(prefers-color-scheme: dark)">'
+            f'<img src="{name}.png" alt="{html.escape(alternative)}"></picture>')
+
+
 def prepare_guide(directories, name, output):
     """Copies a guide, and reads its title and summary, which are in the lines at its top."""
-    path = next(directory / name for directory in directories if (directory / name).exists())
+    path = find_content(directories, name)
     text = fill_in(path.read_text(encoding="utf-8"))
+    text = re.sub(r"!\[(.*?)\]\((.*?)\.png\)", lambda match: add_dark_picture(directories, match), text)
     (output / name).write_text(text, encoding="utf-8")
     top = text.split("---\n")[1]
     entries = dict(re.findall(r"^(\w+): (.*)$", top, re.MULTILINE))
