@@ -130,6 +130,7 @@ void           gmsg_pipe_close              (GMsgPipe           *self,
 void           gmsg_pipe_cancel             (GMsgPipe           *self);
 gboolean       gmsg_pipe_set_pull_mode      (GMsgPipe           *self);
 gboolean       gmsg_pipe_take_ready         (GMsgPipe           *self);
+gboolean       gmsg_pipe_may_announce       (GMsgPipe           *self);
 GPtrArray     *gmsg_pipe_pull               (GMsgPipe           *self,
                                              guint               max);
 void           gmsg_pipe_drain              (GMsgPipe           *self,

@@ -1370,20 +1370,36 @@ gmsg_pipe_set_pull_mode (GMsgPipe *self)
   return TRUE;
 }
 
+static gboolean
+may_announce_locked (GMsgPipe *self)
+{
+  gint64 since;
+
+  if (is_closed_locked (self) || !gmsg_flow_is_waiting_locked (&self->flow, &since))
+    return FALSE;
+
+  self->ready_owed = self->called;
+  return !self->called;
+}
+
+/* Tells whether messages wait and no call does. If one does, they are announced after it. */
+gboolean
+gmsg_pipe_may_announce (GMsgPipe *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
+
+  return may_announce_locked (self);
+}
+
 /* Handles a TICKET of a pipe in pull mode: returns whether to announce that messages wait. */
 gboolean
 gmsg_pipe_take_ready (GMsgPipe *self)
 {
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (self->lock);
   gboolean due = self->ready_due;
-  gint64 since;
 
   self->ready_due = FALSE;
-  if (!due || is_closed_locked (self) || !gmsg_flow_is_waiting_locked (&self->flow, &since))
-    return FALSE;
-
-  self->ready_owed = self->called;
-  return !self->called;
+  return due && may_announce_locked (self);
 }
 
 static gboolean

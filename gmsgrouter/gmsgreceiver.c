@@ -523,8 +523,9 @@ gmsg_receiver_ready (GMsgReceiver *self)
   self->n_emissions++;
   notify_waiting (self);
 
-  /* A handler of that notification may have closed the pipe, or taken the messages. */
-  if (gmsg_receiver_get_n_waiting (self) > 0)
+  /* A handler of that notification may have closed the pipe, taken the messages, or asked for
+   * them. */
+  if (gmsg_pipe_may_announce (self->pipe))
     g_signal_emit (self, signals[SIGNAL_READY], 0);
   self->n_emissions--;
 

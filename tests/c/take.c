@@ -249,6 +249,43 @@ test_ready_beside_call (Fixture *fixture)
   g_assert_cmpuint (pipe->values->len, ==, 0);
 }
 
+typedef struct
+{
+  guint n_asked;
+  guint n_answers;
+} Asker;
+
+static void
+ask_on_notify_cb (GMsgReceiver *receiver,
+                  GParamSpec   *pspec,
+                  Asker        *asker)
+{
+  if (asker->n_asked++ == 0)
+    gmsg_receiver_next_async (receiver, NULL, ignore_cb, &asker->n_answers);
+}
+
+/* A call that begins just before the emission counts, too. */
+static void
+test_ready_asked_before (Fixture *fixture)
+{
+  Asker asker = { 0, 0 };
+  guint n_ready;
+  Pipe *pipe = start_ready (fixture, &n_ready);
+
+  g_signal_connect (pipe->receiver, "notify::n-waiting", G_CALLBACK (ask_on_notify_cb), &asker);
+  send_value (pipe->sender, 0);
+  iterate_until (fixture->context, asker.n_answers == 1);
+  iterate_all (fixture->context);
+  g_assert_cmpuint (n_ready, ==, 0);
+
+  asker.n_asked = 0;
+  send_range (pipe->sender, 1, 2);
+  iterate_until (fixture->context, asker.n_answers == 2);
+  iterate_all (fixture->context);
+  g_assert_cmpuint (n_ready, ==, 1);
+  take (pipe->receiver, 0, 2, 1);
+}
+
 /* From route_until(), too. */
 static void
 test_ready_in_manual_mode (Fixture *fixture)
@@ -652,6 +689,7 @@ main (int    argc,
   fixture_test ("/take/p23/ready", test_ready);
   fixture_test ("/take/p23/ready-on-entering", test_ready_on_entering);
   fixture_test ("/take/p23/ready-beside-call", test_ready_beside_call);
+  fixture_test ("/take/p23/ready-asked-before", test_ready_asked_before);
   fixture_test ("/take/p23/ready-in-manual-mode", test_ready_in_manual_mode);
   fixture_test_with ("/take/p23/ready-handler/close", GINT_TO_POINTER (READY_CLOSE),
                      test_ready_handler);
