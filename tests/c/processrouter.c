@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -21,6 +22,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utime.h>
 
 /* Promise 21. */
 static void
@@ -546,15 +548,25 @@ test_listen_again (Fixture *fixture)
   g_autofree char *address = g_strconcat ("unix:path=", path, NULL);
   g_autoptr (GMsgRouter) second = gmsg_router_new (NULL);
   g_autoptr (GError) error = NULL;
-  int fd = listen_at_path (path, 1);
+  struct utimbuf long_ago = { 0 };
 
-  g_assert_false (gmsg_router_listen (fixture->router, address, &error));
-  g_assert_nonnull (strstr (error->message, "another process listens there"));
-  assert_failed (&error, GMSG_ERROR_CONNECTION);
+  for (int i = 0; i < 2; i++)
+    {
+      int fd = listen_at_path (path, i == 0 ? -1 : 1);
 
-  close (fd);
-  gmsg_router_listen (fixture->router, address, &error);
-  g_assert_no_error (error);
+      g_assert_false (gmsg_router_listen (fixture->router, address, &error));
+      g_assert_nonnull (strstr (error->message, "another process listens there"));
+      assert_failed (&error, GMSG_ERROR_CONNECTION);
+
+      close (fd);
+      if (i == 0)
+        g_assert_cmpint (g_utime (path, &long_ago), ==, 0);
+      gmsg_router_listen (fixture->router, address, &error);
+      g_assert_no_error (error);
+      if (i == 0)
+        gmsg_router_stop (fixture->router, NULL);
+      gmsg_router_start (fixture->router, NULL);
+    }
 
   g_assert_cmpint (g_unlink (path), ==, 0);
   gmsg_router_start (second, &error);
@@ -564,6 +576,55 @@ test_listen_again (Fixture *fixture)
   g_assert_true (g_file_test (path, G_FILE_TEST_EXISTS));
   gmsg_router_stop (second, &error);
   g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
+  g_assert_cmpint (g_rmdir (directory), ==, 0);
+}
+
+typedef struct
+{
+  pthread_barrier_t  barrier;
+  const char        *address;
+  int                n_listening; /* atomic */
+} Race;
+
+static gpointer
+race_thread (gpointer data)
+{
+  Race *race = data;
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (GMsgRouter) router = gmsg_router_new (context);
+
+  g_assert_true (gmsg_router_start (router, NULL));
+  pthread_barrier_wait (&race->barrier);
+  g_atomic_int_add (&race->n_listening, gmsg_router_listen (router, race->address, NULL));
+  pthread_barrier_wait (&race->barrier);
+  g_assert_true (gmsg_router_stop (router, NULL));
+  return NULL;
+}
+
+/* Of those who come at the same time, one listens, whether or not a socket was left over. */
+static void
+test_listen_racing (Fixture *fixture)
+{
+  g_autofree char *directory = g_dir_make_tmp ("gmsgrouter-test-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (directory, "socket", NULL);
+  g_autofree char *address = g_strconcat ("unix:path=", path, NULL);
+  GThread *threads[4];
+
+  for (int i = 0; i < 60; i++)
+    {
+      Race race = { .address = address };
+
+      if (i % 2 == 0)
+        close (listen_at_path (path, 1));
+      pthread_barrier_init (&race.barrier, NULL, G_N_ELEMENTS (threads));
+      for (guint j = 0; j < G_N_ELEMENTS (threads); j++)
+        threads[j] = g_thread_new ("race", race_thread, &race);
+      for (guint j = 0; j < G_N_ELEMENTS (threads); j++)
+        g_thread_join (threads[j]);
+      pthread_barrier_destroy (&race.barrier);
+      g_assert_cmpint (race.n_listening, ==, 1);
+    }
+
   g_assert_cmpint (g_rmdir (directory), ==, 0);
 }
 
@@ -1328,6 +1389,7 @@ main (int    argc,
   fixture_test ("/process/p19/directory", test_directory);
   fixture_test ("/process/p19/listen", test_listen);
   fixture_test ("/process/p19/listen-again", test_listen_again);
+  fixture_test ("/process/p19/listen-racing", test_listen_racing);
   fixture_test ("/process/p19/next-directory", test_next_directory);
   fixture_test ("/process/p06/leaves-nothing", test_leaves_nothing);
   fixture_test ("/process/p19/listen-fails", test_listen_fails);

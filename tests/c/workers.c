@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 const char *worker_path;
@@ -125,8 +126,9 @@ listen_at_path (const char *path,
   int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
   g_strlcpy (address.sun_path, path, sizeof address.sun_path);
-  if (fd < 0 || bind (fd, (struct sockaddr *) &address, sizeof address) < 0 ||
-      listen (fd, backlog) < 0)
+  if (fd < 0 || (backlog < 0 && fchmod (fd, 0) < 0) ||
+      bind (fd, (struct sockaddr *) &address, sizeof address) < 0 ||
+      (backlog >= 0 && listen (fd, backlog) < 0))
     return -1;
 
   return fd;

@@ -70,7 +70,8 @@ void         assert_address_fails    (const char         *address);
 void         send_to_the_end         (GMsgSender         *sender,
                                       guint               n_values);
 
-/* Listens at @path without the library, and accepts nobody; -1: it failed. */
+/* Listens at @path without the library, and accepts nobody; -1: it failed. With a @backlog of -1 it
+ * is about to listen, as a router does. */
 int          listen_at_path          (const char         *path,
                                       int                 backlog);
 

@@ -24,6 +24,8 @@
  * many are accepted before the existing ones have their turn. */
 #define BACKLOG 1024
 #define MAX_ACCEPTED 64
+/* How old a socket may be that is not ready to accept connections. */
+#define MAX_PREPARATION_SECONDS 10
 
 struct _GMsgUnixListener
 {
@@ -57,16 +59,21 @@ listener_hide (gpointer data)
 }
 
 /* Tells whether the socket at @path, at which this process could not listen, belongs to a
- * process that has ended; if so, it removes the socket. */
+ * process that has ended. */
 static gboolean
-remove_stale (const char     *path,
-              GSocketAddress *address)
+is_stale (const char     *path,
+          GSocketAddress *address,
+          struct stat    *found)
 {
   g_autoptr (GSocket) socket = NULL;
   g_autoptr (GError) error = NULL;
-  struct stat found;
 
-  if (lstat (path, &found) < 0 || !S_ISSOCK (found.st_mode) || found.st_uid != geteuid ())
+  if (lstat (path, found) < 0 || !S_ISSOCK (found->st_mode) || found->st_uid != geteuid ())
+    return FALSE;
+
+  /* Another router is about to listen, or was killed before it did. */
+  if ((found->st_mode & 0777) == 0 &&
+      found->st_mtime > g_get_real_time () / G_USEC_PER_SEC - MAX_PREPARATION_SECONDS)
     return FALSE;
 
   socket = g_socket_new (G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT,
@@ -76,11 +83,32 @@ remove_stale (const char     *path,
 
   /* A living process accepts the connection, or is too busy to do so. */
   g_socket_set_blocking (socket, FALSE);
-  if (g_socket_connect (socket, address, NULL, &error) ||
-      !g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED))
+  return !g_socket_connect (socket, address, NULL, &error) &&
+         g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED);
+}
+
+/* Removes the socket at @path if it is stale. Another router may do the same, and listen there
+ * by now, so this function first takes the socket away, and puts back a wrong one. A new socket
+ * may have the inode of an old one, but not its time. */
+static gboolean
+remove_stale (const char     *path,
+              GSocketAddress *address)
+{
+  g_autofree char *aside = g_strdup_printf ("%s.%08x", path, g_random_int ());
+  struct stat found, taken;
+  gboolean success;
+
+  if (!is_stale (path, address, &found) || rename (path, aside) < 0)
     return FALSE;
 
-  return g_unlink (path) == 0;
+  success = lstat (aside, &taken) == 0 &&
+            taken.st_dev == found.st_dev && taken.st_ino == found.st_ino &&
+            taken.st_mtim.tv_sec == found.st_mtim.tv_sec &&
+            taken.st_mtim.tv_nsec == found.st_mtim.tv_nsec;
+  if (!success && link (aside, path) < 0)
+    g_debug ("could not put back the socket at “%s”: %s", path, g_strerror (errno));
+  g_unlink (aside);
+  return success;
 }
 
 static gboolean
@@ -94,11 +122,16 @@ bind_socket (GSocket         *socket,
   if (g_socket_bind (socket, address, FALSE, &local_error))
     return TRUE;
 
+  if (g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE) &&
+      remove_stale (path, address))
+    {
+      g_clear_error (&local_error);
+      if (g_socket_bind (socket, address, FALSE, &local_error))
+        return TRUE;
+    }
+
   if (g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE))
     {
-      if (remove_stale (path, address))
-        return g_socket_bind (socket, address, FALSE, error);
-
       g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_ADDRESS_IN_USE,
                            "another process listens there, or another file is in its place; "
                            "choose another path, or remove it");
@@ -106,6 +139,34 @@ bind_socket (GSocket         *socket,
     }
 
   g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+/* Between bind() and listen() a socket looks like one that was left over. So it is made without
+ * any permission, which it gets afterwards. The mode of a fresh directory protects it as well. */
+static gboolean
+bind_and_listen (GSocket         *socket,
+                 const char      *path,
+                 GSocketAddress  *address,
+                 GError         **error)
+{
+  int code;
+
+  fchmod (g_socket_get_fd (socket), 0);
+  if (!bind_socket (socket, path, address, error))
+    return FALSE;
+
+  if (g_socket_listen (socket, error))
+    {
+      if (g_chmod (path, 0600) == 0)
+        return TRUE;
+
+      code = errno;
+      g_set_error_literal (error, G_IO_ERROR, (int) g_io_error_from_errno (code),
+                           g_strerror (code));
+    }
+
+  g_unlink (path);
   return FALSE;
 }
 
@@ -123,15 +184,12 @@ listen_at (const char  *path,
 
   socket = g_socket_new (G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT,
                          &local_error);
-  if (socket != NULL && bind_socket (socket, path, address, &local_error))
+  if (socket != NULL)
     {
-      /* The mode of the directory protects it as well. */
-      g_chmod (path, 0600);
       g_socket_set_blocking (socket, FALSE);
       g_socket_set_listen_backlog (socket, BACKLOG);
-      if (g_socket_listen (socket, &local_error))
+      if (bind_and_listen (socket, path, address, &local_error))
         return g_steal_pointer (&socket);
-      g_unlink (path);
     }
 
   name = g_filename_display_name (path);
