@@ -51,8 +51,7 @@ assert_code (GBytes *message,
 }
 
 static void
-test_codes (Pair          *pair,
-            gconstpointer  data)
+test_codes (Pair *pair)
 {
   static const gsize lengths[] = { 1, 100, 65536, GMSG_CHUNK_MAX_SIZE };
   g_autoptr (GBytes) word = pair_pop_word (pair);
@@ -78,7 +77,7 @@ test_codes (Pair          *pair,
 
 /* No two are alike that differ in anything that the code is to tell. */
 static void
-test_keys (void)
+test_keys (Pair *pair)
 {
   static const struct
   {
@@ -167,8 +166,7 @@ assert_example (char    mark,
 
 /* What the guide shows is what both ends say: the worker sends the string “hi”, and stops. */
 static void
-test_guide (Pair          *pair,
-            gconstpointer  data)
+test_guide (Pair *pair)
 {
   static const guint8 frames[] =
   {
@@ -200,15 +198,16 @@ test_guide (Pair          *pair,
   g_assert_true (gmsg_chunk_reader_is_complete (pair->reader));
 }
 
+static const PairCase cases[] =
+{
+  { "/chunk-format/p20/codes", .func = test_codes },
+  { "/chunk-format/p20/keys", .func = test_keys },
+  { "/chunk-format/guide/example", .func = test_guide },
+};
+
 int
 main (int   argc,
       char *argv[])
 {
-  g_test_init (&argc, &argv, NULL);
-
-  pair_test ("/chunk-format/p20/codes", NULL, test_codes);
-  g_test_add_func ("/chunk-format/p20/keys", test_keys);
-  pair_test ("/chunk-format/guide/example", NULL, test_guide);
-
-  return g_test_run ();
+  return pair_main (argc, argv, cases, G_N_ELEMENTS (cases));
 }

@@ -30,14 +30,44 @@ typedef struct
   GMsgChunkWelcome  welcome;
   guint64           n_put;   /* bytes of the stream */
   guint64           n_got;   /* bytes of the stream */
+  gboolean          swap;    /* made messages have the other byte order */
+  GMsgChunkHead     said;    /* in the last state of the step “state” */
+  GMsgChunkBody     body;    /* likewise */
 } Pair;
 
-void      pair_set_up    (Pair             *pair,
-                          gconstpointer     data);
-void      pair_tear_down (Pair             *pair,
-                          gconstpointer     data);
-#define pair_test(path, datum, function)                                        \
-  g_test_add (path, Pair, datum, pair_set_up, function, pair_tear_down)
+typedef void (*PairFunc) (Pair *pair);
+
+/* A test is a function, or steps. Steps have semicolons between them; those after “N*”, with
+ * commas between them, are repeated. “a+b” is a, a + b, a + 2b, … when a step is repeated. Most
+ * of the words are those of the functions below; play() in chunkutil.c has all. Lengths and
+ * offsets are in bytes, times in ms:
+ *
+ *   +20                         time passes
+ *   chunk 1 0 10 last news      the reader receives a chunk: sequence, offset, length
+ *   word 1 0 hello opened       the reader hears a word: number, last sequence that was sent
+ *   state accepted=3 heard      the writer hears a state, which keeps these numbers
+ *   put 10 last                 the writer takes bytes; “full”: it takes none
+ *   sent 1 3                    these chunks are due, in this order, and no others
+ *   read 10; rest 20            the reader has so many bytes; and so many in all */
+typedef struct
+{
+  const char             *path;
+  PairFunc                func;    /* (nullable) */
+  const char             *steps;   /* (nullable) */
+  const GMsgChunkWelcome *welcome; /* (nullable) */
+} PairCase;
+
+int       pair_main      (int               argc,
+                          char             *argv[],
+                          const PairCase   *cases,
+                          gsize             n_cases);
+void      pair_play      (Pair             *pair,
+                          const char       *steps);
+
+/* @welcome (nullable) */
+void      pair_set_up    (Pair                   *pair,
+                          const GMsgChunkWelcome *welcome);
+void      pair_tear_down (Pair             *pair);
 
 /* The greeting and its answer. */
 void      pair_open      (Pair             *pair);
@@ -71,14 +101,22 @@ void      pair_mark      (Pair             *pair,
                           guint             n);
 
 GMsgChunkCounts reader_counts (Pair *pair);
-GMsgChunkCounts writer_counts (Pair *pair);
 
-/* A chunk of the writer's, as it would not make it; with a length of its own. */
-GBytes   *make_chunk     (Pair             *pair,
-                          guint64           sequence,
+/* A message of the writer's, as it would not make it. */
+GBytes   *make_message   (Pair             *pair,
+                          GMsgChunkWay      way,
+                          guint64           number,
                           guint64           offset,
                           gsize             length,
                           guint16           flags);
+GBytes   *make_chunk     (Pair             *pair,
+                          guint64           sequence,
+                          guint64           offset,
+                          gsize             length);
+/* A marker is due, and comes back, while the worker says nothing: until the router takes it to
+ * be lost, or until @until. */
+void      pair_wait_for_loss (Pair         *pair,
+                              gint64        until);
 /* Returns a copy with one bit changed. */
 GBytes   *flip_bit       (GBytes           *message,
                           gsize             bit);

@@ -8,70 +8,9 @@
 
 #include <string.h>
 
-/* What a state says, beside what the router's end would say. */
-typedef struct
-{
-  guint64 number, epoch, accepted, limit, n_credited, n_asked;
-  guint16 flags;
-  guint   overflow;
-} Said;
-
-/* Has the writer hear a state, with a number that rises. */
 static void
-say (Pair             *pair,
-     Said             *said,
-     GMsgChunkVerdict  verdict)
+test_hello (Pair *pair)
 {
-  GMsgChunkHead head =
-  {
-    .flags = said->flags,
-    .session = SESSION,
-    .pipe_id = PIPE,
-    .number = ++said->number,
-    .offset = said->epoch,
-  };
-  GMsgChunkBody body =
-  {
-    .accepted = said->accepted,
-    .limit = said->limit,
-    .n_credited = said->n_credited,
-    .n_asked = said->n_asked,
-    .welcome = { 0, (GMsgOverflow) said->overflow, 1000 },
-    .peer_timeout = PEER_TIMEOUT / MSEC,
-  };
-
-  pair_hear_state (pair, gmsg_chunk_seal_state (pair->key, &head, &body, NULL), verdict);
-}
-
-static void
-assert_next (Pair    *pair,
-             guint64  expected)
-{
-  guint64 sequence = 0;
-  g_autoptr (GBytes) chunk = pair_pop_chunk (pair, &sequence);
-
-  g_assert_nonnull (chunk);
-  g_assert_cmpuint (sequence, ==, expected);
-}
-
-/* Takes all chunks that are due, and asserts that they are these, in this order. */
-static void
-assert_sent (Pair    *pair,
-             guint64  first,
-             guint64  last)
-{
-  for (guint64 i = first; i <= last; i++)
-    assert_next (pair, i);
-
-  g_assert_null (pair_pop_chunk (pair, NULL));
-}
-
-static void
-test_hello (Pair          *pair,
-            gconstpointer  data)
-{
-  Said said = { .limit = GMSG_CHUNK_WINDOW };
-
   g_assert_null (gmsg_chunk_writer_get_state (pair->writer));
   g_assert_cmpuint (gmsg_chunk_writer_get_room (pair->writer), ==, 0);
   g_assert_cmpuint (pair_put (pair, 10, FALSE), ==, 0);
@@ -90,7 +29,7 @@ test_hello (Pair          *pair,
       pair->now += 250 * MSEC;
     }
 
-  say (pair, &said, GMSG_CHUNK_OPENED);
+  pair_play (pair, "state opened");
   g_assert_cmpuint (gmsg_chunk_writer_get_state (pair->writer)->peer_timeout, ==, PEER_TIMEOUT / MSEC);
   g_assert_cmpuint (gmsg_chunk_writer_get_state (pair->writer)->welcome.max_message_size, ==, 1000);
   g_assert_cmpuint (gmsg_chunk_writer_get_room (pair->writer), ==, GMSG_CHUNK_MAX_SIZE);
@@ -113,8 +52,7 @@ test_hello (Pair          *pair,
 
 /* Bytes of several vectors, cut where a chunk is full. */
 static void
-test_put (Pair          *pair,
-          gconstpointer  data)
+test_put (Pair *pair)
 {
   static const guint8 bytes[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 };
   const GOutputVector vectors[] = { { bytes, 3 }, { NULL, 0 }, { bytes + 3, 1 }, { bytes + 4, 6 } };
@@ -136,289 +74,6 @@ test_put (Pair          *pair,
   g_assert_true (gmsg_chunk_writer_is_done (pair->writer));
 }
 
-/* Nothing is sent twice, and nothing waits, when all is well. */
-static void
-test_well (Pair          *pair,
-           gconstpointer  data)
-{
-  pair_open (pair);
-  for (guint i = 0; i < 1000; i++)
-    {
-      g_assert_cmpuint (pair_put (pair, 10, i == 999), ==, 10);
-      g_assert_false (gmsg_chunk_writer_is_flushed (pair->writer));
-      pair_carry (pair);
-      g_assert_true (gmsg_chunk_writer_is_flushed (pair->writer));
-      g_assert_cmpuint (pair_read (pair, 100), ==, 10);
-      pair->now += 30 * MSEC;
-      pair_mark (pair, gmsg_chunk_run_get_deadline (pair->run) <= pair->now);
-    }
-
-  pair_carry (pair);
-  g_assert_cmpuint (writer_counts (pair).n_sent, ==, 1000);
-  g_assert_cmpuint (writer_counts (pair).n_resent, ==, 0);
-  g_assert_cmpuint (reader_counts (pair).n_taken, ==, 1000);
-  g_assert_cmpuint (reader_counts (pair).n_doubled, ==, 0);
-  g_assert_cmpuint (reader_counts (pair).n_refused, ==, 0);
-  g_assert_cmpuint (reader_counts (pair).n_asked, ==, 0);
-  g_assert_true (gmsg_chunk_writer_is_done (pair->writer));
-}
-
-static void
-test_unacknowledged (Pair          *pair,
-                     gconstpointer  data)
-{
-  pair_open (pair);
-  for (guint i = 0; i < GMSG_CHUNK_MAX_UNACKNOWLEDGED; i++)
-    g_assert_cmpuint (pair_put (pair, 1, FALSE), ==, 1);
-  g_assert_cmpuint (pair_put (pair, 1, FALSE), ==, 0);
-  assert_sent (pair, 1, GMSG_CHUNK_MAX_UNACKNOWLEDGED);
-  g_assert_cmpuint (pair_put (pair, 1, FALSE), ==, 0);
-
-  /* In any order, and each once; what nobody has sent can't be acknowledged. */
-  g_assert_true (gmsg_chunk_writer_acknowledge (pair->writer, 5, pair->now));
-  g_assert_false (gmsg_chunk_writer_acknowledge (pair->writer, 5, pair->now));
-  g_assert_false (gmsg_chunk_writer_acknowledge (pair->writer, 0, pair->now));
-  g_assert_false (gmsg_chunk_writer_acknowledge (pair->writer, GMSG_CHUNK_MAX_UNACKNOWLEDGED + 1, pair->now));
-  g_assert_false (gmsg_chunk_writer_acknowledge (pair->writer, G_MAXUINT64, pair->now));
-  g_assert_cmpuint (pair_put (pair, 1, FALSE), ==, 1);
-  g_assert_false (gmsg_chunk_writer_acknowledge (pair->writer, GMSG_CHUNK_MAX_UNACKNOWLEDGED + 1, pair->now));
-  g_assert_cmpuint (pair_put (pair, 1, FALSE), ==, 0);
-  assert_sent (pair, GMSG_CHUNK_MAX_UNACKNOWLEDGED + 1, GMSG_CHUNK_MAX_UNACKNOWLEDGED + 1);
-  g_assert_false (gmsg_chunk_writer_is_flushed (pair->writer));
-
-  for (guint64 i = 1; i <= GMSG_CHUNK_MAX_UNACKNOWLEDGED + 1; i++)
-    g_assert_true (gmsg_chunk_writer_acknowledge (pair->writer, i, pair->now) == (i != 5));
-  g_assert_true (gmsg_chunk_writer_is_flushed (pair->writer));
-  g_assert_false (gmsg_chunk_writer_is_done (pair->writer));
-}
-
-/* Small chunks that the router does not accept. */
-static void
-test_far_ahead (Pair          *pair,
-                gconstpointer  data)
-{
-  Said said = { .limit = GMSG_CHUNK_WINDOW };
-  guint64 n_put = 0;
-
-  say (pair, &said, GMSG_CHUNK_OPENED);
-  while (pair_put (pair, 1, FALSE) == 1)
-    {
-      guint64 sequence;
-
-      g_bytes_unref (pair_pop_chunk (pair, &sequence));
-      g_assert_true (gmsg_chunk_writer_acknowledge (pair->writer, sequence, pair->now));
-      n_put++;
-    }
-  g_assert_cmpuint (n_put, ==, GMSG_CHUNK_MAX_AHEAD);
-
-  said.accepted = 3;
-  say (pair, &said, GMSG_CHUNK_HEARD);
-  for (guint i = 0; i < 3; i++)
-    g_assert_cmpuint (pair_put (pair, 1, FALSE), ==, 1);
-  g_assert_cmpuint (pair_put (pair, 1, FALSE), ==, 0);
-}
-
-static void
-test_drop_oldest (Pair          *pair,
-                  gconstpointer  data)
-{
-  pair_open (pair);
-  g_assert_cmpuint (pair_put (pair, 1, FALSE), ==, 1);
-  g_assert_cmpuint (pair_put (pair, 1, FALSE), ==, 0);
-  assert_sent (pair, 1, 1);
-  g_assert_cmpuint (pair_put (pair, 1, FALSE), ==, 0);
-  g_assert_true (gmsg_chunk_writer_acknowledge (pair->writer, 1, pair->now));
-  g_assert_cmpuint (pair_put (pair, 1, FALSE), ==, 1);
-}
-
-/* All that the router has not accepted is sent again once for each request, and for each
- * epoch, however often it says so. */
-static void
-test_asked (Pair          *pair,
-            gconstpointer  data)
-{
-  Said said = { .limit = GMSG_CHUNK_WINDOW };
-
-  say (pair, &said, GMSG_CHUNK_OPENED);
-  for (guint i = 0; i < 100; i++)
-    {
-      pair_put (pair, 1, FALSE);
-      assert_sent (pair, i + 1, i + 1);
-      g_assert_true (gmsg_chunk_writer_acknowledge (pair->writer, i + 1, pair->now));
-    }
-
-  said.accepted = 10;
-  said.n_asked = 1;
-  say (pair, &said, GMSG_CHUNK_HEARD);
-  g_assert_false (gmsg_chunk_writer_is_flushed (pair->writer));
-
-  /* What was acknowledged before is not what is sent now; and the window holds. */
-  g_assert_false (gmsg_chunk_writer_acknowledge (pair->writer, 11, pair->now));
-  assert_sent (pair, 11, 10 + GMSG_CHUNK_MAX_UNACKNOWLEDGED);
-  for (guint i = 0; i < 10; i++)
-    {
-      say (pair, &said, GMSG_CHUNK_HEARD);
-      g_assert_null (pair_pop_chunk (pair, NULL));
-    }
-  for (guint i = 11; i <= 100; i++)
-    {
-      guint64 sequence;
-      g_autoptr (GBytes) chunk = NULL;
-
-      g_assert_true (gmsg_chunk_writer_acknowledge (pair->writer, i, pair->now));
-      chunk = pair_pop_chunk (pair, &sequence);
-      g_assert_true ((chunk != NULL) == (i + GMSG_CHUNK_MAX_UNACKNOWLEDGED <= 100));
-    }
-  g_assert_true (gmsg_chunk_writer_is_flushed (pair->writer));
-  g_assert_cmpuint (writer_counts (pair).n_resent, ==, 90);
-
-  said.accepted = 90;
-  said.epoch = 1;
-  say (pair, &said, GMSG_CHUNK_HEARD);
-  assert_sent (pair, 91, 100);
-  say (pair, &said, GMSG_CHUNK_HEARD);
-  g_assert_null (pair_pop_chunk (pair, NULL));
-
-  /* What is sent again, and accepted before it is, need not be. */
-  said.epoch = 2;
-  say (pair, &said, GMSG_CHUNK_HEARD);
-  said.accepted = 98;
-  say (pair, &said, GMSG_CHUNK_HEARD);
-  assert_sent (pair, 99, 100);
-  said.accepted = 100;
-  say (pair, &said, GMSG_CHUNK_HEARD);
-  g_assert_true (gmsg_chunk_writer_is_flushed (pair->writer));
-}
-
-/* What waits already, since no acknowledgement has come, is then wanted by the router, too. */
-static void
-test_wanted (Pair          *pair,
-             gconstpointer  data)
-{
-  Said said = { .limit = GMSG_CHUNK_WINDOW };
-
-  say (pair, &said, GMSG_CHUNK_OPENED);
-  for (guint i = 0; i < 2; i++)
-    pair_put (pair, 1, FALSE);
-  assert_sent (pair, 1, 2);
-  pair->now += 3 * G_USEC_PER_SEC;
-  assert_next (pair, 1);
-  said.epoch = 1;
-  say (pair, &said, GMSG_CHUNK_HEARD);
-  g_assert_false (gmsg_chunk_writer_acknowledge (pair->writer, 1, pair->now));
-  g_assert_false (gmsg_chunk_writer_acknowledge (pair->writer, 2, pair->now));
-  assert_sent (pair, 1, 2);
-
-  /* From then on its acknowledgements count, also late ones. */
-  g_assert_true (gmsg_chunk_writer_acknowledge (pair->writer, 1, pair->now));
-  pair->now += 3 * G_USEC_PER_SEC;
-  pair_put (pair, 1, FALSE);
-  assert_next (pair, 2);
-  said.epoch = 2;
-  say (pair, &said, GMSG_CHUNK_HEARD);
-  assert_sent (pair, 1, 3);
-  pair->now += 6 * G_USEC_PER_SEC;
-  assert_next (pair, 1);
-  g_assert_true (gmsg_chunk_writer_acknowledge (pair->writer, 2, pair->now));
-  assert_sent (pair, 3, 3);
-}
-
-/* The first state of all may have any epoch. */
-static void
-test_late_worker (Pair          *pair,
-                  gconstpointer  data)
-{
-  Said said = { .limit = GMSG_CHUNK_WINDOW, .epoch = 5, .n_asked = 0 };
-
-  say (pair, &said, GMSG_CHUNK_OPENED);
-  pair_put (pair, 1, FALSE);
-  assert_sent (pair, 1, 1);
-  say (pair, &said, GMSG_CHUNK_HEARD);
-  g_assert_null (pair_pop_chunk (pair, NULL));
-}
-
-/* After a reconnect, what was not acknowledged before it, once the router has spoken. */
-static void
-test_reconnect (Pair          *pair,
-                gconstpointer  data)
-{
-  Said said = { .limit = GMSG_CHUNK_WINDOW };
-
-  say (pair, &said, GMSG_CHUNK_OPENED);
-  for (guint i = 0; i < 5; i++)
-    pair_put (pair, 1, FALSE);
-  assert_sent (pair, 1, 5);
-  g_assert_true (gmsg_chunk_writer_acknowledge (pair->writer, 2, pair->now));
-  g_assert_true (gmsg_chunk_writer_acknowledge (pair->writer, 4, pair->now));
-
-  gmsg_chunk_writer_set_connected (pair->writer, FALSE, 1000, pair->now);
-  pair_put (pair, 1, FALSE);
-  g_assert_cmpint (gmsg_chunk_writer_get_deadline (pair->writer), ==, G_MAXINT64);
-  pair->now += 10 * G_USEC_PER_SEC;
-  g_assert_null (pair_pop_chunk (pair, NULL));
-
-  gmsg_chunk_writer_set_connected (pair->writer, TRUE, 1000, pair->now);
-  assert_sent (pair, 6, 6);
-  said.accepted = 1;
-  say (pair, &said, GMSG_CHUNK_HEARD);
-  assert_next (pair, 3);
-  assert_sent (pair, 5, 5);
-  say (pair, &said, GMSG_CHUNK_HEARD);
-  g_assert_null (pair_pop_chunk (pair, NULL));
-}
-
-/* After three seconds without any acknowledgement, then six, twelve, and twenty. */
-static void
-test_patience (Pair          *pair,
-               gconstpointer  data)
-{
-  static const gint64 waits[] = { 3, 6, 12, 20, 20 };
-  Said said = { .limit = GMSG_CHUNK_WINDOW };
-
-  say (pair, &said, GMSG_CHUNK_OPENED);
-  for (guint i = 0; i < 3; i++)
-    pair_put (pair, 1, FALSE);
-  pair->now += 100 * G_USEC_PER_SEC;
-  assert_sent (pair, 1, 3);
-
-  for (guint i = 0; i < G_N_ELEMENTS (waits); i++)
-    {
-      pair->now += waits[i] * G_USEC_PER_SEC - 1;
-      say (pair, &said, GMSG_CHUNK_HEARD);
-      g_assert_null (pair_pop_chunk (pair, NULL));
-      pair->now += 1;
-      assert_sent (pair, 1, 3);
-    }
-
-  /* One acknowledgement, and the others have three seconds more. */
-  pair->now += 19 * G_USEC_PER_SEC;
-  g_assert_true (gmsg_chunk_writer_acknowledge (pair->writer, 2, pair->now));
-  pair->now += 3 * G_USEC_PER_SEC - 1;
-  say (pair, &said, GMSG_CHUNK_HEARD);
-  g_assert_null (pair_pop_chunk (pair, NULL));
-  pair->now += 1;
-  g_assert_cmpint (gmsg_chunk_writer_get_deadline (pair->writer), <=, pair->now);
-  assert_next (pair, 1);
-  assert_sent (pair, 3, 3);
-}
-
-static void
-test_late_acknowledgement (Pair          *pair,
-                           gconstpointer  data)
-{
-  Said said = { .limit = GMSG_CHUNK_WINDOW };
-
-  /* An acknowledgement that came too late for a chunk that waits is good all the same. */
-  say (pair, &said, GMSG_CHUNK_OPENED);
-  for (guint i = 0; i < 2; i++)
-    pair_put (pair, 1, FALSE);
-  assert_sent (pair, 1, 2);
-  pair->now += 3 * G_USEC_PER_SEC;
-  g_bytes_unref (pair_pop_chunk (pair, NULL));
-  g_assert_true (gmsg_chunk_writer_acknowledge (pair->writer, 2, pair->now));
-  g_assert_null (pair_pop_chunk (pair, NULL));
-}
-
 /* Does what is due, until @until, or until the router is lost. */
 static void
 wait_until (Pair   *pair,
@@ -437,13 +92,11 @@ wait_until (Pair   *pair,
 /* The router is lost when it was silent for six times its timeout, while the broker was there,
  * and the worker, too. */
 static void
-test_silence (Pair          *pair,
-              gconstpointer  data)
+test_silence (Pair *pair)
 {
-  Said said = { .limit = GMSG_CHUNK_WINDOW };
   gint64 since;
 
-  say (pair, &said, GMSG_CHUNK_OPENED);
+  pair_play (pair, "state opened");
   for (guint i = 0; i < 10; i++)
     {
       wait_until (pair, pair->now + 3 * PEER_TIMEOUT - INTERVAL);
@@ -457,7 +110,7 @@ test_silence (Pair          *pair,
       pair->now += 100 * PEER_TIMEOUT;
       wait_until (pair, pair->now + PEER_TIMEOUT / 2);
       g_assert_false (gmsg_chunk_writer_is_lost (pair->writer));
-      say (pair, &said, GMSG_CHUNK_HEARD);
+      pair_play (pair, "state heard");
     }
 
   since = pair->now;
@@ -469,72 +122,9 @@ test_silence (Pair          *pair,
   g_assert_cmpint (gmsg_chunk_writer_get_deadline (pair->writer), ==, G_MAXINT64);
 }
 
-/* What the router says goes forwards, and is possible. */
-static void
-test_states (Pair          *pair,
-             gconstpointer  data)
-{
-  const Said good = { .epoch = 3, .accepted = 2, .limit = GMSG_CHUNK_WINDOW + 5, .n_credited = 7, .n_asked = 4 };
-  Said said = { .limit = GMSG_CHUNK_WINDOW };
-  guint64 n_refused;
-
-  say (pair, &said, GMSG_CHUNK_OPENED);
-  for (guint i = 0; i < 3; i++)
-    pair_put (pair, 1, FALSE);
-  assert_sent (pair, 1, 3);
-  pair_put (pair, 1, FALSE);
-
-  said = good;
-  said.number = 10;
-  say (pair, &said, GMSG_CHUNK_NEWS);
-  g_assert_cmpuint (gmsg_chunk_writer_get_state (pair->writer)->n_credited, ==, 7);
-  say (pair, &said, GMSG_CHUNK_HEARD);
-  n_refused = writer_counts (pair).n_refused;
-  said.number = 10;
-  say (pair, &said, GMSG_CHUNK_REFUSED);
-  said.number = 5;
-  say (pair, &said, GMSG_CHUNK_REFUSED);
-  g_assert_cmpuint (writer_counts (pair).n_refused, ==, n_refused + 2);
-  said.number = 20;
-
-#define BROKEN_WITH(change)                                                    \
-  said = good;                                                                 \
-  said.number = 20;                                                            \
-  change;                                                                      \
-  say (pair, &said, GMSG_CHUNK_BROKEN)
-
-  BROKEN_WITH (said.epoch = 2);
-  BROKEN_WITH (said.accepted = 1);
-  BROKEN_WITH (said.accepted = 4); /* put, and not sent */
-  BROKEN_WITH (said.limit -= 1);
-  BROKEN_WITH (said.n_credited = 6);
-  BROKEN_WITH (said.n_asked = 3);
-  BROKEN_WITH (said.overflow = GMSG_OVERFLOW_DROP_OLDEST + 1);
-  BROKEN_WITH (said.overflow = G_MAXUINT);
-  BROKEN_WITH (said.flags = 8);
-#undef BROKEN_WITH
-
-  /* What was said once stays. */
-  said = good;
-  said.number = 20;
-  said.flags = GMSG_CHUNK_CANCEL;
-  say (pair, &said, GMSG_CHUNK_NEWS);
-  said.flags = GMSG_CHUNK_CLOSED;
-  say (pair, &said, GMSG_CHUNK_NEWS);
-  said.flags = 0;
-  say (pair, &said, GMSG_CHUNK_HEARD);
-  g_assert_true (gmsg_chunk_writer_get_state (pair->writer)->cancelled);
-  g_assert_true (gmsg_chunk_writer_get_state (pair->writer)->closed);
-  said.flags = GMSG_CHUNK_ENDED;
-  say (pair, &said, GMSG_CHUNK_NEWS);
-  g_assert_true (gmsg_chunk_writer_get_state (pair->writer)->ended);
-  g_assert_no_error (gmsg_chunk_writer_get_state (pair->writer)->error);
-}
-
 /* Whatever bit is wrong, and whatever length. */
 static void
-test_bits (Pair          *pair,
-           gconstpointer  data)
+test_bits (Pair *pair)
 {
   g_autoptr (GBytes) state = NULL;
   g_autoptr (GError) error = g_error_new_literal (GMSG_ERROR, GMSG_ERROR_CONNECTION, "why");
@@ -566,8 +156,7 @@ make_state (Pair       *pair,
 }
 
 static void
-test_texts (Pair          *pair,
-            gconstpointer  data)
+test_texts (Pair *pair)
 {
   g_autofree char *longest = g_strnfill (4 + GMSG_CHUNK_MAX_TEXT_LENGTH + 1, 'x');
 
@@ -583,30 +172,79 @@ test_texts (Pair          *pair,
   g_assert_cmpstr (gmsg_chunk_writer_get_state (pair->writer)->error->message, ==, "");
 }
 
+static const GMsgChunkWelcome drop_oldest = { 1, GMSG_OVERFLOW_DROP_OLDEST, 1000 };
+
+static const PairCase cases[] =
+{
+  { "/chunk-writer/p19/hello", .func = test_hello },
+  { "/chunk-writer/p19/put", .func = test_put },
+  { "/chunk-writer/p19/silence", .func = test_silence },
+  { "/chunk-writer/p20/bits", .func = test_bits },
+  { "/chunk-writer/p20/texts", .func = test_texts },
+
+  /* When all is well, nothing is sent twice, and nothing waits. */
+  { "/chunk-writer/p08/all-is-well", .steps =
+    "open; 1000* put 10, not flushed?, carry, flushed?, rest 10, +30, mark-due; put 1 last; carry; "
+    "+30; carry; counts 1001 0 0 1001 0 0; asked 0; done?" },
+
+  /* Acknowledgements come in any order, and each once. A chunk that nobody has sent can't be
+   * acknowledged. */
+  { "/chunk-writer/p20/unacknowledged", .steps =
+    "open; 64* put 1; full; sent 1 64; full; ack 5; no-ack 5; no-ack 0; no-ack 65; "
+    "no-ack 18446744073709551615; put 1; no-ack 65; full; sent 65 65; not flushed?; "
+    "4* ack 1+1; no-ack 5; 60* ack 6+1; flushed?; not done?" },
+  /* The router does not accept small chunks. */
+  { "/chunk-writer/p20/far-ahead", .steps =
+    "state opened; 4096* put 1, next 1+1, ack 1+1; full; state accepted=3 heard; 3* put 1; full" },
+  { "/chunk-writer/p18/drop-oldest", .steps = "open; put 1; full; sent 1 1; full; ack 1; put 1", .welcome = &drop_oldest },
+
+  /* All that the router has not accepted is sent again, once for each request and each epoch,
+   * however often a state says so. An acknowledgement from before does not count then, and the
+   * window holds. A chunk that was accepted meanwhile is not sent. */
+  { "/chunk-writer/p08/asked", .steps =
+    "state opened; 100* put 1, sent 1+1 1+1, ack 1+1; state accepted=10 asked=1 heard; not flushed?; "
+    "no-ack 11; sent 11 74; 10* state heard, silent; 26* ack 11+1, next 75+1; 64* ack 37+1, silent; "
+    "flushed?; counts 100 90 0 0 0 0; state accepted=90 epoch=1 heard; sent 91 100; state heard; silent; "
+    "state epoch=2 heard; state accepted=98 heard; sent 99 100; state accepted=100 heard; flushed?" },
+  /* Chunks wait to be sent again, since no acknowledgement has come, when the router asks for
+   * them, too. When they have been sent, acknowledgements count again, also late ones. */
+  { "/chunk-writer/p08/wanted", .steps =
+    "state opened; 2* put 1; sent 1 2; +3000; next 1; state epoch=1 heard; no-ack 1; no-ack 2; sent 1 2; "
+    "ack 1; +3000; put 1; next 2; state epoch=2 heard; sent 1 3; +6000; next 1; ack 2; sent 3 3" },
+  /* The first state of all may have any epoch. */
+  { "/chunk-writer/p08/late-worker", .steps = "state epoch=5 opened; put 1; sent 1 1; state heard; silent" },
+  /* After a reconnect, once the router has spoken, all without an acknowledgement. */
+  { "/chunk-writer/p08/reconnect", .steps =
+    "state opened; 5* put 1; sent 1 5; ack 2; ack 4; disconnect; put 1; never; +10000; silent; "
+    "connect; sent 6 6; state accepted=1 heard; next 3; sent 5 5; state heard; silent" },
+  /* After three seconds without any acknowledgement, then after 6, 12, 20 and 20. One of them
+   * gives the others three seconds more. */
+  { "/chunk-writer/p08/patience", .steps =
+    "state opened; 3* put 1; +100000; sent 1 3; "
+    "+2999.999; state heard; silent; +0.001; sent 1 3; "
+    "+5999.999; state heard; silent; +0.001; sent 1 3; "
+    "+11999.999; state heard; silent; +0.001; sent 1 3; "
+    "2* +19999.999, state heard, silent, +0.001, sent 1 3; "
+    "+19000; ack 2; +2999.999; state heard; silent; +0.001; next 1; sent 3 3" },
+  /* An acknowledgement that comes too late, for a chunk that waits to be sent again, counts. */
+  { "/chunk-writer/p08/late-acknowledgement", .steps =
+    "state opened; 2* put 1; sent 1 2; +3000; next 1; ack 2; silent" },
+
+  /* The router's numbers only rise, and are possible: it can't accept chunk 4, which was put, but
+   * not sent. Flags that were set stay set. */
+  { "/chunk-writer/p20/states", .steps =
+    "state opened; 3* put 1; sent 1 3; put 1; "
+    "state number=10 epoch=3 accepted=2 limit=4194309 credited=7 asked=4 news; credited 7; state heard; "
+    "state number=10 refused; state number=5 refused; counts 3 0 2 0 0 0; state number=20 epoch=2 broken; "
+    "state epoch=3 accepted=1 broken; state accepted=4 broken; state accepted=2 limit=4194308 broken; "
+    "state limit=4194309 credited=6 broken; state credited=7 asked=3 broken; "
+    "state asked=4 overflow=3 broken; state overflow=4294967295 broken; state overflow=0 flags=8 broken; "
+    "state flags=1 news; state flags=2 news; state heard; said 3; state flags=4 news; said 7" },
+};
+
 int
 main (int   argc,
       char *argv[])
 {
-  static const GMsgChunkWelcome drop_oldest = { 1, GMSG_OVERFLOW_DROP_OLDEST, 1000 };
-
-  g_test_init (&argc, &argv, NULL);
-
-  pair_test ("/chunk-writer/p19/hello", NULL, test_hello);
-  pair_test ("/chunk-writer/p19/put", NULL, test_put);
-  pair_test ("/chunk-writer/p08/all-is-well", NULL, test_well);
-  pair_test ("/chunk-writer/p20/unacknowledged", NULL, test_unacknowledged);
-  pair_test ("/chunk-writer/p20/far-ahead", NULL, test_far_ahead);
-  pair_test ("/chunk-writer/p18/drop-oldest", &drop_oldest, test_drop_oldest);
-  pair_test ("/chunk-writer/p08/asked", NULL, test_asked);
-  pair_test ("/chunk-writer/p08/wanted", NULL, test_wanted);
-  pair_test ("/chunk-writer/p08/late-worker", NULL, test_late_worker);
-  pair_test ("/chunk-writer/p08/reconnect", NULL, test_reconnect);
-  pair_test ("/chunk-writer/p08/patience", NULL, test_patience);
-  pair_test ("/chunk-writer/p08/late-acknowledgement", NULL, test_late_acknowledgement);
-  pair_test ("/chunk-writer/p19/silence", NULL, test_silence);
-  pair_test ("/chunk-writer/p20/states", NULL, test_states);
-  pair_test ("/chunk-writer/p20/bits", NULL, test_bits);
-  pair_test ("/chunk-writer/p20/texts", NULL, test_texts);
-
-  return g_test_run ();
+  return pair_main (argc, argv, cases, G_N_ELEMENTS (cases));
 }
