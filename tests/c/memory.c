@@ -240,28 +240,6 @@ test_freed_by_senders (Fixture *fixture)
   flood_close (&flood);
 }
 
-/* If the senders don't come for kept messages, these are freed all the same. */
-static void
-assert_old_ones_freed_cb (Flood *self)
-{
-  if (self->n_delivered > 2 * BURST)
-    g_assert_cmpuint (self->states[self->n_delivered - 2 * BURST - 1], ==, FREED);
-}
-
-static void
-test_freed_without_senders (Fixture *fixture)
-{
-  Flood flood;
-
-  gmsg_router_set_budget (fixture->router, G_MAXUINT);
-  flood_open (&flood, fixture, 10 * BURST);
-  g_signal_connect_swapped (flood.receiver, "message", G_CALLBACK (assert_old_ones_freed_cb), &flood);
-  flood_send (&flood, 0, 10 * BURST);
-  iterate_all (fixture->context);
-  g_assert_cmpint (flood.n_freed, ==, 10 * BURST);
-  flood_close (&flood);
-}
-
 /* Messages that are not given back, since they wait in a drop-oldest pipe, which holds them
  * itself; but the messages before them are kept. */
 static Pipe *
@@ -404,7 +382,7 @@ test_freed_before_the_end_of_the_pipe (Fixture *fixture)
 
       g_assert_cmpuint (watch.n_ended, ==, 1);
       g_assert_cmpint (flood.n_freed, ==, n);
-              flood_close (&flood);
+      flood_close (&flood);
       forget_warnings ();
       close_pipe (other);
     }
@@ -808,7 +786,6 @@ main (int    argc,
   fixture_test ("/memory/p06/freed-in-manual-mode", test_freed_in_manual_mode);
   fixture_test ("/memory/p06/freed-when-manual-mode-begins", test_freed_when_manual_mode_begins);
   fixture_test ("/memory/p06/freed-by-senders", test_freed_by_senders);
-  fixture_test ("/memory/p06/freed-without-senders", test_freed_without_senders);
   fixture_test ("/memory/p06/freed-in-nested-loop", test_freed_in_nested_loop);
   fixture_test ("/memory/p06/freed-in-nested-loop-behind", test_freed_in_nested_loop_behind);
   fixture_test ("/memory/p06/freed-before-the-end-of-the-pipe", test_freed_before_the_end_of_the_pipe);
