@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# test_checksum.py: the example against find and sha256sum, and Ctrl-C against it
+# test_checksum.py: compares the example with find and sha256sum, and interrupts it
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -29,10 +29,10 @@ SOURCE_ROOT = os.environ['SOURCE_ROOT']
 STUCK_READ = os.environ['STUCK_READ']
 
 WAITING = 'Waiting for a read to return; Ctrl-C ends at once\n'
-# Any warning ends the program with a signal, and so fails the test.
+# Any warning kills the program, and thus fails the test.
 ENVIRONMENT = {**os.environ, 'G_DEBUG': 'fatal-warnings', 'LC_ALL': 'C.UTF-8'}
 
-# What is said before the sums
+# The text before the sums
 EXPLANATION = (r'Senders: 1 (?:thread|process) that finds the files, (?P<n_workers>\d+) that computes? checksums\n'
                r'Main loop: took (?P<n_messages>\d+) messages in \d+\.\d s, \d+ a second\n')
 
@@ -58,7 +58,7 @@ NAMES = [
 
 
 def sha256sum(*roots):
-    """What find and sha256sum print for the files under some paths."""
+    """Returns what find and sha256sum print for the files below some paths."""
     found = subprocess.run([b'find', *roots, b'-type', b'f', b'-print0'],
                            stdout=subprocess.PIPE, check=True).stdout
     paths = sorted(found.split(b'\0')[:-1])
@@ -77,7 +77,7 @@ class ChecksumTestBase(unittest.TestCase):
     def make_hard_tree(self):
         for number, name in enumerate(NAMES):
             make_file(self.path(name), b'content %d' % number)
-            # Sorts between a directory and what is in it
+            # Its name sorts between the directory and the file in it.
             make_file(self.path(name[:250] + b'!'), b'beside %d' % number)
             os.mkdir(self.path(name[:250] + b'.d'))
             make_file(self.path(name[:250] + b'.d', name), b'below %d' % number)
@@ -156,11 +156,11 @@ class ChecksumTest(ChecksumTestBase):
         stderr = self.run_checksum('--jobs=3', self.tree).stderr.decode()
         match = re.fullmatch(EXPLANATION + r'Done: 10 of 10 files, .*\n', stderr)
         self.assertEqual(match['n_workers'], '3')
-        # Each was found, read in one block, and summed.
+        # Three messages for each file: it was found, one block was read, and it was summed.
         self.assertEqual(match['n_messages'], '30')
 
     def run_script(self, *arguments):
-        """Runs docs/examples/run, with the example that is built, as if it had built it."""
+        """Runs docs/examples/run, with the example of this build in place of its own."""
         for name in (b'.ci/packages.sh', b'docs/examples/run'):
             os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
             shutil.copy(os.path.join(os.fsencode(SOURCE_ROOT), name), self.path(name))
@@ -209,8 +209,7 @@ class ChecksumTest(ChecksumTestBase):
         self.assertIn(b'0 of 0 files', process.stderr)
 
     def test_unreadable_file(self):
-        # Root may read whatever has a mode; the first page of no process is
-        # mapped, though.
+        # Root may read any file that has a mode, but the first page of no process is mapped.
         make_file(self.path(b'good'), b'good')
         process = self.run_checksum('/proc/self/mem', self.tree, status=1)
         self.assertEqual(process.stdout, sha256sum(self.tree))
@@ -218,7 +217,7 @@ class ChecksumTest(ChecksumTestBase):
         self.assertIn(b', 1 could not be read\n', process.stderr)
 
     def test_unreadable_directory(self):
-        # No mode keeps root out, but a path that is too long does.
+        # No mode stops root, but a path that is too long does.
         here = os.getcwd()
         self.addCleanup(os.chdir, here)
         os.chdir(self.tree)
@@ -266,13 +265,13 @@ class ChecksumTest(ChecksumTestBase):
         process = self.start_checksum(self.tree)
         for number in (1, 2):
             line = process.stderr.readline()
-            # One a second, and no more; the timer of GLib is never early.
+            # No more than one line a second: GLib's timers are never early.
             self.assertGreaterEqual(time.monotonic() - started, number * 0.99)
             self.assertRegex(line.decode(), r'\A0 of 1 files, [0-9.]+\s\S+ of 1\.1\sTB, '
                                             r'[0-9.]+\s\S+/s, [0-9:]+ left\n\Z')
 
     def interrupt(self, number, *arguments):
-        """Interrupts a run that is at work, which has more than it can read before the deadline."""
+        """Interrupts a run with more work than it can do before the deadline."""
         process = self.start_checksum(*arguments)
         line = process.stderr.readline()
         self.assertIn(b' files, ', line)
@@ -282,7 +281,7 @@ class ChecksumTest(ChecksumTestBase):
         print(f'# {self._testMethodName}: ended after {time.monotonic() - started:.3f} s')
         self.assertEqual(process.returncode, 130, stderr)
         self.assertEqual(stdout, b'')
-        # On a busy machine a read takes its time.
+        # A read may take long on a busy machine.
         self.assertRegex(stderr.decode().removeprefix(WAITING), r'\AInterrupted: \d+ of \d+\+? files, .* in \d+\.\d s\n\Z')
         return stderr
 
@@ -304,7 +303,7 @@ class ChecksumTest(ChecksumTestBase):
         self.interrupt(signal.SIGINT, '--jobs=4', self.tree)
 
     def test_interrupt_during_the_walk(self):
-        # Round and round, so that the walk is still on
+        # Many times, so that the walk still goes on
         roots = ['/usr'] * 1000
         self.assertIn(b'+ files', self.interrupt(signal.SIGINT, *roots))
 
@@ -369,7 +368,7 @@ class ChecksumTest(ChecksumTestBase):
         os.kill(pid, signal.SIGTERM)
         read_terminal(terminal)
         os.waitpid(pid, 0)
-        # The first may have come before the width was set.
+        # The first line may have come before the width was set.
         drawn = text.split('\r\x1b[K')[2:]
         self.assertGreater(len(drawn), 0)
         self.assertLessEqual(max(len(line) for line in drawn), 23)

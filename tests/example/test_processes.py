@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-# test_processes.py: the example with worker processes against find and sha256sum,
-# and kills against it
+# test_processes.py: compares the example with worker processes with find and sha256sum, and
+# kills its workers
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -23,7 +23,7 @@ from test_checksum import ENVIRONMENT, sha256sum  # noqa: E402
 
 
 def kill_readers(path, number, count):
-    """Sends a signal to the process that reads a file, and to those that take its place."""
+    """Sends a signal to the process that reads a file, and to those that replace it."""
     deadline = time.monotonic() + DEADLINE_S
     seen = set()
     while len(seen) < count and time.monotonic() < deadline:
@@ -35,10 +35,10 @@ def kill_readers(path, number, count):
 
 
 class ProcessesTest(test_checksum.ChecksumTest):
-    """All that is asked of the example with threads, and more"""
+    """The tests of the example with threads, and more"""
 
-    # What only that one prints, or docs/examples/run does with it; and a read that does
-    # not return, which is a thread's trouble.
+    # Only the example with threads is run by docs/examples/run, and waits for a read that never
+    # returns.
     test_run_writes_its_sums_to_a_file = None
     test_run_writes_no_empty_file = None
     test_run_prints_the_sums_of_paths = None
@@ -81,7 +81,7 @@ class ProcessesTest(test_checksum.ChecksumTest):
     def test_worker_that_hangs_when_interrupted(self):
         endless = self.path(b'endless')
         make_sparse_file(endless, ENDLESS)
-        # It warns of the pipe that it has closed.
+        # It logs a warning about the pipe that it has closed.
         process = self.start_checksum('--jobs=1', self.tree, env={**ENVIRONMENT, 'G_DEBUG': 'fatal-criticals'})
         kill_readers(endless, signal.SIGSTOP, 1)
         worker = find_reader(endless)
@@ -97,7 +97,7 @@ class ProcessesTest(test_checksum.ChecksumTest):
         process = self.start_checksum('--jobs=4', self.tree)
         kill_readers(self.path(b'endless'), signal.SIGCONT, 1)
         process.send_signal(signal.SIGTERM)
-        # The workers have their ends of the pipes, too.
+        # The workers hold the ends of the streams until they end.
         self.assertEqual(process.communicate(timeout=DEADLINE_S)[0], b'')
         self.assertEqual(process.returncode, 130)
 
@@ -108,7 +108,7 @@ def with_nats_server(case):
 
 @with_nats_server
 class OverNatsTest(test_checksum.ChecksumTestBase):
-    """With processes that are reached as on another machine"""
+    """Workers over NATS, as on other machines"""
 
     def setUp(self):
         super().setUp()
@@ -127,7 +127,7 @@ class OverNatsTest(test_checksum.ChecksumTestBase):
         self.assertIn(b'another takes its place', process.stderr)
 
     def test_workers_by_hand(self):
-        """As on other machines: they know an address and files, and nothing else."""
+        """As on other machines, the workers know only an address and files."""
         self.make_hard_tree()
         expected = sha256sum(self.tree)
         process = self.start_checksum('--nats', self.url, '--by-hand=2')

@@ -1,4 +1,4 @@
-/* address.c: has addresses parsed that libFuzzer comes up with
+/* address.c: parses addresses that libFuzzer invents
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -13,7 +13,7 @@
 int LLVMFuzzerTestOneInput (const guint8 *data,
                             gsize         size);
 
-/* What a NATS address means is the same when it is written again. */
+/* A NATS address that is written again means the same. */
 static void
 parse_nats (const char *string,
             gboolean    names_pipe)
@@ -80,7 +80,7 @@ LLVMFuzzerTestOneInput (const guint8 *data,
   if (path == NULL || id == 0 || secret == NULL)
     return 0;
 
-  /* What is written is read back. */
+  /* A written address is read back unchanged. */
   gmsg_address_append_option (printed, "path", path);
   gmsg_address_append_pipe (printed, id, secret);
   again = gmsg_address_new (printed->str, &error);

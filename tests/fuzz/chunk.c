@@ -1,4 +1,4 @@
-/* chunk.c: has both ends of a pipe of chunks hear whatever libFuzzer comes up with
+/* chunk.c: plays stories that libFuzzer invents to both ends of a pipe of chunks
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -17,8 +17,8 @@ int LLVMFuzzerTestOneInput (const guint8 *data,
 #define PIPE 7
 #define SESSION 9
 
-/* The input is a story: some of it is said by a stranger, byte for byte; some by a peer that has
- * the key, which says what it likes with a good code; and the rest is what honest ends do. */
+/* The input is a story. Strangers say some of it, byte for byte; a peer that has the key says
+ * anything with a valid code; and honest ends do the rest. */
 typedef struct
 {
   const guint8    *data;
@@ -43,7 +43,7 @@ take_byte (Story *story)
   return *story->data++;
 }
 
-/* Most numbers are small, so that some are right. */
+/* Most numbers are small, so that some are valid. */
 static guint64
 take_number (Story *story)
 {
@@ -122,7 +122,7 @@ hear_state (Story  *story,
   story->writer_broken = error != NULL;
 }
 
-/* Nobody without the key is heard. */
+/* Both ends ignore a stranger without the key. */
 static void
 say_raw (Story *story)
 {
@@ -136,7 +136,7 @@ say_raw (Story *story)
   g_assert_no_error (error);
 }
 
-/* Whoever has the key. */
+/* A peer with the key says anything. */
 static void
 say_sealed (Story        *story,
             GMsgChunkWay  way)
@@ -164,7 +164,7 @@ say_sealed (Story        *story,
     hear_state (story, message);
 }
 
-/* A state whose numbers are near those that are right. */
+/* Says a state whose numbers are close to valid ones. */
 static void
 say_state (Story *story)
 {
@@ -190,7 +190,7 @@ say_state (Story *story)
   hear_state (story, state);
 }
 
-/* What the honest ends have to say, to each other; once, twice or never. */
+/* Carries what the honest ends say to each other; once, twice or never. */
 static void
 carry (Story *story)
 {
@@ -238,7 +238,7 @@ read_some (Story *story)
   story->n_read += n_read;
 }
 
-/* Another worker that has the address, too; it is refused. */
+/* Another worker with the same address is refused. */
 static void
 greet_twice (Story *story)
 {
@@ -254,7 +254,7 @@ greet_twice (Story *story)
     g_assert_cmpint (gmsg_chunk_reader_hear (story->reader, hello, story->now, NULL), ==, GMSG_CHUNK_REFUSED);
 }
 
-/* What the router's side decides. */
+/* Makes a decision of the router's side. */
 static void
 decide (Story *story)
 {
@@ -339,7 +339,7 @@ go_on (Story *story)
   gmsg_chunk_writer_get_deadline (story->writer);
   g_assert_cmpuint (gmsg_chunk_writer_get_room (story->writer), <=, GMSG_CHUNK_MAX_SIZE);
 
-  /* What is complete is never lost after that. */
+  /* A complete pipe is never lost later. */
   if (gmsg_chunk_reader_is_complete (story->reader) && !story->was_lost)
     g_assert_false (gmsg_chunk_reader_is_lost (story->reader));
   story->was_lost = gmsg_chunk_reader_is_lost (story->reader);

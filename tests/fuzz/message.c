@@ -1,4 +1,5 @@
-/* message.c: has messages checked that libFuzzer comes up with, in steps, and asks GLib
+/* message.c: checks messages that libFuzzer invents, in steps, and compares the verdict with
+ * GLib's
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -11,7 +12,7 @@
 int LLVMFuzzerTestOneInput (const guint8 *data,
                             gsize         size);
 
-/* The most that @size bytes may take, in the unit of a step's budget. */
+/* The most work for @size bytes, in the unit of a step's budget */
 #define MAX_WORK(size) (16 * ((size) + 8))
 
 static GMsgWalk
@@ -41,13 +42,13 @@ walk (const char *type,
   return result;
 }
 
-/* What GLib says, and reads. */
+/* Returns GLib's own verdict. */
 static gboolean
 is_normal (const char   *type,
            const guint8 *data,
            gsize         size)
 {
-  /* One byte more, since GLib 2.74 looks at it before it refuses. */
+  /* GLib 2.74 reads one byte beyond the end before it refuses the data. */
   guint8 *copy = g_malloc0 (size + 1);
   g_autoptr (GBytes) bytes = g_bytes_new_with_free_func (copy, size, g_free, copy);
   g_autoptr (GVariant) value = NULL;
@@ -57,8 +58,8 @@ is_normal (const char   *type,
   return g_variant_is_normal_form (value);
 }
 
-/* The first byte chooses the budget and the byte order, up to a NUL there is a type string, and
- * the rest is the value. */
+/* The first byte chooses the budget. A type string follows, up to a NUL; the rest is the
+ * value. */
 int
 LLVMFuzzerTestOneInput (const guint8 *data,
                         gsize         size)
@@ -80,10 +81,10 @@ LLVMFuzzerTestOneInput (const guint8 *data,
   memcpy (payload, nul + 1, payload_size);
 
   result = walk (type, type_length, payload, payload_size, 1 + data[0], FALSE);
-  /* Nothing was written. */
+  /* The check has changed nothing. */
   g_assert_true (memcmp (payload, nul + 1, payload_size) == 0);
 
-  /* In the other byte order the verdict is the same, and twice is not at all. */
+  /* In the other byte order, the verdict is the same, and swapping twice changes nothing. */
   swapped = g_memdup2 (payload, payload_size + 1);
   g_assert_cmpint (walk (type, type_length, swapped, payload_size, 1 + data[0], TRUE), ==, result);
   if (result == GMSG_WALK_NORMAL)

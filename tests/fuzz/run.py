@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-# run.py: runs the fuzzers from a corpus, the same inputs each time
+# run.py: runs the fuzzers from a corpus, with the same inputs each time
 #
 # run.py [--runs=N] [--corpus=DIRECTORY] CORPUS NAME=PROGRAM...
 #
-# CORPUS has lines "NAME: BYTES", in hexadecimal or, in quotes, as text. With
-# --corpus, what is found is kept in DIRECTORY, for a long run.
+# CORPUS has lines "NAME: BYTES", with the bytes in hexadecimal or as quoted text. With
+# --corpus, the fuzzers keep the inputs that they find in DIRECTORY, for a long run.
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -46,7 +46,7 @@ def main():
             corpus.mkdir(parents=True, exist_ok=True)
             for number, data in enumerate(seeds[name]):
                 (corpus / f"seed-{number}").write_bytes(data)
-            # What crashes it is printed, in base 64. The time limit is for one input.
+            # A fuzzer prints an input that crashes it, in base 64. The time limit is for one input.
             tap.run(f"{name}: {arguments.runs} runs from {len(seeds[name])} seeds",
                     [program, f"-runs={arguments.runs}", "-seed=1", "-timeout=60", "-max_len=70000", "-verbosity=0",
                      f"-artifact_prefix={temporary}/", corpus],

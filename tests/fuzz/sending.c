@@ -1,4 +1,4 @@
-/* sending.c: has values and errors sent that libFuzzer comes up with, and received
+/* sending.c: sends and receives values and errors that libFuzzer invents
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -15,16 +15,16 @@ int LLVMFuzzerTestOneInput (const guint8 *data,
 
 #define MAX_SIZE 50000
 
-/* What the first byte chooses. */
+/* Bits of the first byte */
 enum
 {
   ERROR = 1 << 0,      /* sends an error, not a value */
-  TRUSTED = 1 << 1,    /* the value's bytes are said to be in normal form */
-  BOXED = 1 << 2,      /* the value is in a variant that GLib has built */
-  PAIRED = 1 << 3,     /* twice in a tuple that GLib has built */
+  TRUSTED = 1 << 1,    /* GLib is told that the bytes are in normal form */
+  BOXED = 1 << 2,      /* GLib has put the value into a variant */
+  PAIRED = 1 << 3,     /* GLib has put it into a tuple twice */
 };
 
-/* Writes what the encoder holds, @piece bytes at a time, and reads it at the other end. */
+/* Writes the contents of @encoder, @piece bytes at a time, and reads them at the other end. */
 static GMsgDecoded
 cross (GMsgEncoder  *encoder,
        gsize         piece,
@@ -60,7 +60,7 @@ cross (GMsgEncoder  *encoder,
     }
 }
 
-/* An error arrives with as much of its text as may cross, as UTF-8. */
+/* An error arrives with as much of its text as is allowed, as UTF-8. */
 static void
 send_error (const guint8 *data,
             gsize         size,
@@ -86,7 +86,7 @@ send_error (const guint8 *data,
   g_assert_true (length == strlen (valid) || length > GMSG_MESSAGE_MAX_TEXT_LENGTH - 4);
 }
 
-/* A value that may be sent arrives, and one that may not be sent would not have. */
+/* A value that may be sent arrives unchanged. */
 static void
 send_value (GVariant *value,
             gsize     piece)
@@ -118,7 +118,7 @@ send_value (GVariant *value,
                    g_variant_get_data (value), g_variant_get_size (value));
 }
 
-/* Up to a NUL there is a type string, and the rest is the value. */
+/* A type string comes first, up to a NUL; the rest is the value. */
 static void
 make_and_send_value (const guint8 *data,
                      gsize         size,
@@ -134,7 +134,7 @@ make_and_send_value (const guint8 *data,
   if (nul == NULL || !g_variant_type_string_is_valid (type) || !g_variant_type_is_definite (G_VARIANT_TYPE (type)))
     return;
 
-  /* One byte more, since GLib 2.74 looks at it before it refuses. */
+  /* GLib 2.74 reads one byte beyond the end before it refuses the data. */
   size -= nul + 1 - data;
   copy = g_malloc0 (size + 1);
   memcpy (copy, nul + 1, size);
@@ -159,7 +159,7 @@ make_and_send_value (const guint8 *data,
   send_value (value, piece);
 }
 
-/* The first byte chooses what is sent, the second the size of the pieces. */
+/* The first byte chooses what to send, the second the size of the pieces. */
 int
 LLVMFuzzerTestOneInput (const guint8 *data,
                         gsize         size)

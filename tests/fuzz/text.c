@@ -1,4 +1,4 @@
-/* text.c: has texts checked in pieces that libFuzzer comes up with, and asks GLib
+/* text.c: checks texts that libFuzzer invents, in pieces, and compares the verdict with GLib's
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -11,7 +11,7 @@
 int LLVMFuzzerTestOneInput (const guint8 *data,
                             gsize         size);
 
-/* Checks a text, cut into pieces of @piece bytes. */
+/* Checks a text in pieces of @piece bytes. */
 static gboolean
 is_good (GMsgTextKind  kind,
          const guint8 *data,
@@ -42,7 +42,7 @@ is_good_for_glib (GMsgTextKind  kind,
                                        : g_variant_is_signature (string);
 }
 
-/* Asks for a type, and for the layout of each part of it that has a fixed size. */
+/* Looks up a type, and the layout of each part with a fixed size. */
 static void
 check_type (const char *string,
             gsize       size)

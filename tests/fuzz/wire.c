@@ -1,4 +1,4 @@
-/* wire.c: feeds the decoder of the wire protocol with whatever libFuzzer comes up with
+/* wire.c: feeds the decoder of the wire protocol with bytes that libFuzzer invents
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput (const guint8 *data,
 
 static const guint64 limits[] = { 0, 1, 1000, 40000, 1024 * 1024 };
 
-/* What is to hold of every frame that is decoded; appends it as text to @found. */
+/* Checks a decoded frame, and appends it as text to @found. */
 static void
 check_frame (const GMsgFrame *frame,
              GString         *found)
@@ -41,12 +41,12 @@ check_frame (const GMsgFrame *frame,
       g_assert_true (g_variant_is_normal_form (untrusted));
       g_assert_cmpuint (frame->cost, >=, g_variant_get_size (frame->message));
       g_assert_false (g_variant_is_floating (frame->message));
-      /* Reads all of it. */
+      /* Reads the whole message. */
       g_variant_print_string (frame->message, found, TRUE);
     }
 }
 
-/* Decodes in pieces of @piece bytes at most, until the end or an error. */
+/* Decodes pieces of up to @piece bytes, until the end or an error. */
 static char *
 decode (const guint8 *data,
         gsize         size,
@@ -108,7 +108,7 @@ decode (const guint8 *data,
     }
 }
 
-/* The first two bytes choose the limit, the byte order and the pieces. */
+/* The first two bytes choose the limit, the byte order and the size of the pieces. */
 int
 LLVMFuzzerTestOneInput (const guint8 *data,
                         gsize         size)

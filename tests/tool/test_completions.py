@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# test_completions.py: what three shells complete, and whether they and the manual
+# test_completions.py: checks the completions of three shells, and whether they and the manual
 # know every option of the program gmsgrouter
 #
 # Copyright 2026 The gmsgrouter authors
@@ -25,7 +25,7 @@ ENVIRONMENT = {**os.environ, 'PATH': os.path.dirname(TOOL) + os.pathsep + os.env
 
 COMMANDS = ('run', 'send', 'listen')
 
-# Prints what is completed at the end of a line. Bash itself splits words at "=".
+# Prints the completions at the end of a line. Bash itself splits words at "=".
 BASH = r"""
 source "$1"
 line=$2
@@ -36,7 +36,7 @@ _gmsgrouter
 printf '%s\n' "${COMPREPLY[@]}"
 """
 
-# Shows, at Ctrl-G, what has become of the line.
+# Shows the completed line at Ctrl-G.
 ZSH = r"""
 PS1= fpath=(COMPLETIONS $fpath)
 autoload -U compinit && compinit -D -u
@@ -46,7 +46,7 @@ zle -N _show && bindkey '^G' _show && print rea''dy
 
 
 def read_options(*command):
-    """The options that the program says that it has, as [('-f', '--format')]."""
+    """Returns the options in the program's help, as [('-f', '--format')]."""
     text = subprocess.run([TOOL, *command, '--help'], stdout=subprocess.PIPE, env=ENVIRONMENT, check=True,
                           text=True).stdout
     return re.findall(r'^  (?:(-\w), )?(--[\w-]+)', text, re.MULTILINE)

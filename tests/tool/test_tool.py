@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# test_tool.py: the program gmsgrouter, as scripts and people use it
+# test_tool.py: uses the program gmsgrouter as scripts and people do
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -23,14 +23,14 @@ from natsserver import NatsServer  # noqa: E402
 from programs import DEADLINE_S, read_terminal, wait_until  # noqa: E402
 
 TOOL = os.environ['GMSGROUTER']
-# What scripts find it by
+# Scripts find the program by PATH.
 ENVIRONMENT = {**os.environ, 'PATH': os.path.dirname(TOOL) + os.pathsep + os.environ['PATH'],
                'G_DEBUG': 'fatal-warnings', 'LC_ALL': 'C.UTF-8'}
 ENVIRONMENT.pop('GMSG_ADDRESS', None)
-# Where messages are lost on purpose
+# For tests that lose messages on purpose
 WARNING_ENVIRONMENT = {**ENVIRONMENT, 'G_DEBUG': 'fatal-criticals'}
 
-# The most that a router takes, and the length of a string that is as large
+# The largest message that a router takes, and the length of a string in it
 MAX_SIZE = 64 << 20
 MAX_LENGTH = MAX_SIZE - 1
 
@@ -54,7 +54,7 @@ class ToolTest(unittest.TestCase):
         return process.stdout
 
     def shell(self, script, **options):
-        """What a script's messages are."""
+        """Returns what "gmsgrouter run" prints of a script's messages."""
         return self.tool('run', '--', 'sh', '-c', script, **options)
 
     def start(self, *arguments, **options):
@@ -180,7 +180,7 @@ class RunTest(ToolTest):
     def test_lines_come_at_once(self):
         process = self.start('run', '--', 'sh', '-c', '{ echo 1; read line; echo "$line"; } | gmsgrouter send',
                              stdin=subprocess.PIPE)
-        # A message that is held back is never seen: nothing more comes without it.
+        # Nothing more comes before this message has been read.
         self.assertEqual(process.stdout.readline(), b'1\n')
         process.stdin.write(b'2\n')
         process.stdin.flush()
@@ -204,18 +204,18 @@ class RunTest(ToolTest):
     def test_overflow_fail(self):
         process = self.start('run', '--capacity=1', '--overflow=fail', '--', 'sh', '-c',
                              'seq 500000 | gmsgrouter send')
-        # Only now does it have a reader.
+        # The output has a reader only now.
         wait_until(lambda: select.select([process.stderr], [], [], 0)[0])
         _, errors = self.assert_ends(process, 1)
         self.assertIn(b'gmsgrouter run: Line ', errors)
 
     def test_memory_where_nobody_reads(self):
-        # Longer than most names of files
+        # The lines are longer than most file names.
         process = self.start('run', '--', 'sh', '-c', f'yes {"x" * 100} | gmsgrouter send')
         switches = []
 
         def is_still():
-            """Whether no process has done anything since the last look."""
+            """Tells whether no process has done anything since the last call."""
             switches.append([status['voluntary_ctxt_switches'] + status['nonvoluntary_ctxt_switches']
                              for status in read_descendants(process.pid)])
             time.sleep(0.1)
@@ -229,7 +229,7 @@ class RunTest(ToolTest):
 
     def test_output_that_can_not_be_written(self):
         with open('/dev/full', 'wb') as full:
-            # Whatever the cancelled command's own status is
+            # The status of the cancelled command does not matter.
             _, errors = self.end('run', '--', 'sh', '-c', 'gmsgrouter send x; exit 3', stdout=full, status=1)
         self.assertEqual(errors, b'gmsgrouter run: Could not write: No space left on device\n')
 
@@ -253,7 +253,7 @@ class RunTest(ToolTest):
         fifo = self.path('fifo')
         os.mkfifo(fifo)
         told = self.path('told')
-        # It ignores what "send" tells it, and reads until the test has ended.
+        # It ignores the signal of "send", and reads until the test has ended.
         worker = f"gmsgrouter send -- sh -c \"trap '' TERM; yes; read line <{fifo}\""
         process = self.start('run', '--', 'sh', '-c', f'trap "echo >{told}; exit" TERM; {worker} & wait')
         self.addCleanup(lambda: os.close(os.open(fifo, os.O_RDWR)))
@@ -279,11 +279,11 @@ class InterruptTest(ToolTest):
         self.assertEqual(process.stdout.readline(), b'first\n')
         process.send_signal(signal.SIGTERM)
         _, errors = self.assert_ends(process, 130)
-        # The shell may also say that what it waited for was terminated.
+        # The shell may also say that its child was terminated.
         self.assertTrue(errors.startswith(CANCELLED) and errors.endswith(b'last\n'), errors)
 
     def test_second_stops(self):
-        # What the shell of the command traps is ignored by it, not by its children.
+        # The shell of the command ignores the signal; its children would not.
         process = self.start('run', '--', 'sh', '-c',
                              'gmsgrouter send -- sh -c "trap \'\' TERM; echo 1; read line"; exit 1',
                              stdin=subprocess.PIPE)
@@ -292,7 +292,7 @@ class InterruptTest(ToolTest):
         self.assertEqual(process.stderr.readline(), CANCELLED)
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(DEADLINE_S), 130)
-        # The command is still there: it waits for its input, and ignores what it was told.
+        # The command still waits for its input, since it ignores the signal.
         process.stdin.close()
         self.assertEqual(process.stdout.read(), b'')
 
@@ -307,7 +307,7 @@ class InterruptTest(ToolTest):
         self.assertEqual(process.wait(DEADLINE_S), 130)
 
     def start_full(self, command):
-        """A send that waits for room, and then writes its status."""
+        """Starts a "send" that waits for room, and later writes its status."""
         process = self.start('run', '--', 'sh', '-c', f'{command}; echo $? >{shlex.quote(self.path("status"))}',
                              env=WARNING_ENVIRONMENT)
         wait_until(lambda: is_full(process.stdout))
@@ -335,7 +335,7 @@ class InterruptTest(ToolTest):
         self.assertRegex(errors.decode(), r'\Agmsgrouter run: Line \d+: Terminated [^\n]*\n\Z')
 
     def test_in_a_terminal(self):
-        # Ctrl-C goes to all that are in the foreground, and must cancel all the same.
+        # Ctrl-C goes to all programs in the foreground, and must still only cancel.
         pid, terminal = pty.fork()
         if pid == 0:
             script = 'gmsgrouter send; echo "status $?"'
@@ -351,7 +351,7 @@ class InterruptTest(ToolTest):
 
 
 def read_descendants(pid):
-    """A process and its descendants: what /proc has about each."""
+    """Returns what /proc says about a process and its descendants."""
     with open(f'/proc/{pid}/status', encoding='utf-8') as stream:
         status = dict(line.rstrip('\n').split(':\t', 1) for line in stream)
     with open(f'/proc/{pid}/task/{pid}/children', encoding='ascii') as stream:
@@ -373,7 +373,7 @@ class SendTest(ToolTest):
         return self.tool('run', '--', 'gmsgrouter', 'send', *arguments, stdin=stdin, **options)
 
     def send_badly(self, stdin, *arguments):
-        """Sends what can't be sent, and returns what was printed."""
+        """Sends something that can't be sent, and returns the output."""
         process = self.start('run', '--', 'gmsgrouter', 'send', *arguments, stdin=subprocess.PIPE)
         output, errors = process.communicate(stdin, timeout=DEADLINE_S)
         self.assertEqual(process.returncode, 1, errors)
@@ -451,7 +451,7 @@ class SendTest(ToolTest):
                 self.assertRegex(errors.decode(), rf'\Agmsgrouter run: [^\n]* “{command}” [^\n]*\n\Z')
 
     def test_cancelled_command_and_its_children(self):
-        # The pipe has its end when nobody holds it any more.
+        # The pipe ends when nobody holds it any more.
         process = self.start('run', '--', 'gmsgrouter', 'send', '--', 'sh', '-c', 'echo 1; sleep 1000; sleep 1000')
         self.assertEqual(process.stdout.readline(), b'1\n')
         process.send_signal(signal.SIGINT)
@@ -490,7 +490,7 @@ def with_nats_server(case):
 
 
 class ListenTest(ToolTest):
-    # What the workers' machine knows
+    # The login of the workers' machine
     login = {}
 
     def setUp(self):
@@ -531,7 +531,7 @@ class ListenTest(ToolTest):
         self.send(addresses[0], 'good')
         output, errors = self.assert_ends(process, 1)
         self.assertEqual(sorted(output.splitlines()), [b'1\tgood', b'2\tout'])
-        # Over NATS it has told of its connection.
+        # Over NATS, it has also reported its connection.
         self.assertRegex(errors.decode(), r'(?m)^gmsgrouter listen: Pipe 2: sh: [^\n]*code 4\n\Z')
 
     def test_interrupts(self):
@@ -557,7 +557,7 @@ class ListenTest(ToolTest):
 
 @with_nats_server
 class ListenOverNatsTest(ListenTest):
-    """The same with workers on other machines, which log in by what their machine knows"""
+    """The same with workers on other machines, which log in with their machine's login"""
 
     login = {'GMSG_ADDRESS_OPTIONS': 'user=worker,password=and-this'}
     test_address_in_use = None
