@@ -6,6 +6,7 @@
 
 #include "gmsgchannel-private.h"
 
+#include "gmsgfork-private.h"
 #include "gmsgreturns-private.h"
 #include "gmsgtrace-private.h"
 
@@ -42,11 +43,14 @@ typedef struct
   GMsgEntry entries[BURST_SIZE];
 } Burst;
 
-/* Says whether a thread has ended. */
+/* Says whether a thread has ended. When it has, it makes the calls that wait for messages of its
+ * channels look again, since any thread may take them then. */
 typedef struct
 {
   gatomicrefcount ref_count;
   int             ended;     /* atomic */
+  GMutex          lock;      /* taken before a channel's @wake_lock */
+  GQueue          channels;  /* lock (element-type GMsgChannel) (unowned elements) */
 } Life;
 
 static void life_end (gpointer data);
@@ -91,6 +95,7 @@ struct _GMsgChannel
   GQueue           waiting;    /* wake_lock (element-type GMsgWaiter) */
   GQueue           blocked;    /* lock (element-type GCond): senders that wait for room */
   guint64          backlog;    /* lock: bytes of the waiting messages from other processes */
+  GList            life_link;  /* the lock of @life: in its channels */
 };
 
 G_STATIC_ASSERT (G_STRUCT_OFFSET (struct _GMsgChannel, returns) +
@@ -100,34 +105,83 @@ G_STATIC_ASSERT (G_STRUCT_OFFSET (struct _GMsgChannel, wake_lock) >= 2 * CACHE_L
 static void
 life_unref (Life *self)
 {
-  if (g_atomic_ref_count_dec (&self->ref_count))
-    g_free (self);
+  if (!g_atomic_ref_count_dec (&self->ref_count))
+    return;
+
+  g_mutex_clear (&self->lock);
+  g_free (self);
 }
 
+static void
+wake_waiter_cb (gpointer data,
+                gpointer user_data)
+{
+  GMsgWaiter *waiter = data;
+
+  gmsg_turn_wake (waiter->turn);
+}
+
+static void
+wake_waiters (GMsgChannel *self)
+{
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&self->wake_lock);
+
+  g_queue_foreach (&self->waiting, wake_waiter_cb, NULL);
+}
+
+/* Called when the thread ends. */
 static void
 life_end (gpointer data)
 {
   Life *self = data;
 
+  /* In a forked child, a lock may be held for ever. */
+  if (gmsg_fork_happened ())
+    return;
+
   g_atomic_int_set (&self->ended, TRUE);
+
+  g_mutex_lock (&self->lock);
+  for (GList *item = self->channels.head; item != NULL; item = item->next)
+    wake_waiters (item->data);
+  g_mutex_unlock (&self->lock);
+
   life_unref (self);
 }
 
-/* Returns (transfer full) the life of this thread. */
+/* Returns (transfer full) the life of this thread, of which @channel becomes a part. */
 static Life *
-ref_own_life (void)
+life_join (GMsgChannel *channel)
 {
-  Life *life = g_private_get (&own_life);
+  Life *self = g_private_get (&own_life);
 
-  if (life == NULL)
+  if (self == NULL)
     {
-      life = g_new0 (Life, 1);
-      g_atomic_ref_count_init (&life->ref_count);
-      g_private_set (&own_life, life);
+      self = g_new0 (Life, 1);
+      g_atomic_ref_count_init (&self->ref_count);
+      g_mutex_init (&self->lock);
+      g_private_set (&own_life, self);
     }
 
-  g_atomic_ref_count_inc (&life->ref_count);
-  return life;
+  channel->life_link.data = channel;
+  g_mutex_lock (&self->lock);
+  g_queue_push_tail_link (&self->channels, &channel->life_link);
+  g_mutex_unlock (&self->lock);
+
+  g_atomic_ref_count_inc (&self->ref_count);
+  return self;
+}
+
+static void
+life_leave (GMsgChannel *channel)
+{
+  Life *self = channel->life;
+
+  g_mutex_lock (&self->lock);
+  g_queue_unlink (&self->channels, &channel->life_link);
+  g_mutex_unlock (&self->lock);
+
+  life_unref (self);
 }
 
 GMsgChannel *
@@ -138,12 +192,12 @@ gmsg_channel_new (GMainContext *context,
 
   g_atomic_ref_count_init (&self->ref_count);
   self->thread = thread != NULL ? g_thread_ref (thread) : NULL;
-  self->life = ref_own_life ();
   self->queue = g_async_queue_new ();
   g_mutex_init (&self->lock);
   g_queue_init (&self->blocked);
   g_queue_init (&self->waiting);
   g_mutex_init (&self->wake_lock);
+  self->life = life_join (self);
   self->context = g_main_context_ref (context);
   self->needs_wake = TRUE;
 
@@ -163,6 +217,8 @@ gmsg_channel_unref (GMsgChannel *self)
   if (!g_atomic_ref_count_dec (&self->ref_count))
     return;
 
+  life_leave (self);
+
   /* The thread that closes the channel empties it, and nothing is pushed after that. */
   g_assert (g_async_queue_length (self->queue) == 0);
   g_assert (self->context == NULL);
@@ -174,7 +230,6 @@ gmsg_channel_unref (GMsgChannel *self)
   g_mutex_clear (&self->wake_lock);
   g_mutex_clear (&self->lock);
   g_clear_pointer (&self->thread, g_thread_unref);
-  life_unref (self->life);
   g_aligned_free (self);
 }
 
@@ -395,15 +450,6 @@ wake_blocked_cb (gpointer data,
   GCond *room = data;
 
   g_cond_broadcast (room);
-}
-
-static void
-wake_waiter_cb (gpointer data,
-                gpointer user_data)
-{
-  GMsgWaiter *waiter = data;
-
-  gmsg_turn_wake (waiter->turn);
 }
 
 /* Ends the run for the senders: waiting ones are woken, and no message comes any more. May be

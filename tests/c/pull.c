@@ -1288,6 +1288,7 @@ typedef struct
   GMsgSender   *sender;
   GCancellable *cancellable;
   Answer        answer;
+  int           made; /* atomic */
 } Orphan;
 
 static gpointer
@@ -1321,7 +1322,7 @@ typedef enum
 static void
 test_thread_gone (gconstpointer data)
 {
-  Orphan orphan = { g_main_context_new (), NULL, NULL, NULL, g_cancellable_new (), { .error = NULL } };
+  Orphan orphan = { .context = g_main_context_new (), .cancellable = g_cancellable_new () };
   Answer *answer = &orphan.answer;
 
   run_in_thread (make_orphan, &orphan);
@@ -1359,6 +1360,55 @@ test_thread_gone (gconstpointer data)
   g_assert_finalize_object (orphan.receiver);
   g_object_unref (orphan.sender);
   g_object_unref (orphan.cancellable);
+  g_main_context_unref (orphan.context);
+  forget_warnings ();
+}
+
+static int asleep; /* atomic */
+
+static int
+poll_asleep (GPollFD *fds,
+             guint    n_fds,
+             int      timeout)
+{
+  if (timeout != 0)
+    g_atomic_int_set (&asleep, TRUE);
+  return g_poll (fds, n_fds, timeout);
+}
+
+static gpointer
+make_sent_orphan (gpointer data)
+{
+  Orphan *self = data;
+
+  make_orphan (self);
+  self->answer.thread = NULL;
+  send_value (self->sender, 7);
+  g_atomic_int_set (&self->made, TRUE);
+  wait_until (g_atomic_int_get (&asleep));
+  return NULL;
+}
+
+/* The end of the router's thread wakes the context that another thread iterates. */
+static void
+test_thread_goes (void)
+{
+  Orphan orphan = { .context = g_main_context_new () };
+  g_autoptr (GSource) deadline = attach_deadline (orphan.context);
+  GThread *thread = g_thread_new ("orphan", make_sent_orphan, &orphan);
+
+  wait_until (g_atomic_int_get (&orphan.made));
+  orphan.answer.thread = g_thread_self ();
+  g_main_context_set_poll_func (orphan.context, poll_asleep);
+  sleep_until_done (orphan.context, &orphan.answer);
+  answer_assert_value (&orphan.answer, 7);
+  g_thread_join (thread);
+
+  g_clear_object (&orphan.router);
+  iterate_all (orphan.context);
+  g_assert_finalize_object (orphan.receiver);
+  g_object_unref (orphan.sender);
+  g_source_destroy (deadline);
   g_main_context_unref (orphan.context);
   forget_warnings ();
 }
@@ -1586,6 +1636,7 @@ main (int    argc,
                         test_thread_gone);
   g_test_add_data_func ("/pull/p23/thread-gone/stopped", GINT_TO_POINTER (ORPHAN_STOPPED),
                         test_thread_gone);
+  g_test_add_func ("/pull/p23/thread-gone/while-asleep", test_thread_goes);
   fixture_test ("/pull/p23/cancelled-reset", test_cancelled_reset);
   fixture_test ("/pull/p23/cancelled-beside-busy", test_cancelled_beside_busy);
   fixture_test ("/pull/p23/switch-beside-backlog", test_switch_beside_backlog);
