@@ -739,10 +739,12 @@ gmsg_run_has_finished (GMsgRun *self)
   return g_hash_table_size (self->unfinished) == 0;
 }
 
+/* Tells whether the run has ended; or whether a handler has disposed of the router that it still
+ * holds, so that the run ends when the context next iterates. */
 gboolean
 gmsg_run_has_ended (GMsgRun *self)
 {
-  return self->ended;
+  return self->ended || has_flag (self, RUN_DROPPED);
 }
 
 gboolean
@@ -828,7 +830,7 @@ route_until (GMsgRun            *self,
       gint64 left;
 
       /* The condition or a handler may have stopped the router. */
-      if (self->ended)
+      if (gmsg_run_has_ended (self))
         {
           g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING,
                                "The router was stopped before the condition of route_until() "

@@ -357,6 +357,22 @@ test_handler_stops (Fixture *fixture)
   route_fails (fixture, -1, always, NULL, GMSG_ERROR_NOT_RUNNING);
 }
 
+/* A binding can dispose of a router that it still holds. */
+static void
+test_handler_disposes (Fixture *fixture)
+{
+  Pipe *pipe = start_pipe (fixture);
+
+  g_signal_connect (pipe->receiver, "message", G_CALLBACK (dispose_in_handler_cb), fixture);
+  send_range (pipe->sender, 0, 3);
+  route_fails (fixture, -1, never, NULL, GMSG_ERROR_NOT_RUNNING);
+  pipe_assert_range (pipe, 0, 1);
+  assert_no_warning ();
+  iterate_all (fixture->context);
+  assert_warning ("*dropped while running: 1 unclosed pipe");
+  assert_warning ("dropping 2 undelivered messages");
+}
+
 static gboolean
 condition_restarts (gpointer data)
 {
@@ -797,6 +813,7 @@ main (int    argc,
   fixture_test ("/manual/p17/condition-drops", test_condition_drops);
   fixture_test ("/manual/p17/condition-routes", test_condition_routes);
   fixture_test ("/manual/p17/handler-stops", test_handler_stops);
+  fixture_test ("/manual/p17/handler-disposes", test_handler_disposes);
   fixture_test ("/manual/p17/handler-drops", test_handler_drops);
   fixture_test ("/manual/p17/reentrant", test_reentrant);
   fixture_test ("/manual/p17/in-handler", test_in_handler);

@@ -440,6 +440,28 @@ test_stopped_in_handler (Fixture *fixture)
 }
 
 static void
+test_disposed_in_handler (Fixture *fixture)
+{
+  Pipe *pipe = start_pipe (fixture);
+  Ending ending;
+
+  g_signal_connect (pipe->receiver, "message", G_CALLBACK (dispose_in_handler_cb), fixture);
+  send_value (pipe->sender, 0);
+  if (GPOINTER_TO_INT (fixture->data))
+    {
+      begin (&ending, fixture, -1, NULL);
+      assert_ended_with (&ending, GMSG_ERROR, GMSG_ERROR_NOT_RUNNING);
+    }
+  else
+    {
+      shut_down_fails (fixture, -1, GMSG_ERROR_NOT_RUNNING);
+    }
+  iterate_all (fixture->context);
+  assert_warning ("*dropped while running: 1 unclosed pipe");
+  assert_stopped (fixture);
+}
+
+static void
 shut_down_cb (GMsgReceiver *receiver,
               GVariant     *message,
               Fixture      *fixture)
@@ -727,6 +749,7 @@ main (int    argc,
   add_both ("drains-pullers", test_drains_pullers);
   add_both ("many-pipes", test_many_pipes);
   add_both ("in-finished", test_in_finished);
+  add_both ("disposed-in-handler", test_disposed_in_handler);
   add_both ("address", test_address);
   add_both ("iterated-at-end", test_iterated_at_end);
   fixture_test ("/shutdown/p27/names", test_names);

@@ -372,6 +372,16 @@ drop_in_handler_cb (GMsgReceiver *receiver,
   g_clear_object (&fixture->router);
 }
 
+void
+dispose_in_handler_cb (GMsgReceiver *receiver,
+                       GVariant     *message,
+                       gpointer      user_data)
+{
+  Fixture *fixture = user_data;
+
+  g_object_run_dispose (G_OBJECT (fixture->router));
+}
+
 GMsgSender *
 open_receiver (Fixture       *fixture,
                guint          capacity,

@@ -127,6 +127,9 @@ void      stop_in_handler_cb      (GMsgReceiver *receiver,
 void      drop_in_handler_cb      (GMsgReceiver *receiver,
                                    GVariant     *message,
                                    gpointer      user_data);
+void      dispose_in_handler_cb   (GMsgReceiver *receiver,
+                                   GVariant     *message,
+                                   gpointer      user_data);
 
 /* Logged once if messages wait in manual mode while the context iterates. */
 #define MANUAL_WARNING "messages wait, but after route_until() *"
