@@ -421,6 +421,8 @@ class TimeoutError(GLib.Error, builtins.TimeoutError):
         super().__init__(message, domain, code)
 
 
+# In a process that unpickles it, gi.overrides can't be imported yet.
+TimeoutError.__module__ = 'gi.repository.GMsg'
 __all__.append('TimeoutError')
 
 

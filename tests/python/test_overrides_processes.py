@@ -438,6 +438,12 @@ class PickleTest(ProcessTest):
         self.assertEqual(lost.get_state(), GMsg.SenderState.STOPPED)
         self.assertTrue(lost.get_cancellable().is_cancelled())
 
+    def test_error(self):
+        """It is read by a process that has not imported the library."""
+        program = 'import pickle; error = pickle.loads({}); print(type(error).__name__, error.code, error.message)'
+        self.assertEqual(self.run_program(program.format(pickle.dumps(GMsg.TimeoutError('late')))),
+                         f'TimeoutError {int(GMsg.Error.TIMED_OUT)} late\n')
+
     def test_refused(self):
         sender, receiver, _ = self.make_pipe()
         with self.assertRaisesRegex(TypeError, 'a receiver stays in its process'):
