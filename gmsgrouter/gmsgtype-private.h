@@ -81,6 +81,8 @@ GMsgType *gmsg_types_get        (GMsgTypes  *self,
                                  const char *string,
                                  gsize       length);
 
+guint     gmsg_type_get_number_size (char letter);
+
 /* The memory that malloc() takes for @size bytes, on 64 bits with glibc. */
 static inline gsize
 gmsg_allocation_cost (gsize size)

@@ -86,6 +86,14 @@ get_basic_size (char kind)
     }
 }
 
+/* Returns the size of a number that any bytes are a valid value of, by the letter of its type; 0
+ * for every other type. */
+guint
+gmsg_type_get_number_size (char letter)
+{
+  return letter == 'b' || letter == 'h' ? 0 : get_basic_size (letter);
+}
+
 static void
 lay_out_basic (GMsgTypeNode *node)
 {

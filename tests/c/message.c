@@ -887,7 +887,13 @@ test_outgoing (void)
   /* GLib 2.74 aborts when it is asked for the bytes of this. */
   assert_not_sent (make_from ("x", "abc", 3, FALSE),
                    GMSG_ERROR_INVALID_ARGUMENT, "*normal form*");
+  assert_not_sent (make_from ("ax", "abc", 3, FALSE),
+                   GMSG_ERROR_INVALID_ARGUMENT, "*normal form*");
+  assert_not_sent (make_from ("ab", "\2", 1, FALSE),
+                   GMSG_ERROR_INVALID_ARGUMENT, "*normal form*");
   assert_not_sent (g_variant_new_handle (1), GMSG_ERROR_INVALID_ARGUMENT, "*file handle*");
+  assert_not_sent (g_variant_new_array (G_VARIANT_TYPE_HANDLE, NULL, 0),
+                   GMSG_ERROR_INVALID_ARGUMENT, "*file handle*");
   assert_not_sent (g_variant_new ("(sv)", "fd", g_variant_new_handle (1)),
                    GMSG_ERROR_INVALID_ARGUMENT, "*file handle*");
   assert_not_sent (make_from ("v", (const char *) long_type->data, long_type->len, FALSE),
