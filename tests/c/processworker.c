@@ -216,7 +216,6 @@ test_router_killed (Fixture *fixture)
                                  capacities[i], NULL);
       g_assert_no_error (error);
       output = g_data_input_stream_new (g_subprocess_get_stdout_pipe (router));
-      worker->way = WAY_LOCAL;
       worker->name = "until-gone";
       worker->n = 1;
       worker->address = g_data_input_stream_read_line (output, NULL, NULL, &error);

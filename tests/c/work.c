@@ -546,6 +546,20 @@ work_poll (GMsgSender *sender,
   return 0;
 }
 
+/* Sends SPREAD_VALUES values, with a pause of @n ms after each hundredth of them, so that something
+ * can happen meanwhile; stops when it is cancelled. */
+static int
+work_spread (GMsgSender *sender,
+             int         n)
+{
+  for (int i = 0; i < 100; i++)
+    {
+      send_range (sender, i * SPREAD_VALUES / 100, SPREAD_VALUES / 100);
+      g_usleep ((gulong) n * 1000);
+    }
+  return work_poll (sender, 0);
+}
+
 static void
 cancelled_cb (GCancellable *cancellable,
               GThread      *thread)
@@ -910,6 +924,7 @@ static const struct
   { "threads", work_threads, TRUE },
   { "poll-send", work_poll_send, TRUE },
   { "poll", work_poll, TRUE },
+  { "spread", work_spread, TRUE },
   { "loop", work_loop, FALSE },
   { "until-gone", work_until_gone, TRUE },
   { "too-large", work_too_large, TRUE },

@@ -10,6 +10,9 @@
 
 G_BEGIN_DECLS
 
+/* The number of messages of “spread”. */
+#define SPREAD_VALUES 25000
+
 /* Where a worker of a test runs. */
 typedef enum
 {

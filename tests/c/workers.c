@@ -160,6 +160,20 @@ spawn (GMsgSender       *sender,
   return spawn_full (sender, flags, argv);
 }
 
+Worker *
+worker_new_for_address (const char *address,
+                        const char *name,
+                        int         n)
+{
+  Worker *worker = g_new0 (Worker, 1);
+
+  worker->name = name;
+  worker->n = n;
+  worker->address = g_strdup (address);
+  worker->thread = g_thread_new ("worker", worker_thread, worker);
+  return worker;
+}
+
 /* The first worker of the router chooses the transport. */
 static void
 listen_in_way (GMsgRouter *router,
@@ -170,6 +184,18 @@ listen_in_way (GMsgRouter *router,
 
   if (way != WAY_LOCAL && !gmsg_router_listen (router, address, &error))
     g_assert_error (error, GMSG_ERROR, GMSG_ERROR_ALREADY_STARTED);
+}
+
+void
+connect_router (Fixture    *fixture,
+                const char *address)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (gmsg_router_listen (fixture->router, address, &error));
+  g_assert_no_error (error);
+  iterate_until (fixture->context, gmsg_router_get_connection_state (fixture->router) ==
+                 GMSG_CONNECTION_STATE_CONNECTED);
 }
 
 char *
@@ -197,7 +223,6 @@ worker_new (Pipe       *pipe,
   g_autofree char *number = g_strdup_printf ("%d", n);
   Worker *worker = g_new0 (Worker, 1);
 
-  worker->way = way;
   worker->name = name;
   worker->n = n;
 

@@ -35,7 +35,6 @@ void         pipe_wait_lost          (Pipe               *pipe,
 /* A worker in a thread or a process. */
 typedef struct
 {
-  Way          way;
   const char  *name;
   int          n;
   GMsgSender  *sender;  /* (owned) (nullable): for the thread */
@@ -50,6 +49,11 @@ Worker      *worker_new              (Pipe               *pipe,
                                       const char         *name,
                                       int                 n);
 
+/* A worker in a thread, which opens @address. */
+Worker      *worker_new_for_address  (const char         *address,
+                                      const char         *name,
+                                      int                 n);
+
 /* Does the work of a Worker, with its address, in a main context of its own. */
 gpointer     worker_thread           (gpointer            data);
 
@@ -57,6 +61,9 @@ gpointer     worker_thread           (gpointer            data);
 int          worker_join             (Worker             *worker);
 
 char        *dup_address             (GMsgSender         *sender);
+/* Makes the router listen at a NATS server, and waits until it is connected. */
+void         connect_router          (Fixture            *fixture,
+                                      const char         *address);
 /* Makes the router listen for WAY_LOCAL, WAY_TEST or a way over NATS, and returns (transfer
  * full) an address. */
 char        *dup_address_in_way      (Pipe               *pipe,

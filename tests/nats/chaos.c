@@ -13,13 +13,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Workers, and messages of each; they are spread over about SPREAD_MSEC, so that something can
- * happen meanwhile. */
 #define N_WORKERS 8
-#define N_MESSAGES 25000
-#define BURST 250
+/* Over how many ms each worker spreads its messages, so that something can happen meanwhile. */
 #define SPREAD_MSEC 3000
-/* A cluster may take nine seconds to choose another leader. */
+/* A cluster may take nine seconds to elect another leader. */
 #define CLUSTER_SPREAD_MSEC 25000
 
 /* What the router's ends of the pipes tell at their ends, summed up. */
@@ -46,15 +43,6 @@ debug_cb (const char     *domain,
   counts->n_doubled += n_doubled;
 }
 
-typedef struct
-{
-  char        *address; /* (owned) */
-  GThread     *thread;
-  Pipe        *pipe;
-  guint        spread_msec;
-  GAsyncQueue *calm;    /* (nullable): something comes when the trouble is over, and it may stop */
-} Task;
-
 /* What a test does to the server, while the workers send. */
 typedef struct
 {
@@ -67,36 +55,6 @@ typedef struct
 } Trouble;
 
 typedef void (*TroubleFunc) (Trouble *trouble);
-
-static gpointer
-task_run (gpointer data)
-{
-  Task *task = data;
-  g_autoptr (GMainContext) context = g_main_context_new ();
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (GError) error = NULL;
-
-  g_main_context_push_thread_default (context);
-  sender = gmsg_sender_new_for_address (task->address, &error);
-  g_assert_no_error (error);
-  gmsg_sender_start (sender, &error);
-  g_assert_no_error (error);
-
-  for (int i = 0; i < N_MESSAGES; i++)
-    {
-      gmsg_sender_send (sender, g_variant_new_int32 (i), &error);
-      g_assert_no_error (error);
-      if (i % BURST == 0)
-        g_usleep (task->spread_msec * 1000 / (N_MESSAGES / BURST));
-    }
-
-  if (task->calm != NULL)
-    g_async_queue_pop (task->calm);
-  gmsg_sender_stop (sender, &error);
-  g_assert_no_error (error);
-  g_main_context_pop_thread_default (context);
-  return NULL;
-}
 
 /* Rewrites the address so that the worker goes another way than the router. */
 static char *
@@ -111,23 +69,22 @@ reroute (const char *address,
   return g_strjoinv (new, parts);
 }
 
+/* Returns how many messages have come through all pipes; those that have finished are counted in
+ * @n_finished. */
 static guint
-count_messages (Task *tasks)
+count_messages (Fixture *fixture,
+                guint   *n_finished)
 {
   guint n = 0;
 
+  *n_finished = 0;
   for (guint i = 0; i < N_WORKERS; i++)
-    n += tasks[i].pipe->values->len;
-  return n;
-}
+    {
+      Pipe *pipe = fixture->pipes->pdata[i];
 
-static guint
-count_finished (Task *tasks)
-{
-  guint n = 0;
-
-  for (guint i = 0; i < N_WORKERS; i++)
-    n += tasks[i].pipe->n_finished;
+      n += pipe->values->len;
+      *n_finished += pipe->n_finished;
+    }
   return n;
 }
 
@@ -135,7 +92,7 @@ typedef struct
 {
   Trouble      trouble;
   TroubleFunc  func;
-  GAsyncQueue *calm; /* where one thing for each worker goes when the trouble is over */
+  gint         calm; /* atomic: the trouble is over */
   GAsyncQueue *over; /* something comes when the run is over */
 } TroubleThread;
 
@@ -152,29 +109,40 @@ trouble_run (gpointer data)
       self->func (&self->trouble);
     }
 
-  for (guint i = 0; i < N_WORKERS; i++)
-    g_async_queue_push (self->calm, self);
+  g_atomic_int_set (&self->calm, TRUE);
   /* A server that was started here ends with this thread. */
   g_async_queue_pop (self->over);
   return NULL;
 }
 
-/* Iterates until all have finished, and returns the longest time without a message, in µs. */
+/* Lets the workers stop. */
+static void
+cancel_all (Fixture *fixture)
+{
+  for (guint i = 0; i < N_WORKERS; i++)
+    gmsg_receiver_cancel (((Pipe *) fixture->pipes->pdata[i])->receiver);
+}
+
+/* Iterates until all pipes have finished, and returns the longest time without a message, in µs. */
 static gint64
-wait_for_all (Fixture *fixture,
-              Task    *tasks)
+wait_for_all (Fixture       *fixture,
+              TroubleThread *trouble)
 {
   gint64 longest = 0, last = g_get_monotonic_time ();
-  guint n = 0;
+  guint n_finished = 0, n = 0;
 
-  while (count_finished (tasks) < N_WORKERS)
+  while (n_finished < N_WORKERS)
     {
       gint64 now;
 
       iterate_until (fixture->context,
-                     count_messages (tasks) != n || count_finished (tasks) == N_WORKERS);
+                     count_messages (fixture, &n_finished) != n || n_finished == N_WORKERS ||
+                     g_atomic_int_get (&trouble->calm));
+      if (g_atomic_int_compare_and_exchange (&trouble->calm, TRUE, FALSE))
+        cancel_all (fixture);
+
       now = g_get_monotonic_time ();
-      n = count_messages (tasks);
+      n = count_messages (fixture, &n_finished);
       longest = MAX (longest, now - last);
       last = now;
     }
@@ -191,46 +159,41 @@ run (Fixture     *fixture,
      TroubleFunc  func,
      Trouble      trouble)
 {
-  Task tasks[N_WORKERS] = { 0 };
-  g_autoptr (GAsyncQueue) calm = g_async_queue_new ();
+  Worker *workers[N_WORKERS];
   g_autoptr (GAsyncQueue) over = g_async_queue_new ();
-  TroubleThread thread_data = { trouble, func, calm, over };
-  g_autoptr (GError) error = NULL;
+  TroubleThread trouble_thread = { .trouble = trouble, .func = func, .over = over };
   gint64 begun = g_get_monotonic_time (), longest;
+  guint n_finished;
   GThread *thread;
   Counts counts = { 0 };
   guint handler = g_log_set_handler ("GMsgRouter", G_LOG_LEVEL_DEBUG, debug_cb, &counts);
 
-  g_assert_true (gmsg_router_listen (fixture->router, url, &error));
-  g_assert_no_error (error);
-  /* A cluster has to choose its leader first. */
-  iterate_until (fixture->context, gmsg_router_get_connection_state (fixture->router) ==
-                 GMSG_CONNECTION_STATE_CONNECTED);
+  /* A cluster elects its leader first. */
+  connect_router (fixture, url);
   for (guint i = 0; i < N_WORKERS; i++)
     {
-      g_autofree char *address = NULL;
+      g_autofree char *address = dup_address (open_pipe (fixture)->sender);
+      g_autofree char *rerouted = worker_port != 0 ? reroute (address, port, worker_port) : g_strdup (address);
 
-      tasks[i].pipe = open_pipe (fixture);
-      address = dup_address (tasks[i].pipe->sender);
-      tasks[i].address = worker_port != 0 ? reroute (address, port, worker_port) : g_strdup (address);
-      tasks[i].spread_msec = trouble.spread_msec;
-      /* A stop() waits for ten seconds, and the troubles of a cluster may follow each other sooner. */
-      tasks[i].calm = trouble.nodes != NULL ? calm : NULL;
-      tasks[i].thread = g_thread_new ("task", task_run, &tasks[i]);
+      workers[i] = worker_new_for_address (rerouted, "spread", (int) trouble.spread_msec / 100);
     }
+  /* A stop() waits for ten seconds, and the troubles of a cluster may follow each other sooner. */
+  if (trouble.nodes == NULL)
+    cancel_all (fixture);
 
-  iterate_until (fixture->context, count_messages (tasks) > 0);
-  thread = g_thread_new ("trouble", trouble_run, &thread_data);
-  longest = wait_for_all (fixture, tasks);
+  iterate_until (fixture->context, count_messages (fixture, &n_finished) > 0);
+  thread = g_thread_new ("trouble", trouble_run, &trouble_thread);
+  longest = wait_for_all (fixture, &trouble_thread);
   iterate_until (fixture->context, counts.n_pipes == N_WORKERS);
 
   for (guint i = 0; i < N_WORKERS; i++)
     {
-      g_assert_no_error (tasks[i].pipe->error);
-      pipe_assert_range (tasks[i].pipe, 0, N_MESSAGES);
-      g_thread_join (tasks[i].thread);
-      close_pipe (tasks[i].pipe);
-      g_free (tasks[i].address);
+      Pipe *pipe = fixture->pipes->pdata[i];
+
+      g_assert_no_error (pipe->error);
+      pipe_assert_range (pipe, 0, SPREAD_VALUES);
+      g_assert_cmpint (worker_join (workers[i]), ==, 0);
+      close_pipe (pipe);
     }
 
   g_async_queue_push (over, over);
@@ -238,7 +201,7 @@ run (Fixture     *fixture,
   g_log_remove_handler ("GMsgRouter", handler);
   g_test_message ("%d messages sent and delivered in order, in %u chunks; %u came again and were "
                   "dropped; longest pause %.1f s, in all %.1f s",
-                  N_WORKERS * N_MESSAGES, counts.n_taken, counts.n_doubled,
+                  N_WORKERS * SPREAD_VALUES, counts.n_taken, counts.n_doubled,
                   (double) longest / G_USEC_PER_SEC,
                   (double) (g_get_monotonic_time () - begun) / G_USEC_PER_SEC);
   forget_refusals ();

@@ -338,9 +338,7 @@ test_waits_asleep (Fixture *fixture)
   GThread *thread;
   Pipe *pipe;
 
-  g_assert_true (gmsg_router_listen (fixture->router, server->url, &error));
-  iterate_until (fixture->context, gmsg_router_get_connection_state (fixture->router) ==
-                 GMSG_CONNECTION_STATE_CONNECTED);
+  connect_router (fixture, server->url);
   pipe = open_pipe (fixture);
   address = dup_address (pipe->sender);
 

@@ -13,9 +13,8 @@
 #include <string.h>
 
 #define N_WORKERS 2
-#define N_MESSAGES 10000
-#define BURST 100
-#define SPREAD_MSEC 1500
+/* The pause of a worker after each hundredth of its messages. */
+#define PAUSE_MSEC 15
 
 /* A flood, and how much more memory it may take; kept in memory, it would take the double. */
 #define N_SMALL 400000
@@ -280,41 +279,6 @@ flood_run (gpointer data)
   return NULL;
 }
 
-/* The workers */
-
-typedef struct
-{
-  char    *address; /* (owned) */
-  GThread *thread;
-  Pipe    *pipe;
-} Task;
-
-static gpointer
-task_run (gpointer data)
-{
-  Task *task = data;
-  g_autoptr (GMainContext) context = g_main_context_new ();
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (GError) error = NULL;
-
-  g_main_context_push_thread_default (context);
-  sender = gmsg_sender_new_for_address (task->address, &error);
-  g_assert_no_error (error);
-  gmsg_sender_start (sender, &error);
-  for (int i = 0; i < N_MESSAGES; i++)
-    {
-      gmsg_sender_send (sender, g_variant_new_int32 (i), &error);
-      g_assert_no_error (error);
-      if (i % BURST == 0)
-        g_usleep (SPREAD_MSEC * 1000 / (N_MESSAGES / BURST));
-    }
-
-  gmsg_sender_stop (sender, &error);
-  g_assert_no_error (error);
-  g_main_context_pop_thread_default (context);
-  return NULL;
-}
-
 static gsize
 get_memory (void)
 {
@@ -327,14 +291,14 @@ get_memory (void)
 }
 
 static gboolean
-have_finished (Task  *tasks,
-               gsize *most)
+have_finished (Fixture *fixture,
+               gsize   *most)
 {
   gboolean all = TRUE;
 
   *most = MAX (*most, get_memory ());
   for (guint i = 0; i < N_WORKERS; i++)
-    all = all && tasks[i].pipe->n_finished > 0;
+    all = all && ((Pipe *) fixture->pipes->pdata[i])->n_finished > 0;
   return all;
 }
 
@@ -362,7 +326,7 @@ test_attack (Fixture *fixture)
   g_autoptr (GError) error = NULL;
   gint64 begun = g_get_monotonic_time ();
   GThread *flood = NULL;
-  Task tasks[N_WORKERS] = { 0 };
+  Worker *workers[N_WORKERS];
   Forger forger = { 0 };
   gsize before, most;
   guint seconds;
@@ -370,18 +334,17 @@ test_attack (Fixture *fixture)
   guint handler = g_log_set_handler ("GMsgRouter", G_LOG_LEVEL_MESSAGE | G_LOG_LEVEL_DEBUG, log_cb,
                                      &log);
 
-  g_assert_true (gmsg_router_listen (fixture->router, url, &error));
-  g_assert_no_error (error);
-  iterate_until (fixture->context, gmsg_router_get_connection_state (fixture->router) ==
-                 GMSG_CONNECTION_STATE_CONNECTED);
+  connect_router (fixture, url);
+  nats_url = url;
   forger_begin (&forger, server, test->attack);
   before = most = get_memory ();
 
   for (guint i = 0; i < N_WORKERS; i++)
     {
-      tasks[i].pipe = open_pipe (fixture);
-      tasks[i].address = dup_address (tasks[i].pipe->sender);
-      tasks[i].thread = g_thread_new ("task", task_run, &tasks[i]);
+      Pipe *pipe = open_pipe (fixture);
+
+      workers[i] = worker_new (pipe, WAY_NATS, "spread", PAUSE_MSEC);
+      gmsg_receiver_cancel (pipe->receiver);
     }
   if (test->flood != NULL)
     {
@@ -389,16 +352,17 @@ test_attack (Fixture *fixture)
       flood = g_thread_new ("flood", test->flood, &forger);
     }
 
-  iterate_until (fixture->context, have_finished (tasks, &most) && log.n_ends == N_WORKERS);
+  iterate_until (fixture->context, have_finished (fixture, &most) && log.n_ends == N_WORKERS);
   if (flood != NULL)
     g_thread_join (flood);
   for (guint i = 0; i < N_WORKERS; i++)
     {
-      g_assert_no_error (tasks[i].pipe->error);
-      pipe_assert_range (tasks[i].pipe, 0, N_MESSAGES);
-      g_thread_join (tasks[i].thread);
-      close_pipe (tasks[i].pipe);
-      g_free (tasks[i].address);
+      Pipe *pipe = fixture->pipes->pdata[i];
+
+      g_assert_no_error (pipe->error);
+      pipe_assert_range (pipe, 0, SPREAD_VALUES);
+      g_assert_cmpint (worker_join (workers[i]), ==, 0);
+      close_pipe (pipe);
     }
 
   forger_end (&forger);
