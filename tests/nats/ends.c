@@ -169,54 +169,20 @@ has_streams (NatsServer *server)
   return has_some;
 }
 
-typedef struct
+/* Begins to listen, with a worker that has sent something. */
+static Worker *
+start_worker (Fixture    *fixture,
+              NatsServer *server,
+              const char *name)
 {
-  char     *address;   /* (owned) */
-  gint      opened;    /* atomic */
-  gint64    told_at;   /* monotonic µs; when the thread has ended */
-  gboolean  stops;
-} Task;
+  Pipe *pipe = open_pipe (fixture);
+  Worker *worker;
 
-/* Does nothing until it is told to end. */
-static gpointer
-task_thread (gpointer data)
-{
-  Task *task = data;
-  g_autoptr (GMainContext) context = g_main_context_new ();
-  g_autoptr (GMsgSender) sender = NULL;
-  g_autoptr (GError) error = NULL;
-  GCancellable *cancellable;
-
-  g_main_context_push_thread_default (context);
-  sender = gmsg_sender_new_for_address (task->address, &error);
-  g_assert_no_error (error);
-  g_free (task->address);
-  gmsg_sender_start (sender, NULL);
-  cancellable = gmsg_sender_get_cancellable (sender);
-  g_atomic_int_set (&task->opened, TRUE);
-  iterate_until (context, g_cancellable_is_cancelled (cancellable));
-  task->told_at = g_get_monotonic_time ();
-  task->stops = gmsg_sender_stop (sender, NULL);
-  g_main_context_pop_thread_default (context);
-  return NULL;
-}
-
-/* Begins to listen, with a worker in a thread. */
-static GThread *
-start_task (Fixture    *fixture,
-            NatsServer *server,
-            Task       *task)
-{
-  g_autoptr (GError) error = NULL;
-  GThread *thread;
-
-  g_assert_true (gmsg_router_listen (fixture->router, server->url, &error));
-  g_assert_no_error (error);
-  task->address = dup_address (open_pipe (fixture)->sender);
-  thread = g_thread_new ("task", task_thread, task);
-  iterate_until (fixture->context, g_atomic_int_get (&task->opened));
+  nats_url = server->url;
+  worker = worker_new (pipe, WAY_NATS, name, 1);
+  iterate_until (fixture->context, pipe->values->len > 0);
   g_assert_true (has_streams (server));
-  return thread;
+  return worker;
 }
 
 /* A server that stands still from the end of the pipe on, until a thread has it go on. */
@@ -258,8 +224,7 @@ test_shutdown (Fixture *fixture)
 {
   g_autoptr (NatsServer) server = nats_server_new (NULL);
   g_autoptr (GError) error = NULL;
-  Task task = { 0 };
-  GThread *thread = start_task (fixture, server, &task);
+  Worker *worker = start_worker (fixture, server, "poll");
   Frost frost = { .server = server };
   gboolean thawed, in_time;
 
@@ -269,14 +234,13 @@ test_shutdown (Fixture *fixture)
   in_time = g_get_monotonic_time () - frost.frozen_at < GOODBYE;
   g_assert_no_error (error);
   g_thread_join (frost.thread);
-  g_thread_join (thread);
+  g_assert_cmpint (worker_join (worker), ==, 0);
 
   g_assert_true (thawed || !in_time);
   if (in_time)
     g_assert_false (has_streams (server));
   else
     wait_until (!has_streams (server));
-  g_assert_true (task.stops);
   g_assert_true (gmsg_router_start (fixture->router, &error));
 }
 
@@ -287,19 +251,19 @@ test_stop_tells (Fixture *fixture)
 {
   g_autoptr (NatsServer) server = nats_server_new (NULL);
   g_autoptr (GError) error = NULL;
-  Task task = { 0 };
-  GThread *thread;
+  Worker *worker;
   gint64 begun;
 
   gmsg_router_set_peer_timeout (fixture->router, 10000);
-  thread = start_task (fixture, server, &task);
+  worker = start_worker (fixture, server, "until-gone");
   begun = g_get_monotonic_time ();
   g_assert_true (gmsg_router_stop (fixture->router, &error));
   forget_warnings ();
   forget_refusals ();
-  g_thread_join (thread);
-  g_test_message ("told after %.3f s", (double) (task.told_at - begun) / G_USEC_PER_SEC);
-  g_assert_cmpint (task.told_at - begun, <, 30 * G_USEC_PER_SEC);
+  g_assert_cmpint (worker_join (worker), ==, 0);
+  begun = g_get_monotonic_time () - begun;
+  g_test_message ("told after %.3f s", (double) begun / G_USEC_PER_SEC);
+  g_assert_cmpint (begun, <, 30 * G_USEC_PER_SEC);
   wait_until (!has_streams (server));
   g_assert_true (gmsg_router_start (fixture->router, &error));
 }
