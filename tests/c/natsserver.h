@@ -31,6 +31,7 @@ char       *nats_server_read_example (const char *name);
 /* Ends it at once, and waits for its end; it can be started again, at the same port. */
 void        nats_server_kill         (NatsServer *self);
 void        nats_server_start        (NatsServer *self);
+/* After SIGSTOP it has stopped. */
 void        nats_server_signal       (NatsServer *self,
                                       int         signal_number);
 /* What it has kept is lost. */
