@@ -355,31 +355,6 @@ test_same_object (Fixture *fixture)
     }
 }
 
-static gpointer
-cancel_thread (gpointer data)
-{
-  gmsg_receiver_cancel (data);
-  return NULL;
-}
-
-static void
-test_wrong_thread (Fixture *fixture)
-{
-  Pipe *pipe = open_pipe (fixture);
-  Cancelled cancelled;
-
-  watch (pipe->sender, &cancelled);
-  run_in_thread (cancel_thread, pipe->receiver);
-  assert_warning ("gmsg_receiver_cancel must be called in the router's thread*pipe #1*");
-  assert_no_warning ();
-  iterate_all (fixture->context);
-  g_assert_cmpuint (cancelled.n_cancelled, ==, 0);
-  g_assert_false (is_cancelled (pipe->sender));
-
-  gmsg_receiver_cancel (pipe->receiver);
-  g_assert_cmpuint (cancelled.n_cancelled, ==, 1);
-}
-
 /* In pull mode the sender is asked to end, not the waiting call. */
 static void
 test_pull (Fixture *fixture)
@@ -411,7 +386,6 @@ main (int    argc,
   fixture_test ("/cancel/p22/emission-hook", test_emission_hook);
   fixture_test ("/cancel/p22/own-end", test_own_end);
   fixture_test ("/cancel/p22/same-object", test_same_object);
-  fixture_test ("/cancel/p22/wrong-thread", test_wrong_thread);
   fixture_test ("/cancel/p22/pull", test_pull);
 
   return g_test_run ();
