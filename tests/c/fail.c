@@ -110,19 +110,6 @@ test_p09_after_the_run (Fixture *fixture)
   g_assert_null (gmsg_receiver_dup_error (pipe->receiver));
 }
 
-static void
-test_p09_by_hand (void)
-{
-  g_autoptr (GMsgSender) sender = g_object_new (GMSG_TYPE_SENDER, NULL);
-  g_autoptr (GMsgReceiver) receiver = g_object_new (GMSG_TYPE_RECEIVER, NULL);
-  g_autoptr (GError) reason = g_error_new_literal (DOMAIN, 1, "reason");
-  g_autoptr (GError) error = NULL;
-
-  g_assert_false (gmsg_sender_fail (sender, reason, &error));
-  assert_failed (&error, GMSG_ERROR_INVALID_ARGUMENT);
-  g_assert_null (gmsg_receiver_dup_error (receiver));
-}
-
 /* Threads end a sender at once; one of them has its way. */
 typedef struct
 {
@@ -214,19 +201,6 @@ assert_end (Pipe *pipe,
       else
         answer_assert_error (&answer, DOMAIN, code);
     }
-}
-
-static void
-test_p23_error_comes_last (Fixture *fixture)
-{
-  Pipe *pipe = start_pipe (fixture);
-
-  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
-  send_range (pipe->sender, 0, 3);
-  fail (pipe->sender, 5);
-  take_values (pipe, 0, 3);
-  assert_end (pipe, 5);
-  pipe_wait_error (pipe, DOMAIN, 5);
 }
 
 /* Auto-close */
@@ -449,32 +423,6 @@ test_name (Fixture *fixture)
   g_assert_nonnull (strstr (error->message, "pipe #1 (thumbnails) was closed"));
 }
 
-static void
-test_name_by_hand (void)
-{
-  g_autoptr (GMsgReceiver) receiver = g_object_new (GMSG_TYPE_RECEIVER, "name", "any", NULL);
-
-  g_assert_null (gmsg_receiver_get_name (receiver));
-}
-
-static gpointer
-set_name_thread (gpointer data)
-{
-  gmsg_receiver_set_name (data, "elsewhere");
-  return NULL;
-}
-
-static void
-test_name_wrong_thread (Fixture *fixture)
-{
-  Pipe *pipe = open_pipe (fixture);
-
-  gmsg_receiver_set_name (pipe->receiver, "here");
-  run_in_thread (set_name_thread, pipe->receiver);
-  assert_warning ("gmsg_receiver_set_name must be called in the router's thread*pipe #1 (here)*");
-  g_assert_cmpstr (gmsg_receiver_get_name (pipe->receiver), ==, "here");
-}
-
 /* A reader on another thread never sees a text that is gone, or half of one. */
 typedef struct
 {
@@ -523,16 +471,12 @@ main (int    argc,
   fixture_test ("/fail/p09/file-name", test_p09_file_name);
   fixture_test ("/fail/p09/no-error", test_p09_no_error);
   fixture_test ("/fail/p09/after-the-run", test_p09_after_the_run);
-  g_test_add_func ("/fail/p09/by-hand", test_p09_by_hand);
   fixture_test ("/fail/p09/race", test_p09_race);
-  fixture_test ("/fail/p23/error-comes-last", test_p23_error_comes_last);
   fixture_test ("/fail/p15/auto-close", test_p15_auto_close);
   fixture_test ("/fail/p15/auto-close-pull", test_p15_auto_close_pull);
   fixture_test ("/fail/p15/auto-close-waiting", test_p15_auto_close_waiting);
   fixture_test ("/fail/p15/auto-close-handlers", test_p15_auto_close_handlers);
   fixture_test ("/fail/p04/name", test_name);
-  g_test_add_func ("/fail/p04/name-by-hand", test_name_by_hand);
-  fixture_test ("/fail/p04/name-wrong-thread", test_name_wrong_thread);
   fixture_test ("/fail/p04/name-race", test_name_race);
 
   return g_test_run ();
