@@ -1000,29 +1000,6 @@ test_cost (gconstpointer data)
   g_assert_cmpfloat ((double) used, <, 1.3 * (double) counted);
 }
 
-static void
-test_reasons (void)
-{
-  g_autofree char *longest = g_strnfill (128, 'a');
-  g_autofree char *too_long = g_strnfill (129, 'a');
-  g_autofree char *long_text = g_strnfill (1025, 'a');
-
-  g_assert_true (gmsg_message_is_domain ("g-io_error.2-quark", 18));
-  g_assert_true (gmsg_message_is_domain (longest, 128));
-  g_assert_false (gmsg_message_is_domain (too_long, 129));
-  g_assert_false (gmsg_message_is_domain ("", 0));
-  g_assert_false (gmsg_message_is_domain ("a b", 3));
-  g_assert_false (gmsg_message_is_domain ("a\0b", 3));
-  g_assert_false (gmsg_message_is_domain ("é", 2));
-
-  g_assert_true (gmsg_message_is_text ("", 0));
-  g_assert_true (gmsg_message_is_text ("grüß", 6));
-  g_assert_true (gmsg_message_is_text (long_text, 1024));
-  g_assert_false (gmsg_message_is_text (long_text, 1025));
-  g_assert_false (gmsg_message_is_text ("gr\xfc", 3));
-  g_assert_false (gmsg_message_is_text ("a\0b", 3));
-}
-
 int
 main (int    argc,
       char **argv)
@@ -1045,7 +1022,6 @@ main (int    argc,
   g_test_add_func ("/message/p19/outgoing", test_outgoing);
   fixture_test ("/message/p19/local", test_local);
   g_test_add_func ("/message/p19/outgoing-as-incoming", test_outgoing_random);
-  g_test_add_func ("/message/p9/reasons", test_reasons);
   for (guint i = 0; i < n_flood_kinds; i++)
     {
       g_autofree char *path = g_strdup_printf ("/message/p20/cost/%s", flood_kinds[i].name);
