@@ -195,6 +195,16 @@ has_all (gpointer data)
   return pair->order->len == 2000;
 }
 
+/* With @data, by route_until(). */
+static void
+deliver_all (Pair *pair)
+{
+  if (GPOINTER_TO_INT (pair->fixture->data))
+    g_assert_true (gmsg_router_route_until (pair->fixture->router, TEST_DEADLINE, has_all, pair, NULL));
+  else
+    iterate_until (pair->fixture->context, has_all (pair));
+}
+
 /* Like a modal dialog, nested ten deep. */
 static void
 nested_cb (GMsgReceiver *receiver,
@@ -204,7 +214,7 @@ nested_cb (GMsgReceiver *receiver,
   pair->depth++;
   pair->max_depth = MAX (pair->max_depth, pair->depth);
   if (pair->depth < 10)
-    iterate_until (pair->fixture->context, has_all (pair));
+    deliver_all (pair);
   pair->depth--;
 }
 
@@ -215,70 +225,9 @@ test_p12_order_in_nested_loop (Fixture *fixture)
 
   pair_connect (pair, G_CALLBACK (nested_cb));
   pair_send (pair, 0, 2000);
-  iterate_until (fixture->context, has_all (pair));
+  deliver_all (pair);
   g_assert_cmpuint (pair->max_depth, ==, 10);
   pair_assert_order (pair, 2000);
-}
-
-static void
-reroute_cb (GMsgReceiver *receiver,
-            GVariant     *message,
-            Pair         *pair)
-{
-  pair->depth++;
-  pair->max_depth = MAX (pair->max_depth, pair->depth);
-  if (pair->depth < 10)
-    gmsg_router_route_until (pair->fixture->router, TEST_DEADLINE, has_all, pair, NULL);
-  pair->depth--;
-}
-
-static void
-test_p12_order_in_reentered_route_until (Fixture *fixture)
-{
-  g_autoptr (Pair) pair = pair_new (fixture);
-
-  pair_connect (pair, G_CALLBACK (reroute_cb));
-  pair_send (pair, 0, 2000);
-  g_assert_true (gmsg_router_route_until (fixture->router, TEST_DEADLINE, has_all, pair, NULL));
-  g_assert_cmpuint (pair->max_depth, ==, 10);
-  pair_assert_order (pair, 2000);
-}
-
-static gboolean
-quit_cb (gpointer data)
-{
-  g_main_loop_quit (data);
-  return G_SOURCE_REMOVE;
-}
-
-static void
-run_dialog (gpointer data)
-{
-  Pair *pair = data;
-  g_autoptr (GMainLoop) loop = g_main_loop_new (pair->fixture->context, FALSE);
-  g_autoptr (GSource) idle = g_idle_source_new ();
-
-  /* Quits after the messages, which come first even in a loop of their own. */
-  pair_send (pair, 2000, 1000);
-  g_source_set_priority (idle, G_PRIORITY_LOW);
-  g_source_set_callback (idle, quit_cb, loop, NULL);
-  g_source_attach (idle, pair->fixture->context);
-  g_main_loop_run (loop);
-
-  g_assert_cmpuint (pair->order->len, ==, 3000);
-}
-
-static void
-test_p12_modal_dialog (Fixture *fixture)
-{
-  g_autoptr (Pair) pair = pair_new (fixture);
-  Hook hook = { .function = run_dialog };
-
-  pair_hook (pair, &hook);
-  pair_send (pair, 0, 2000);
-  iterate_all (fixture->context);
-  g_assert_cmpuint (hook.n_calls, ==, 1500);
-  pair_assert_order (pair, 3000);
 }
 
 static void
@@ -728,30 +677,6 @@ test_p25_no_handler (Fixture *fixture)
 }
 
 static void
-test_p15_finished_once (Fixture *fixture)
-{
-  Pipe *pipe = start_pipe (fixture);
-
-  send_range (pipe->sender, 0, 1000);
-  gmsg_sender_stop (pipe->sender, NULL);
-  g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_OPEN);
-
-  /* The pipe asserts that no message follows. */
-  iterate_all (fixture->context);
-  pipe_assert_range (pipe, 0, 1000);
-  g_assert_cmpuint (pipe->n_finished, ==, 1);
-
-  g_clear_object (&pipe->sender);
-  iterate_all (fixture->context);
-  g_assert_cmpuint (pipe->n_finished, ==, 1);
-
-  /* It does not close the pipe. */
-  g_assert_cmpuint (gmsg_router_get_n_pipes (fixture->router), ==, 1);
-  close_pipe (pipe);
-  g_assert_cmpint (gmsg_receiver_get_state (pipe->receiver), ==, GMSG_RECEIVER_STATE_CLOSED);
-}
-
-static void
 test_p15_not_after_close (Fixture *fixture)
 {
   Pipe *pipe = start_pipe (fixture);
@@ -773,9 +698,8 @@ main (int    argc,
   fixture_test ("/delivery/p12/across-pipes", test_p12_across_pipes);
   fixture_test ("/delivery/p12/across-threads", test_p12_across_threads);
   fixture_test ("/delivery/p12/order-in-nested-loop", test_p12_order_in_nested_loop);
-  fixture_test ("/delivery/p12/modal-dialog", test_p12_modal_dialog);
-  fixture_test ("/delivery/p12/order-in-reentered-route-until",
-                test_p12_order_in_reentered_route_until);
+  fixture_test_with ("/delivery/p12/order-in-reentered-route-until", GINT_TO_POINTER (TRUE),
+                     test_p12_order_in_nested_loop);
   for (guint i = 0; i < G_N_ELEMENTS (handler_cases); i++)
     fixture_test_with (handler_cases[i].path, &handler_cases[i], test_p12_handler);
   fixture_test ("/delivery/p13/discarded", test_p13_discarded);
@@ -796,7 +720,6 @@ main (int    argc,
                      test_p14_no_notification_follows);
   fixture_test ("/delivery/p14/closed-in-notification-of-finish",
                 test_p14_closed_in_notification_of_finish);
-  fixture_test ("/delivery/p15/finished-once", test_p15_finished_once);
   fixture_test ("/delivery/p15/not-after-close", test_p15_not_after_close);
   fixture_test ("/delivery/p25/no-handler", test_p25_no_handler);
 
