@@ -306,20 +306,6 @@ send_until_stopped (gpointer data)
 #define N_THREADS 2
 #endif
 
-typedef void (*ChildFunc) (GMsgRouter   *router,
-                           GMsgSender   *sender,
-                           GMsgReceiver *receiver);
-
-static void
-child_drops (GMsgRouter   *router,
-             GMsgSender   *sender,
-             GMsgReceiver *receiver)
-{
-  g_object_unref (router);
-  g_object_unref (sender);
-  g_object_unref (receiver);
-}
-
 static void
 assert_not_supported (gboolean  success,
                       GError  **error)
@@ -433,12 +419,11 @@ child_calls (GMsgRouter   *router,
   assert_not_supported (gmsg_router_listen (router, "unix:path=/nowhere/socket", &error), &error);
 }
 
-/* In a forked child the threads that hold the locks are missing. Nothing is stopped there, so
- * there is nothing to warn about. */
+/* In a forked child the threads that hold the locks are missing. Every other child calls everything;
+ * each drops the objects. Nothing is stopped there, so there is nothing to warn about. */
 static void
 test_forked (Fixture *fixture)
 {
-  ChildFunc child_func = (ChildFunc) fixture->data;
   g_autoptr (GMsgSender) sender = NULL;
   g_autoptr (GMsgReceiver) receiver = NULL;
   GThread *threads[N_THREADS + 1];
@@ -465,7 +450,11 @@ test_forked (Fixture *fixture)
       child = fork ();
       if (child == 0)
         {
-          child_func (fixture->router, sender, receiver);
+          if (i % 2 == 0)
+            child_calls (fixture->router, sender, receiver);
+          g_object_unref (fixture->router);
+          g_object_unref (sender);
+          g_object_unref (receiver);
           _exit (take_warning () != NULL);
         }
 
@@ -700,11 +689,10 @@ main (int    argc,
   fixture_test ("/drop/p05/wakes-the-context", test_p05_wakes_the_context);
   g_test_add_func ("/drop/p05/context-never-iterates", test_p05_context_never_iterates);
   g_test_add_func ("/drop/p05/context-finalized", test_p05_context_finalized);
-  fixture_test_with ("/drop/p24/forked-calls", (gconstpointer) child_calls, test_forked);
+  fixture_test ("/drop/p24/forked", test_forked);
   g_test_add_func ("/drop/p24/context-finalized-with-the-router",
                    test_p24_context_finalized_with_the_router);
   g_test_add_func ("/drop/p05/every-order", test_p05_every_order);
-  fixture_test_with ("/drop/p05/forked", (gconstpointer) child_drops, test_forked);
   g_test_add_func ("/drop/p06/nothing-outlives", test_p06_nothing_outlives);
   fixture_test ("/drop/p06/no-source-after-stop", test_p06_no_source_after_stop);
   fixture_test ("/drop/p09/disposed-by-a-binding", test_p09_disposed_by_a_binding);
