@@ -303,32 +303,6 @@ test_ready_in_manual_mode (Fixture *fixture)
   g_assert_cmpuint (pipe->values->len, ==, 0);
 }
 
-static void
-take_one_cb (GMsgReceiver *receiver,
-             guint        *n_ready)
-{
-  take (receiver, 1, (gint32) (*n_ready)++, 1);
-}
-
-/* It counts as an emission: with a budget of 0 each turn has one. */
-static void
-test_ready_paced (Fixture *fixture)
-{
-  Pipe *pipe = start_pipe (fixture);
-  guint n_ready = 0;
-
-  gmsg_router_set_budget (fixture->router, 0);
-  gmsg_receiver_set_pull_mode (pipe->receiver, TRUE);
-  g_signal_connect (pipe->receiver, "ready", G_CALLBACK (take_one_cb), &n_ready);
-  send_range (pipe->sender, 0, 10);
-  for (guint i = 1; i <= 10; i++)
-    {
-      g_assert_true (g_main_context_iteration (fixture->context, FALSE));
-      g_assert_cmpuint (n_ready, ==, i);
-    }
-  g_assert_cmpuint (pipe->values->len, ==, 0);
-}
-
 typedef enum
 {
   READY_CLOSE,
@@ -337,6 +311,8 @@ typedef enum
   READY_NEST,
   N_READY_WAYS,
 } ReadyWay;
+
+static const char *const ready_ways[] = { "close", "stop", "drop", "nest" };
 
 typedef struct
 {
@@ -484,22 +460,6 @@ test_from_thread (Fixture *fixture)
       feeder_join (&feeder);
       close_pipe (pipe);
     }
-}
-
-static void
-test_drop_oldest (Fixture *fixture)
-{
-  Pipe *pipe = start_bounded (fixture, 3, GMSG_OVERFLOW_DROP_OLDEST);
-
-  send_range (pipe->sender, 0, 5);
-  g_assert_cmpuint (gmsg_receiver_get_n_waiting (pipe->receiver), ==, 3);
-  take (pipe->receiver, 0, 2, 3);
-  g_assert_cmpuint (gmsg_receiver_get_n_dropped (pipe->receiver), ==, 2);
-  send_range (pipe->sender, 5, 7);
-  take (pipe->receiver, 2, 9, 2);
-  take (pipe->receiver, 0, 11, 1);
-  iterate_all (fixture->context);
-  g_assert_cmpuint (pipe->values->len, ==, 0);
 }
 
 /* This also holds for a bounded pipe that is not in pull mode, which notifies n-received
@@ -683,7 +643,6 @@ main (int    argc,
   test_init (&argc, &argv);
 
   fixture_test ("/take/p15/finished", test_finished);
-  fixture_test ("/take/p16/ready-paced", test_ready_paced);
   fixture_test ("/take/p23/take", test_take);
   fixture_test ("/take/p23/errors", test_errors);
   fixture_test ("/take/p23/ready", test_ready);
@@ -691,16 +650,13 @@ main (int    argc,
   fixture_test ("/take/p23/ready-beside-call", test_ready_beside_call);
   fixture_test ("/take/p23/ready-asked-before", test_ready_asked_before);
   fixture_test ("/take/p23/ready-in-manual-mode", test_ready_in_manual_mode);
-  fixture_test_with ("/take/p23/ready-handler/close", GINT_TO_POINTER (READY_CLOSE),
-                     test_ready_handler);
-  fixture_test_with ("/take/p23/ready-handler/stop", GINT_TO_POINTER (READY_STOP),
-                     test_ready_handler);
-  fixture_test_with ("/take/p23/ready-handler/drop", GINT_TO_POINTER (READY_DROP),
-                     test_ready_handler);
-  fixture_test_with ("/take/p23/ready-handler/nest", GINT_TO_POINTER (READY_NEST),
-                     test_ready_handler);
+  for (guint i = 0; i < N_READY_WAYS; i++)
+    {
+      g_autofree char *path = g_strconcat ("/take/p23/ready-handler/", ready_ways[i], NULL);
+
+      fixture_test_with (path, GUINT_TO_POINTER (i), test_ready_handler);
+    }
   fixture_test ("/take/p23/from-thread", test_from_thread);
-  fixture_test ("/take/p23/drop-oldest", test_drop_oldest);
   fixture_test ("/take/p23/n-waiting", test_n_waiting);
   fixture_test ("/take/p23/next-many", test_next_many);
   fixture_test ("/take/p23/next-many-errors", test_next_many_errors);
