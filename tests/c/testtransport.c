@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-/* It shows that the core knows nothing of sockets, and what a transport takes: it uses
- * gmsgtransport-private.h, and the syntax of addresses, alone. */
+/* It uses only gmsgtransport-private.h and the syntax of addresses. So it shows that the core does
+ * not depend on sockets, and what a transport needs. */
 
 #include "gmsgaddress-private.h"
 #include "gmsgtransport-private.h"
@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define WELCOME_TIMEOUT (60 * G_USEC_PER_SEC)
-/* How much may wait on the way; more waits in the worker's pipe. */
+/* The most letters that wait on the way; further messages wait in the worker's pipe. */
 #define MAX_LETTERS 64
 
 typedef enum
@@ -28,7 +28,7 @@ typedef enum
   LETTER_CREDIT,
   LETTER_CANCEL,
   LETTER_CLOSED,
-  /* To either: nothing comes after it */
+  /* To either end, as the last one */
   LETTER_HANG_UP,
 } LetterKind;
 
@@ -52,19 +52,19 @@ letter_free (gpointer data)
   g_free (self);
 }
 
-/* Keeps the I/O thread from ending while it is held. */
+/* Held by a test, it keeps the I/O thread from ending. */
 extern GMutex gmsg_test_transport_gate;
 GMutex gmsg_test_transport_gate;
 
-/* The server that has begun to listen last. */
+/* The server that began to listen last. */
 extern GMsgServer *gmsg_test_transport_server;
 GMsgServer *gmsg_test_transport_server;
 
-/* Any thread: as if the server had news of its connection. */
+/* Any thread: makes the server report a state of its connection. */
 void gmsg_test_transport_set_state (GMsgConnectionState  state,
                                     const char          *reason);
 
-/* About what a small message takes, in bytes. */
+/* Approximate size of a small message, in bytes. */
 #define MESSAGE_COST 200
 
 /* What both ends of a connection share. */
@@ -215,7 +215,7 @@ server_accept (GMsgServer *self,
   wire_update (wire);
 }
 
-/* Ends the wire and the worker's side with it. */
+/* Ends the wire, and the worker's side if @error is set. */
 static void
 server_end_wire (GMsgServer   *self,
                  Wire         *wire,
@@ -245,7 +245,7 @@ server_fail_wire (GMsgServer   *self,
   gmsg_link_fail (link, reason);
 }
 
-/* FALSE: the wire is gone. */
+/* Returns FALSE if the wire has ended. */
 static gboolean
 server_read_one (GMsgServer *self,
                  Wire       *wire,
@@ -299,7 +299,7 @@ server_read (GMsgServer *self,
         wire->may_read = gmsg_link_may_read (wire->link);
     }
 
-  /* There is room again. */
+  /* The worker may send more. */
   g_main_context_wakeup (wire->worker_context);
 }
 
@@ -378,7 +378,7 @@ server_check (const char  *address,
   static const char * const options[] = { "name", NULL };
   g_autoptr (GMsgAddress) parsed = NULL;
 
-  /* The name may be left out, and then nothing is left. */
+  /* Without its optional name, an address is only the scheme. */
   if (g_str_equal (address, "test:"))
     return TRUE;
 
@@ -386,7 +386,7 @@ server_check (const char  *address,
   return parsed != NULL && gmsg_address_check_options (parsed, options, error);
 }
 
-/* From now on nothing arrives. */
+/* From now on no wire arrives. */
 static void
 server_hide (gpointer data)
 {
@@ -661,7 +661,7 @@ client_run (gpointer data)
   return NULL;
 }
 
-/* Puts a wire to the server of @name; NULL: there is none. */
+/* Connects to the server of that name; NULL: there is none. */
 static Wire *
 wire_new (const char   *name,
           guint64       pipe_id,
