@@ -20,7 +20,7 @@ make_zeros (const char *type,
   return g_variant_new_from_data (G_VARIANT_TYPE (type), data, size, TRUE, g_free, data);
 }
 
-/* The deepest that GLib takes, in 126 tuples. */
+/* The deepest type that GLib accepts, with 126 nested tuples. */
 static GVariant *
 make_nested (gsize size)
 {
@@ -69,7 +69,7 @@ make_strings (gsize size)
 {
   GVariantBuilder builder;
 
-  /* Eight bytes each, with the offset. */
+  /* Each string takes eight bytes, with its offset. */
   g_variant_builder_init (&builder, G_VARIANT_TYPE ("as"));
   for (gsize i = 0; i < size / 8; i++)
     g_variant_builder_add (&builder, "s", "abc");
@@ -116,9 +116,9 @@ make_rows (gsize size)
   return g_variant_builder_end (&builder);
 }
 
-/* What takes the most for a byte: little data in much of a type. */
+/* The messages that cost most for their size have little data in a large type. */
 
-/* An array of arrays, each of 127 elements, of which @element is the bytes. */
+/* An array of arrays of 127 elements without a byte, of @element_type. */
 static GVariant *
 make_arrays (const char *element_type,
              gsize       size)
@@ -135,7 +135,7 @@ make_arrays (const char *element_type,
   return g_variant_builder_end (&builder);
 }
 
-/* Opens and closes @n times around @inner. */
+/* Nests @inner in @n tuples, each of which begins with @opening. */
 static char *
 make_nested_type (const char *opening,
                   guint       n,
@@ -173,7 +173,7 @@ make_wide_nothing (gsize size)
   return make_arrays (type->str, size);
 }
 
-/* A byte a level. */
+/* Each level takes one byte. */
 static GVariant *
 make_nested_tuples (gsize size)
 {
@@ -190,7 +190,7 @@ make_nested_tuples (gsize size)
   return g_variant_builder_end (&builder);
 }
 
-/* Two bytes a level. */
+/* Each level takes two bytes. */
 static GVariant *
 make_nested_variants (gsize size)
 {
@@ -289,7 +289,7 @@ flood_rows (guint number)
   return g_variant_new_parsed ("('a', 1, 2.5, [('b', 3), ('c', 4)])");
 }
 
-/* Another type each. */
+/* Each number gives another type. */
 static char *
 make_tag (guint number)
 {
@@ -394,6 +394,6 @@ get_used_memory (void)
   gsize after = get_in_use ();
 
   g_free (probe);
-  /* A sanitizer's allocator is another one. */
+  /* The sanitizers replace the allocator, and mallinfo() does not see theirs. */
   return after > before ? before : 0;
 }

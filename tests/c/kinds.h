@@ -15,7 +15,7 @@ typedef struct
 {
   const char *name;
   GVariant *(*make) (gsize size); /* of about that many bytes, floating; NULL: zeros, of the type @name */
-  gboolean    uniform;            /* it has no small elements, whose number counts */
+  gboolean    uniform;            /* it has no small elements, each of which costs time */
 } LargeKind;
 
 extern const LargeKind large_kinds[];
@@ -38,12 +38,12 @@ typedef struct
 extern const FloodKind flood_kinds[];
 extern const guint n_flood_kinds;
 
-/* As if a peer had sent @message; it must be good. */
+/* Returns @message as if a peer had sent it; it must be valid. */
 GVariant *receive_copy (GMsgMessageCheck *check,
                         GVariant         *message,
                         guint64          *cost);
 
-/* The bytes of all memory that is in use; 0: this allocator does not tell. */
+/* Returns the number of allocated bytes; 0: this allocator does not tell. */
 gsize get_used_memory (void);
 
 G_END_DECLS
