@@ -31,7 +31,7 @@ enum
 #define OWN_DOMAIN "gmsg-error-quark"
 #define SECRET "00112233445566778899aabbccddeeff"
 
-/* Offsets into what the example shows. */
+/* Sizes of the parts of the guide's example. */
 #define EXAMPLE_HELLO 64
 #define EXAMPLE_TWO_MESSAGES 64
 #define EXAMPLE_THIRD_MESSAGE 32

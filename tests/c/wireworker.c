@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The router's end, by hand, and a sender of the library's that has opened it. */
+/* The router's end, which the test plays by hand, and the sender that has opened it. */
 typedef struct
 {
   char       *directory; /* (owned) */
@@ -82,8 +82,8 @@ far_thread (gpointer data)
   return NULL;
 }
 
-/* Has a sender open the pipe, and answers it with what is in far->out, or hangs up if
- * there is nothing. Leaves the greeting in far->in. */
+/* Makes a sender open the pipe, and answers it with far->out, or hangs up if that is empty. Leaves
+ * the greeting in far->in. */
 static void
 far_open (Far *far)
 {
@@ -112,7 +112,7 @@ far_new_open (guint8  overflow,
   return far;
 }
 
-/* The next message, which must be a number. */
+/* Reads the next message, which must be a number. */
 static gint32
 read_int32 (int fd)
 {
@@ -141,7 +141,7 @@ test_sender_greets (void)
   g_assert_cmpint (memcmp (far->in->data + 16, SECRET, 32), ==, 0);
   g_assert_cmpuint (gmsg_sender_get_id (far->sender), ==, 7);
 
-  /* Dropped without a start, it says that it ends. */
+  /* A sender that is dropped unstarted still sends its end. */
   g_clear_object (&far->sender);
   g_assert_cmpuint (read_frame (far->fd, far->in), ==, ERROR);
   g_assert_cmpuint (read_frame (far->fd, far->in), ==, 0);
@@ -174,7 +174,7 @@ test_sender_refused (void)
     }
 }
 
-/* Promise 18: the credit of a pipe that fails, and of one that blocks. */
+/* Promise 18: the sender of a full pipe that fails accepts more only after CREDIT. */
 static void
 test_sender_credit (void)
 {
@@ -188,7 +188,7 @@ test_sender_credit (void)
   for (int i = 0; i < 2; i++)
     g_assert_cmpint (read_int32 (far->fd), ==, i);
 
-  /* Being read is not enough. */
+  /* Reading its messages gives no credit. */
   g_assert_false (gmsg_sender_send (far->sender, g_variant_new_int32 (2), NULL));
   put_counter (far->out, CREDIT, 1);
   write_all (far->fd, far->out);
@@ -207,7 +207,8 @@ test_sender_credit (void)
   g_assert_cmpuint (read_frame (far->fd, far->in), ==, STOP);
 }
 
-/* What a router may not say breaks the connection: CONNECTION, and the cancellable. */
+/* A frame that a router may not send breaks the connection: calls fail with CONNECTION, and the
+ * cancellable is cancelled. */
 static void
 test_sender_bad_router (void)
 {
@@ -233,7 +234,7 @@ test_sender_bad_router (void)
       if (far->fd >= 0)
         write_all (far->fd, far->out);
 
-      /* It sees that without sending. */
+      /* The sender notices that without sending. */
       wait_until (g_cancellable_is_cancelled (gmsg_sender_get_cancellable (far->sender)));
       g_assert_false (gmsg_sender_send (far->sender, g_variant_new_int32 (1), &error));
       g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
@@ -255,7 +256,7 @@ send_blocked_thread (gpointer data)
   return NULL;
 }
 
-/* A send() that waits for room is woken by the router's death. */
+/* The router's death wakes a send() that waits for room. */
 static void
 test_sender_blocked (void)
 {
@@ -270,8 +271,7 @@ test_sender_blocked (void)
   g_thread_join (thread);
 }
 
-/* Closing, as bytes: messages that are sent from then on are discarded, without a line in the
- * log, and stop() still says so. */
+/* After CLOSED the sender discards messages without a warning, and still sends STOP. */
 static void
 test_sender_closed (void)
 {
@@ -288,7 +288,7 @@ test_sender_closed (void)
   assert_no_warning ();
 }
 
-/* The count goes before the message that has taken the place. */
+/* DROPPED comes before the message that took the dropped one's place. */
 static void
 test_sender_dropped (void)
 {
@@ -324,7 +324,7 @@ test_sender_dropped (void)
       g_assert_cmpint ((int) get_number (bytes + 8, 4), >, last);
       last = (int) get_number (bytes + 8, 4);
       n_messages++;
-      /* Up to here all is accounted for. */
+      /* So far each message has come or is counted. */
       g_assert_cmpuint (n_dropped + (guint64) n_messages, >=, (guint64) last + 1);
     }
   g_assert_cmpint (last, ==, 99999);
@@ -340,7 +340,7 @@ stop_thread (gpointer data)
   return error;
 }
 
-/* Fills what the kernel holds, so that the rest waits. */
+/* Fills the kernel's buffers, so that the rest waits. */
 static void
 fill (GMsgSender *sender)
 {
@@ -353,7 +353,7 @@ fill (GMsgSender *sender)
                                      NULL));
 }
 
-/* The router dies while stop() waits: that is known at once. */
+/* A stop() that waits learns of the router's death at once. */
 static void
 test_sender_stop_lost (void)
 {
@@ -370,7 +370,7 @@ test_sender_stop_lost (void)
   g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
 }
 
-/* ... and where it says STOP itself, but the rest of what was sent is not out yet. */
+/* So does one whose STOP is in the buffer, behind messages that are not written yet. */
 static void
 test_sender_stop_lost_late (void)
 {
@@ -379,7 +379,7 @@ test_sender_stop_lost_late (void)
   GThread *thread;
   g_autofree char *zeros = g_malloc0 (400000);
 
-  /* One message that the socket does not hold, and STOP in the buffer behind it. */
+  /* The socket does not hold the large message, so STOP waits in the buffer behind it. */
   g_assert_true (gmsg_sender_start (far->sender, NULL));
   g_assert_true (gmsg_sender_send (far->sender,
                                    g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, zeros, 400000, 1), NULL));
@@ -388,7 +388,7 @@ test_sender_stop_lost_late (void)
                                      g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, zeros, 100, 1), NULL));
   thread = g_thread_new ("stop", stop_thread, far->sender);
   wait_until (gmsg_sender_get_state (far->sender) == GMSG_SENDER_STATE_STOPPED);
-  /* Read the large one, so that what is behind it is taken up, and no more. */
+  /* Reading half of the large message makes the sender buffer what is behind it. */
   {
     guint8 buffer[1000];
 
@@ -400,7 +400,8 @@ test_sender_stop_lost_late (void)
   g_assert_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION);
 }
 
-/* A router that does not read: ten seconds, then TIMED_OUT, and STOPPED. */
+/* If the router does not read, stop() fails with TIMED_OUT after ten seconds, and the sender is
+ * STOPPED. */
 static void
 test_sender_stop_times_out (void)
 {
@@ -417,7 +418,7 @@ test_sender_stop_times_out (void)
   g_assert_cmpint (end - start, >=, 10 * G_TIME_SPAN_SECOND);
 }
 
-/* One that reads slowly takes as long as it needs. Dropping never waits: promise 9. */
+/* Promise 9: dropping never waits, and a slow router still gets all messages. */
 static void
 test_sender_drop (void)
 {
@@ -426,10 +427,10 @@ test_sender_drop (void)
   gsize n_read = 0;
 
   fill (far->sender);
-  /* If this waited, it would do so for ever. */
+  /* If this waited for the router, it would never return. */
   g_clear_object (&far->sender);
 
-  /* All of it comes, and the end, which is a loss. */
+  /* All messages come, and then the end, which is a loss. */
   while (n_read < 10 * (16 + 8 + 900000))
     {
       guint8 buffer[65536];
@@ -476,7 +477,7 @@ test_guide_sender (void)
 
   put (far->out, answer, EXAMPLE_CREDIT + EXAMPLE_CANCEL);
   write_all (far->fd, far->out);
-  /* It blocks until the credit is there. */
+  /* send() blocks until the credit has come. */
   g_assert_true (gmsg_sender_send (far->sender, g_variant_new_parsed ("[byte 1, 2, 3]"), NULL));
   assert_bytes (far->fd, expected, EXAMPLE_THIRD_MESSAGE);
   expected += EXAMPLE_THIRD_MESSAGE;
@@ -503,7 +504,7 @@ main (int    argc,
   g_test_add_func ("/wire/p19/sender/stop-lost", test_sender_stop_lost);
   g_test_add_func ("/wire/p19/sender/stop-lost-late", test_sender_stop_lost_late);
   g_test_add_func ("/wire/p09/sender/drop", test_sender_drop);
-  /* Beside the others, as a test of its own. */
+  /* A test of its own, which Meson runs beside the others. */
   if (g_test_slow ())
     g_test_add_func ("/wire/p19/sender/stop-times-out", test_sender_stop_times_out);
 
