@@ -16,18 +16,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* worker [wait | ready | scarce] NAME N [ADDRESS]: does a work of work.c, with the address in
- * the environment or the one that is given. With “wait” it waits for the standard input's end
- * before it opens it, with “ready” it says so before; with “scarce” it first tries so with too few descriptors. It exits with
- * what the work returns, once the standard input has ended, or with 99 where it is not let
- * in.
+/* worker [wait | ready | scarce] NAME N [ADDRESS]: does a work of work.c with this address, or the
+ * one in the environment. With “wait” it opens the address only when its standard input has ended;
+ * “ready” does the same, and prints a line before. With “scarce” it first tries with too few
+ * descriptors. When its standard input has ended, it exits with the work's result; if the router
+ * refuses it, with 99.
  *
  * worker closed NAME N: does a work without standard streams.
  *
- * worker router CAPACITY: runs a router with one pipe, prints its address and what it
- * receives, until it is killed; worker router-exits 0: returns from main() instead; worker
- * router-forks 0: prints the addresses of two pipes, and has a child that lives until the
- * standard input ends.
+ * worker router CAPACITY: runs a router with one pipe, prints its address and each message, until
+ * it is killed.
+ *
+ * worker router-exits 0: starts a router, prints an address, and returns from main().
+ *
+ * worker router-forks 0: runs a router, prints the addresses of two pipes, and has a child that
+ * lives until the standard input ends.
  *
  * worker sockets 0: exits with 7 if it has inherited a socket. */
 
@@ -98,11 +101,11 @@ look_for_sockets (void)
   return 0;
 }
 
-/* Leaves a router that runs to exit(). */
+/* Leaves a running router to exit(). */
 static void
 leave_router (void)
 {
-  /* Volatile, so that a compiler does not keep them where a check for leaks can't see them. */
+  /* Volatile: the compiler must keep them where the leak checker sees them. */
   static gpointer volatile kept[3];
   GMsgRouter *router = kept[0] = gmsg_router_new (NULL);
   GMsgReceiver *receiver = NULL;
@@ -116,7 +119,7 @@ leave_router (void)
   printf ("%s\n", address);
 }
 
-/* Opens the pipe with one descriptor more at each try. */
+/* Tries to open the pipe, each time with one more descriptor left. */
 static GMsgSender *
 open_scarce (void)
 {
@@ -141,7 +144,7 @@ open_scarce (void)
         }
       else
         {
-          /* Two contexts, and the socket. */
+          /* It takes two contexts and the socket. */
           g_assert_cmpuint (n_tries, ==, 3);
         }
     }
@@ -177,7 +180,7 @@ main (int    argc,
 
   if (argc > 2 && g_str_equal (argv[1], "closed"))
     {
-      /* Without standard streams, and with what a library would write there. */
+      /* Writing to a closed stream must fail, or the library has opened its own there. */
       int code;
 
       for (int fd = 0; fd <= STDERR_FILENO; fd++)

@@ -246,7 +246,7 @@ worker_new (Pipe       *pipe,
       break;
 
     case WAY_SPAWN:
-      /* It lives until it is waited for. */
+      /* The process lives until it is waited for. */
       worker->process = spawn (sender, G_SUBPROCESS_FLAGS_STDIN_PIPE, name, n);
       break;
 

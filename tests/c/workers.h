@@ -11,22 +11,22 @@
 
 G_BEGIN_DECLS
 
-/* The program that is such a worker in a process of its own. */
+/* The path of the program worker.c. */
 extern const char *worker_path;
 
 /* The address of the NATS server, for WAY_NATS. */
 extern const char *nats_url;
 
-/* Sets that, and captures what the router refuses. */
+/* Sets worker_path, and captures the router's refusals. */
 void         workers_init            (void);
 
 guint        take_discard_warnings   (void);
 
-/* How often a worker was lost, and how often its exit status was not known 100 ms later, as
- * may happen on a busy machine. */
+/* How many workers were lost, and how many of them without a known exit status, as may happen on a
+ * busy machine. */
 extern guint n_lost, n_without_status;
 
-/* Asserts that it finished with PEER_LOST, which is forgotten; or waits for that. */
+/* Asserts that the pipe has finished with PEER_LOST, or waits for that; then forgets the error. */
 void         pipe_assert_lost        (Pipe               *pipe,
                                       const char         *pattern);
 void         pipe_wait_lost          (Pipe               *pipe,
@@ -92,8 +92,8 @@ GSubprocess *spawn_full              (GMsgSender         *sender,
 void         close_input             (GSubprocess        *process);
 void         wait_for_exit           (GSubprocess        *process);
 
-/* The next line of a worker's standard output, and whether none comes for @msec; without the
- * main context. */
+/* Reads the next line of a worker's standard output, or tells whether none comes for @msec;
+ * neither iterates the main context. */
 int          read_number             (GSubprocess        *process);
 gboolean     is_silent               (GSubprocess        *process,
                                       int                 msec);
