@@ -21,29 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Promise 18 across processes: the worker's send() waits for the router's handler. */
-static void
-test_blocks_worker (Fixture *fixture)
-{
-  Pipe *pipe = open_bounded (fixture, 3, GMSG_OVERFLOW_BLOCK);
-  g_autoptr (GSubprocess) process = spawn (pipe->sender, G_SUBPROCESS_FLAGS_STDOUT_PIPE, "say-sent", 10);
-
-  for (int i = 1; i <= 3; i++)
-    g_assert_cmpint (read_number (process), ==, i);
-  g_assert_true (is_silent (process, 100));
-
-  /* Each that is delivered makes room for one. */
-  for (int i = 4; i <= 10; i++)
-    {
-      iterate_until (fixture->context, pipe->values->len + 3 >= (guint) i);
-      g_assert_cmpint (read_number (process), ==, i);
-    }
-
-  pipe_wait_finished (pipe);
-  pipe_assert_range (pipe, 0, 10);
-}
-
-/* A cancelled sender whose thread has no main loop leaves nothing there when it has stopped. */
+/* A cancelled sender whose thread has no main loop leaves no source in its context after
+ * stop(). */
 static void
 test_cancelled_without_loop (Fixture *fixture)
 {
@@ -66,7 +45,8 @@ test_cancelled_without_loop (Fixture *fixture)
   wait_until (!g_main_context_pending (context));
 }
 
-/* A worker that has closed its standard streams finds none of the library's in their place. */
+/* The library opens none of its descriptors in place of standard streams that the worker has
+ * closed. */
 static void
 test_closed_streams (Fixture *fixture)
 {
@@ -80,7 +60,7 @@ test_closed_streams (Fixture *fixture)
   wait_for_exit (process);
 }
 
-/* Promise 19: new_for_address() names what is wrong. */
+/* Promise 19: new_for_address() says what is wrong with an address. */
 static void
 test_addresses (Fixture *fixture)
 {
@@ -110,7 +90,7 @@ test_addresses (Fixture *fixture)
     {
       g_assert_null (gmsg_sender_new_for_address (cases[i].address, &error));
       g_assert_error (error, GMSG_ERROR, cases[i].code);
-      /* A secret has no place in a log. */
+      /* The message, which may be logged, does not contain the secret. */
       g_assert_null (strstr (error->message, "00112233"));
       g_clear_error (&error);
     }
@@ -121,7 +101,7 @@ test_addresses (Fixture *fixture)
   g_assert_nonnull (strstr (error->message, "GMSG_ADDRESS"));
 }
 
-/* What GMSG_ADDRESS_OPTIONS holds is a part of the address. */
+/* The options in GMSG_ADDRESS_OPTIONS are appended to the address. */
 static void
 test_address_options (Fixture *fixture)
 {
@@ -148,7 +128,7 @@ test_address_options (Fixture *fixture)
   pipe_wait_finished (pipe);
 }
 
-/* A worker that is still to open a closed pipe is told so, and ends. */
+/* A worker that opens its pipe after the closing is told so, and ends. */
 static void
 test_closed_before_opened (Fixture *fixture)
 {
@@ -185,7 +165,7 @@ test_close_blocked (Fixture *fixture)
   take_discard_warnings ();
 }
 
-/* The same in a worker, whose connection goes on. */
+/* A worker forks; its own connection goes on. */
 static void
 test_fork_in_worker (Fixture *fixture)
 {
@@ -197,7 +177,7 @@ test_fork_in_worker (Fixture *fixture)
   g_assert_cmpint (worker_join (worker), ==, 0);
 }
 
-/* A worker outlives the router's process without hanging, also while it waits for room. */
+/* A worker does not hang when the router's process is killed, even while it waits for room. */
 static void
 test_router_killed (Fixture *fixture)
 {
@@ -224,7 +204,7 @@ test_router_killed (Fixture *fixture)
       directory = g_path_get_dirname (path);
       worker->thread = g_thread_new ("worker", worker_thread, worker);
 
-      /* It says what it has received. */
+      /* The router prints each message that it has received. */
       for (int j = 0; j < 20; j++)
         {
           g_autofree char *line = g_data_input_stream_read_line (output, NULL, NULL, &error);
@@ -236,7 +216,7 @@ test_router_killed (Fixture *fixture)
       g_assert_cmpint (worker_join (worker), ==, 0);
       wait_for_exit (router);
 
-      /* Nobody else is there to remove what it has left. */
+      /* The killed router has left its socket and directory. */
       g_assert_cmpint (g_unlink (path), ==, 0);
       g_assert_cmpint (g_rmdir (directory), ==, 0);
     }
@@ -244,8 +224,8 @@ test_router_killed (Fixture *fixture)
 
 #define NOBODY 65534
 
-/* Runs in a forked process: is a router of another user. Returns how many bytes a worker has
- * said to it, or more than any has to say, if something fails here. */
+/* Plays a router of another user, in a forked process. Returns how many bytes a worker has sent to
+ * it, or 100 if something fails here. */
 static int
 be_other_user (const char *path,
                int         ready)
@@ -267,7 +247,7 @@ be_other_user (const char *path,
   return (int) MAX (n_read, 0);
 }
 
-/* Promise 20: a worker says nothing to a router of another user. */
+/* Promise 20: a worker sends nothing to a router of another user. */
 static void
 test_other_user (void)
 {
@@ -309,7 +289,7 @@ alarm_cb (int number)
 {
 }
 
-/* Signals that come all the time, as those of a profiler do, do not put off a deadline. */
+/* Signals that keep coming, such as a profiler's, do not postpone a deadline. */
 static void
 test_deadline_beside_signals (void)
 {
@@ -331,7 +311,7 @@ test_deadline_beside_signals (void)
       return;
     }
 
-  /* Nobody accepts, and there is room for one. */
+  /* Nobody accepts a connection, and the backlog has room for one. */
   listening = listen_at_path (path, 0);
   g_assert_cmpint (listening, >=, 0);
   first = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -351,7 +331,7 @@ test_deadline_beside_signals (void)
   g_assert_cmpint (g_rmdir (directory), ==, 0);
 }
 
-/* Starts programs the plain way, until it is told to stop; returns how many have inherited a
+/* Starts programs by posix_spawn() until it is told to stop; returns how many have inherited a
  * socket. */
 typedef struct
 {
@@ -401,8 +381,8 @@ test_nothing_inherited (Fixture *fixture)
   g_assert_cmpuint (GPOINTER_TO_UINT (g_thread_join (thread)), ==, 0);
 }
 
-/* The router's process is killed, and its child holds the listening socket and the connections:
- * nobody waits for that. */
+/* The router's process is killed while its child holds the listening socket and the connections:
+ * workers do not wait for the child. */
 static void
 test_dead_router (void)
 {
@@ -437,7 +417,7 @@ test_dead_router (void)
   assert_address_fails (addresses[1]);
   g_test_message ("seen after %d ms", (int) ((g_get_monotonic_time () - since) / 1000));
 
-  /* The child has lived meanwhile: its standard input has not ended. */
+  /* The child still lives, since its standard input has not ended. */
   g_assert_true (g_file_test (path, G_FILE_TEST_EXISTS));
   close_input (router);
   g_assert_cmpint (g_unlink (path), ==, 0);
@@ -446,7 +426,7 @@ test_dead_router (void)
   g_free (addresses[1]);
 }
 
-/* ... for a worker: its call fails, and the address is still good. */
+/* If a worker has no descriptor left, its call fails, and the address can still be opened. */
 static void
 test_scarce_worker (Fixture *fixture)
 {
@@ -465,7 +445,6 @@ main (int    argc,
   test_init (&argc, &argv);
   workers_init ();
 
-  fixture_test ("/process/p18/blocks-worker", test_blocks_worker);
   fixture_test ("/process/p19/closed-streams", test_closed_streams);
   fixture_test ("/process/p06/cancelled-without-loop", test_cancelled_without_loop);
   fixture_test ("/process/p19/addresses", test_addresses);
