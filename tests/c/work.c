@@ -59,7 +59,7 @@ send_range (GMsgSender *sender,
     }
 }
 
-/* Prints on the standard output how far it is. */
+/* Prints its progress on the standard output. */
 static void
 say (int n)
 {
@@ -120,7 +120,7 @@ work_send_rows (GMsgSender *sender,
   return 0;
 }
 
-/* Promise 9; the process lives on until everything has been written. */
+/* Promise 9: the process lives until everything has been written. */
 static int
 work_drop (GMsgSender *sender,
            int         n)
@@ -297,7 +297,7 @@ end_blocked (GMsgSender *sender,
 
   start (sender);
   thread = g_thread_new ("blocked", blocked_thread, &blocked);
-  /* From here on it waits, or is about to: both fail in the same way. */
+  /* By now it waits or is about to wait, and fails in the same way in both cases. */
   while (g_atomic_int_get (&blocked.n_sent) < n)
     g_thread_yield ();
   if (reason != NULL)
@@ -629,7 +629,7 @@ work_fail_gone (GMsgSender *sender,
   return 0;
 }
 
-/* Messages that the router would refuse. */
+/* Tries to send messages that the router would refuse. */
 static int
 work_too_large (GMsgSender *sender,
                 int         n)
@@ -670,7 +670,7 @@ make_from (const char *type,
   return g_variant_new_from_bytes (G_VARIANT_TYPE (type), bytes, trusted);
 }
 
-/* Values that can't cross to another process, and then one that is good. */
+/* Tries to send values that can't cross to another process, and then sends a good one. */
 static int
 work_odd (GMsgSender *sender,
           int         n)
@@ -704,7 +704,7 @@ work_odd (GMsgSender *sender,
   return 0;
 }
 
-/* Returns one array of @n bytes, which count up. */
+/* Sends one array of @n bytes, which count up. */
 static int
 work_large (GMsgSender *sender,
             int         n)
@@ -725,7 +725,7 @@ work_large (GMsgSender *sender,
   return 0;
 }
 
-/* The rest needs a process. */
+/* The other works need a process. */
 
 /* Reports each message that send() has accepted. */
 static int
@@ -741,17 +741,6 @@ work_say_sent (GMsgSender *sender,
   return 0;
 }
 
-/* Sends, reports it, and waits to be killed. */
-static int
-work_hold (GMsgSender *sender,
-           int         n)
-{
-  send_range (sender, 0, n);
-  say (n);
-  wait_for_input_end ();
-  return 0;
-}
-
 /* Floods until it is killed. */
 static int
 work_flood (GMsgSender *sender,
@@ -762,7 +751,6 @@ work_flood (GMsgSender *sender,
   return 0;
 }
 
-/* Promise 21: exits in the middle of the work. */
 /* Goes on until it is killed. */
 static int
 work_torrent (GMsgSender *sender,
@@ -773,6 +761,7 @@ work_torrent (GMsgSender *sender,
   return 0;
 }
 
+/* Promise 21: exits in the middle of the work. */
 static int
 work_exit (GMsgSender *sender,
            int         n)
@@ -790,7 +779,7 @@ work_abort (GMsgSender *sender,
   return 0;
 }
 
-/* Likewise, while a forked child holds a copy of each descriptor until its input ends. */
+/* Is killed while a forked child holds a copy of each descriptor, until its input ends. */
 static int
 work_fork_killed (GMsgSender *sender,
                   int         n)
@@ -814,7 +803,7 @@ work_open_and_exit (GMsgSender *sender,
   _exit (n);
 }
 
-/* A child that does not exec can't use the sender, and does no harm when it ends. */
+/* A forked child can't use the sender, and does no harm when it ends. */
 static int
 work_fork (GMsgSender *sender,
            int         n)
@@ -931,7 +920,6 @@ static const struct
   { "odd", work_odd, FALSE },
   { "large", work_large, FALSE },
   { "say-sent", work_say_sent, TRUE },
-  { "hold", work_hold, TRUE },
   { "flood", work_flood, TRUE },
   { "torrent", work_torrent, TRUE },
   { "exit", work_exit, TRUE },
