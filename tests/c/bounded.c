@@ -162,7 +162,8 @@ test_fail_closed (Fixture *fixture)
 {
   Pipe *pipe = start_bounded (fixture, 1, GMSG_OVERFLOW_FAIL);
 
-  /* One dispatch, however slow the machine is: one line. */
+  /* All messages are discarded in one dispatch, however slow the machine is, so they share a
+   * line. */
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
   send_value (pipe->sender, 0);
   assert_send_fails (pipe->sender, GMSG_ERROR_FULL);
@@ -287,7 +288,8 @@ test_blocked (Fixture *fixture)
   Worker workers[N_WORKERS] = { { 0, }, };
   Pipe *pipe = start_blocked (fixture, workers, blocked_cases[row].limited);
 
-  /* One dispatch, however slow the machine is: one line. */
+  /* All messages are discarded in one dispatch, however slow the machine is, so they share a
+   * line. */
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
   if (end == END_CLOSED)
     close_pipe (pipe);
@@ -492,7 +494,7 @@ test_full_cancel_race (Fixture *fixture)
       worker_join (&cancelled);
       worker_join (&other);
 
-      /* A thread that was told so has not sent. */
+      /* A send() that was cancelled has sent nothing. */
       iterate_all (fixture->context);
       g_assert_cmpuint (pipe->values->len, ==, n_sent);
       g_assert_cmpint (other.n_sent, ==, 10);
@@ -622,7 +624,7 @@ append_cb (GMsgReceiver *receiver,
                           gmsg_receiver_get_id (receiver), g_variant_get_int32 (message));
 }
 
-/* The places in the order stay, and the messages move up into them. */
+/* The places in the order stay; later messages move up into them. */
 static void
 test_drop_places (Fixture *fixture)
 {
@@ -650,7 +652,7 @@ test_drop_places (Fixture *fixture)
   g_assert_cmpstr (order->str, ==, "2:0 1:3 2:1 1:4 2:2 2:3 ");
 }
 
-/* After its message was delivered, the pipe has no place any more: the next one is at the
+/* A pipe whose messages were all delivered has no place any more: its next message goes to the
  * end. */
 static void
 test_drop_new_place (Fixture *fixture)

@@ -141,7 +141,7 @@ test_handler_does_anything (Fixture *fixture)
   pipe_assert_range (pipe, 0, 0);
 }
 
-/* The cancellable is asked for only after it has happened. */
+/* Whoever asks for the cancellable only after the cancellation gets a cancelled one. */
 static void
 test_asked_late (Fixture *fixture)
 {
@@ -175,7 +175,7 @@ ask_each (Asked *asked,
 {
   for (int i = 0; i < N_ASKED; i++)
     {
-      /* As simultaneously as possible; one thread may have ended. */
+      /* Both threads ask as simultaneously as possible; one may have ended. */
       g_atomic_int_set (&asked->at[self], i);
       for (guint look = 0; look < 2000 && g_atomic_int_get (&asked->at[1 - self]) < i; look++)
         continue;

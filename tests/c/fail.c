@@ -84,7 +84,7 @@ test_p09_no_error (Fixture *fixture)
   Pipe *pipe = start_pipe (fixture);
   Pipe *closed = start_pipe (fixture);
 
-  /* A stop() that was asked for is a clean end. */
+  /* A stop() after a cancellation is a clean end. */
   gmsg_receiver_cancel (pipe->receiver);
   send_value (pipe->sender, 0);
   gmsg_sender_stop (pipe->sender, NULL);
@@ -302,7 +302,7 @@ test_p15_auto_close_waiting (Fixture *fixture)
   pipe_assert_error (pipe, DOMAIN, 4);
 }
 
-/* A handler of finished does what it likes. */
+/* Handlers of finished may close the pipe, or stop, restart or drop the router. */
 static void
 close_cb (GMsgReceiver *receiver,
           const GError *error,

@@ -385,7 +385,7 @@ count_frames_of_pulls (Fixture *fixture,
   return n_frames;
 }
 
-/* When one pull is urgent, as many pulls as fit into a budget are, not only that one. */
+/* When one pull is urgent, as many pulls as fit into a budget are served, not only that one. */
 static void
 test_p16_saturated_pulls (Fixture *fixture)
 {
@@ -397,7 +397,7 @@ test_p16_saturated_pulls (Fixture *fixture)
   g_assert_cmpuint (n_frames, <=, 10);
 }
 
-/* And no more than that: a budget of 4 ms is enough for five calls of 1 ms at most. */
+/* Urgent pulls get no more than a budget: 4 ms are enough for at most five calls of 1 ms. */
 static void
 test_p16_saturated_pulls_budget (Fixture *fixture)
 {
@@ -409,7 +409,7 @@ test_p16_budget (Fixture *fixture)
 {
   Pipe *pipe = start_pipe (fixture);
 
-  /* All messages that wait. */
+  /* One dispatch delivers all messages that wait. */
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
   send_range (pipe->sender, 0, 10000);
   g_assert_true (g_main_context_iteration (fixture->context, FALSE));
@@ -486,7 +486,7 @@ test_p16_one_wakeup_per_burst (Fixture *fixture)
   pipe_assert_range (pipe, 0, 10000);
   take_n_wakeups (fixture->context);
 
-  /* And again, after the context has found nothing. */
+  /* A second burst wakes it once, too, after the context has found nothing. */
   g_thread_join (g_thread_new ("sender", send_burst, pipe->sender));
   g_assert_cmpuint (take_n_wakeups (fixture->context), ==, 1);
   iterate_all (fixture->context);
@@ -622,8 +622,8 @@ count_frames (Fixture    *fixture,
   return frames;
 }
 
-/* As many frames as beside one router, and a share for each. The figure for comparison was
- * measured just before, so that a changed load of the machine affects both. */
+/* Several clients leave as many frames as one router does, and each has its share. The figure for
+ * comparison was measured just before, so that a changed load of the machine affects both. */
 static void
 test_p16_together (Fixture *fixture)
 {

@@ -268,7 +268,7 @@ test_p16_one_ledger (void)
   scene_join (scene, 8, NULL, 100, 1000);
   start = g_get_monotonic_time ();
   iterate (scene->context, 1);
-  /* Not eight budgets: what is emitted then is at most what fits into one. */
+  /* The clients share one budget, so each emits at most what fits into it. */
   for (guint i = 0; i < 8; i++)
     g_assert_cmpint (scene->clients[i].n_emitted, <=, 2);
   g_assert_cmpint (g_get_monotonic_time () - start, >=, 1000);
@@ -360,7 +360,7 @@ test_p16_shares_with_a_newcomer (void)
   g_assert_cmpint (scene->clients[1].n_emitted, ==, 5);
 }
 
-/* Shorter than GTK's redraw, so that the redraw comes first. */
+/* A source between the two priorities has its turn between them. */
 static void
 test_p16_levels (void)
 {
@@ -405,7 +405,7 @@ set_priority (Client *self)
   gmsg_turn_set (self->turn, GPOINTER_TO_INT (self->data), 0, 0);
 }
 
-/* In a dispatch, to a priority at which another source goes first, and back. */
+/* The priority is set in a dispatch, so that another source goes first, and set back later. */
 static void
 test_p16_priority_set_in_dispatch (void)
 {
@@ -459,7 +459,7 @@ share_late_budget (int priority)
   return shared;
 }
 
-/* At 0 and at GTK's redraw's priority. */
+/* The busy source has priority 0, or that of GTK's redraw. */
 static void
 test_p16_late (void)
 {
@@ -513,7 +513,7 @@ test_p16_late_in_several_dispatches (void)
     }
 }
 
-/* Not one after the other, each late because of the others. */
+/* Late clients are served together, not one after the other, each late because of the others. */
 static void
 test_p16_late_together (void)
 {
@@ -549,7 +549,7 @@ test_p16_no_max_latency (void)
   iterate (scene->context, 50);
   g_assert_cmpint (scene->clients[0].n_emitted, ==, 0);
 
-  /* That of another does not raise it. */
+  /* The maximum latency of another client does not raise it. */
   gmsg_turn_set (scene->clients[1].turn, PRIORITY, BUDGET, 1);
   iterate (scene->context, 1);
   g_assert_cmpint (scene->clients[0].n_emitted, ==, 0);

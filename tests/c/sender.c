@@ -194,7 +194,8 @@ test_floating (Fixture *fixture)
   Pipe *pipe = open_pipe (fixture);
   int n_freed = 0;
 
-  /* One dispatch, however slow the machine is: one line. */
+  /* All messages are discarded in one dispatch, however slow the machine is, so they share a
+   * line. */
   gmsg_router_set_budget (fixture->router, G_MAXUINT);
 
   /* A failed call has sunk the reference all the same. */

@@ -274,7 +274,7 @@ taken_cb (GObject      *object,
   gmsg_receiver_next_async (receiver, NULL, taken_cb, taker);
 }
 
-/* Somebody goes on taking, and gets every message. */
+/* A reader that goes on taking gets every message. */
 static void
 test_leaves_takers_alone (Fixture *fixture)
 {
@@ -398,7 +398,7 @@ test_routed_meanwhile (Fixture *fixture)
 static void
 iterate_cb (Fixture *fixture)
 {
-  /* Long enough for the shutdown to look once more. */
+  /* This is long enough for the shutdown to look once more. */
   for (gint64 end = g_get_monotonic_time () + 50 * G_TIME_SPAN_MILLISECOND; g_get_monotonic_time () < end;)
     g_main_context_iteration (fixture->context, FALSE);
 }
@@ -492,7 +492,7 @@ finished_cb (GMsgReceiver *receiver,
   shut_down (fixture, fixture->data);
 }
 
-/* The pipe whose handler calls is not waited for. */
+/* The shutdown does not wait for the pipe whose handler has called it. */
 static void
 test_in_finished (Fixture *fixture)
 {
@@ -656,7 +656,7 @@ ignore_log_cb (const char     *domain,
 {
 }
 
-/* However many pipes there are, the looks at them leave time for messages and other sources. */
+/* Looking at many pipes leaves time for messages and other sources. */
 static void
 test_many_pipes (Fixture *fixture)
 {

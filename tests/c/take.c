@@ -149,7 +149,7 @@ test_errors (Fixture *fixture)
   close_pipe (pipe);
   take_fails (pipe->receiver, GMSG_ERROR_CLOSED);
 
-  /* So it is if the call itself makes a handler close it. */
+  /* The call fails in the same way if a handler of its own notification closes the pipe. */
   pipe = start_pipe (fixture);
   send_value (pipe->sender, 0);
   g_signal_connect (pipe->receiver, "notify::pull-mode", G_CALLBACK (close_on_notify_cb), pipe);
@@ -157,7 +157,7 @@ test_errors (Fixture *fixture)
   assert_discarded (fixture->context, 2, 1);
 }
 
-/* It is emitted once when messages begin to wait, and after a take() that has left some. */
+/* Ready is emitted once when messages begin to wait, and after a take() that has left some. */
 static void
 test_ready (Fixture *fixture)
 {
@@ -215,7 +215,8 @@ test_ready_on_entering (Fixture *fixture)
   g_assert_cmpuint (pipe->values->len, ==, 0);
 }
 
-/* Not while a call waits; but after it, if it leaves messages that were not announced. */
+/* Ready is not emitted while a call waits, but after it if the call leaves unannounced
+ * messages. */
 static void
 test_ready_beside_call (Fixture *fixture)
 {
@@ -264,7 +265,7 @@ ask_on_notify_cb (GMsgReceiver *receiver,
     gmsg_receiver_next_async (receiver, NULL, ignore_cb, &asker->n_answers);
 }
 
-/* A call that begins just before the emission counts, too. */
+/* A call that begins just before the emission prevents it, too. */
 static void
 test_ready_asked_before (Fixture *fixture)
 {
@@ -286,7 +287,7 @@ test_ready_asked_before (Fixture *fixture)
   take (pipe->receiver, 0, 2, 1);
 }
 
-/* From route_until(), too. */
+/* route_until() emits ready, too. */
 static void
 test_ready_in_manual_mode (Fixture *fixture)
 {
@@ -462,8 +463,7 @@ test_from_thread (Fixture *fixture)
     }
 }
 
-/* This also holds for a bounded pipe that is not in pull mode, which notifies n-received
- * instead. */
+/* A bounded pipe that is not in pull mode counts, too, and notifies n-received instead. */
 static void
 test_n_waiting (Fixture *fixture)
 {
@@ -576,7 +576,7 @@ test_next_many (Fixture *fixture)
   ask_batch (&batch, pipe->receiver, 0, NULL);
   batch_assert (&batch, 14, 6);
 
-  /* None without an error: it has finished. */
+  /* No message and no error mean that the pipe has finished. */
   ask_batch (&batch, pipe->receiver, 0, NULL);
   batch_assert (&batch, 0, 0);
   pipe_wait_finished (pipe);

@@ -158,7 +158,7 @@ test_failed_with_own (Fixture *fixture)
     }
 }
 
-/* The limits of an error that crosses: a domain of 128 bytes is kept, and two others are not. */
+/* A domain of 128 bytes crosses to the router; a longer one and one with a space do not. */
 static void
 test_failed_with_odd (Fixture *fixture)
 {
@@ -220,7 +220,8 @@ test_block (Fixture *fixture)
     pipe_assert_range (run_worker (fixture, capacity, GMSG_OVERFLOW_BLOCK, "send", 1000), 0, 1000);
 }
 
-/* Makes a worker fill a pipe, and returns how many messages the pipe accepted. */
+/* Makes a worker fill a pipe, and asserts that the pipe accepts as many messages as it has room
+ * for. */
 static void
 check_full (Fixture      *fixture,
             guint         capacity,
@@ -288,7 +289,7 @@ test_fail_blocked (Fixture *fixture)
   pipe_assert_range (pipe, 0, 5);
 }
 
-/* The call ends, and everything that was sent is written all the same, up to the end. */
+/* An interrupted stop() or fail() returns, and everything up to the end is still written. */
 static void
 test_interrupt_end (Fixture *fixture)
 {
@@ -362,7 +363,7 @@ test_cancel (Fixture *fixture)
     }
 }
 
-/* Cancelled before it is handed over, and before it is opened. */
+/* The pipe is cancelled before the worker gets it. */
 static void
 test_cancel_early (Fixture *fixture)
 {
@@ -472,7 +473,7 @@ test_pull (Fixture *fixture)
   pipe_wait_finished (pipe);
 }
 
-/* Promise 12 among its own messages, over many pipes at once, and 6: nothing stays. */
+/* Promises 12 and 6: many pipes at once each keep their order, and nothing is left behind. */
 static void
 test_many (Fixture *fixture)
 {
@@ -768,7 +769,7 @@ test_goodbye_interrupted (Fixture *fixture)
   g_mutex_unlock (&gmsg_test_transport_gate);
 }
 
-/* A worker that opens the address of a pipe that has ended meanwhile is told at once, and why. */
+/* A worker that opens the address of an ended pipe is told at once, and why. */
 static void
 test_expired (Fixture *fixture)
 {
@@ -843,7 +844,7 @@ main (int    argc,
   test_init (&argc, &argv);
   workers_init ();
 
-  /* With a NATS server, that is the only way. */
+  /* With a NATS server, only the ways over NATS are tested. */
   if (g_getenv ("GMSG_TEST_NATS_SERVER") != NULL)
     {
       server = nats_server_new (NULL);
