@@ -1,4 +1,4 @@
-# gmsgtest.py: what the Python tests share
+# gmsgtest.py: shared by the Python tests
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -20,8 +20,7 @@ import gi
 import gi.overrides
 from natsserver import NatsServer
 
-# The tests must not use what is installed on this machine, but either the overrides of this tree, or the
-# raw typelib.
+# The tests use either the overrides of this tree or the raw typelib, never installed overrides.
 if 'GMSG_TEST_OVERRIDES' in os.environ:
     gi.overrides.__path__.insert(0, os.environ['GMSG_TEST_OVERRIDES'])
 else:
@@ -37,12 +36,12 @@ DEADLINE = 60
 # Long enough to catch a call that returns although it must wait.
 SHORT = 0.1
 
-# Whether workers reach the router through a NATS server, not through its socket.
+# Whether workers reach the router through a NATS server instead of its socket
 OVER_NATS = 'GMSG_TEST_NATS_SERVER' in os.environ
 
 
 def sockets_only(test):
-    """Over NATS, skips a test of something that only sockets have."""
+    """Skips a test over NATS, if only sockets have what it tests."""
     return None if OVER_NATS else test
 
 
@@ -55,14 +54,14 @@ def nats_server():
 
 
 def listen_for_workers(router):
-    """Makes the router listen as chosen; at its socket it does so by itself."""
+    """Makes the router listen at the NATS server, if that is chosen."""
     if OVER_NATS:
         router.listen(nats_server().url)
 
 
 def scale(n):
-    """Returns how often a test repeats what concerns only the library: a sanitizer takes thirty times as
-    long."""
+    """Returns how often a test repeats calls of the library, which take thirty times as long under a
+    sanitizer."""
     return n // 10 if 'ASAN_OPTIONS' in os.environ else n
 
 
@@ -127,7 +126,7 @@ def drain(context):
 
 
 class Thread(threading.Thread):
-    """A thread that keeps what its function returned or raised."""
+    """A thread that keeps the result or the exception of its function."""
 
     def __init__(self, function, *args):
         super().__init__(daemon=True)
@@ -146,7 +145,7 @@ class Thread(threading.Thread):
             del self._function, self._args
 
     def result(self):
-        """Joins the thread; returns or raises what its function did."""
+        """Joins the thread; returns the result of its function, or raises its exception."""
         self.join(DEADLINE)
         if self.is_alive():
             raise AssertionError('the thread did not end in time')
@@ -161,7 +160,7 @@ def in_thread(function, *args):
 
 
 class TestCase(unittest.TestCase):
-    """A context of its own for each test, and no warning left unexpected."""
+    """Gives each test its own context, and fails it for unexpected warnings."""
 
     def setUp(self):
         self.warnings = Warnings()

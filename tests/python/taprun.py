@@ -15,18 +15,17 @@ from tap.runner import TAPTestRunner
 
 
 def read_parents():
-    """The parent of each process, by its id."""
+    """Returns the parent of each process, by its id."""
     parents = {}
     for pid in filter(str.isdecimal, os.listdir('/proc')):
-        # Others come and go; a name may have any bytes in it.
+        # Processes come and go; a name may contain any bytes.
         with contextlib.suppress(OSError), open(f'/proc/{pid}/stat', 'rb') as stream:
             parents[int(pid)] = int(stream.read().rpartition(b')')[2].split()[1])
     return parents
 
 
 def end_children():
-    """Kills what this process has started, and what that has. As a cleanup, it keeps a test that has failed from
-    failing others."""
+    """Kills all descendants of this process. As a cleanup, it keeps a failed test from failing others."""
     parents = read_parents()
     family = [os.getpid()]
     for pid in family:
@@ -42,7 +41,7 @@ def end_children():
 def main():
     """Runs the tests of the calling script."""
     faulthandler.enable()
-    # A child that a test forks must not have the points of others left to print.
+    # A child that a test forks must not print the points of other tests.
     sys.stdout.reconfigure(line_buffering=True)
 
     parser = argparse.ArgumentParser()

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# test_kept.py: promise 11, what a program keeps stays as it was, from Python
+# test_kept.py: promise 11, objects that a Python program keeps never change
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -14,7 +14,7 @@ N_ROWS = 200
 
 
 def reuse_memory():
-    """Collects, and uses again what memory is free."""
+    """Collects garbage, and reuses the free memory."""
     for _ in range(2):
         gc.collect()
         [row(i + 1) for i in range(N_ROWS)]
@@ -22,7 +22,7 @@ def reuse_memory():
 
 
 class Kept:
-    """The variants and the error themselves, by the signals or by asking."""
+    """Keeps the variants and the error of the signals, or of the calls."""
 
     def __init__(self, receiver, pulls):
         self.messages = []
@@ -66,7 +66,7 @@ class KeptTest(ProcessTest):
         self.spawn(sender, 'rows', N_ROWS)
 
     def keep(self, send, pulls, **bounds):
-        """What is kept of a pipe whose run has ended."""
+        """Returns what was kept of a pipe after the end of its run."""
         if not self.router.get_running():
             self.router.start()
         sender, receiver = self.make_pipe(**bounds)
@@ -102,7 +102,7 @@ class KeptTest(ProcessTest):
 class ObjectsTest(TestCase):
 
     def keep_objects(self):
-        """What handlers are given, and what calls hand out, but nothing else."""
+        """Keeps only the arguments of handlers, and the results of calls."""
         router = GMsg.Router.new(self.context)
         router.start()
         sender, receiver = router.pipe()

@@ -37,7 +37,7 @@ receiver.set_pull_mode(True)
 loop = asyncio.SelectorEventLoop(ContextSelector(GLib.MainContext.default()))
 '''
 
-# Programs that say where they end, by the status that they end with.
+# Programs that print "reached" where they end, by their exit status
 ENDS = {
     0: {
         'router runs': '''
@@ -202,7 +202,7 @@ with router:
 class ExitTest(unittest.TestCase):
 
     def test_p5_p9_p24_programs_end(self):
-        """With this status, and at most with warnings."""
+        """Programs exit with this status, and print at most warnings."""
         for status, scripts in ENDS.items():
             for name, script in scripts.items():
                 with self.subTest(name=name):
@@ -315,11 +315,11 @@ class ThreadsTest(TestCase):
 
 
 class GuidesTest(unittest.TestCase):
-    """The programs of the guides that use an executor, ended while jobs wait for room."""
+    """Ends the programs of the guides that use an executor while jobs wait for room."""
 
     DOCS = Path(__file__).resolve().parents[2] / 'docs' / 'guides'
     GUIDES = ('python.md', 'coming-from-traits-futures.md')
-    # More than they would ever get done.
+    # More work than they could ever finish
     MORE = (('"apple", "pear"', '*["apple"] * 10**7'), ('"plum", "quince"', '*["plum"] * 10**7'),
             ('start + 5000)', '10**9)'), ('work, sender, 3)', 'work, sender, 10**9)'))
     WAYS = {
@@ -336,7 +336,7 @@ class GuidesTest(unittest.TestCase):
                     yield guide, program
 
     def end_early(self, program, way):
-        """Runs it until the first message of a pipe, when room is short in all."""
+        """Ends the program at the first message of a pipe, while all pipes are full."""
         original = program
         for old, new in self.MORE:
             program = program.replace(old, new)
@@ -350,7 +350,7 @@ class GuidesTest(unittest.TestCase):
             process = subprocess.Popen([sys.executable, path], start_new_session=True, text=True,
                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             try:
-                # Workers that stay hold this pipe open.
+                # Workers that live on would hold this pipe open.
                 return process.communicate(timeout=DEADLINE)[1]
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# test_overrides_signals.py: handlers of signals run while a call waits, and time limits (promises 18 and 27)
+# test_overrides_signals.py: promises 18 and 27, signal handlers while a call waits, and time limits
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -26,7 +26,7 @@ class Interrupt(Exception):
 
 
 class Elsewhere:
-    """A router in another thread, which delivers when it is told to."""
+    """A router in another thread, which delivers on request."""
 
     def __init__(self, capacity=1, pause=None):
         self.capacity = capacity
@@ -137,7 +137,7 @@ class SendTest(TestCase):
         self.handle_signal(signal.SIGALRM, handler)
 
     def test_raises(self):
-        """While there is no room, and none comes."""
+        """The handler's exception leaves send() while the pipe stays full."""
         for method, limit in (('send', None), ('send', DEADLINE), ('send_full', -1)):
             with self.subTest(method=method, limit=limit), Elsewhere() as there:
                 there.sender.send('first')
@@ -151,7 +151,7 @@ class SendTest(TestCase):
         self.assertEqual(set(self.caught), {threading.get_ident()})
 
     def test_goes_on(self):
-        """A handler that does not raise does not end it."""
+        """If the handler does not raise, send() continues."""
         with Elsewhere() as there:
             self.handle_signal(signal.SIGALRM, lambda *args: there.delivers.set())
             there.sender.send('first')
@@ -161,7 +161,7 @@ class SendTest(TestCase):
         self.assertEqual(there.values, ['first', 'second'])
 
     def test_uses_the_sender(self):
-        """A handler may stop it, or wait for room itself."""
+        """A handler may stop the sender, or wait for room itself."""
         def handler(*args):
             with self.assertRaises(TimeoutError):
                 there.sender.send('handler', timeout=SHORT)
@@ -176,7 +176,7 @@ class SendTest(TestCase):
         self.assertEqual(there.values, ['first'])
 
     def test_raises_when_it_would_end(self):
-        """Room, or the end of the sender, comes with the signal."""
+        """Room, or the end of the sender, comes together with the signal."""
         def work():
             time.sleep(SHORT)
             os.kill(os.getpid(), signal.SIGALRM)
@@ -205,7 +205,7 @@ class SendTest(TestCase):
         self.assertEqual(there.values, ['first', 'second'])
 
     def test_none_is_lost(self):
-        """At any moment of a producer that waits for most of its time."""
+        """Interrupts a producer at any moment, mostly while it waits."""
         source = random.Random(18)
         sent = []
         numbers = iter(range(10**9))
@@ -221,14 +221,14 @@ class SendTest(TestCase):
                 with self.assertRaises(Interrupt):
                     signal.setitimer(signal.ITIMER_REAL, source.uniform(1e-4, 1e-2))
                     produce(there.sender)
-        # Of a number that was interrupted nobody knows whether it was sent, but none
-        # was sent twice, and each that was is there.
+        # Nobody knows whether an interrupted number was sent, but each sent number arrived, and
+        # none arrived twice.
         self.assertEqual(there.values, sorted(set(there.values)))
         self.assertEqual(set(sent) - set(there.values), set())
         self.assertEqual(len(self.caught), 100)
 
     def test_in_a_main_loop(self):
-        """There PyGObject keeps Ctrl-C until the loop has ended."""
+        """PyGObject delays Ctrl-C until the end of a main loop."""
         process = run_program('''
 import os, signal, threading
 from gmsgtest import GLib, GMsg
@@ -277,7 +277,7 @@ with sender:
     for number in range(100):
         sender.send(number)
 '''
-# More than the router reads while it delivers nothing.
+# More than the router reads before it delivers anything
 END = '''
 sender.start()
 for number in range(200):
@@ -300,7 +300,7 @@ except Interrupt as error:
 class WorkerTest(TestCase):
 
     def spawn(self, script, **bounds):
-        """A worker, and what its receiver will have finished with."""
+        """Returns a worker, its receiver and its output."""
         router = self.start_router(max_message_size=100000)
         sender, receiver = router.pipe(**bounds)
         self._receivers.append(receiver)
@@ -318,7 +318,7 @@ class WorkerTest(TestCase):
         return ends[0]
 
     def fill(self):
-        """A worker that waits for room, or will in a moment."""
+        """Returns a worker that waits for room, or will in a moment."""
         process, receiver, _ = self.spawn(FULL, capacity=4)
         receiver.set_pull_mode(True)
         iterate_until(lambda: receiver.get_n_waiting() == 4, self.context)
@@ -340,7 +340,7 @@ class WorkerTest(TestCase):
                 self.assertFalse(process.get_successful())
 
     def test_exit(self):
-        """The handler that ends a program is a clean end."""
+        """A handler that exits ends the pipe cleanly."""
         process, error = self.check_full(signal.SIGTERM)
         self.assertIsNone(error)
         self.assertTrue(process.get_successful())
@@ -352,7 +352,7 @@ class WorkerTest(TestCase):
                 receiver.connect('message', lambda *args: None)
                 self.assertEqual(output.read_line_utf8()[0], 'stopped a signal')
                 process.wait()
-                # Its process has ended before all was written.
+                # The process has ended before it has written everything.
                 self.check_error(self.end_of(receiver), GMsg.Error.PEER_LOST)
 
 
@@ -411,7 +411,7 @@ class ShutdownTest(TestCase):
         self.expect_warnings('1 unclosed pipe')
 
     def test_ctrl_c(self):
-        """In a handler too, which it does not break."""
+        """Ctrl-C does not break a handler that it meets."""
         for body in ('', '''
 def message_cb(receiver, message):
     os.kill(os.getpid(), signal.SIGINT)

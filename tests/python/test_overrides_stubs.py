@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# test_overrides_stubs.py: the stubs against the typelib, and where things go
+# test_overrides_stubs.py: compares the stubs with the typelib, and checks where files go
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -23,8 +23,8 @@ from gmsgtest import DEADLINE, GMsg
 OVERRIDES = Path(os.environ['GMSG_TEST_OVERRIDES'])
 STUBS = OVERRIDES / 'GMsg.pyi'
 
-# The part of the stubs of PyGObject's own modules that ours refer to. Debian has
-# no package of them.
+# Our stubs refer to these parts of the stubs for PyGObject's own modules, which Debian does not
+# package.
 PLATFORM = {
     'gi/__init__.pyi': 'def require_version(namespace: str, version: str) -> None: ...\n',
     'gi/repository/__init__.pyi': '',
@@ -185,7 +185,7 @@ def stub_classes():
 
 
 def functions(body):
-    """The functions of a stub by name; overloaded ones are lists."""
+    """Returns the functions of a stub, as lists by name: they may be overloaded."""
     found = {}
     for node in body:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -199,7 +199,7 @@ def is_property(node):
 
 
 def parameters(node):
-    """The names of the parameters of a stub, without self, and its *args."""
+    """Returns the names of the parameters of a stub, without self, and of the keyword-only ones."""
     arguments = node.args
     names = [argument.arg for argument in arguments.posonlyargs + arguments.args]
     if names and names[0] in ('self', 'cls'):
@@ -208,7 +208,7 @@ def parameters(node):
 
 
 def raw_parameters(info):
-    """The names of the parameters that PyGObject makes of a C function."""
+    """Returns the names of the parameters that PyGObject gives a C function."""
     arguments = info.get_arguments()
     hidden = {arguments[index].get_name()
               for argument in arguments
@@ -233,8 +233,8 @@ class StubsTest(unittest.TestCase):
         for node in self.tree.body:
             if isinstance(node, ast.AnnAssign):
                 stubbed.add(node.target.id)
-        # These exist for type checkers alone; class structures and the types of
-        # callbacks for C.
+        # These exist only for type checkers. Class structures and the types of callbacks exist
+        # only for C.
         stubbed -= {'Value', '_Scalar'}
         present = set(GMsg._overrides_module.__dict__) & {'unpack', 'TimeoutError', 'Router', 'Sender', 'Receiver'}
         self.assertEqual(len(present), 5)
@@ -252,7 +252,7 @@ class StubsTest(unittest.TestCase):
             raw = {method.get_name(): method for method in info.get_methods()}
             own = {name: value for name, value in vars(getattr(GMsg, class_name)).items()
                    if inspect.isfunction(value)}
-            # What raises is not stubbed; the connecting and making is GObject's.
+            # __iter__() always raises, so it has no stub; connect() and __init__() are GObject's.
             own.pop('__iter__', None)
             self.assertEqual(set(stubs) - {'connect', '__init__'}, set(raw) | set(own), class_name)
 
@@ -344,7 +344,7 @@ class StubsTest(unittest.TestCase):
                 return subprocess.run(
                     [sys.executable, '-m', 'mypy', '--strict', '--no-error-summary', '--hide-error-context',
                      '--cache-dir', root / 'cache', *names],
-                    # A sanitizer that is preloaded has nothing to find in it.
+                    # A preloaded sanitizer has nothing to find in mypy.
                     cwd=root, env={**os.environ, 'MYPYPATH': directory, 'LD_PRELOAD': ''}, text=True,
                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=5 * DEADLINE)
 
@@ -360,7 +360,7 @@ class StubsTest(unittest.TestCase):
 
 
 class DirectoryTest(unittest.TestCase):
-    """Where python-dir.py has the overrides installed."""
+    """The directory that python-dir.py chooses for the overrides"""
 
     def setUp(self):
         spec = importlib.util.spec_from_file_location('python_dir', OVERRIDES / 'python-dir.py')
@@ -406,7 +406,7 @@ class DirectoryTest(unittest.TestCase):
 class RawTest(unittest.TestCase):
 
     def test_without_overrides(self):
-        """The raw typelib is what the tests of it get, whatever is installed."""
+        """The tests of the raw typelib never see installed overrides."""
         process = subprocess.run(
             [sys.executable, '-c', 'from gmsgtest import GMsg; print(hasattr(GMsg, "unpack"))'],
             cwd=Path(__file__).resolve().parent, text=True, stdout=subprocess.PIPE, timeout=DEADLINE,

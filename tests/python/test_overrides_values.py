@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# test_overrides_values.py: plain values of Python and the messages they become
+# test_overrides_values.py: plain Python values as messages, and back
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -25,7 +25,7 @@ MAX_INT64 = 2**63 - 1
 MIN_INT64 = -2**63
 MAX_UINT64 = 2**64 - 1
 
-# The table of docs/guides/types.md: value, type, and the text form of GLib.
+# The table of docs/guides/types.md: value, type, and GLib's text form
 VALUES = [
     (None, 'mv', '@mv nothing'),
     (True, 'b', 'true'),
@@ -66,7 +66,7 @@ Point = collections.namedtuple('Point', 'x y')
 
 
 class Scalar:
-    """The attributes of numpy scalars from which a plain value is made."""
+    """The attributes of numpy scalars that the overrides use."""
 
     shape = ()
 
@@ -79,7 +79,7 @@ class Pair(ctypes.Structure):
     _fields_ = [('x', ctypes.c_int), ('y', ctypes.c_int)]
 
 
-# Other values: what they arrive as, and its type.
+# Other values: the value that arrives, and its type
 OTHERS = [
     (bytearray(b'\0x'), b'\0x', 'ay'),
     (memoryview(b'abcdef')[1:5:2], b'bd', 'ay'),
@@ -110,7 +110,7 @@ OTHERS = [
 
 
 def build(value):
-    """Makes with GLib alone what the table says."""
+    """Makes the variant of the table with GLib alone."""
     if value is None:
         return GLib.Variant.new_maybe(GLib.VariantType('v'), None)
     if isinstance(value, bool):
@@ -463,7 +463,7 @@ class ValuesTest(TestCase):
         self.refuse(endless, 'it is nested too deeply, or in itself$')
 
     def test_depth(self):
-        """What is accepted arrives; the next level is refused."""
+        """Accepted values arrive; one level more is refused."""
         wraps = {
             'list': lambda value, message: [value],
             'tuple': lambda value, message: (value,),
@@ -471,7 +471,7 @@ class ValuesTest(TestCase):
             'mix': lambda value, message: [({1: value},)],
             'variant': lambda value, message: [GLib.Variant('v', message)],
         }
-        # What is innermost has levels of its own, also where it is empty.
+        # The innermost value has levels of its own, even if it is empty.
         cores = (1, None, b'x', [], {}, (), GLib.Variant('aas', []), GLib.Variant('ay', b'x'), GLib.Variant('x', 1))
         for (name, wrap), core in itertools.product(wraps.items(), cores[-scale(10):]):
             with self.subTest(name=name, core=core):
@@ -481,8 +481,8 @@ class ValuesTest(TestCase):
                         message = self.carry(value)
                     except TypeError as error:
                         self.assertRegex(str(error), 'nested too deeply')
-                        # Nor could GLib read it back. (A type of tuples alone is
-                        # as deep as its text may be.)
+                        # GLib could not read it back, either. (The length of its text
+                        # limits a type of tuples alone.)
                         if name in ('list', 'dict', 'mix') and not isinstance(core, GLib.Variant):
                             message = build(value)
                             copy = GLib.Variant.new_from_bytes(message.get_type(), message.get_data_as_bytes(), False)
@@ -497,7 +497,7 @@ class ValuesTest(TestCase):
                 self.assertLess(depth, 130)
 
     def test_variant_as_a_part_becomes_normal(self):
-        """A router refuses what is not, when it comes from another process."""
+        """A router refuses other forms from another process."""
         for string, data in (('s', b'\xff\0'), ('b', b'\2'), ('as', b'\7'), ('ax', b'1234567'), ('ab', b'\2')):
             with self.subTest(type=string):
                 odd = GLib.Variant.new_from_bytes(GLib.VariantType(string), GLib.Bytes.new(data), False)
@@ -562,7 +562,7 @@ class InterruptTest(TestCase):
         return self.open_pipe(self.router, 1, GMsg.Overflow.DROP_OLDEST)[0]
 
     def test_no_finalizer_in_python(self):
-        """There a handler would run, too, and what it raised would be lost."""
+        """The handler of a signal could run there, and its exception would be lost."""
         entered = set()
 
         def profile(frame, event, arg):
@@ -583,7 +583,7 @@ class InterruptTest(TestCase):
                     self.assertNotIn('__del__', entered)
         drain(self.context)
 
-    # A separate function: in 3.13 the last instruction of the loop is outside its block.
+    # A separate function, since in 3.13 the last instruction of the loop is outside its block.
     def call_until_interrupted(self, call, value, delay):
         deadline = time.monotonic() + DEADLINE
         signal.setitimer(signal.ITIMER_REAL, delay)
@@ -601,7 +601,7 @@ class InterruptTest(TestCase):
         drain(self.context)
 
     def test_temporary_variant(self):
-        """It dies in the statement that sends it."""
+        """The variant dies in the statement that sends it."""
         source = random.Random(19)
         sender = self.open_latest_value()
 

@@ -4,20 +4,11 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""worker.py WORK [NUMBER [ADDRESS]]: sends to the address in the environment, or the one that is given."""
+"""worker.py WORK [NUMBER [ADDRESS]]: sends to ADDRESS, or to the address in the environment."""
 
 import sys
 
 from gmsgtest import GMsg, number, row
-
-
-def count(sender, n):
-    """Sends numbers, and says after each that it has."""
-    sender.start()
-    for value in range(n):
-        sender.send(number(value))
-        print(value, flush=True)
-    sender.stop()
 
 
 def flood(sender, n):
@@ -29,14 +20,14 @@ def flood(sender, n):
 
 
 def rows(sender, n):
-    """Sends what row() makes."""
+    """Sends messages of row()."""
     sender.start()
     for i in range(n):
         sender.send(row(i))
     sender.stop()
 
 
-WORKS = {work.__name__: work for work in (count, flood, rows)}
+WORKS = {work.__name__: work for work in (flood, rows)}
 
 
 def main():
