@@ -1,5 +1,5 @@
-# documents.py: what the tests of the documents share: it finds the fenced blocks
-# of Markdown, and of the documentation comments of C
+# documents.py: finds the fenced blocks of Markdown, and of the documentation comments of C, for
+# the tests of the documents
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -35,7 +35,7 @@ def is_c(document):
 
 
 def read_lines(document):
-    """The lines of Markdown; of a C source those of its documentation comments."""
+    """Returns the lines of Markdown, or of the documentation comments of a C source."""
     lines = document.read_text(encoding="utf-8").splitlines()
     if not is_c(document):
         return lines

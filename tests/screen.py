@@ -1,4 +1,4 @@
-# screen.py: a picture of a window, out of what a screen of Xvfb shows
+# screen.py: cuts the picture of a window out of a screen of Xvfb
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -16,7 +16,7 @@ def write_png(path, width, height, rows):
 
 
 def write_picture(path, dump, width, height):
-    """Of the corner of the screen. <X11/XWDFile.h>: four bytes a pixel, blue first."""
+    """Writes the corner of the screen. <X11/XWDFile.h>: four bytes a pixel, blue first."""
     header = struct.unpack(">25I", dump[:100])
     start, bytes_per_line = header[0] + 12 * header[19], header[12]
     rows = []

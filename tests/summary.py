@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-# summary.py: counts what ran, for tests/run
+# summary.py: counts the results of tests/run
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Reads the logs that "meson test" has left in a directory, *.json and *.xml (JUnit), and prints what was skipped
-and what failed, and the totals. In the first each test has a line, in the second those that report points of their
-own have a suite. What failed is printed twice: whole, and short at the end, for whoever sees only that."""
+"""Reads the logs of "meson test" in a directory, *.json and *.xml (JUnit), and prints the skipped and failed points,
+and the totals. JSON has a line for each test, JUnit a suite for each test that reports its own points. Failures are
+printed in full, and again at the end in short, for readers who see only the end."""
 
 import argparse
 import json
@@ -16,21 +16,21 @@ import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from pathlib import Path
 
-# More than this of one test hides the others.
+# More lines of one test would hide the others.
 MAX_LINES = 300
-# Where a failure begins, how many lines of it tell what it is, and how many of one test are shown at the end
+# The start of a failure, how many of its lines matter, and how many lines of one test the end shows
 FAILURE = re.compile(r"^not ok|ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|: runtime error: ")
 N_FAILURE_LINES = 15
 MAX_FAILURE_LINES = 60
-# What a test prints that does nothing, and for what reason.
+# A test that does nothing prints this, with the reason.
 EMPTY = re.compile(r"^1\.\.0 # SKIP (.*)", re.MULTILINE)
 NO_SUCH_POINT = "no test has such a name"
-# What Meson before 1.2 leaves of a test's output in XML, where it may not be.
+# Meson before 1.2 writes these characters into XML, which forbids them.
 NOT_XML = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def read_points(path):
-    """For each test: the points that passed, that were skipped, and that failed."""
+    """Returns the points of each test that passed, were skipped or failed."""
     tests = {}
     text = NOT_XML.sub("", path.read_text(encoding="utf-8", errors="replace"))
     for suite in ElementTree.fromstring(text).iter("testsuite"):
@@ -48,7 +48,7 @@ def read_points(path):
 
 
 def count_test(entry, tests):
-    """The same of one test, which may have no points, or not all."""
+    """Returns the same for one test, some of whose points may be missing."""
     result = entry["result"]
     empty = EMPTY.search(entry["stdout"])
     passed, skipped, failed = tests.get(entry["name"], ([], [], []))
@@ -60,7 +60,7 @@ def count_test(entry, tests):
             skipped = [] if empty[1] == NO_SUCH_POINT else [empty[1]]
         elif result == "SKIP":
             failed = ["nothing was run"]
-    # It may have ended before its last point, or badly after it.
+    # The test may have ended before its last point, or failed after it.
     if result not in ("OK", "SKIP", "EXPECTEDFAIL") and not failed:
         failed = [f"{result.lower()}, status {entry['returncode']}"]
 
@@ -73,7 +73,7 @@ def read_output(entry):
 
 
 def pick_failures(lines):
-    """What tells of the failures; the last lines if nothing does."""
+    """Returns the lines about failures, or the last lines if there are none."""
     starts = [i for i, line in enumerate(lines) if FAILURE.search(line)] or [max(0, len(lines) - N_FAILURE_LINES)]
     picked = sorted({j for i in starts for j in range(i, min(i + N_FAILURE_LINES, len(lines)))})
     return [f"    {lines[i]}" for i in picked[:MAX_FAILURE_LINES]]

@@ -1,5 +1,4 @@
-# tap.py: what the tests that are scripts share: it counts their points and
-# prints them as TAP
+# tap.py: counts the points of tests that are scripts, and prints them as TAP
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -31,13 +30,13 @@ class Tap:
         print(f"ok {self._n_points} {name} # SKIP {reason}", flush=True)
 
     def same(self, found, expected, name):
-        """A point that two sets are equal; it says what is in one alone."""
+        """Adds a point that two sets are equal, and prints their differences."""
         details = [f"missing: {item}" for item in sorted(expected - found)]
         details += [f"unexpected: {item}" for item in sorted(found - expected)]
         return self.point(not details and expected, name, "\n".join(details or ["nothing to compare"]))
 
     def run(self, name, command, expected=None, **options):
-        """A point that a command succeeds and, where that is given, what it prints."""
+        """Adds a point that a command succeeds and, if some output is expected, prints it."""
         process = subprocess.run([os.fspath(word) for word in command], stdin=subprocess.DEVNULL, text=True,
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
         passed = process.returncode == 0 and (expected is None or process.stdout == expected)
@@ -48,6 +47,6 @@ class Tap:
         return self.point(passed, name, "\n".join(details))
 
     def finish(self):
-        """Ends the program. A test that dies before it has no plan, and so fails."""
+        """Ends the program. A test that dies earlier has no plan, and thus fails."""
         print(f"1..{self._n_points}")
         sys.exit(1 if self._n_failed else 0)

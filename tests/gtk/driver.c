@@ -346,7 +346,7 @@ find_window (void)
   return NULL;
 }
 
-/* Does what a window manager does: GTK itself does not resize a window that is shown. */
+/* Resizes the window like a window manager, since GTK itself does not resize a visible window. */
 static void
 resize (int width)
 {
@@ -696,7 +696,7 @@ start (void)
     driver.width = atoi (g_getenv ("GMSG_DRIVER_WIDTH"));
   driver.report = fopen (g_getenv ("GMSG_DRIVER_REPORT"), "w");
 
-  /* It runs before everything else, so that it does not delay what it measures */
+  /* It runs before everything else, so that it does not disturb its own measurements. */
   g_timeout_add_full (G_PRIORITY_HIGH, POLL_MSEC, poll_cb, NULL, NULL);
 }
 

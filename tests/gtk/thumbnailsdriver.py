@@ -3,7 +3,7 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""thumbnailsdriver.py EXAMPLE SCENARIO FOLDER: prints what the window shows in the end, as JSON"""
+"""thumbnailsdriver.py EXAMPLE SCENARIO FOLDER: prints the final contents of the window as JSON"""
 
 import json
 import os
@@ -22,7 +22,7 @@ from screen import write_picture  # noqa: E402
 
 EXAMPLE, SCENARIO = sys.argv[1:3]
 
-# Where the X server keeps what it shows, and where the picture goes
+# The X server's picture of the screen, and where the window's picture goes
 FRAME_BUFFER = Path(os.environ['FRAME_BUFFER'])
 PICTURE = Path(os.environ['PICTURE'])
 
@@ -39,7 +39,7 @@ def descendants(widget):
 
 
 def take_picture(window):
-    """Of the corner of the screen where the window is. PyGObject knows no GskRenderNode."""
+    """Takes a picture of the corner of the screen: PyGObject knows no GskRenderNode."""
     window.get_display().sync()
     write_picture(PICTURE, FRAME_BUFFER.read_bytes(), window.get_width(), window.get_height())
 

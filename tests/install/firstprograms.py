@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-# firstprograms.py: types what README and the guides tell their readers to type, up to the
-# first program, on a machine that may be thrown away
+# firstprograms.py: types the commands of README and the guides, up to the first program, on a
+# machine that may be thrown away
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -27,12 +27,12 @@ sys.path.insert(0, os.fspath(Path(__file__).resolve().parent.parent))
 from documents import DocumentError, read_blocks  # noqa: E402
 from tap import Tap  # noqa: E402
 
-# The sections that lead to a document's first program, and to its first window.
+# The sections that lead to a document's first program and first window
 SECTIONS = ("How to use it in your project", "Install", "The first message")
 WINDOW_SECTION = "The first window"
 SUFFIXES = {"c": "c", "js": "js", "python": "py", "vala": "vala"}
 
-# A path in which no library is found, and the locale of a machine without one.
+# A path without libraries, and the locale of a machine without one
 WINDOW_TEST = Path(__file__).resolve().parent.parent / "docs" / "window.py"
 ENVIRONMENT = {"HOME": os.environ.get("HOME", "/"), "PATH": os.environ["PATH"], "TERM": "dumb"}
 
@@ -66,7 +66,7 @@ def read_steps(document):
         elif block.language in SUFFIXES:
             programs.setdefault(f"hello.{SUFFIXES[block.language]}", block.text)
         elif block.language == "text" and len(outputs) < len(programs):
-            # Programs without an output block of their own print it, too.
+            # Programs without their own output block print the same.
             outputs += [block.text] * (len(programs) - len(outputs))
         elif block.language == "sh" and block.section in SECTIONS:
             commands.append(block.text)
@@ -119,14 +119,14 @@ def check_installing(tap, steps, source, directory):
     if steps.window:
         check_window(tap, steps, tree)
 
-    # The next document starts without it.
+    # The next document starts without the installed library.
     tap.run(f"{steps.name}: uninstall", ["sh", "-ec", "ninja -C build uninstall && ldconfig"], cwd=tree, env=ENVIRONMENT)
 
 
 def check_window(tap, steps, tree):
-    """Runs in the shell of the installation, on a screen of its own, where it is closed at the end."""
+    """Runs the window in the shell of the installation, on a new screen, and closes it at the end."""
     exports = "".join(f"{line}\n" for line in steps.install.splitlines() if line.startswith("export "))
-    # Nothing draws faster on a machine without a graphics card.
+    # The fastest renderer on a machine without a graphics card
     exports += "export DBUS_SESSION_BUS_ADDRESS=disabled: GDK_BACKEND=x11 GSK_RENDERER=cairo\n"
     with tempfile.TemporaryDirectory(prefix="gmsgrouter-screen-") as screen:
         tap.run(f"{steps.name}: the first window",

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-# install.py: installs the library, into a DESTDIR and for real into a prefix of
-# its own, and builds and runs programs that know only what "meson install" says
+# install.py: installs the library into a DESTDIR and into a new prefix, and builds and runs
+# programs with only the settings that "meson install" prints
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -102,7 +102,7 @@ def check_destdir(tap, arguments, directory):
 
 
 def check_installed_tests(tap, options, root):
-    """They are told where they would be, and run where they are."""
+    """Runs the installed tests of the DESTDIR with paths that lead there."""
     listing = root / options["datadir"] / "installed-tests" / "gmsgrouter-1"
     names = {f"gmsgrouter-1/{path.name}" for path in listing.glob("*.test")}
     if not options["installed_tests"] or shutil.which(RUNNER) is None:
@@ -123,7 +123,7 @@ def check_installed_tests(tap, options, root):
 
 
 def check_examples(tap, options, destdir, root):
-    """The one that needs no window is compiled from the installed files alone."""
+    """Compiles the example that needs no window from the installed files alone."""
     sources = root / options["datadir"] / "gmsgrouter-1" / "examples" / "c"
     if not options["installed_examples"]:
         tap.skip("the installed examples", "built without")
@@ -141,7 +141,7 @@ def check_examples(tap, options, destdir, root):
 
 
 def read_guides(tap, arguments):
-    """The first program of each language that the build, and this machine, can run."""
+    """Returns the first program of each language that the build and this machine support."""
     guides = []
     for language, (part, program) in LANGUAGES.items():
         if part is not None and part not in arguments.built:
@@ -154,13 +154,13 @@ def read_guides(tap, arguments):
 
 
 def run_guide(steps, directory, *commands):
-    """Whether the guide's own commands, after others, print what it says."""
+    """Tells whether the guide's commands, after others, print its output."""
     status, output = type_commands("\n".join([*commands, steps.run]), directory)
     return status == 0 and output == steps.output, output
 
 
 def check_guides(tap, guides, directory, commands):
-    """With all that "meson install" says each first program runs, and with less not all do."""
+    """Each first program runs with the settings of "meson install"; without one of them, not all do."""
     for steps in guides:
         steps.save(directory)
         passed, output = run_guide(steps, directory, *commands)
@@ -200,7 +200,7 @@ def check_pkg_config(tap, arguments, prefix, commands):
 def check_prefix(tap, arguments, guides, directory):
     prefix = directory / "prefix"
     build = directory / "build"
-    # The reference would be built for its files alone, and a DESTDIR has shown these.
+    # The test with DESTDIR has seen the files of the reference, so it need not be built again.
     built = set(arguments.built) - {"docs"}
     features = [f"-D{feature}={'enabled' if feature in built else 'disabled'}" for feature in ("introspection", "vapi", "tool")]
 
@@ -253,8 +253,7 @@ def main():
     parser.add_argument("built", nargs="*", help="the optional parts that the build has")
     arguments = parser.parse_args()
 
-    # What a test leaves in its environment for the build must not reach the
-    # builds of the consumers.
+    # The environment of a test of the build must not reach the builds of the consumers.
     for variable in ("DESTDIR", "CFLAGS", "LDFLAGS"):
         os.environ.pop(variable, None)
     os.environ["CC"] = shlex.join(arguments.cc)

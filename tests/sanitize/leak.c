@@ -1,4 +1,4 @@
-/* leak.c: leaks a router, for the check for leaks to find
+/* leak.c: leaks a router, which the check for leaks must find
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later

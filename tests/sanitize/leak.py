@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# leak.py: leaks what it is told to, for the check for leaks to find or to ignore
+# leak.py: leaks memory that the check for leaks must find or ignore
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -12,7 +12,7 @@ import gi
 gi.require_version("GMsg", "1")
 from gi.repository import GLib, GMsg  # noqa: E402
 
-# Many times, since the last few pointers may still be in some register.
+# Many times, since a register may still hold one of the last pointers
 N_LEAKS = 50
 
 if sys.argv[1] == "router":

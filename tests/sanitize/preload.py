@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-# preload.py: runs Python, which is built without AddressSanitizer, on a library
-# that is built with it; of the leaks only those of the library count
+# preload.py: runs Python, which is built without AddressSanitizer, with a library that is built
+# with it; only the library's leaks count
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -16,14 +16,14 @@ from pathlib import Path
 
 LEAK = re.compile(r"^(?:Direct|Indirect) leak of .*?(?=^\s*$|\Z)", re.MULTILINE | re.DOTALL)
 FRAME = re.compile(r"^\s*#\d+ .*", re.MULTILINE)
-# Sources of the library, or the library where a frame has no source.
+# Sources of the library, or the library itself if a frame has no source
 OURS = re.compile(r"\bgmsg_|/gmsgrouter/gmsg\w+\.c|libgmsgrouter")
-# The interpreter and how it calls libraries.
+# The interpreter, and the libraries through which it calls others
 OF_PYTHON = re.compile(r"[/(]python3|_gi\.cpython|libffi|libgirepository|_ctypes")
 
 
 def is_ours(leak):
-    """Whether the library asked for the memory; it may also just have called a handler that did."""
+    """Tells whether the library allocated the memory, or only called a handler that did."""
     for frame in FRAME.findall(leak):
         if OURS.search(frame):
             return True
@@ -47,10 +47,10 @@ def main():
     with tempfile.TemporaryDirectory(prefix="gmsgrouter-asan-") as directory:
         reports = Path(directory)
         env["LD_PRELOAD"] = join_options(find_runtime(), env.get("LD_PRELOAD"))
-        # Its own allocator would hide whose memory is whose.
+        # Python's own allocator would hide the owners of memory.
         env["PYTHONMALLOC"] = "malloc"
-        # Half of the usual depth gets past GLib to who asked for memory, in half of the time. Where the check for leaks
-        # tries to find the variables of threads of libraries that were loaded later, it takes other memory for them.
+        # Half of the usual depth reaches the callers of GLib in half the time. The check for leaks mistakes other memory
+        # for the thread variables of libraries that were loaded later, so it must not look for these.
         env["ASAN_OPTIONS"] = join_options(env.get("ASAN_OPTIONS"), "malloc_context_size=15", "intercept_tls_get_addr=0",
                                            f"log_path={reports / 'report'}")
         env["LSAN_OPTIONS"] = join_options(env.get("LSAN_OPTIONS"), "exitcode=0")
@@ -66,7 +66,7 @@ def main():
             print(report, file=sys.stderr)
             status = status or 1
 
-    # As a shell would say it of a signal.
+    # Like a shell's status after a signal
     return status if status >= 0 else 128 - status
 
 

@@ -1,6 +1,5 @@
 #!/usr/bin/python3
-# sanitize.py: checks that the sanitizers find what they are there to find, and
-# are silent otherwise
+# sanitize.py: checks that the sanitizers find faults, and are silent about correct programs
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later

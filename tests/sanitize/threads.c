@@ -1,5 +1,5 @@
-/* threads.c: what the library does with threads, by GLib alone: nothing for
- * ThreadSanitizer to find, unless RACY adds one race
+/* threads.c: uses threads like the library, but through GLib alone; ThreadSanitizer must find
+ * nothing, unless RACY adds one race
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -15,7 +15,7 @@ typedef struct
   GMutex        mutex;
   GCond         cond;
   int           n_done;   /* protected by @mutex */
-  int           n_pushed; /* by nothing: the race */
+  int           n_pushed; /* unprotected: the race */
   GAsyncQueue  *queue;
   GMainContext *context;
   GCancellable *cancellable;

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-# style.py: checks the rules of style that are exact, in every file that git
-# would commit; what .editorconfig says of them, reuse and shellcheck is theirs
+# style.py: checks the exact rules of style in every file that git would commit; editorconfig,
+# reuse and shellcheck check their own
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -23,18 +23,18 @@ from tap import Tap  # noqa: E402
 # The start of a line, if that is neither in a comment nor in a string
 CODE = r"^(?!\s*/?\*)[^\"]*"
 C_FILES = ("*.c", "*.h", "*.h.in", "*.cpp")
-# The benchmarks measure what is replaced, too.
+# The benchmarks also measure the functions that the library replaces.
 NOT_BENCHMARKS = ":!tests/bench"
 
 
 def git(root, *arguments):
-    # The tree may belong to someone else, as in a container.
+    # The tree may belong to another user, as in a container.
     command = ["git", "-c", f"safe.directory={root}", "-C", root, *arguments]
     return subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True).stdout.splitlines()
 
 
 def follows_editorconfig(path):
-    """Whether a file is as editors would write it that read .editorconfig."""
+    """Tells whether a file follows .editorconfig."""
     properties = editorconfig.get_properties(os.fspath(path))
     text = path.read_bytes().decode(properties["charset"])
     return not (
@@ -46,7 +46,7 @@ def follows_editorconfig(path):
 
 
 def list_parts(ci):
-    """What the jobs of GitLab have tests/run do, as options of .ci/run."""
+    """Returns the options that the jobs of GitLab give tests/run."""
     for job in ci.values():
         for variables in job["parallel"]["matrix"] if "parallel" in job else ():
             if "OPTIONS" in variables:
@@ -56,7 +56,7 @@ def list_parts(ci):
 
 
 def copy_for_reuse(root, files, copy):
-    """What git would commit, with the licence where reuse looks for it."""
+    """Copies the files that git would commit, and puts the licence where reuse looks for it."""
     for name in files:
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(root / name, copy / name)
@@ -69,7 +69,7 @@ def main():
     tap = Tap()
 
     def without(name, pattern, *files):
-        """A point that no line matches, outside of what others wrote byte for byte."""
+        """Adds a point that no line matches, except in copied files."""
         found = git(root, "grep", "--untracked", "-nIP", pattern, "--", *files, ":!COPYING")
         tap.point(not found, name, "\n".join(found))
 
@@ -85,7 +85,7 @@ def main():
     scripts = [name for name in files if texts[name].startswith(("#!/bin/bash", "#!/usr/bin/env bash", "#!/bin/sh",
                                                                  "# shellcheck shell="))]
 
-    # Of what others wrote byte for byte, nothing is asked.
+    # Files that are copied byte for byte are exempt.
     every("every file is as .editorconfig says", [name for name in files if name != "COPYING"],
           lambda name: follows_editorconfig(root / name))
     without("no empty line at the end of a file", r"\A(?s:.*)\n\n\Z")
@@ -94,19 +94,19 @@ def main():
     every("a pragma once in each header", headers, lambda name: "\n#pragma once\n" in texts[name])
     without("no goto", CODE + r"\bgoto \w+;", *C_FILES)
     without("no g_idle_add(), which this library replaces", CODE + r"\bg_idle_add(_\w+)? \(", *C_FILES, NOT_BENCHMARKS)
-    # These macros evaluate what they return twice: a clock may have passed the limit in between.
+    # These macros evaluate their argument twice: a clock may pass the limit in between.
     without("no MAX, MIN, CLAMP or ABS of a clock, of random numbers or of what is read",
             CODE + r"\b(MAX|MIN|CLAMP|ABS) \(.*\b(g_get_(monotonic|real)_time|\w*rand\w*|read|recv|write|send) \(",
             *C_FILES, NOT_BENCHMARKS)
-    # A home, or the tree of whoever wrote the line: no reader has it.
+    # No reader has the author's home or source tree.
     without("no path of one machine", r"(?<![\w.$}*])/(home|root|work|Users)/\w")
-    # A script beside it, or a test that imports its directory, would get it instead.
+    # Scripts in its directory, or tests that import from there, would get it instead of Python's module.
     every("no file is named as a module of Python's", [name for name in files if name.endswith(".py")],
           lambda name: Path(name).stem not in sys.stdlib_module_names)
     tap.same(set(list_parts(yaml.safe_load(texts[".gitlab-ci.yml"]))),
              set(re.findall(r'"?(--(?:in \w+|sanitize=\w+))"?', re.search("^for options in .*", texts[".ci/run"], re.MULTILINE)[0])),
              "GitLab runs what .ci/run does")
-    # It is not well-formed otherwise.
+    # Otherwise it would not be well-formed.
     tap.point(ElementTree.fromstring(texts[".doap"]).tag.endswith("RDF"), "the description of the project is RDF")
     with tempfile.TemporaryDirectory() as copy:
         copy_for_reuse(root, files, Path(copy))

@@ -43,7 +43,7 @@ def declared_symbols(headers):
 
 
 def documented_symbols(gir):
-    """A type's function is documented where the type is."""
+    """Returns the documented functions, and the get_type() functions of documented types."""
     names = set()
     for element in ET.parse(gir).iter():
         if element.find(CORE + "doc") is None:

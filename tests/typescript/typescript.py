@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-# typescript.py: checks the types for TypeScript, with its compiler and against the typelib
+# typescript.py: checks the types for TypeScript with its compiler, and compares them with the typelib
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Has the compiler accept a good program and find the mistakes in a bad one, and
-compares what the types declare with what GJS finds in the typelib; prints TAP."""
+"""Checks that the compiler accepts a good program and finds the mistakes in a bad one, and
+compares the declarations with GJS's view of the typelib; prints TAP."""
 
 import argparse
 import json
@@ -21,15 +21,15 @@ from tap import Tap  # noqa: E402
 
 OPTIONS = ["--noEmit", "--strict", "--pretty", "false", "--target", "es2022", "--module", "es2022", "--lib", "es2022"]
 
-# What the overrides add to the typelib, and where they take other arguments.
+# The additions of the overrides, and their calls that take other arguments
 ADDED_FUNCTIONS = {"unpack"}
 CHANGED_ARGUMENTS = {"Router.pipe": {0, 1}, "Receiver.next_async": {0, 1, 2},
                      "Receiver.next_many_async": {0, 1, 2, 3}, "Receiver.take": {0, 1}, "Receiver.batches": {0, 1},
                      "Router.shutdown": {0, 1}, "Router.shutdown_async": {0, 1, 2, 3},
                      "Sender.send_full": {2, 3}}
 
-# The declarations are read by their layout: eight columns for what is in the
-# namespace, twelve for what is in a class.
+# The test reads the declarations by their layout: members of the namespace are indented by
+# eight columns, members of a class by twelve.
 BLOCK = re.compile(r"^ {8}(class|enum|interface) (\w+)[^\n]*\{\n(.*?)^ {8}\}$", re.MULTILINE | re.DOTALL)
 FUNCTION = re.compile(r"^ {8}function (\w+)", re.MULTILINE)
 CONSTANT = re.compile(r"^ {8}const (\w+): (\w+);$", re.MULTILINE)
@@ -43,7 +43,7 @@ SIGNAL = re.compile(r"^ {12}(\w+)\(\n {16}signal: '([\w-]+)',\n {16}callback: \(
 
 
 def count_arguments(parameters):
-    """The numbers of arguments that a call may have."""
+    """Returns the possible numbers of arguments of a call."""
     parts, depth = [""], 0
     for char in re.sub(r"\s+", " ", parameters).replace("=>", ""):
         depth += (char in "(<[{") - (char in ")>]}")
@@ -57,7 +57,7 @@ def count_arguments(parameters):
 
 
 def spellings(name):
-    """A property by both names that GJS has for it."""
+    """Returns both names that GJS has for a property."""
     return {name.replace("-", "_"), re.sub(r"-(\w)", lambda match: match.group(1).upper(), name)}
 
 
@@ -92,7 +92,7 @@ def check_class(tap, name, body, options, typelib):
               for prop, flags in typelib["properties"].items() for spelling in spellings(prop)},
              f"{name}: properties, and which can be written")
 
-    # Of the classes that a program makes itself.
+    # Only of the classes that a program constructs itself
     if options is not None:
         tap.same(set(OPTION.findall(options)),
                  {spelling for prop, flags in typelib["properties"].items() if flags["settable"]
