@@ -23,8 +23,8 @@ HERE = Path(__file__).resolve().parent
 HEADERS = ("gmsg.h", "gmsgerror.h", "gmsginterrupt.h", "gmsgreceiver.h", "gmsgrouter.h", "gmsgsender.h", "gmsgversion.h")
 
 # Installed tests that take about a second, of each kind: with a worker, with overrides, and without.
-INSTALLED_TESTS = ("c-sender", "c-kept", "python-router", "python-processes", "python-overrides-values",
-                   "javascript-test-process", "javascript-overrides-values")
+INSTALLED_TESTS = ("c-sender", "c-kept", "python-router", "python-kept", "python-overrides-values",
+                   "javascript-test-kept", "javascript-overrides-values")
 RUNNER = "gnome-desktop-testing-runner"
 
 # The part of the build that each language needs, and its program.

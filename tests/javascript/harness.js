@@ -316,14 +316,14 @@ export const WORKER = Gio.File.new_for_uri(import.meta.url).get_parent().get_chi
 
 /** A process that runs worker.js, and ends with the test. */
 export class Worker {
-    /** Hands over the sender; if that is null, the arguments name an address. */
+    /** Hands over the sender. */
     constructor(sender, ...args) {
         const launcher = new Gio.SubprocessLauncher({
             flags: Gio.SubprocessFlags.STDIN_PIPE | Gio.SubprocessFlags.STDOUT_PIPE,
         });
         const argv = ['gjs', '-m', WORKER, ...args.map(arg => `${arg}`)];
 
-        this.process = sender === null ? launcher.spawnv(argv) : sender.spawn(launcher, argv);
+        this.process = sender.spawn(launcher, argv);
         workers.push(this);
     }
 

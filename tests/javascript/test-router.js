@@ -9,7 +9,7 @@ import GMsg from 'gi://GMsg?version=1';
 
 import {
     Fixture, assert, assertEqual, assertError, assertErrors, iterateUntil,
-    number, run, runScript, takeWarnings, test
+    number, run, runScript, takeWarnings, test, thrownBy
 } from './harness.js';
 
 // Each call that fails throws the library's error; of those, C tests every state.
@@ -29,6 +29,26 @@ test('/router/errors', () => {
     assertErrors(GMsg.Error.STOPPED, () => sender.send(number(1)), () => sender.stop());
     router.close_pipe(receiver);
     assertErrors(GMsg.Error.UNKNOWN_RECEIVER, () => router.close_pipe(receiver));
+});
+
+test('/router/errors-of-workers', () => {
+    const fixture = new Fixture();
+    const [sender] = fixture.openPipe();
+    const failure = thrownBy(() => sender.spawn(null, ['/nonexistent/worker']));
+
+    assert(failure.matches(GLib.SpawnError, GLib.SpawnError.NOENT), `${failure}`);
+    assertEqual(sender.get_state(), GMsg.SenderState.INITIAL);
+    assertError(GMsg.Error.INVALID_ARGUMENT, () => sender.spawn(null, []));
+    assert(/^unix:path=\/[^,]+,pipe=1,secret=[0-9a-f]{32}$/.test(sender.dup_address()));
+    assertEqual(sender.get_state(), GMsg.SenderState.EXPORTED);
+    assertErrors(GMsg.Error.EXPORTED, () => sender.start(), () => sender.send(number(2)),
+        () => sender.dup_address(), () => sender.spawn(null, ['true']));
+
+    assertError(GMsg.Error.NOT_SUPPORTED, () => fixture.router.listen('tcp:host=localhost'));
+    for (const address of ['', 'unix', 'unix:', 'unix:path=relative,pipe=1,secret=00', 'unix:path=/a,pipe=0'])
+        assertError(GMsg.Error.INVALID_ADDRESS, () => GMsg.Sender.new_for_address(address));
+    // No router started this process.
+    assertError(GMsg.Error.INVALID_ADDRESS, () => GMsg.Sender.new_from_environment());
 });
 
 const PROLOGUE = `

@@ -5,12 +5,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 import gc
+import os
+import sys
 
 import taprun
 from gmsgtest import GLib, GMsg, TestCase, Thread, iterate_until, row
-from test_processes import ProcessTest
 
 N_ROWS = 200
+WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'worker.py')
 
 
 def reuse_memory():
@@ -51,7 +53,16 @@ class Kept:
         receiver.next_async(None, self.next_cb)
 
 
-class KeptTest(ProcessTest):
+class KeptTest(TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.router = self.start_router()
+
+    def spawn(self, sender, *arguments):
+        process = sender.spawn(None, [sys.executable, WORKER, *map(str, arguments)])
+        self.addCleanup(process.wait, None)
+        self.addCleanup(process.force_exit)
 
     def send_in_thread(self, sender):
         def work():
@@ -65,18 +76,17 @@ class KeptTest(ProcessTest):
     def send_in_process(self, sender):
         self.spawn(sender, 'rows', N_ROWS)
 
-    def keep(self, send, pulls, **bounds):
+    def keep_all(self, send, pulls, *bounds):
         """Returns what was kept of a pipe after the end of its run."""
         if not self.router.get_running():
             self.router.start()
-        sender, receiver = self.make_pipe(**bounds)
+        sender, receiver = self.router.pipe_bounded(*bounds) if bounds else self.router.pipe()
         kept = Kept(receiver, pulls)
         send(sender)
         del sender
         iterate_until(lambda: kept.ended, self.context)
         self.router.close_pipe(receiver)
         self.router.stop()
-        self._receivers.clear()
         del receiver
         reuse_memory()
         return kept
@@ -84,10 +94,9 @@ class KeptTest(ProcessTest):
     def test_p11_messages(self):
         for send in (self.send_in_thread, self.send_in_process):
             for pulls in (False, True):
-                for bounds in ({}, {'capacity': 8},
-                               {'capacity': N_ROWS, 'overflow': GMsg.Overflow.DROP_OLDEST}):
-                    with self.subTest(send=send.__name__, pulls=pulls, **bounds):
-                        kept = self.keep(send, pulls, **bounds)
+                for bounds in ((), (8, GMsg.Overflow.BLOCK), (N_ROWS, GMsg.Overflow.DROP_OLDEST)):
+                    with self.subTest(send=send.__name__, pulls=pulls, bounds=bounds):
+                        kept = self.keep_all(send, pulls, *bounds)
                         self.assertIsNone(kept.error)
                         self.assertEqual([message.print_(True) for message in kept.messages],
                                          [row(i).print_(True) for i in range(N_ROWS)])
@@ -95,8 +104,9 @@ class KeptTest(ProcessTest):
     def test_p21_error(self):
         for pulls in (False, True):
             with self.subTest(pulls=pulls):
-                kept = self.keep(lambda sender: self.spawn(sender, 'unopened', 5), pulls)
-                self.check_lost(kept.error, r'pipe #\d+\b.*\b5\b')
+                kept = self.keep_all(lambda sender: self.spawn(sender, 'unopened', 5), pulls)
+                self.check_error(kept.error, GMsg.Error.PEER_LOST)
+                self.assertRegex(kept.error.message, r'pipe #\d+\b.*\b5\b')
 
 
 class ObjectsTest(TestCase):

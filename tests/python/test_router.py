@@ -42,6 +42,22 @@ class RouterTest(TestCase):
         self.assertTrue(sender.stop())
         self.assert_errors(GMsg.Error.STOPPED, send, sender.stop)
 
+    def test_errors_of_workers(self):
+        router = self.start_router()
+        sender, receiver = self.keep(router.pipe())
+        for address in ('', 'unix:', 'unix:path=/tmp,pipe=1', 'nonsense'):
+            with self.subTest(address=address), self.assert_error(GMsg.Error.INVALID_ADDRESS):
+                GMsg.Sender.new_for_address(address)
+        self.assert_errors(GMsg.Error.INVALID_ADDRESS, GMsg.Sender.new_from_environment)
+        self.assert_errors(GMsg.Error.NOT_SUPPORTED, lambda: router.listen('tcp:host=localhost'))
+        self.assert_errors(GMsg.Error.INVALID_ARGUMENT, lambda: sender.spawn(None, []))
+        with self.assertRaises(GLib.Error):
+            sender.spawn(None, ['/none/such'])
+        self.assertEqual(sender.get_state(), GMsg.SenderState.INITIAL)
+        self.assertRegex(sender.dup_address(), r'^unix:path=[^,]+,pipe=1,secret=[0-9a-f]{32}$')
+        self.assert_errors(GMsg.Error.EXPORTED, sender.dup_address, sender.start,
+                           lambda: sender.send(number(1)), lambda: sender.spawn(None, ['true']))
+
     def collect_on_a_thread(self, holder):
         """Puts the objects into a cycle, and lets a thread's garbage collector find it."""
         cycle = Holder()

@@ -4,7 +4,7 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""worker.py WORK [NUMBER [ADDRESS]]: sends to ADDRESS, or to the address in the environment."""
+"""worker.py WORK NUMBER: sends to the address in the environment."""
 
 import sys
 
@@ -34,11 +34,7 @@ def main():
     if sys.argv[1] == 'unopened':
         sys.exit(int(sys.argv[2]))
 
-    if len(sys.argv) == 4:
-        sender = GMsg.Sender.new_for_address(sys.argv[3])
-    else:
-        sender = GMsg.Sender.new_from_environment()
-    WORKS[sys.argv[1]](sender, int(sys.argv[2]))
+    WORKS[sys.argv[1]](GMsg.Sender.new_from_environment(), int(sys.argv[2]))
 
 
 if __name__ == '__main__':
