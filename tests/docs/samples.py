@@ -149,6 +149,12 @@ def compile_sample(command, **kwargs):
         raise Failed("it does not build:\n" + result.stdout)
 
 
+def write_source(sample, directory, suffix, prelude=""):
+    path = os.path.join(directory, "sample" + suffix)
+    Path(path).write_text(prelude + sample.text, encoding="utf-8")
+    return path
+
+
 def build_c(sample, options, directory):
     packages = find_packages(sample, options)
     wanted = ["--cflags", "--libs"] if sample.whole else ["--cflags"]
@@ -156,13 +162,9 @@ def build_c(sample, options, directory):
     if flags is None:
         raise Failed("pkg-config does not know " + " ".join(packages))
 
-    source = os.path.join(directory, "sample.c")
+    prelude = "" if sample.whole else PRELUDE + GTK_PRELUDE if sample.uses_gtk else PRELUDE
+    source = write_source(sample, directory, ".c", prelude)
     program = os.path.join(directory, "sample")
-    with open(source, "w", encoding="utf-8") as stream:
-        if not sample.whole:
-            stream.write(PRELUDE + (GTK_PRELUDE if sample.uses_gtk else ""))
-        stream.write(sample.text)
-
     command = [*shlex.split(options.compiler), "-g", *WARNINGS, source, "-o", program]
     if not sample.whole:
         command += ["-Wno-unused-function", "-c"]
@@ -179,10 +181,8 @@ def build_vala(sample, options, directory):
         raise Skipped("there is no Vala compiler, or no vapi")
 
     packages = find_packages(sample, options)
-    source = os.path.join(directory, "sample.vala")
+    source = write_source(sample, directory, ".vala")
     program = os.path.join(directory, "sample")
-    with open(source, "w", encoding="utf-8") as stream:
-        stream.write(sample.text)
 
     # The tests do not judge the C code that the compiler writes.
     command = [*shlex.split(options.valac), "-g", "--fatal-warnings", "--vapidir", options.vapi_dir,
@@ -220,19 +220,11 @@ def prepare_python(sample, options, directory):
         if re.search(rf"^(?:import|from) {module}\b", sample.text, re.MULTILINE) and find_spec(module) is None:
             raise Skipped(f"there is no {module}")
 
-    source = os.path.join(directory, "sample.py")
-    with open(source, "w", encoding="utf-8") as stream:
-        stream.write(sample.text)
-
-    return [sys.executable, source]
+    return [sys.executable, write_source(sample, directory, ".py")]
 
 
 def prepare_shell(sample, options, directory):
-    source = os.path.join(directory, "sample.sh")
-    with open(source, "w", encoding="utf-8") as stream:
-        stream.write(sample.text)
-
-    return ["bash", source]
+    return ["bash", write_source(sample, directory, ".sh")]
 
 
 def prepare_javascript(sample, options, directory):
@@ -242,11 +234,7 @@ def prepare_javascript(sample, options, directory):
         raise Skipped("the interpreter is not built with the sanitizer")
     check_typelibs(sample)
 
-    source = os.path.join(directory, "sample.js")
-    with open(source, "w", encoding="utf-8") as stream:
-        stream.write(sample.text)
-
-    return [options.gjs, "-m", source]
+    return [options.gjs, "-m", write_source(sample, directory, ".js")]
 
 
 def show_on_a_screen(command, directory, picture):

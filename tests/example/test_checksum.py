@@ -290,11 +290,6 @@ class ChecksumTest(ChecksumTestBase):
         for number in (signal.SIGINT, signal.SIGTERM):
             self.interrupt(number, '--jobs=2', self.tree)
 
-    def test_interrupt_in_many_large_files(self):
-        for number in range(200):
-            make_sparse_file(self.path(b'%d' % number), ENDLESS >> 8)
-        self.interrupt(signal.SIGINT, '--jobs=8', self.tree)
-
     def test_interrupt_in_the_middle_of_many_files(self):
         for number in range(3000):
             make_sparse_file(self.path(b'%d' % number), 1 << 20)
