@@ -193,6 +193,8 @@ const Window = GObject.registerClass({
         this._stop = this._addAction('stop', null, () => this._stopWork());
         this._addAction('copy', 's', checksum => this._copy([checksum.unpack()]));
         this._addAction('copy-selected', null, () => this._copySelected());
+        this.set_help_overlay(Gtk.Builder.new_from_file(TEMPLATES.get_child('help-overlay.ui').get_path())
+            .get_object('help_overlay'));
         this._setWorking(false);
     }
 
@@ -500,6 +502,7 @@ const Application = GObject.registerClass(class Application extends Adw.Applicat
         this.set_accels_for_action('win.open', ['<Control>o']);
         this.set_accels_for_action('win.stop', ['Escape']);
         this.set_accels_for_action('win.copy-selected', ['<Control>c']);
+        this.set_accels_for_action('win.show-help-overlay', ['<Control>question']);
 
         Gtk.IconTheme.get_for_display(Gdk.Display.get_default())
             .add_search_path(TEMPLATES.get_child('icons').get_path());

@@ -230,6 +230,7 @@ class Window(Adw.ApplicationWindow):
             self.actions[name] = Gio.SimpleAction(name=name, parameter_type=kind)
             self.actions[name].connect("activate", callback)
             self.add_action(self.actions[name])
+        self.set_help_overlay(Gtk.Builder.new_from_file(str(TEMPLATES / "help-overlay.ui")).get_object("help_overlay"))
         self.set_working(False)
 
     def set_working(self, working):
@@ -446,7 +447,8 @@ class Application(Adw.Application):
             self.add_action(action)
         for name, accelerator in (("app.new-window", "<Control>n"), ("app.quit", "<Control>q"),
                                   ("window.close", "<Control>w"), ("win.open", "<Control>o"),
-                                  ("win.stop", "Escape"), ("win.copy-selected", "<Control>c")):
+                                  ("win.stop", "Escape"), ("win.copy-selected", "<Control>c"),
+                                  ("win.show-help-overlay", "<Control>question")):
             self.set_accels_for_action(name, [accelerator])
 
         Gtk.IconTheme.get_for_display(Gdk.Display.get_default()).add_search_path(str(TEMPLATES / "icons"))
