@@ -574,6 +574,38 @@ def summary(results):
     return table(["", *(heading for heading, _, _ in SUMMARY)], rows) + "\n"
 
 
+IN_SHORT_GROUPS = ("throughput", "frames", "memory", "pipes", "python", "batches", "processes")
+
+
+def in_short(results):
+    """The medians that the first lines for users tell."""
+    group = {name: Group(results["groups"][name]) for name in IN_SHORT_GROUPS}
+    one, thread = ("gmsgrouter", "1"), "Python, from a thread"
+
+    def median(values, scale=1):
+        return show(quartiles([value / scale for value in values])[1])
+
+    def times(name, case, base, metric):
+        ratio = quartiles(group[name].ratios(case, base, metric))[1]
+        return show(ratio, 1 if ratio < 10 else 0)
+
+    worst = max(quartiles(group["frames"].values(variant, "overload", "frames_per_s"))[1]
+                for variant in ("g_idle_add", "GstBus", "ZeroMQ"))
+    return f"""\
+- A message from a thread costs {median(group["throughput"].values(*one, "ns"), 1000)} µs,
+  {times("throughput", one, ("floor", "1"), "ns")} times the minimum for any library. `g_idle_add()` takes
+  {times("throughput", ("g_idle_add", "1"), one, "ns")} times as long, GstBus {times("throughput", ("GstBus", "1"), one, "ns")} times.
+- Under a flood of messages a window draws {median(group["frames"].values("gmsgrouter", "overload", "frames_per_s"))} frames a second. With
+  `g_idle_add()`, GstBus or ZeroMQ it draws {show(worst, 1)} at most.
+- A waiting message takes {median(group["memory"].values("gmsgrouter", "", "bytes"))} bytes in addition to its variant, and an open pipe
+  {median(group["pipes"].values("gmsgrouter", "100000", "pipe_bytes"), 1024)} KiB, however many pipes are open.
+- From Python, a message costs {median(group["python"].values("gmsgrouter", "one thread", "us"))} µs, nearly all of it in PyGObject. In batches it
+  costs {median(group["batches"].values("take()", thread, "us"))} µs; `GLib.idle_add()` takes {times("batches", ("GLib.idle_add", thread), ("take()", thread), "us")} times as long.
+- A message from another process costs {median(group["processes"].values("gmsgrouter", "8 B", "ns"), 1000)} µs; over GDBus it costs
+  {median(group["processes"].values("GDBus", "8 B", "ns"), 1000)} µs.
+"""
+
+
 def replace_section(page, name, text):
     """Replaces what is between the marks of a page."""
     begin, end = f"<!-- printed by tests/bench/run: {name} -->", f"<!-- end of {name} -->"
@@ -585,5 +617,6 @@ def write_docs(results, docs):
     plots(results, docs / "images")
     for name, text in sections(results).items():
         replace_section(docs / "guides" / "performance-laboratory.md", name, text)
-    if all(name in results["groups"] for _, name, _ in SUMMARY):
-        replace_section(docs / "guides" / "performance.md", "summary", summary(results))
+    for name, make, needed in (("summary", summary, [name for _, name, _ in SUMMARY]), ("in short", in_short, IN_SHORT_GROUPS)):
+        if all(group in results["groups"] for group in needed):
+            replace_section(docs / "guides" / "performance.md", name, make(results))
