@@ -41,7 +41,7 @@ save_window ()
   for picture; do
     read -r width height < <(identify -format '%w %h\n' "$picture")
     shape="roundrectangle 0,0 $((width - 2 * BORDER - 1)),$((height - 2 * BORDER - 1)) $RADIUS,$RADIUS"
-    windows+=(\( "$picture" -shave "$BORDER" +repage
+    windows+=(\( "$picture" -shave "$BORDER" +repage -alpha set
       \( +clone -alpha transparent -fill white -draw "$shape" \) -compose DstIn -composite
       -compose Over -fill none -stroke '#80808066' -draw "$shape" -background none -splice "${gap}x0" \))
     gap=$GAP
