@@ -94,6 +94,8 @@ struct _GMsgPacer
   GCancellable    *waker;         /* (owned) (nullable): once set, stays */
   GPollFD          waker_fd;      /* of @waker; polled by the level at G_PRIORITY_DEFAULT */
   gboolean         ready;         /* a level was ready in the look under way */
+  gboolean         declining;     /* a level has declined in the look under way, which has not
+                                   * been counted in @n_declined */
   gboolean         late;          /* at the last look: raises turns with a maximum latency ... */
   gint64           late_since;    /* ... that have waited since then (monotonic µs) or longer */
   gboolean         urgent;        /* at the last look: raises the urgent turns */
@@ -303,6 +305,7 @@ level_prepare (GSource *source,
     {
       look_locked (self, now);
       self->ready = FALSE;
+      self->declining = FALSE;
     }
 
   level->declined = FALSE;
@@ -320,6 +323,7 @@ level_prepare (GSource *source,
 
   self->ready = TRUE;
   level->declined = level->priority < G_PRIORITY_DEFAULT_IDLE && is_idle_due (self, now);
+  self->declining |= level->declined;
   return !level->declined;
 }
 
@@ -356,11 +360,12 @@ level_check (GSource *source)
   if (level->declined)
     {
       level->declined = FALSE;
-      if (++self->n_declined >= MAX_DECLINED)
+      if (self->declining && ++self->n_declined >= MAX_DECLINED)
         {
           self->n_declined = 0;
           self->busy_since = 0;
         }
+      self->declining = FALSE;
       return FALSE;
     }
 

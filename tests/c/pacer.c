@@ -618,6 +618,29 @@ test_p16_idle_sources (void)
   run_idle (TRUE);
 }
 
+/* However many priorities the clients have, and although a source that they keep waiting comes
+ * before. */
+static void
+test_p16_idle_below_levels (void)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  guint n_timeouts = 0;
+  g_autoptr (GSource) timeout = g_timeout_source_new (1);
+  Busy idle;
+
+  scene_join (scene, 4, NULL, 20, BUDGET);
+  for (int i = 0; i < 4; i++)
+    gmsg_turn_set (scene->clients[i].turn, 100 + i, BUDGET, 0);
+  g_source_set_priority (timeout, 110);
+  g_source_set_callback (timeout, count_turns_cb, &n_timeouts, NULL);
+  g_source_attach (timeout, scene->context);
+  busy_start (&idle, scene->context, G_PRIORITY_DEFAULT_IDLE, 0);
+  iterate_until (scene->context, n_timeouts >= 5 && idle.n_calls >= 5);
+
+  g_source_destroy (timeout);
+  busy_end (&idle);
+}
+
 /* Sources in between run as well, and that does not stop the messages. */
 static void
 test_p16_sources_above_idle (void)
@@ -980,6 +1003,7 @@ main (int    argc,
   g_test_add_func ("/pacer/p16/budgets-of-their-own", test_p16_budgets_of_their_own);
   g_test_add_func ("/pacer/p16/first-always-emits", test_p16_first_always_emits);
   g_test_add_func ("/pacer/p16/idle-sources", test_p16_idle_sources);
+  g_test_add_func ("/pacer/p16/idle-below-levels", test_p16_idle_below_levels);
   g_test_add_func ("/pacer/p16/iterated-by-another-thread", test_p16_iterated_by_another_thread);
   g_test_add_func ("/pacer/p16/joined-from-another-thread", test_p16_joined_from_another_thread);
   g_test_add_func ("/pacer/p16/late", test_p16_late);
