@@ -39,6 +39,10 @@
 /* How many looks are then left to them. A look may find another source first, or end without a
  * dispatch, as g_main_context_pending() does. */
 #define MAX_DECLINED 3
+/* In µs: the smallest maximum latency. With less than a look takes, the turns would always be
+ * late, and nothing below G_PRIORITY_DEFAULT would ever run. */
+#define MIN_LATENCY ((guint) G_TIME_SPAN_MILLISECOND)
+
 typedef struct _GMsgPacer GMsgPacer;
 
 /* The pacer's source of one priority. */
@@ -64,7 +68,7 @@ struct _GMsgTurn
 
   /* Pacer's lock */
   Level               *level;       /* (unowned) (nullable): NULL once it has left */
-  guint                max_latency; /* µs */
+  guint                max_latency; /* µs; 0: none */
   GList                link;        /* in the pacer's @turns until it has left */
   gboolean             waiting;     /* as of the last look, like the next two */
   gboolean             urgent;
@@ -889,6 +893,12 @@ make_waker_locked (GMsgPacer *self)
     g_source_add_poll (&find_level_locked (self, G_PRIORITY_DEFAULT)->source, &self->waker_fd);
 }
 
+static guint
+bound_latency (guint max_latency)
+{
+  return max_latency > 0 ? MAX (max_latency, MIN_LATENCY) : 0;
+}
+
 /* Takes a reference of @data, which funcs->unref() drops. Pass the result to
  * gmsg_turn_leave(). */
 GMsgTurn *
@@ -906,7 +916,7 @@ gmsg_pacer_join (GMainContext        *context,
   turn->funcs = funcs;
   turn->data = data;
   turn->budget = budget;
-  turn->max_latency = max_latency;
+  turn->max_latency = bound_latency (max_latency);
   turn->link.data = turn;
 
   g_mutex_lock (&registry_lock);
@@ -949,7 +959,7 @@ gmsg_turn_set (GMsgTurn *self,
   g_atomic_int_set (&self->budget, budget);
 
   g_mutex_lock (&pacer->lock);
-  self->max_latency = max_latency;
+  self->max_latency = bound_latency (max_latency);
   if (self->level != NULL && self->level->priority != priority)
     {
       unused = leave_level_locked (self);

@@ -457,7 +457,9 @@ gmsg_router_class_init (GMsgRouterClass *klass)
    *
    * When a message has waited this long, and no router has delivered anything into the main
    * context meanwhile, one budget is spent at the default priority, so that an animation that
-   * never rests can't stop the messages. With 0, that never happens.
+   * never rests can't stop the messages. With 0, that never happens. Other values below 1000 work
+   * like 1000: with less than the main loop needs for an iteration, messages would always come
+   * first.
    *
    * May be read from any thread; set it in the router's thread.
    *

@@ -641,6 +641,25 @@ test_p16_idle_below_levels (void)
   busy_end (&idle);
 }
 
+/* A client that would always be late leaves the others and the sources around it their time. */
+static void
+test_p16_impatient (void)
+{
+  g_autoptr (Scene) scene = scene_new ();
+  Busy above, idle;
+
+  scene_join (scene, 2, NULL, 20, BUDGET);
+  gmsg_turn_set (scene->clients[0].turn, PRIORITY, BUDGET, 1);
+  gmsg_turn_set (scene->clients[1].turn, PRIORITY, BUDGET, 0);
+  busy_start (&idle, scene->context, G_PRIORITY_DEFAULT_IDLE, 0);
+  iterate_until (scene->context, scene->clients[1].n_emitted >= 100 && idle.n_calls >= 3);
+
+  busy_start (&above, scene->context, PRIORITY - 10, 0);
+  iterate_until (scene->context, above.n_calls >= 100);
+  busy_end (&above);
+  busy_end (&idle);
+}
+
 /* Sources in between run as well, and that does not stop the messages. */
 static void
 test_p16_sources_above_idle (void)
@@ -1004,6 +1023,7 @@ main (int    argc,
   g_test_add_func ("/pacer/p16/first-always-emits", test_p16_first_always_emits);
   g_test_add_func ("/pacer/p16/idle-sources", test_p16_idle_sources);
   g_test_add_func ("/pacer/p16/idle-below-levels", test_p16_idle_below_levels);
+  g_test_add_func ("/pacer/p16/impatient", test_p16_impatient);
   g_test_add_func ("/pacer/p16/iterated-by-another-thread", test_p16_iterated_by_another_thread);
   g_test_add_func ("/pacer/p16/joined-from-another-thread", test_p16_joined_from_another_thread);
   g_test_add_func ("/pacer/p16/late", test_p16_late);
