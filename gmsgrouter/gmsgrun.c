@@ -432,6 +432,20 @@ route_next (GMsgRun *self)
   return routed;
 }
 
+/* Moves all elements of @more behind those of @queue, in constant time. */
+static void
+append_queue (GQueue       *queue,
+              const GQueue *more)
+{
+  GList *last = g_list_concat (queue->tail, more->head);
+
+  if (queue->head == NULL)
+    queue->head = last;
+  if (more->tail != NULL)
+    queue->tail = more->tail;
+  queue->length += more->length;
+}
+
 /* Closes the pipes, and adds the messages that wait in them to @waiting. */
 static void
 close_pipes (GList  *receivers,
@@ -442,9 +456,7 @@ close_pipes (GList  *receivers,
       GQueue more;
 
       gmsg_pipe_close (gmsg_receiver_get_pipe (item->data), &more);
-      for (GList *link = g_queue_pop_head_link (&more); link != NULL;
-           link = g_queue_pop_head_link (&more))
-        g_queue_push_tail_link (waiting, link);
+      append_queue (waiting, &more);
     }
 }
 
