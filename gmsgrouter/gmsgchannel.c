@@ -530,8 +530,7 @@ take_next_burst (GMsgChannel *self)
  *
  * Call it before the context sleeps: if it returns FALSE, the next push wakes the context.
  * Looking and arming are one step under the lock, so an entry is either seen here or wakes the
- * context.
- * wakes. */
+ * context. */
 gboolean
 gmsg_channel_has_next (GMsgChannel *self,
                        gint64      *since)

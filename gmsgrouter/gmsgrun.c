@@ -38,13 +38,15 @@
  * Only run_end() reaches ENDED, always by the same steps in the same order:
  * 1. The channel closes: send() fails, and calls that wait for room or for messages are woken.
  * 2. The endpoint ends: no other process reaches the run, and sockets are removed.
- * 3. All pipes close, and the messages in them and in the channel are taken out.
+ * 3. The messages in the channel are taken out and freed; then all pipes close, and the messages
+ *    in them are taken out.
  * 4. The log counts these messages, the pipes that were open, and the discarded messages.
- * 5. The messages are freed.
+ * 5. The messages from the pipes are freed.
  * 6. For each pipe, in the order in which they were opened: the cancellable is cancelled, the
  *    notifications are emitted, and the receiver is released.
- * Code of the application runs in the last three steps only, when everything is consistent: it
- * may start the router again. */
+ * Code of the application runs from the third step on, first as destroy notifies of messages. By
+ * then the router is stopped, receivers count as closed and send() fails, so that code may start
+ * the router again. */
 
 /* How long route_until() waits before it evaluates its condition again, which may depend on
  * other things than messages, such as a signal that Python handles. */
