@@ -51,10 +51,13 @@ interrupt_free (gpointer data)
  * This is for language bindings whose signal handlers can't run while a C call waits; the Python
  * overrides use it to notice Ctrl-C. While [method@Sender.send], [method@Sender.send_full],
  * [method@Sender.stop], [method@Sender.fail] or [method@Router.shutdown] waits in this thread,
- * it calls @func every 50 milliseconds, and once more before it fails. If @func returns true,
- * the call ends with `G_IO_ERROR_CANCELLED`:
+ * it calls @func every 50 milliseconds, and once more before it fails; while
+ * [ctor@Sender.new_for_address] or [ctor@Sender.new_from_environment] waits for the router, it
+ * calls @func every 100 milliseconds. If @func returns true, the call ends with
+ * `G_IO_ERROR_CANCELLED`:
  *
  * - `send()` and `send_full()` have sent nothing;
+ * - the constructors have used the address up;
  * - `stop()` and `fail()` have ended the sender; its messages go on being written as long as the
  * process lives;
  * - `shutdown()` leaves the router running, unless only the transport is still at work. The

@@ -6,18 +6,22 @@
 
 #pragma once
 
+#include "gmsginterrupt-private.h"
 #include "gmsgtransport-private.h"
 
 G_BEGIN_DECLS
 
 /* A transport that needs another library is a module: a file of its own, which is loaded when
  * one of its addresses is first used, and never unloaded. The library exports nothing for it.
- * Instead it passes the module a table of the functions of gmsgtransport-private.h, by the same
- * names without “gmsg_”, and the module returns its own table. Module and library are built
- * together; the version and the size of both tables reveal when they were not. */
+ * Instead it passes the module a table of the functions of gmsgtransport-private.h and
+ * gmsginterrupt-private.h, by the same names without “gmsg_”, and the module returns its own
+ * table. Module and library are built together; the version and the size of both tables reveal
+ * when they were not. */
 #define GMSG_CORE_VERSION 1
 
 #define GMSG_CORE_FUNCTIONS(F)                                                 \
+  F (interrupt_ask)                                                            \
+  F (interrupt_get_next_time)                                                  \
   F (endpoint_get_context)                                                     \
   F (endpoint_get_limits)                                                      \
   F (endpoint_report)                                                          \

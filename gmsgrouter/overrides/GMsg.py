@@ -815,7 +815,24 @@ def is_success(error):
     return error is None
 
 
+def open_sender(constructor, *args):
+    look_while_waiting()
+    try:
+        return constructor(*args)
+    except RuntimeError as error:
+        raise_cause(error)
+        raise
+
+
 class Sender(GMsg.Sender):
+
+    @classmethod
+    def new_for_address(cls, address):
+        return open_sender(new_for_address, address)
+
+    @classmethod
+    def new_from_environment(cls):
+        return open_sender(new_from_environment)
 
     def __enter__(self):
         self.start()
@@ -899,6 +916,8 @@ class Sender(GMsg.Sender):
         return _open_sender, (self.dup_address(),)
 
 
+new_for_address = GMsg.Sender.new_for_address
+new_from_environment = GMsg.Sender.new_from_environment
 send_full = GMsg.Sender.send_full
 stop = GMsg.Sender.stop
 fail_with = GMsg.Sender.fail

@@ -12,13 +12,15 @@ import os
 import pickle
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import taprun
-from gmsgtest import (DEADLINE, OVER_NATS, GLib, GMsg, TestCase, iterate_until,
+from gmsgtest import (DEADLINE, OVER_NATS, SHORT, GLib, GMsg, TestCase, iterate_until,
                       listen_for_workers, nats_server, sockets_only)
 from gi.repository import Gio
 
@@ -454,6 +456,35 @@ class PickleTest(ProcessTest):
             with self.assertRaises(TypeError):
                 function(sender)
         self.assertEqual(sender.get_state(), GMsg.SenderState.INITIAL)
+
+
+class OpenTest(ProcessTest):
+
+    def test_signal_while_it_waits(self):
+        """What answers to the address says nothing."""
+        class Interrupt(Exception):
+            pass
+
+        def handler(*args):
+            raise Interrupt
+
+        self.handle_signal(signal.SIGALRM, handler)
+        address = self.make_pipe()[0].dup_address()
+        with (tempfile.TemporaryDirectory() as directory,
+              socket.socket(socket.AF_INET if OVER_NATS else socket.AF_UNIX) as silent):
+            if OVER_NATS:
+                silent.bind(('127.0.0.1', 0))
+                address = re.sub(r':\d+', f':{silent.getsockname()[1]}', address, count=1)
+            else:
+                silent.bind(f'{directory}/socket')
+                address = re.sub('path=[^,]*', f'path={directory}/socket', address)
+            silent.listen()
+            start = time.monotonic()
+            with self.assertRaises(Interrupt):
+                signal.setitimer(signal.ITIMER_REAL, SHORT)
+                GMsg.Sender.new_for_address(address)
+            # By itself it gives up after ten seconds.
+            self.assertLess(time.monotonic() - start, 10)
 
 
 class SpawnTest(ProcessTest):

@@ -365,10 +365,18 @@ worker_greet (Worker  *self,
   while (gmsg_chunk_writer_get_state (self->writer) == NULL && !self->done &&
          g_get_monotonic_time () < deadline)
     {
+      gint64 until = MIN (deadline, gmsg_core->interrupt_get_next_time ());
+
       say (self);
       gmsg_nats_client_wake_at (self->client,
-                                MIN (gmsg_chunk_writer_get_deadline (self->writer), deadline));
+                                MIN (gmsg_chunk_writer_get_deadline (self->writer), until));
       g_main_context_iteration (self->context, TRUE);
+      if (gmsg_core->interrupt_ask ())
+        {
+          g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED,
+                               "The call was interrupted while it waited for the router");
+          return FALSE;
+        }
     }
 
   if (gmsg_chunk_writer_get_state (self->writer) != NULL && !self->done)

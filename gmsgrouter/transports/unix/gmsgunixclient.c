@@ -9,6 +9,7 @@
 
 #include "gmsgunixclient-private.h"
 
+#include "gmsginterrupt-private.h"
 #include "gmsgprocess-private.h"
 #include "gmsgthread-private.h"
 #include "gmsgunixsocket-private.h"
@@ -419,8 +420,8 @@ client_connect (Client      *self,
   return client_check_router (self, name, error);
 }
 
-/* Waits for the answer, up to its time limit, or for the end of the router's process, whose
- * connection another process may hold. */
+/* Waits for the answer, up to its time limit, until the thread is interrupted, or until the end of
+ * the router's process, whose connection another process may hold. */
 static gboolean
 client_wait (Client  *self,
              gint64   deadline,
@@ -430,6 +431,13 @@ client_wait (Client  *self,
 
   while (poll (&poll_fd, 1, LOOK_INTERVAL_MSEC) <= 0)
     {
+      if (gmsg_interrupt_ask ())
+        {
+          g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED,
+                               "The call was interrupted while it waited for the router");
+          return FALSE;
+        }
+
       if (g_get_monotonic_time () >= deadline)
         {
           g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
@@ -486,6 +494,12 @@ client_greet (Client       *self,
   if (decoded == GMSG_DECODED_FRAME && welcome->type == GMSG_FRAME_WELCOME &&
       welcome->version == GMSG_WIRE_VERSION && welcome->overflow <= GMSG_OVERFLOW_DROP_OLDEST)
     return TRUE;
+
+  if (g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
 
   name = g_filename_display_name (gmsg_address_get_option (address, "path"));
   if (decoded == GMSG_DECODED_FRAME && welcome->error != NULL)
