@@ -589,7 +589,11 @@ function overrideRouter(GMsg) {
         try {
             result = routeUntil.call(this, timeout, () => {
                 try {
-                    return condition();
+                    const answer = condition();
+
+                    if (answer instanceof Promise)
+                        throw new TypeError('condition: expected a function that returns a boolean, found one that returns a promise, which is always true');
+                    return answer;
                 } catch (error) {
                     thrown = {error};
                     return true;

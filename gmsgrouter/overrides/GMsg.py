@@ -601,6 +601,14 @@ def raise_cause(failure):
         raise sys.last_value from None
 
 
+def is_true(answer):
+    """Returns the truth of what a condition answers, which a coroutine, always true, is not."""
+    if hasattr(type(answer), '__await__'):
+        raise TypeError('expected a condition that returns a truth value, found one that returns '
+                        f'a {type(answer).__name__}')
+    return bool(answer)
+
+
 class Router(GMsg.Router):
 
     def __enter__(self):
@@ -648,7 +656,7 @@ class Router(GMsg.Router):
                     yield answer
                     evaluating = True
                     answer = (interrupted or catcher.error is not None or
-                              bool(condition()))
+                              is_true(condition()))
                     evaluating = False
                 except BaseException as error:
                     # It is closed when nobody needs it any more.

@@ -240,6 +240,7 @@ test('/overrides/route-until/no-condition', () => {
 
     for (const bad of [undefined, null, true, {}])
         assertTypeError(/^condition: expected a function/, () => fixture.router.route_until(0, bad));
+    assertTypeError(/^condition: .* a promise/, () => fixture.router.route_until(0, async () => false));
 });
 
 /** Returns the error with which the receiver of a failed sender finishes. */

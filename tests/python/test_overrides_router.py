@@ -4,6 +4,7 @@
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
+import asyncio
 import datetime
 import decimal
 import fractions
@@ -356,6 +357,10 @@ class RouteUntilTest(TestCase):
         router = self.start_router()
         with self.assertRaisesRegex(TypeError, 'expected a condition that can be called, found int'):
             router.route_until(5000, lambda: True)
+        waiting = asyncio.sleep(0)
+        with self.assertRaisesRegex(TypeError, 'expected a condition .*, found one that returns a coroutine'):
+            router.route_until(lambda: waiting)
+        waiting.close()
         with self.assertRaises(ValueError):
             router.route_until(lambda: True, float('nan'))
         sender, receiver = self.open_pipe(router)
