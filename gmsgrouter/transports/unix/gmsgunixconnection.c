@@ -15,7 +15,8 @@
 
 /* How long a peer may take to say which pipe it wants. */
 #define HELLO_TIMEOUT_MSEC 10000
-/* How long messages may still come after the worker was told that the pipe is closed. */
+/* How long messages may still come after the worker was told that the pipe is closed, or could
+ * have been told. */
 #define CLOSED_GRACE G_USEC_PER_SEC
 /* The number of bytes that are read from one peer and checked before others have their turn; a
  * frame counts as additional bytes. */
@@ -51,7 +52,8 @@ struct _GMsgUnixConnection
   /* The news that the worker knows */
   guint64                        n_credited;
   gboolean                       told_cancelled, told_closed;
-  gint64                         closed_at;  /* monotonic µs: when it was told of the closing */
+  gint64                         closed_at;  /* monotonic µs: when the pipe was found to be closed;
+                                              * 0: it is open */
 };
 
 static gboolean connection_write_cb (GSocket      *socket,
@@ -196,6 +198,9 @@ gmsg_unix_connection_update (GMsgUnixConnection *self)
   GMsgNews news;
 
   gmsg_link_get_news (self->link, &news);
+  if (news.closed && self->closed_at == 0)
+    self->closed_at = g_get_monotonic_time ();
+
   if (self->output == NULL && !self->deaf)
     {
       if (news.n_released > self->n_credited &&
@@ -205,10 +210,7 @@ gmsg_unix_connection_update (GMsgUnixConnection *self)
       if (news.cancelled && !self->told_cancelled)
         gmsg_encoder_add_empty (self->encoder, GMSG_FRAME_CANCEL);
       if (news.closed && !self->told_closed)
-        {
-          gmsg_encoder_add_empty (self->encoder, GMSG_FRAME_CLOSED);
-          self->closed_at = g_get_monotonic_time ();
-        }
+        gmsg_encoder_add_empty (self->encoder, GMSG_FRAME_CLOSED);
       self->n_credited = news.n_released;
       self->told_cancelled = news.cancelled;
       self->told_closed = news.closed;
@@ -267,11 +269,12 @@ connection_open (GMsgUnixConnection  *self,
   return TRUE;
 }
 
-/* A worker that knows of the closing sends no more messages, except those already on the way. */
+/* A worker that knows of the closing sends no more messages, except those already on the way. One
+ * that reads nothing must not keep the router busy, either. */
 static gboolean
 connection_is_deaf_to_closing (GMsgUnixConnection *self)
 {
-  return self->told_closed &&
+  return self->closed_at > 0 &&
          g_get_monotonic_time () > self->closed_at + CLOSED_GRACE;
 }
 
@@ -320,7 +323,7 @@ connection_handle (GMsgUnixConnection  *self,
 
     default:
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
-                   "The worker sent a frame of type %d, which only a router sends", frame->type);
+                   "The worker sent a frame of type %d, which can't follow its greeting", frame->type);
       return HANDLED_ERROR;
     }
 }
