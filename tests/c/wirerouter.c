@@ -1140,20 +1140,23 @@ wait_hung_up (int fd)
   g_assert_cmpint (read (fd, &byte, 1), <=, 0);
 }
 
-/* A worker that goes on after CLOSED, long after it could know; also one that the router has not
- * told, because it takes nothing. */
+/* A worker that goes on after CLOSED, long after it could know: with messages; with other frames;
+ * or although the router could not tell it. */
 static void
 test_closed_flood (Fixture *fixture)
 {
-  guint n_unheard = GPOINTER_TO_UINT (fixture->data);
-  g_autoptr (Peer) peer = peer_new_open (fixture, n_unheard > 0 ? 1 : 0, GMSG_OVERFLOW_BLOCK);
+  GMsgOverflow overflow = GPOINTER_TO_INT (fixture->data);
+  g_autoptr (Peer) peer = peer_new_open (fixture, 1, overflow);
   gint64 deadline = g_get_monotonic_time () + TEST_DEADLINE;
   gssize n_bytes;
 
-  if (n_unheard > 0)
-    send_one_by_one (fixture, peer, n_unheard);
+  if (overflow == GMSG_OVERFLOW_BLOCK)
+    send_one_by_one (fixture, peer, 10);
   peer_close (peer);
-  put_int32 (peer->out, 1);
+  if (overflow == GMSG_OVERFLOW_DROP_OLDEST)
+    put_counter (peer->out, DROPPED, 1);
+  else
+    put_int32 (peer->out, 1);
   do
     {
       n_bytes = send (peer->fd, peer->out->data, peer->out->len, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -1393,8 +1396,9 @@ main (int    argc,
   fixture_test ("/wire/p20/backlog-partial", test_backlog_partial);
   fixture_test ("/wire/p12/many", test_many);
   fixture_test ("/wire/p20/strangers", test_strangers);
-  fixture_test_with ("/wire/p13/closed-flood", GUINT_TO_POINTER (0), test_closed_flood);
-  fixture_test_with ("/wire/p13/closed-flood-unheard", GUINT_TO_POINTER (10), test_closed_flood);
+  fixture_test_with ("/wire/p13/closed-flood", GINT_TO_POINTER (GMSG_OVERFLOW_FAIL), test_closed_flood);
+  fixture_test_with ("/wire/p13/closed-flood/dropped", GINT_TO_POINTER (GMSG_OVERFLOW_DROP_OLDEST), test_closed_flood);
+  fixture_test_with ("/wire/p13/closed-flood/unheard", GINT_TO_POINTER (GMSG_OVERFLOW_BLOCK), test_closed_flood);
   fixture_test ("/wire/p20/crowd", test_crowd);
   fixture_test ("/wire/p22/cancel", test_cancel);
 

@@ -301,12 +301,12 @@ connection_handle (GMsgUnixConnection  *self,
       return HANDLED_ERROR;
     }
 
+  if (frame->type != GMSG_FRAME_ERROR && connection_is_deaf_to_closing (self))
+    return HANDLED_STOP;
+
   switch ((int) frame->type)
     {
     case GMSG_FRAME_MESSAGE:
-      if (connection_is_deaf_to_closing (self))
-        return HANDLED_STOP;
-
       return gmsg_link_receive (self->link, g_steal_pointer (&frame->message), frame->cost, error)
                ? HANDLED
                : HANDLED_ERROR;
