@@ -12,6 +12,7 @@ G_BEGIN_DECLS
 
 GSource       *gmsg_process_source_new (GPid  pid,
                                         int  *error_number);
+gboolean       gmsg_process_has_exited (GPid  pid);
 
 /* The processes that one I/O thread watches. All calls come from that thread, whose context
  * is its thread-default one. */

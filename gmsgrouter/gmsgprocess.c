@@ -12,6 +12,7 @@
 #include "gmsgthread-private.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -64,6 +65,23 @@ gmsg_process_source_new (GPid  pid,
   ((ProcessSource *) source)->fd = fd;
   g_source_add_unix_fd (source, fd, G_IO_IN);
   return source;
+}
+
+/* Tells whether process @pid has exited, even if its parent has not noticed. Any thread may call
+ * it. */
+gboolean
+gmsg_process_has_exited (GPid pid)
+{
+  struct pollfd poll_fd = { .events = POLLIN };
+  gboolean exited;
+
+  poll_fd.fd = (int) syscall (SYS_pidfd_open, pid, 0);
+  if (poll_fd.fd < 0)
+    return kill (pid, 0) < 0 && errno == ESRCH;
+
+  exited = poll (&poll_fd, 1, 0) > 0;
+  close (poll_fd.fd);
+  return exited;
 }
 
 struct _GMsgProcesses

@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -25,7 +24,7 @@
 
 /* How long the router may take to accept the connection and answer the greeting, in seconds. */
 #define HELLO_TIMEOUT 10
-/* How often to check meanwhile that the router's process still exists. */
+/* How often to check meanwhile that the router's process has not exited. */
 #define LOOK_INTERVAL_MSEC 100
 /* How often to write before reading what the router says. */
 #define MAX_WRITES 16
@@ -445,7 +444,7 @@ client_wait (Client  *self,
           return FALSE;
         }
 
-      if (self->router != 0 && kill (self->router, 0) < 0 && errno == ESRCH)
+      if (self->router != 0 && gmsg_process_has_exited (self->router))
         {
           g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
                                "its process has exited");
