@@ -307,6 +307,7 @@ gmsg_sender_new_from_environment (GError **error)
   const char *address = g_getenv (GMSG_ADDRESS_VARIABLE);
   const char *options = g_getenv (GMSG_ADDRESS_OPTIONS_VARIABLE);
   g_autofree char *joined = NULL;
+  GMsgSender *self;
 
   g_return_val_if_fail (error == NULL || *error == NULL, NULL);
 
@@ -318,10 +319,15 @@ gmsg_sender_new_from_environment (GError **error)
       return NULL;
     }
 
-  if (options != NULL && options[0] != '\0')
-    joined = g_strconcat (address, ",", options, NULL);
+  if (options == NULL || options[0] == '\0')
+    return gmsg_sender_new_for_address (address, error);
 
-  return gmsg_sender_new_for_address (joined != NULL ? joined : address, error);
+  joined = g_strconcat (address, ",", options, NULL);
+  self = gmsg_sender_new_for_address (joined, error);
+  if (self == NULL && error != NULL && g_error_matches (*error, GMSG_ERROR, GMSG_ERROR_INVALID_ADDRESS))
+    g_prefix_error (error, GMSG_ADDRESS_VARIABLE " with " GMSG_ADDRESS_OPTIONS_VARIABLE ": ");
+
+  return self;
 }
 
 /**

@@ -114,6 +114,7 @@ test_address_options (Fixture *fixture)
   g_setenv ("GMSG_ADDRESS", address, TRUE);
   g_setenv ("GMSG_ADDRESS_OPTIONS", "colour=red", TRUE);
   g_assert_null (gmsg_sender_new_from_environment (&error));
+  g_assert_true (g_str_has_prefix (error->message, "GMSG_ADDRESS with GMSG_ADDRESS_OPTIONS: "));
   assert_failed (&error, GMSG_ERROR_INVALID_ADDRESS);
 
   *comma = '\0';
