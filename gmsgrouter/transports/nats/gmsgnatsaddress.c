@@ -8,6 +8,7 @@
 
 #include "gmsgaddress-private.h"
 
+#include <gio/gio.h>
 #include <string.h>
 
 #define NATS_PREFIX "nats://"
@@ -82,6 +83,13 @@ to_full_form (const char *string)
   return g_string_free (full, FALSE);
 }
 
+/* @value (nullable) */
+static gboolean
+is_text (const char *value)
+{
+  return value != NULL && value[0] != '\0' && g_utf8_validate (value, -1, NULL);
+}
+
 /* Removes “user:password@” or “token@” from @server. */
 static gboolean
 take_user_info (GMsgNatsAddress  *self,
@@ -101,10 +109,9 @@ take_user_info (GMsgNatsAddress  *self,
   password = colon != NULL ? g_uri_unescape_segment (colon + 1, at, NULL) : NULL;
   *server = at + 1;
 
-  if (user == NULL || user[0] == '\0' || (colon != NULL && password == NULL) ||
-      !g_utf8_validate (user, -1, NULL) ||
-      (password != NULL && !g_utf8_validate (password, -1, NULL)))
-    return gmsg_address_set_invalid (error, "the user or the password of a server can't be read");
+  if (!is_text (user) || (colon != NULL && !is_text (password)))
+    return gmsg_address_set_invalid (error, "the user or the password of a server is empty, not UTF-8, "
+                                     "or has an invalid percent escape");
 
   if (self->token != NULL || self->user != NULL)
     return gmsg_address_set_invalid (error, "more than one of its servers has a user; all take the "
@@ -121,14 +128,18 @@ static gboolean
 is_host (const char *host,
          gsize       length)
 {
-  if (length == 0)
-    return FALSE;
+  g_autofree char *address = NULL; /* of IPv6 */
 
-  if (host[0] == '[')
-    return length > 2 && host[length - 1] == ']' &&
-           strspn (host + 1, "0123456789abcdefABCDEF:.") == length - 2;
+  if (length > 2 && host[0] == '[' && host[length - 1] == ']')
+    {
+      address = g_strndup (host + 1, length - 2);
+      /* Without a zone, which means something on one machine only. */
+      return strchr (address, ':') != NULL && strchr (address, '%') == NULL &&
+             g_hostname_is_ip_address (address);
+    }
 
-  return strspn (host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") >= length;
+  return (g_ascii_isalnum (host[0]) || host[0] == '_') &&
+         strspn (host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") >= length;
 }
 
 /* Adds “host” or “host:port”. */
@@ -244,7 +255,7 @@ take_text (GMsgAddress  *address,
   if (*text != NULL)
     return gmsg_address_set_invalid (error, "it says twice how to log in");
 
-  if (value[0] == '\0' || !g_utf8_validate (value, -1, NULL))
+  if (!is_text (value))
     return gmsg_address_set_invalid (error, "its user, password or token is empty or not UTF-8");
 
   *text = g_strdup (value);

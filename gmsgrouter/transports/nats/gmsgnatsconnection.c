@@ -391,7 +391,7 @@ set_options (Connection   *self,
   GMsgNatsAddress *address = self->address;
   natsStatus status;
 
-  *reason = "how to log in";
+  *reason = "its login";
   status = set_login (address, options);
   if (status == NATS_OK && address->tls)
     {
@@ -613,7 +613,7 @@ connect_once (Connection *self)
   self->is_final = status == NATS_CONNECTION_AUTH_FAILED;
   /* A file of credentials is read only now, when the server asks for them. */
   if (status == NATS_ERR && self->address->creds != NULL)
-    part = "how to log in";
+    part = "its login";
   /* libnats takes up TLS by itself if the server wants it, and then knows no certificate. */
   if (status == NATS_SSL_ERROR && !self->address->tls)
     status = NATS_SECURE_CONNECTION_REQUIRED;
