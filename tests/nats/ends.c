@@ -296,7 +296,6 @@ static void
 test_waits_asleep (Fixture *fixture)
 {
   g_autoptr (NatsServer) server = nats_server_new (NULL);
-  g_autoptr (GError) error = NULL;
   g_autofree char *address = NULL;
   Opening opening;
   GThread *thread;
