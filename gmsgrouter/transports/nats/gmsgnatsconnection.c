@@ -6,6 +6,7 @@
 
 #include "gmsgnatsconnection-private.h"
 
+#include "gmsgchunks-private.h"
 #include "gmsgerror.h"
 #include "gmsgnatskey-private.h"
 #include "gmsgthread-private.h"
@@ -323,6 +324,17 @@ error_cb (natsConnection   *nc,
 
 /* The connection's thread */
 
+/* A flood allocates and frees a chunk for each 64 KiB, in both processes. glibc returns the free end
+ * of a heap to the kernel as soon as it has 128 KiB, and the kernel clears the pages of the next
+ * chunk: that took a tenth of all time. The limit rises to twice the size of the largest block that
+ * was mapped on its own and freed, as it does after any large message; here to the size of a window.
+ * In a program that has set its limits, and with another malloc(), this changes nothing. */
+static void
+keep_freed_chunks (void)
+{
+  g_free (g_malloc (GMSG_CHUNK_WINDOW / 2));
+}
+
 /* When it is first used, libnats ignores SIGPIPE in the whole process. Here it writes in threads
  * that block the signal, and in threads started by these, so the application keeps its own
  * choice. */
@@ -337,6 +349,7 @@ open_library (void)
 
       sigaction (SIGPIPE, NULL, &action);
       nats_Open (-1);
+      keep_freed_chunks ();
       sigaction (SIGPIPE, &action, NULL);
       g_once_init_leave (&opened, 1);
     }
