@@ -341,32 +341,6 @@ test_p12_handler (Fixture *fixture)
   pair_assert_order (second, 10);
 }
 
-static void
-test_p13_discarded (Fixture *fixture)
-{
-  Pipe *pipe = start_pipe (fixture);
-
-  gmsg_router_set_budget (fixture->router, G_MAXUINT);
-
-  /* Messages sent before it, and after it. */
-  send_range (pipe->sender, 0, 2);
-  close_pipe (pipe);
-  send_range (pipe->sender, 2, 1);
-  assert_no_warning ();
-  iterate_all (fixture->context);
-  assert_warning ("discarding 3 messages from closed pipe #1");
-  assert_no_warning ();
-
-  /* Further messages are reported with their sum, when they have waited, and when no more can
-   * come. */
-  send_range (pipe->sender, 3, 1);
-  assert_discarded (fixture->context, 1, 1);
-  send_range (pipe->sender, 4, 1000);
-  gmsg_sender_stop (pipe->sender, NULL);
-  assert_discarded (fixture->context, 1, 1000);
-  pipe_assert_range (pipe, 0, 0);
-}
-
 /* Counts the lines about discarded messages, and the messages in them. */
 static void
 take_discard_lines (guint   *n_lines,
@@ -702,7 +676,6 @@ main (int    argc,
                      test_p12_order_in_nested_loop);
   for (guint i = 0; i < G_N_ELEMENTS (handler_cases); i++)
     fixture_test_with (handler_cases[i].path, &handler_cases[i], test_p12_handler);
-  fixture_test ("/delivery/p13/discarded", test_p13_discarded);
   fixture_test ("/delivery/p13/discarded-without-budget", test_p13_discarded_without_budget);
   fixture_test_with ("/delivery/p13/discarded-flood/one", GUINT_TO_POINTER (1),
                      test_p13_discarded_flood);
