@@ -43,53 +43,28 @@ take_batch (GMsgReceiver *receiver)
   n_taken += (int) n_messages;
 }
 
-static void
-ready_cb (GMsgReceiver *receiver,
-          gpointer      user_data)
-{
-  take_batch (receiver);
-}
-
 int
-main (int    argc,
-      char **argv)
+main (void)
 {
-  gboolean while_sent = argc > 1 && g_str_equal (argv[1], "--while-sent");
   g_autoptr (GMsgRouter) router = gmsg_router_new (NULL);
   g_autoptr (GMsgReceiver) receiver = NULL;
   g_autoptr (GMsgSender) sender = NULL;
-  GThread *thread;
   gint64 start, cpu;
 
   gmsg_router_start (router, NULL);
   sender = gmsg_router_pipe (router, &receiver, NULL);
   gmsg_receiver_set_pull_mode (receiver, TRUE);
-  if (while_sent)
-    g_signal_connect (receiver, "ready", G_CALLBACK (ready_cb), NULL);
+  g_thread_join (g_thread_new ("sender", send_all, sender));
 
   start = bench_clock_ns ();
   cpu = bench_cpu_ns ();
-  thread = g_thread_new ("sender", send_all, sender);
-  if (while_sent)
-    {
-      while (n_taken < N_MESSAGES)
-        g_main_context_iteration (NULL, TRUE);
-    }
-  else
-    {
-      g_thread_join (thread);
-      start = bench_clock_ns ();
-      cpu = bench_cpu_ns ();
-      while (n_taken < N_MESSAGES)
-        take_batch (receiver);
-    }
+  while (n_taken < N_MESSAGES)
+    take_batch (receiver);
   start = bench_clock_ns () - start;
   cpu = bench_cpu_ns () - cpu;
   g_print ("{\"ns\": %.2f, \"cpu_ns\": %.2f}\n",
            (double) start / N_MESSAGES, (double) cpu / N_MESSAGES);
 
-  if (while_sent)
-    g_thread_join (thread);
   g_assert_cmpuint (sum, ==, (guint64) N_MESSAGES * (N_MESSAGES - 1) / 2);
   gmsg_router_close_pipe (router, receiver, NULL);
   gmsg_router_stop (router, NULL);

@@ -180,7 +180,6 @@ def batches(build_dir, quick):
              "LD_LIBRARY_PATH": f"{raw['LD_LIBRARY_PATH']}:{directory}"}
     cases = [("floor", "C", *message_command(build_dir, "throughput", "floor", messages=2000000)),
              ("take() of what waits", "C", [directory / "bench-batches"], {}),
-             ("take() while it is sent", "C", [directory / "bench-batches", "--while-sent"], {}),
              ("a list of C", "Python", [*script, "list"], lists),
              ("take() of what waits", "Python", [*script, "take"], raw)]
     cases += [(label, "Python, from a thread", [*script, variant, "--thread"], raw)

@@ -63,8 +63,8 @@ class Group:
 
 ORDER = ["floor", "no messages", "gmsgrouter", "gmsgrouter with overrides", "gmsgrouter, bounded", "ZeroMQ", "Qt",
          "Qt on GLib", "wake-up", "g_idle_add", "g_idle_add-0", "g_main_context_invoke", "GstBus", "GDBus",
-         "GLib.idle_add", "call_soon_threadsafe", *groups.NATS, "take() of what waits", "take() while it is sent",
-         "a list of C", "message", "take()", "one by one", "in batches", "in batches, unbounded"]
+         "GLib.idle_add", "call_soon_threadsafe", *groups.NATS, "take() of what waits", "a list of C",
+         "message", "take()", "one by one", "in batches", "in batches, unbounded"]
 
 # For the variants whose own names say too little
 LABELS = {"wake-up": "a wake-up per message", "Qt": "Qt, its own loop", "Qt on GLib": "Qt, GLib's loop",
