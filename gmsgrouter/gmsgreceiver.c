@@ -1009,8 +1009,10 @@ gmsg_receiver_next_async (GMsgReceiver        *self,
  *   finished, such as [GMSG_ERROR_PEER_LOST][error@Error], to [GMSG_ERROR_CLOSED][error@Error]
  *   if the pipe was closed, to [GMSG_ERROR_PENDING][error@Error] if an earlier call had not
  *   completed, to [GMSG_ERROR_WRONG_THREAD][error@Error] if the call was made outside the
- *   router's thread, to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if the receiver has no pipe,
- *   or to `G_IO_ERROR_CANCELLED`
+ *   router's thread, to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if the receiver has no pipe or
+ *   @result is that of another call or was finished before, to
+ *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] in a forked process that did not call `exec()`, or to
+ *   `G_IO_ERROR_CANCELLED`
  *
  * Since: 1.0
  */

@@ -1414,7 +1414,7 @@ open_pipe (GMsgRouter    *self,
  *
  * Returns: (transfer full): the end for the background task; or `NULL`, with @error
  *   set to [GMSG_ERROR_WRONG_THREAD][error@Error] outside the router's thread, or to
- *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run
+ *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run, or shuts down
  *
  * Since: 1.0
  */
@@ -1455,7 +1455,7 @@ gmsg_router_pipe (GMsgRouter    *self,
  *   to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if @capacity is 0 or @overflow is
  *   none of [enum@Overflow], to [GMSG_ERROR_WRONG_THREAD][error@Error] in another
  *   thread than the router's, or to [GMSG_ERROR_NOT_RUNNING][error@Error] if the router
- *   does not run
+ *   does not run, or shuts down
  *
  * Since: 1.0
  */

@@ -395,7 +395,8 @@ gmsg_sender_start (GMsgSender  *self,
  *   [GMSG_ERROR_TOO_LARGE][error@Error] if its router is in another process and accepts no
  *   message of this size, to [GMSG_ERROR_CONNECTION][error@Error] if the connection to that
  *   router is lost, to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if the sender has no pipe, or
- *   to [GMSG_ERROR_NOT_SUPPORTED][error@Error] in a forked process that did not call `exec()`
+ *   its router is in another process and the message can't go there, such as one with a handle,
+ *   or to [GMSG_ERROR_NOT_SUPPORTED][error@Error] in a forked process that did not call `exec()`
  *
  * Since: 1.0
  */
