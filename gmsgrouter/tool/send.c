@@ -40,7 +40,7 @@ typedef struct
   GSubprocess *command;      /* (owned) (nullable) */
   gboolean     exited;       /* the command has exited */
   gboolean     has_group;    /* the command and its children are a process group */
-  gboolean     terminated;   /* SIGTERM has come, and was passed on to the command */
+  int          terminated;   /* the signal that has come, and was passed on to the command; or 0 */
   GError      *error;        /* (owned) (nullable): why sending failed */
 } Send;
 
@@ -105,7 +105,7 @@ interrupt_cb (gpointer user_data)
   while (g_main_context_iteration (NULL, FALSE))
     continue;
 
-  return self->terminated;
+  return self->terminated != 0;
 }
 
 /* Also returns TRUE if the router has cancelled: then nothing needs to be sent. */
@@ -201,13 +201,54 @@ exited_cb (GObject      *object,
 }
 
 static gboolean
+pass_on (Send *self,
+         int   signal_number)
+{
+  self->terminated = signal_number;
+  tool_kill (self->command, signal_number, self->has_group);
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
 terminate_cb (gpointer user_data)
 {
-  Send *self = user_data;
+  return pass_on (user_data, SIGTERM);
+}
 
-  self->terminated = TRUE;
-  tool_kill (self->command, SIGTERM, self->has_group);
-  return G_SOURCE_CONTINUE;
+static gboolean
+hang_up_cb (gpointer user_data)
+{
+  return pass_on (user_data, SIGHUP);
+}
+
+static gboolean
+ctrl_c_cb (gpointer user_data)
+{
+  return pass_on (user_data, SIGINT);
+}
+
+/* Like nohup(1), the caller may want a signal to be ignored. */
+static void
+catch_unless_ignored (Send       *self,
+                      int         signal_number,
+                      GSourceFunc func)
+{
+  struct sigaction action;
+
+  if (sigaction (signal_number, NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+    g_unix_signal_add (signal_number, func, self);
+}
+
+/* Without a group of its own, the command gets from the terminal what this program gets. */
+static void
+catch_signals (Send *self)
+{
+  g_unix_signal_add (SIGTERM, terminate_cb, self);
+  if (!self->has_group)
+    return;
+
+  catch_unless_ignored (self, SIGHUP, hang_up_cb);
+  catch_unless_ignored (self, SIGINT, ctrl_c_cb);
 }
 
 /* Called in the child, between fork() and exec(). */
@@ -238,7 +279,7 @@ start_command (Send    *self,
   if (self->command == NULL)
     return FALSE;
 
-  g_unix_signal_add (SIGTERM, terminate_cb, self);
+  catch_signals (self);
   g_subprocess_wait_async (self->command, NULL, exited_cb, self);
   read_from (self, g_unix_input_stream_get_fd (
                      G_UNIX_INPUT_STREAM (g_subprocess_get_stdout_pipe (self->command))));
@@ -369,7 +410,7 @@ failure_status (Send         *self,
   if (error->domain == G_SPAWN_ERROR)
     return tool_spawn_status (error);
 
-  return self->terminated ? TOOL_STATUS_SIGNAL + SIGTERM : TOOL_STATUS_INCOMPLETE;
+  return self->terminated ? TOOL_STATUS_SIGNAL + self->terminated : TOOL_STATUS_INCOMPLETE;
 }
 
 int

@@ -534,6 +534,20 @@ class ListenTest(ToolTest):
         # Over NATS, it has also reported its connection.
         self.assertRegex(errors.decode(), r'(?m)^gmsgrouter listen: Pipe 2: sh: [^\n]*code 4\n\Z')
 
+    def test_signals_of_a_worker(self):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            with self.subTest(number=number):
+                process, addresses = self.listen()
+                # Whoever runs the tests may ignore it.
+                worker = self.start('send', '--', 'sh', '-c', 'echo out; exec cat', stdin=subprocess.PIPE,
+                                    env={**ENVIRONMENT, **self.login, 'GMSG_ADDRESS': addresses[0]},
+                                    preexec_fn=lambda number=number: signal.signal(number, signal.SIG_DFL))
+                self.assertEqual(process.stdout.readline(), b'1\tout\n')
+                worker.send_signal(number)
+                self.assertEqual(worker.wait(DEADLINE_S), 128 + number)
+                _, errors = self.assert_ends(process, 1)
+                self.assertRegex(errors.decode(), rf'Pipe 1: sh: [^\n]*signal {int(number)}\n\Z')
+
     def test_interrupts(self):
         process, _ = self.listen()
         process.send_signal(signal.SIGINT)
