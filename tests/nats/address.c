@@ -12,10 +12,10 @@
 #define RUN "ABCDEFGHIJKLMNOPQRSTuv"
 #define SECRET "00112233445566778899aabbccddeeff"
 #define PIPE "run=" RUN ",pipe=7,secret=" SECRET
-/* What no message may have in it. */
+/* No error may contain this. */
 #define PASSWORD "swordfish"
 
-/* What is wrong, and a word of what is said about it. */
+/* Wrong addresses, and a word of the error for each. */
 static const struct
 {
   const char *address;
@@ -137,7 +137,7 @@ assert_name (const char *string,
   g_assert_cmpstr (found, ==, name);
 }
 
-/* Both forms mean the same. */
+/* The short and the full form of an address are equivalent. */
 static void
 test_servers (void)
 {
@@ -191,7 +191,7 @@ test_stream (void)
   g_assert_cmpuint (full->max_bytes, ==, 2000000);
 }
 
-/* An address for a worker has nothing of how this process logs in; the worker adds its own. */
+/* The address for a worker contains no login of this process; the worker appends its own. */
 static void
 test_pipe (void)
 {

@@ -14,12 +14,12 @@
 #include <string.h>
 
 #define N_WORKERS 8
-/* Over how many ms each worker spreads its messages, so that something can happen meanwhile. */
+/* How long each worker takes to send its messages, in ms, so that something can happen meanwhile. */
 #define SPREAD_MSEC 3000
 /* A cluster may take nine seconds to elect another leader. */
 #define CLUSTER_SPREAD_MSEC 25000
 
-/* What the router's ends of the pipes tell at their ends, summed up. */
+/* Sums of what the router logs at the end of each pipe. */
 typedef struct
 {
   guint n_pipes, n_taken, n_doubled;
@@ -43,7 +43,7 @@ debug_cb (const char     *domain,
   counts->n_doubled += n_doubled;
 }
 
-/* What a test does to the server, while the workers send. */
+/* Something that a test does to the server while the workers send. */
 typedef struct
 {
   NatsServer  *server;
@@ -56,7 +56,7 @@ typedef struct
 
 typedef void (*TroubleFunc) (Trouble *trouble);
 
-/* Rewrites the address so that the worker goes another way than the router. */
+/* Changes the port in an address, so that the worker connects elsewhere than the router. */
 static char *
 reroute (const char *address,
          guint       from,
@@ -69,8 +69,8 @@ reroute (const char *address,
   return g_strjoinv (new, parts);
 }
 
-/* Returns how many messages have come through all pipes; those that have finished are counted in
- * @n_finished. */
+/* Returns the number of messages from all pipes, and sets @n_finished to the number of finished
+ * pipes. */
 static guint
 count_messages (Fixture *fixture,
                 guint   *n_finished)
@@ -101,7 +101,7 @@ trouble_run (gpointer data)
 {
   TroubleThread *self = data;
 
-  /* It comes at a random moment of the time in which they send. */
+  /* It comes at a random moment while they send. */
   for (guint i = 0; i < self->trouble.n_times; i++)
     {
       g_usleep ((gulong) g_test_rand_int_range (0, (gint32) (self->trouble.spread_msec * 800 /
@@ -110,7 +110,7 @@ trouble_run (gpointer data)
     }
 
   g_atomic_int_set (&self->calm, TRUE);
-  /* A server that was started here ends with this thread. */
+  /* A server that was started here ends with this thread, so the thread stays. */
   g_async_queue_pop (self->over);
   return NULL;
 }
@@ -150,7 +150,7 @@ wait_for_all (Fixture       *fixture,
   return longest;
 }
 
-/* The router listens at @url; its workers reach the server at @worker_port, if that is not 0. */
+/* The router listens at @url. If @worker_port is not 0, its workers connect to that port. */
 static void
 run (Fixture     *fixture,
      const char  *url,
@@ -301,7 +301,7 @@ test_trouble (Fixture *fixture)
 
 #define N_NODES 3
 
-/* Each node is killed in turn, one of them leads the stream. */
+/* Kills each node in turn, and so also the leader of the stream. */
 static void
 kill_node (Trouble *trouble)
 {
@@ -313,7 +313,7 @@ kill_node (Trouble *trouble)
   g_usleep (5 * G_USEC_PER_SEC);
 }
 
-/* Returns a port that nobody has now. */
+/* Returns a port that is free at the moment. */
 static guint
 find_port (void)
 {
@@ -322,7 +322,7 @@ find_port (void)
   return g_socket_listener_add_any_inet_port (listener, NULL, NULL);
 }
 
-/* Returns docs/examples/nats/cluster.conf, as the @index-th node of this machine has it. */
+/* Returns docs/examples/nats/cluster.conf, changed for the node with this number on this machine. */
 static char *
 make_node_config (const guint *ports,
                   guint        index)
@@ -369,7 +369,8 @@ test_cluster (Fixture *fixture)
     nats_server_free (nodes[i]);
 }
 
-/* Promise 21: a worker that is killed is lost within the peer-timeout, after a prefix. */
+/* Promise 21: a worker that was killed is lost within the peer-timeout. The beginning of what it
+ * sent arrives. */
 static void
 test_worker_killed (Fixture *fixture)
 {

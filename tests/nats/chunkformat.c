@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* The code of a message as the guide describes it, by GLib. */
+/* Computes the code of a message with GLib, as the guide describes it. */
 static void
 compute_code (const char   *secret,
               const char   *run,
@@ -75,7 +75,7 @@ test_codes (Pair *pair)
     }
 }
 
-/* No two are alike that differ in anything that the code is to tell. */
+/* Codes differ if the secret, run, pipe, session, direction or data differs. */
 static void
 test_keys (Pair *pair)
 {
@@ -164,7 +164,8 @@ assert_example (char    mark,
   g_assert_cmpmem (data, size, expected->data, expected->len);
 }
 
-/* What the guide shows is what both ends say: the worker sends the string “hi”, and stops. */
+/* Both ends send exactly the bytes of the guide's example: the worker sends the string “hi”, and
+ * stops. */
 static void
 test_guide (Pair *pair)
 {

@@ -8,11 +8,10 @@
 
 #include <string.h>
 
-/* Each seed is a world of its own: a worker, a broker with a stream, and a router, with a clock
- * that jumps from event to event. A model knows what was put, and asserts that all of it is
- * read, once and in order; that no more is ever under way than the windows allow; and that it
- * comes to an end. For a time the world is hostile, as the seed has it; then it is at peace, and
- * everything must arrive. */
+/* Each seed makes a world: a worker, a broker with a stream, a router, and a clock that jumps from
+ * event to event. A model knows what was put. It asserts that all of it is read, once and in
+ * order, that the windows are kept, and that the pipe ends. At first the world is hostile, in a
+ * way that depends on the seed. Then there is peace, and everything must arrive. */
 
 #define N_RUNS 200
 #define N_RUNS_SLOW 10000
@@ -27,7 +26,7 @@ typedef enum
 {
   WORKER_STOPS,
   WORKER_IS_KILLED,
-  ROUTER_ENDS,     /* and says so */
+  ROUTER_ENDS,     /* and tells the worker */
   ROUTER_VANISHES,
   N_ENDINGS,
 } Ending;
@@ -48,7 +47,7 @@ typedef struct
   gint64     at;
   guint64    order;      /* of events at the same time */
   EventKind  kind;
-  guint      generation; /* of the connection that carries it */
+  guint      generation; /* of the connection that carries it; later ones do not */
   gboolean   is_router;  /* a marker */
   GBytes    *bytes;      /* (owned) (nullable) */
   guint64    sequence;
@@ -60,21 +59,21 @@ typedef struct
   GRand           *random;
   gint64           now;
   guint64          n_events;
-  gint64           wake_at[2]; /* the worker, and the router, when nothing else happens */
+  gint64           wake_at[2]; /* the next wake-up of the worker and of the router */
   GSequence       *events;    /* (element-type Event) */
-  GPtrArray       *heard;     /* (element-type GBytes): to be said again by somebody else */
+  GPtrArray       *heard;     /* (element-type GBytes): for others to repeat */
 
-  /* How hostile it is, in shares of 1000 */
+  /* How hostile the world is, per mille */
   gint64           peace_at;
   int              loss, doubles, delays, ack_loss, read_loss, refusals, forgeries;
 
   /* The broker */
   GPtrArray       *stream;    /* (element-type GBytes) */
   GByteArray      *is_marker; /* of each in @stream */
-  guint            n_read;    /* of the stream, by the router */
+  guint            n_read;    /* by the router, of the stream */
   gboolean         delivering;
   gint64           stalled_until;
-  gboolean         went_back; /* the router has to notice */
+  gboolean         went_back; /* and the router has not noticed yet */
 
   /* The worker */
   GMsgChunkWriter *writer;
@@ -83,7 +82,7 @@ typedef struct
   gsize            max_size;
   guint64          size;      /* of the whole stream */
   guint64          n_put;
-  guint64          burst;     /* bytes that are put at a time, at most */
+  guint64          burst;     /* the most bytes that are put at a time */
   gint64           killed_at;
 
   /* The router */
@@ -92,8 +91,8 @@ typedef struct
   gboolean         router_connected, router_dead;
   guint            router_generation;
   guint64          n_got;
-  gsize            appetite;  /* bytes that are read at a time, at most */
-  gint64           heard_at;  /* the last new word or chunk */
+  gsize            appetite;  /* the most bytes that are read at a time */
+  gint64           heard_at;  /* when the last new word or chunk came */
   gboolean         ended;
 
   Ending           ending;
@@ -101,7 +100,7 @@ typedef struct
   gint64           peer_timeout;
 } World;
 
-/* What became of all of them. */
+/* Results of all worlds. */
 typedef struct
 {
   guint           n_clean, n_lost, n_lost_early;
@@ -193,8 +192,7 @@ wake (World    *world,
   schedule (world, at, WAKE, is_router, NULL, 0);
 }
 
-/* On the way between the broker and one of the two ends; the other half of the way is this
- * delay, too. */
+/* Carries a message between the broker and one end. Its delay stands for the whole way. */
 static void
 carry (World    *world,
        EventKind kind,
@@ -220,8 +218,7 @@ carry (World    *world,
     }
 }
 
-/* Something else is sent in its place, by a client that has no key: what it has heard before, or
- * has changed. */
+/* A client without the key sends something, too: an earlier message, perhaps with a changed bit. */
 static void
 forge (World    *world,
        EventKind kind,
@@ -349,7 +346,7 @@ read_some (World *world)
     }
 }
 
-/* What the router does when the worker's side has ended. */
+/* Ends the router's side when the worker's side has ended. */
 static void
 end_router (World  *world,
             Totals *totals)
@@ -366,7 +363,7 @@ end_router (World  *world,
   else if (gmsg_chunk_reader_is_lost (world->reader) &&
            gmsg_chunk_reader_get_n_waiting (world->reader) == 0)
     {
-      /* Never too early. */
+      /* The worker is not given up too early. */
       check (world, world->now - world->heard_at >= world->peer_timeout * 7 / 10);
       totals->n_lost++;
       if (!world->worker_dead)
@@ -473,7 +470,7 @@ deliver_one (World  *world,
     world->heard_at = world->now;
 }
 
-/* Some of the stream, mostly in its order. */
+/* Delivers a part of the stream, mostly in order. */
 static void
 deliver (World *world)
 {
@@ -531,7 +528,7 @@ connect_router (World    *world,
   deliver_more (world);
 }
 
-/* The broker is killed, and comes back with less than it had; or with another stream. */
+/* The broker is killed. It comes back with a part of its stream, or with an empty one. */
 static void
 crash (World *world)
 {
@@ -560,7 +557,7 @@ trouble (World *world)
 {
   gint64 next;
 
-  /* Nobody gets through; and pings tell both ends so. */
+  /* Nothing gets through, and both ends notice it by their pings. */
   if (world->now < world->stalled_until)
     {
       connect_worker (world, FALSE);
@@ -604,7 +601,7 @@ trouble (World *world)
       break;
     }
 
-  /* Whoever is cut off alone for longer may be taken to be lost. */
+  /* An end that is cut off alone for longer may be given up. */
   schedule (world, MIN (next, world->peace_at), TROUBLE, FALSE, NULL, 0);
 }
 
@@ -691,7 +688,7 @@ end_on_purpose (World *world)
     }
 }
 
-/* Both ends have nothing more to do. */
+/* Returns whether both ends have nothing more to do. */
 static gboolean
 is_over (World *world)
 {
@@ -720,7 +717,7 @@ handle (World  *world,
     }
   else if (is_on_way && event->generation != generation)
     {
-      /* It was in a buffer of a connection that is no more. */
+      /* It was in the buffer of a connection that was lost. */
     }
   else if (is_on_way && event->kind != ACKNOWLEDGEMENT && world->now < world->stalled_until)
     {
@@ -742,7 +739,7 @@ handle (World  *world,
       handle_in_worker (world, event);
     }
 
-  /* What comes before both know each other is limited by time limits of others. */
+  /* The time until both know each other is limited elsewhere. */
   if (world->ends_at != 0 && world->now >= world->ends_at &&
       gmsg_chunk_writer_get_state (world->writer) != NULL)
     {
@@ -779,14 +776,14 @@ choose (World *world)
 
   if (kind == 0)
     {
-      /* More than the window, in large chunks. */
+      /* More bytes than the window has, in large chunks. */
       world->size = (guint64) between (world, GMSG_CHUNK_WINDOW, 2 * GMSG_CHUNK_WINDOW);
       world->max_size = GMSG_CHUNK_MAX_SIZE;
       world->burst = 1024 * 1024;
     }
   else if (kind == 1)
     {
-      /* More chunks than the window has room for. */
+      /* More chunks than the window has. */
       world->size = (guint64) between (world, 1, 3 * GMSG_CHUNK_MAX_AHEAD);
       world->max_size = 2;
       world->burst = 100;
@@ -885,7 +882,7 @@ test_lossy (void)
                   totals.readers.n_doubled, totals.readers.n_refused, totals.readers.n_asked,
                   totals.writers.n_refused);
 
-  /* If ten words in a row get lost, or as many markers pass them, a worker seems to be. */
+  /* A worker may be given up by chance: if ten words in a row are lost, or overtaken by markers. */
   g_assert_cmpuint (totals.n_lost_early, <=, n_runs / 1000);
 }
 

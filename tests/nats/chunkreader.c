@@ -75,8 +75,8 @@ test_bits (Pair *pair)
   pair_hear_word (pair, g_bytes_ref (word), GMSG_CHUNK_HEARD);
 }
 
-/* Whoever has the key can write a header that is not of this protocol; it is dropped all the
- * same, before anything is taken from it. */
+/* A peer with the key may write a header of another protocol. It is refused, too, before it is
+ * used. */
 static void
 test_headers (Pair *pair)
 {
@@ -100,7 +100,7 @@ test_headers (Pair *pair)
   g_assert_cmpuint (gmsg_chunk_reader_get_n_waiting (pair->reader), ==, 0);
 }
 
-/* What was said by the right one, but not here. */
+/* A message of another run, pipe, session or direction is refused, even with the right key. */
 static void
 test_elsewhere (Pair *pair)
 {
@@ -126,7 +126,7 @@ test_elsewhere (Pair *pair)
       g_autoptr (GMsgChunkKey) key = gmsg_chunk_key_new (keys[i].secret, keys[i].run, keys[i].pipe_id,
                                                          keys[i].session, NULL);
 
-      /* The header says what the key is for, and then what would be right. */
+      /* The header fits the key at first, and then the pipe. */
       head.pipe_id = keys[i].pipe_id;
       head.session = keys[i].session;
       pair_receive (pair, gmsg_chunk_seal (key, GMSG_CHUNK_TO_STREAM, &head, &vector, 1), GMSG_CHUNK_REFUSED);
@@ -146,7 +146,7 @@ test_elsewhere (Pair *pair)
   pair_receive (pair, gmsg_chunk_seal (pair->key, GMSG_CHUNK_TO_STREAM, &head, &vector, 1), GMSG_CHUNK_NEWS);
 }
 
-/* The same worker is answered again, and another one refused, in its own session. */
+/* A worker that greets again is answered again. Another one is refused, in its own session. */
 static void
 test_sessions (Pair *pair)
 {
@@ -181,7 +181,7 @@ test_sessions (Pair *pair)
   g_assert_cmpuint (gmsg_chunk_writer_get_room (other), ==, 0);
   g_assert_null (gmsg_chunk_writer_pop (other, pair->now + PEER_TIMEOUT, &way, &sequence));
 
-  /* However often it is repeated, it is answered fifty times a second. */
+  /* Repeated greetings get at most fifty answers a second. */
   for (guint i = 0; i < 100; i++)
     pair_hear_word (pair, g_bytes_ref (hello), GMSG_CHUNK_REFUSED);
   g_assert_null (pair_pop_state (pair));
@@ -195,7 +195,7 @@ test_sessions (Pair *pair)
   g_assert_cmpuint (pair_read (pair, 100), ==, 10);
 }
 
-/* A text too long for a state is cut between two characters. */
+/* A text that is too long for a state is cut between two characters. */
 static void
 test_end (Pair *pair)
 {
@@ -220,7 +220,7 @@ test_end (Pair *pair)
   g_assert_cmpuint (strlen (state->error->message), ==, GMSG_CHUNK_MAX_TEXT_LENGTH - 1);
   g_assert_true (g_str_has_prefix (text->str, state->error->message));
 
-  /* What comes now is dropped; and told again, though not by changing the error. */
+  /* Later chunks are dropped, and the same end is told again. */
   g_assert_cmpuint (pair_read (pair, 100), ==, 0);
   pair_receive (pair, make_chunk (pair, 2, 100, 10), GMSG_CHUNK_HEARD);
   g_assert_cmpuint (gmsg_chunk_reader_get_n_waiting (pair->reader), ==, 0);
@@ -281,8 +281,9 @@ static const PairCase cases[] =
   /* Only a greeting opens a pipe. Later counters only rise, and so does what was sent. */
   { "/chunk-reader/p20/words", .steps =
     "word 1 0 refused; word 1 0 flags=3 refused; word 1 0 1 hello refused; not open?; "
-    "word 5 0 hello opened; open?; word 5 0 hello refused; word 4 0 refused; word 7 3 heard; word 6 2 refused; "
-    "word 8 4096 heard; word 9 4097 broken; word 9 3 broken; word 9 4096 flags=2 broken; word 9 4096 8 broken" },
+    "word 5 0 hello opened; open?; word 5 0 hello refused; word 4 0 refused; word 7 3 heard; "
+    "word 6 2 refused; word 8 4096 heard; word 9 4097 broken; word 9 3 broken; "
+    "word 9 4096 flags=2 broken; word 9 4096 8 broken" },
   /* A state is due once in 20 ms if something changes, and once in 500 ms if nothing does. */
   { "/chunk-reader/p18/rate", .steps =
     "open; 50* chunk 1+1 0+10 10 news, read 10, changed; +499.999; not-due; +0.001; due" },
@@ -298,7 +299,8 @@ static const PairCase cases[] =
     "open; not-due; credit 17; not-due; credit 18 starved; due; credit 18 starved; not-due; "
     "credit 22; not-due; credit 23; due; cancel; due; cancel; not-due; close; due; "
     "4* chunk 1+1 0+262144 262144 news, read 262143, not-due; read 4; due; "
-    "1023* chunk 5+1 1048576+1 1 news; not-due; chunk 1028 1049599 1 news; due; end; due; not-due", .welcome = &many_places },
+    "1023* chunk 5+1 1048576+1 1 news; not-due; chunk 1028 1049599 1 news; due; end; due; not-due",
+    .welcome = &many_places },
   { "/chunk-reader/p19/end-before-open", .steps = "end; not-due; speak heard; answer news" },
 };
 

@@ -18,13 +18,13 @@ test_markers (Pair *pair)
   g_assert_cmpuint (head.number, ==, 1);
   g_assert_cmpuint (head.length, ==, 0);
 
-  /* One is under way; the next follows it, not before an interval has passed. */
+  /* Only one marker is under way. The next one follows when it is back and an interval has passed. */
   pair->now += 3 * INTERVAL;
   g_assert_null (gmsg_chunk_run_pop (pair->run, pair->now));
   g_assert_true (gmsg_chunk_run_receive (pair->run, marker));
   g_bytes_unref (gmsg_chunk_run_pop (pair->run, pair->now));
 
-  /* It comes once, and nobody else can make one. */
+  /* A repeated marker is refused. */
   g_assert_false (gmsg_chunk_run_receive (pair->run, marker));
   g_assert_cmpuint (gmsg_chunk_run_get_n_refused (pair->run), ==, 1);
 }
@@ -51,8 +51,8 @@ test_forged_markers (Pair *pair)
   g_assert_true (gmsg_chunk_run_receive (pair->run, marker));
 }
 
-/* One that was lost is followed by another, at once after a reconnect, else after four
- * seconds; and what comes too late says nothing. */
+/* After a lost marker the next one follows: at once after a reconnect, otherwise after four
+ * seconds. The lost one may come later, without effect. */
 static void
 test_lost_markers (Pair *pair)
 {
@@ -76,7 +76,7 @@ test_lost_markers (Pair *pair)
   g_assert_cmpuint (gmsg_chunk_run_get_n_refused (pair->run), ==, 0);
 }
 
-/* Killed at any moment between two of its words, it is lost within the timeout, and not too
+/* A worker that is killed at any moment between two words is lost within the timeout, and not too
  * early. */
 static void
 test_killed (Pair *pair)
@@ -101,8 +101,8 @@ test_killed (Pair *pair)
     }
 }
 
-/* While the broker stands still, or the router itself, no time passes: what comes first then is
- * the marker, and the worker's words after it. */
+/* No time passes while the broker or the router stands still. Afterwards the marker comes first,
+ * and then the worker's words. */
 static void
 test_stall (Pair *pair)
 {
@@ -115,7 +115,7 @@ test_stall (Pair *pair)
       marker = gmsg_chunk_run_pop (pair->run, pair->now);
       pair->now += 60 * G_USEC_PER_SEC;
 
-      /* Those that were given up while it stood still come, too. */
+      /* Sometimes markers that were given up come back, too. */
       for (guint k = 0; i % 3 == 1 && k < 10; k++)
         {
           g_bytes_unref (marker);
@@ -147,8 +147,8 @@ static const PairCase cases[] =
 
   /* A worker that speaks is not lost, by words or by chunks, nor is one whose last chunk has come. */
   { "/chunk-run/p21/alive", .steps =
-    "open; 49* wait 3500, answer heard, speak heard, not lost?, wait 3500, answer heard, put 1, deliver news, "
-    "ack 1+1, not lost?; wait 3500; put 1 last; deliver news; wait 500000; not lost?" },
+    "open; 49* wait 3500, answer heard, speak heard, not lost?, wait 3500, answer heard, put 1, "
+    "deliver news, ack 1+1, not lost?; wait 3500; put 1 last; deliver news; wait 500000; not lost?" },
   /* Repeated chunks keep nobody alive, since anybody may repeat them. */
   { "/chunk-run/p20/repeated", .steps =
     "open; chunk 1 0 10 news; chunk 3 20 10 heard; "

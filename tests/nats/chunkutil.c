@@ -16,7 +16,7 @@ pair_set_up (Pair                   *pair,
 
   *pair = (Pair) { .body = { .limit = GMSG_CHUNK_WINDOW, .welcome = { 0, GMSG_OVERFLOW_BLOCK, 1000 },
                              .peer_timeout = PEER_TIMEOUT / MSEC } };
-  /* Not 0, which would mean that nothing has happened before. */
+  /* Not 0, which has a meaning of its own. */
   pair->now = 1000 * G_USEC_PER_SEC;
   pair->welcome = welcome != NULL ? *welcome
                                   : (GMsgChunkWelcome) { 2, GMSG_OVERFLOW_BLOCK, 64 * 1024 * 1024 };
@@ -291,7 +291,7 @@ flip_bit (GBytes *message,
 
 /* Steps */
 
-/* What a step says after its name. */
+/* The words of a step after its name. */
 typedef struct
 {
   guint64          n[6]; /* its numbers; those that it does not have are 0 */
@@ -393,7 +393,7 @@ assert_none_due (Pair *pair)
   g_assert_null (pair_pop_chunk (pair, NULL));
 }
 
-/* A state is due if the deadline says so, and is taken. */
+/* The deadline says whether a state is due. One that is due is taken. */
 static void
 assert_due (Pair     *pair,
             gboolean  is_due)
@@ -422,7 +422,7 @@ assert_changed (Pair *pair)
   assert_quiet (pair);
 }
 
-/* A marker goes out and comes back, in no time. */
+/* A marker goes out and comes back, and no time passes. */
 static void
 pass_marker (Pair *pair)
 {
@@ -433,7 +433,7 @@ pass_marker (Pair *pair)
   gmsg_chunk_run_reset (pair->run);
 }
 
-/* Has the writer hear a state, with a number that rises. */
+/* Gives the writer a state with the next number. */
 static void
 say (Pair            *pair,
      const Arguments *arguments)
@@ -442,7 +442,8 @@ say (Pair            *pair,
   pair->said.session = SESSION;
   pair->said.pipe_id = PIPE;
   pair->said.number++;
-  pair_hear_state (pair, gmsg_chunk_seal_state (pair->key, &pair->said, &pair->body, NULL), arguments->verdict);
+  pair_hear_state (pair, gmsg_chunk_seal_state (pair->key, &pair->said, &pair->body, NULL),
+                   arguments->verdict);
 }
 
 /* These flags were set in some state. */
@@ -472,7 +473,7 @@ deliver (Pair            *pair,
     g_bytes_unref (chunk);
 }
 
-/* The worker says what is due, if anything. */
+/* Gives the reader the worker's next word, if one is due. */
 static void
 keep_alive (Pair *pair)
 {
@@ -497,8 +498,8 @@ assert_counts (Pair          *pair,
   g_assert_cmpuint (reader.n_refused, ==, n[5]);
 }
 
-/* Each of these makes a step if it knows it. */
-/* Asserts what the step says of the pair. */
+/* Each of these makes a step, and returns FALSE if it does not know it. */
+/* Asserts what a question says about the pair. */
 static gboolean
 play_question (Pair       *pair,
                const char *name,
@@ -538,9 +539,11 @@ play_reader (Pair            *pair,
   const guint64 *n = arguments->n;
 
   if (g_str_equal (name, "chunk"))
-    pair_receive (pair, make_message (pair, GMSG_CHUNK_TO_STREAM, n[0], n[1], n[2], arguments->flags), arguments->verdict);
+    pair_receive (pair, make_message (pair, GMSG_CHUNK_TO_STREAM, n[0], n[1], n[2], arguments->flags),
+                  arguments->verdict);
   else if (g_str_equal (name, "word"))
-    pair_hear_word (pair, make_message (pair, GMSG_CHUNK_TO_ROUTER, n[0], n[1], n[2], arguments->flags), arguments->verdict);
+    pair_hear_word (pair, make_message (pair, GMSG_CHUNK_TO_ROUTER, n[0], n[1], n[2], arguments->flags),
+                    arguments->verdict);
   else if (g_str_equal (name, "swap"))
     pair->swap = TRUE;
   else if (g_str_equal (name, "read"))

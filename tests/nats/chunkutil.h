@@ -19,7 +19,7 @@ G_BEGIN_DECLS
 #define PEER_TIMEOUT (5 * G_USEC_PER_SEC)
 #define INTERVAL (PEER_TIMEOUT / 10)
 
-/* A pipe, both ends of it, and the way between them, which is as good as the test wants. */
+/* Both ends of a pipe. A test carries messages between them, or does not. */
 typedef struct
 {
   gint64            now;     /* monotonic µs */
@@ -30,25 +30,28 @@ typedef struct
   GMsgChunkWelcome  welcome;
   guint64           n_put;   /* bytes of the stream */
   guint64           n_got;   /* bytes of the stream */
-  gboolean          swap;    /* made messages have the other byte order */
+  gboolean          swap;    /* make_message() uses the other byte order */
   GMsgChunkHead     said;    /* in the last state of the step “state” */
   GMsgChunkBody     body;    /* likewise */
 } Pair;
 
 typedef void (*PairFunc) (Pair *pair);
 
-/* A test is a function, or steps. Steps have semicolons between them; those after “N*”, with
- * commas between them, are repeated. “a+b” is a, a + b, a + 2b, … when a step is repeated. Most
- * of the words are those of the functions below; play() in chunkutil.c has all. Lengths and
- * offsets are in bytes, times in ms:
+/* A test is a function, or a string of steps with “; ” between them. Offsets and lengths are in
+ * bytes, times in ms:
  *
- *   +20                         time passes
- *   chunk 1 0 10 last news      the reader receives a chunk: sequence, offset, length
- *   word 1 0 hello opened       the reader hears a word: number, last sequence that was sent
- *   state accepted=3 heard      the writer hears a state, which keeps these numbers
- *   put 10 last                 the writer takes bytes; “full”: it takes none
- *   sent 1 3                    these chunks are due, in this order, and no others
- *   read 10; rest 20            the reader has so many bytes; and so many in all */
+ *   +20                      time passes
+ *   chunk 1 0 10 last news   the reader receives a chunk, with a sequence, offset and length
+ *   word 1 0 hello opened    the reader hears a word, with a number and the last sequence sent
+ *   state accepted=3 heard   the writer hears a state, with the numbers of the one before it
+ *   put 10 last; full        the writer takes ten bytes, the last ones; then it takes none
+ *   sent 1 3; next 4         exactly these chunks are due, in this order; then chunk 4 is
+ *   read 10; rest 20         the reader has ten bytes; then it has exactly 20
+ *   lost?; not lost?         asserts that the worker is lost, or is not
+ *   3* put 1+1, sent 1+1     repeats steps with “, ” between them; “a+b” grows by b each time
+ *
+ * The last word of a step is the verdict that it expects. The other steps are named after the
+ * functions that they call: see chunkutil.c. */
 typedef struct
 {
   const char             *path;
@@ -69,19 +72,19 @@ void      pair_set_up    (Pair                   *pair,
                           const GMsgChunkWelcome *welcome);
 void      pair_tear_down (Pair             *pair);
 
-/* The greeting and its answer. */
+/* Carries the greeting and its answer. */
 void      pair_open      (Pair             *pair);
-/* Puts bytes, which count up; returns how many there was room for. */
+/* Puts bytes that count up, and returns how many there was room for. */
 gsize     pair_put       (Pair             *pair,
                           gsize             size,
                           gboolean          at_end);
-/* Takes the next chunk or word of the writer, and drops the others before it; NULL: there is
- * none. */
+/* Takes the next chunk, or word, of the writer, and drops what comes before it. Returns NULL if
+ * there is none. */
 GBytes   *pair_pop_chunk (Pair             *pair,
                           guint64          *sequence);
 GBytes   *pair_pop_word  (Pair             *pair);
 GBytes   *pair_pop_state (Pair             *pair);
-/* Asserts what becomes of it at the other end; it is freed. */
+/* Gives a message to the other end, asserts what becomes of it, and frees it. */
 void      pair_receive   (Pair             *pair,
                           GBytes           *chunk,
                           GMsgChunkVerdict  verdict);
@@ -91,18 +94,18 @@ void      pair_hear_word (Pair             *pair,
 void      pair_hear_state (Pair            *pair,
                           GBytes           *state,
                           GMsgChunkVerdict  verdict);
-/* Reads what counts up; returns how many bytes that was. */
+/* Reads, asserts that the bytes count up, and returns their number. */
 gsize     pair_read      (Pair             *pair,
                           gsize             size);
-/* Carries everything both ways, at once, and acknowledges it. */
+/* Carries everything both ways, and acknowledges it, in no time. */
 void      pair_carry     (Pair             *pair);
-/* A marker goes out and comes back, @n times. */
+/* A marker is due, goes out, and comes back, @n times. */
 void      pair_mark      (Pair             *pair,
                           guint             n);
 
 GMsgChunkCounts reader_counts (Pair *pair);
 
-/* A message of the writer's, as it would not make it. */
+/* Signs a message with the writer's key, also one that the writer would not make. */
 GBytes   *make_message   (Pair             *pair,
                           GMsgChunkWay      way,
                           guint64           number,
@@ -113,8 +116,7 @@ GBytes   *make_chunk     (Pair             *pair,
                           guint64           sequence,
                           guint64           offset,
                           gsize             length);
-/* A marker is due, and comes back, while the worker says nothing: until the router takes it to
- * be lost, or until @until. */
+/* The worker is silent and markers pass, until the reader gives it up or the time is @until. */
 void      pair_wait_for_loss (Pair         *pair,
                               gint64        until);
 /* Returns a copy with one bit changed. */

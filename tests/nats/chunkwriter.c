@@ -34,7 +34,7 @@ test_hello (Pair *pair)
   g_assert_cmpuint (gmsg_chunk_writer_get_state (pair->writer)->welcome.max_message_size, ==, 1000);
   g_assert_cmpuint (gmsg_chunk_writer_get_room (pair->writer), ==, GMSG_CHUNK_MAX_SIZE);
 
-  /* Then ten times in the timeout, for as long as it lives. */
+  /* After that it sends ten words within the timeout. */
   for (guint i = 0; i < 10; i++)
     {
       g_autoptr (GBytes) word = NULL;
@@ -50,7 +50,7 @@ test_hello (Pair *pair)
     }
 }
 
-/* Bytes of several vectors, cut where a chunk is full. */
+/* Bytes of several vectors are cut where a chunk is full. */
 static void
 test_put (Pair *pair)
 {
@@ -74,7 +74,7 @@ test_put (Pair *pair)
   g_assert_true (gmsg_chunk_writer_is_done (pair->writer));
 }
 
-/* Does what is due, until @until, or until the router is lost. */
+/* Takes the words that are due, until the time is @until or the router is lost. */
 static void
 wait_until (Pair   *pair,
             gint64  until)
@@ -89,8 +89,8 @@ wait_until (Pair   *pair,
     }
 }
 
-/* The router is lost when it was silent for six times its timeout, while the broker was there,
- * and the worker, too. */
+/* The router is lost after a silence of six times the timeout. Time without a broker, or in which
+ * the worker stood still, does not count. */
 static void
 test_silence (Pair *pair)
 {
@@ -106,7 +106,7 @@ test_silence (Pair *pair)
       g_assert_null (pair_pop_word (pair));
       gmsg_chunk_writer_set_connected (pair->writer, TRUE, 1000, pair->now);
       wait_until (pair, pair->now + 2 * PEER_TIMEOUT);
-      /* It is stopped for a while. */
+      /* The worker's process stands still. */
       pair->now += 100 * PEER_TIMEOUT;
       wait_until (pair, pair->now + PEER_TIMEOUT / 2);
       g_assert_false (gmsg_chunk_writer_is_lost (pair->writer));
@@ -122,7 +122,7 @@ test_silence (Pair *pair)
   g_assert_cmpint (gmsg_chunk_writer_get_deadline (pair->writer), ==, G_MAXINT64);
 }
 
-/* Whatever bit is wrong, and whatever length. */
+/* A state with any bit wrong, or cut short anywhere, is refused. */
 static void
 test_bits (Pair *pair)
 {
@@ -141,7 +141,7 @@ test_bits (Pair *pair)
   pair_hear_state (pair, g_bytes_ref (state), GMSG_CHUNK_REFUSED);
 }
 
-/* A state with @length bytes of @text for its body, after a good one of 56. */
+/* Returns a state whose body has @body_length bytes, and then @text. */
 static GBytes *
 make_state (Pair       *pair,
             gsize       body_length,
@@ -193,10 +193,11 @@ static const PairCase cases[] =
     "open; 64* put 1; full; sent 1 64; full; ack 5; no-ack 5; no-ack 0; no-ack 65; "
     "no-ack 18446744073709551615; put 1; no-ack 65; full; sent 65 65; not flushed?; "
     "4* ack 1+1; no-ack 5; 60* ack 6+1; flushed?; not done?" },
-  /* The router does not accept small chunks. */
+  /* The broker stores small chunks, and the router does not accept them. */
   { "/chunk-writer/p20/far-ahead", .steps =
     "state opened; 4096* put 1, next 1+1, ack 1+1; full; state accepted=3 heard; 3* put 1; full" },
-  { "/chunk-writer/p18/drop-oldest", .steps = "open; put 1; full; sent 1 1; full; ack 1; put 1", .welcome = &drop_oldest },
+  { "/chunk-writer/p18/drop-oldest", .steps = "open; put 1; full; sent 1 1; full; ack 1; put 1",
+    .welcome = &drop_oldest },
 
   /* All that the router has not accepted is sent again, once for each request and each epoch,
    * however often a state says so. An acknowledgement from before does not count then, and the
@@ -213,12 +214,13 @@ static const PairCase cases[] =
     "ack 1; +3000; put 1; next 2; state epoch=2 heard; sent 1 3; +6000; next 1; ack 2; sent 3 3" },
   /* The first state of all may have any epoch. */
   { "/chunk-writer/p08/late-worker", .steps = "state epoch=5 opened; put 1; sent 1 1; state heard; silent" },
-  /* After a reconnect, once the router has spoken, all without an acknowledgement. */
+  /* After a reconnect, chunks without an acknowledgement are sent again when the router has
+   * spoken. */
   { "/chunk-writer/p08/reconnect", .steps =
     "state opened; 5* put 1; sent 1 5; ack 2; ack 4; disconnect; put 1; never; +10000; silent; "
     "connect; sent 6 6; state accepted=1 heard; next 3; sent 5 5; state heard; silent" },
-  /* After three seconds without any acknowledgement, then after 6, 12, 20 and 20. One of them
-   * gives the others three seconds more. */
+  /* Chunks are sent again after three seconds without any acknowledgement, then after 6, 12, 20
+   * and 20. An acknowledgement gives the others three seconds more. */
   { "/chunk-writer/p08/patience", .steps =
     "state opened; 3* put 1; +100000; sent 1 3; "
     "+2999.999; state heard; silent; +0.001; sent 1 3; "

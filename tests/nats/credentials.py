@@ -5,7 +5,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 """Writes into a directory jwt.conf, for the server, and the users' files: router.creds and worker.creds, with the
-permissions of docs/examples/nats/users.conf, and stranger.creds and stranger.seed, of whom the server knows nothing.
+permissions of docs/examples/nats/users.conf, and those of a stranger, whom the server does not know: stranger.creds
+and stranger.seed.
 """
 
 import base64
@@ -42,7 +43,7 @@ def openssl(*arguments):
 
 
 def encode(data):
-    """A key as text, with its checksum."""
+    """Returns a key as text, with its checksum."""
     return base64.b32encode(data + binascii.crc_hqx(data, 0).to_bytes(2, 'little')).decode().rstrip('=')
 
 
@@ -51,7 +52,7 @@ def encode_url(data):
 
 
 class Key:
-    """A pair of keys, and what it can sign."""
+    """A pair of keys, which signs."""
 
     def __init__(self, directory, kind):
         self._file = Path(directory) / f'{id(self)}.der'

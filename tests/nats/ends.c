@@ -17,26 +17,26 @@
 
 #define N_ROUTERS 100
 #define N_WARM_UP 20
-/* What is left of a router is seen a hundred times: so some may be under way, or be kept by others
- * for the first time. */
+/* A leak of each router would show a hundred times. So a little more is allowed: something may be
+ * on its way out, or may be kept by others from its first use on. */
 #define MEMORY_SLACK (256 * 1024)
 #define FEW 10
-/* Processes that exit, and how long each has for a connection: about as long as OpenSSL takes to
- * read the system's certificates. */
+/* The number of processes that exit while they connect, and how long each lives at most: about as
+ * long as OpenSSL takes to read the system's certificates. */
 #define N_LEAVERS 30
 #define MAX_STAY_USEC 40000
 
-/* What stop() may take, in µs; one of N_STOPS must show it, since a busy machine delays some. */
+/* How long stop() may take, in µs. The best of N_STOPS counts, since a busy machine delays some. */
 #define STOP_TIME (50 * G_TIME_SPAN_MILLISECOND)
 #define N_STOPS 5
-/* How long a shutdown surely waits for the server, and how long that stands still meanwhile,
- * in µs. */
+/* A time for which shutdown() certainly waits for the server, and how long the server stands still
+ * meanwhile, in µs. */
 #define GOODBYE (G_USEC_PER_SEC / 2)
 #define FROST_TIME (100 * G_TIME_SPAN_MILLISECOND)
 
 static const char *program;
 
-/* A run of a router of its own, with a worker. */
+/* Runs a router with one worker. */
 static void
 run_once (void)
 {
@@ -60,7 +60,7 @@ count_memory (void)
   return mallinfo2 ().uordblks;
 }
 
-/* Promise 6: threads, descriptors and memory are what they were. */
+/* Promise 6: a hundred routers leave no thread, descriptor or memory behind. */
 static void
 test_leaves_nothing (void)
 {
@@ -72,7 +72,7 @@ test_leaves_nothing (void)
   for (guint i = 0; i < N_WARM_UP; i++)
     run_once ();
 
-  /* libnats's own threads stay, and those of the last run take a moment to end. */
+  /* The threads of libnats stay. Those of the last run take a moment to end. */
   g_usleep (G_USEC_PER_SEC);
   n_threads = count_entries ("/proc/self/task");
   n_descriptors = count_entries ("/proc/self/fd");
@@ -83,7 +83,7 @@ test_leaves_nothing (void)
 
   wait_until (count_entries ("/proc/self/task") < n_threads + FEW);
   wait_until (count_entries ("/proc/self/fd") < n_descriptors + FEW);
-  /* The threads that are left have some. */
+  /* Threads that are ending still have some memory. */
   wait_until (count_memory () < n_bytes + MEMORY_SLACK);
   g_test_message ("after %d routers: %u threads and %u descriptors before, %u and %u after; %zd bytes more",
                   N_ROUTERS, n_threads, n_descriptors, count_entries ("/proc/self/task"),
@@ -147,7 +147,7 @@ test_stop (Fixture *fixture)
   g_assert_cmpint (shortest, <, STOP_TIME);
 }
 
-/* What a client of the server sees. */
+/* Asks the server, as any client can. */
 static gboolean
 has_streams (NatsServer *server)
 {
@@ -169,7 +169,7 @@ has_streams (NatsServer *server)
   return has_some;
 }
 
-/* Begins to listen, with a worker that has sent something. */
+/* Listens, and starts a worker that sends something. */
 static Worker *
 start_worker (Fixture    *fixture,
               NatsServer *server,
@@ -185,7 +185,7 @@ start_worker (Fixture    *fixture,
   return worker;
 }
 
-/* A server that stands still from the end of the pipe on, until a thread has it go on. */
+/* Stops the server when the pipe has finished, until a thread lets it go on. */
 typedef struct
 {
   NatsServer *server;
@@ -217,8 +217,8 @@ freeze_cb (GMsgReceiver *receiver,
   frost->thread = g_thread_new ("thaw", thaw_thread, frost);
 }
 
-/* Promise 27: shutdown() waits for the transport's goodbye, so that nothing of the run is left on
- * the server when it returns; but for a second at most, which a busy machine may take. */
+/* Promise 27: shutdown() waits for the transport's goodbye, so the stream is gone when it returns.
+ * It waits for a second at most, which a busy machine may exceed. */
 static void
 test_shutdown (Fixture *fixture)
 {
@@ -244,8 +244,8 @@ test_shutdown (Fixture *fixture)
   g_assert_true (gmsg_router_start (fixture->router, &error));
 }
 
-/* ... nor is it for long after stop(), which tells the worker: it need not wait until it has heard
- * nothing for six times the peer-timeout. */
+/* Promise 3: stop() tells the worker, which need not wait for six times the peer-timeout. The
+ * stream is gone soon. */
 static void
 test_stop_tells (Fixture *fixture)
 {
@@ -271,7 +271,7 @@ test_stop_tells (Fixture *fixture)
 typedef struct
 {
   const char *address;
-  gint64      cpu_time; /* µs: of the thread, until the pipe was open */
+  gint64      cpu_time; /* of the thread until the pipe was open, in µs */
 } Opening;
 
 static gpointer
@@ -291,7 +291,7 @@ open_thread (gpointer data)
   return NULL;
 }
 
-/* Promise 19: who waits for a server that does not answer sleeps. */
+/* Promise 19: a worker that waits for a silent server takes no processor time. */
 static void
 test_waits_asleep (Fixture *fixture)
 {
@@ -317,7 +317,7 @@ test_waits_asleep (Fixture *fixture)
   g_assert_cmpint (opening.cpu_time, <, G_USEC_PER_SEC / 20);
 }
 
-/* This program as a router, until it is killed: prints the addresses of two pipes. */
+/* Runs this program as a router that prints the addresses of two pipes, until it is killed. */
 static int
 be_router (const char *url)
 {
@@ -355,8 +355,8 @@ open_too_late_thread (gpointer data)
   return NULL;
 }
 
-/* Promise 19: a worker is told, though the router had no time to say so; and so is one that comes
- * later. */
+/* Promise 19: a worker notices that the router was killed. One that comes later is told that no
+ * router listens. */
 static void
 test_router_killed (void)
 {
@@ -397,7 +397,7 @@ test_router_killed (void)
   g_thread_join (thread);
 }
 
-/* This program as a router that makes a connection, over TLS, while the process exits. */
+/* Runs this program as a router that exits while it makes a connection over TLS. */
 static int
 leave (const char *url)
 {
@@ -410,20 +410,20 @@ leave (const char *url)
   return gmsg_router_stop (router, NULL) ? 0 : 1;
 }
 
-/* stop() waits for no thread, so that these may still run when the process exits. */
+/* stop() waits for no thread, so some may still run when the process exits. */
 static void
 test_exit (void)
 {
   g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_NONE);
 
-  /* What threads have is no leak. */
+  /* What these threads hold is no leak. */
   g_subprocess_launcher_setenv (launcher, "LSAN_OPTIONS", "detect_leaks=0", TRUE);
   for (guint i = 0; i < N_LEAVERS; i++)
     {
       g_autoptr (GSubprocess) process = NULL;
       g_autoptr (GError) error = NULL;
 
-      /* Where nobody listens: its certificates are read before. */
+      /* Nobody listens there, but the certificates are read first. */
       process = g_subprocess_launcher_spawn (launcher, &error, program, "--leave",
                                              "tls://127.0.0.1:1", NULL);
       g_assert_no_error (error);

@@ -16,7 +16,8 @@
 /* The pause of a worker after each hundredth of its messages. */
 #define PAUSE_MSEC 15
 
-/* A flood, and how much more memory it may take; kept in memory, it would take the double. */
+/* The messages of a flood, and how much more memory the process may take. The whole flood would
+ * take twice as much. */
 #define N_SMALL 400000
 #define N_LARGE 2000
 #define LARGE_SIZE (64 * 1024)
@@ -24,7 +25,7 @@
 
 #define HEAD_SIZE 48
 #define CODE_SIZE 32
-/* Of what has passed, so many messages are kept for later. */
+/* How many messages are kept to be repeated later. */
 #define N_KEPT 64
 
 typedef struct _Forger Forger;
@@ -41,9 +42,9 @@ struct _Forger
   AttackFunc        attack;
   GPtrArray        *kept;         /* (owned) (element-type Kept) */
   char             *run;          /* (owned) */
-  int               n_foreign;    /* (atomic): messages that the router has to ignore, */
-  int               n_again;      /* (atomic): and chunks that it has to drop */
-  gboolean          is_complete;  /* (atomic): no message passes any more */
+  int               n_foreign;    /* (atomic): messages that the router must ignore */
+  int               n_again;      /* (atomic): chunks that the router must drop */
+  gboolean          is_complete;  /* (atomic): the last callback has returned */
 };
 
 typedef struct
@@ -52,7 +53,7 @@ typedef struct
   GBytes *message; /* (owned) */
 } Kept;
 
-/* What the library has logged, which it does in the router's thread only (promise 24). */
+/* Counts from the library's log, which is written in the router's thread only (promise 24). */
 typedef struct
 {
   guint n_lines, n_ignored, n_doubled, n_ends;
@@ -96,7 +97,8 @@ get_kind (const char *subject)
   return subject[strlen ("gmsg.") + 22 + 1];
 }
 
-/* The router is to take nothing of it: it has seen a chunk @again that it may have had before. */
+/* Publishes a message that the router must not take. With @again, the router may have had it
+ * before. */
 static void
 publish (Forger     *self,
          const char *subject,
@@ -131,7 +133,7 @@ message_cb (natsConnection   *nc,
   Forger *self = closure;
   const char *subject = natsMsg_GetSubject (message), *reply = natsMsg_GetReply (message);
 
-  /* What the router reads from the stream passes here, too, and was seen before. */
+  /* Messages that the router reads from the stream pass here a second time. */
   if (natsMsg_GetDataLength (message) >= HEAD_SIZE + CODE_SIZE &&
       (reply == NULL || !g_str_has_prefix (reply, "$JS.ACK.")))
     {
@@ -184,7 +186,7 @@ forger_end (Forger *self)
 
 /* The attacks */
 
-/* Says something else in each message: in its header, in what it carries, or in its code. */
+/* Changes each message: its header, its bytes, or its code. */
 static void
 forge (Forger     *self,
        const char *subject,
@@ -214,7 +216,7 @@ replay (Forger     *self,
   publish (self, subject, message, TRUE);
 }
 
-/* Says everything again later, the last first, and also where the other pipe's is. */
+/* Repeats everything later, in reverse order, and also on the subject of the other pipe. */
 static void
 reorder (Forger     *self,
          const char *subject,
@@ -252,7 +254,7 @@ learn_run (Forger     *self,
     g_atomic_pointer_set (&self->run, g_strndup (subject + strlen ("gmsg."), 22));
 }
 
-/* Greets with a session that nobody has: the router has to look at the code. */
+/* Greets in sessions that nobody has, so the router must check each code. */
 static gpointer
 flood_run (gpointer data)
 {
@@ -366,7 +368,7 @@ test_attack (Fixture *fixture)
     }
 
   forger_end (&forger);
-  /* The router tells by the next second of what it has ignored. */
+  /* The router logs within a second what it has ignored. */
   if (test->flood != NULL)
     iterate_until (fixture->context, log.n_ignored > 0);
   else

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-/* Those of docs/examples/nats/users.conf, which server.conf includes. */
+/* The users of docs/examples/nats/users.conf, which server.conf includes. */
 #define ROUTER "router:change-this@"
 #define ROUTER_PASSWORD "change-this"
 #define WORKER_OPTIONS ",user=worker,password=and-this"
@@ -20,8 +20,8 @@
 #define NKEY_SEED "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"
 #define NKEY_PUBLIC "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
 
-/* The server's certificate is for 127.0.0.1, and it takes that of “client”. In texts, DIR is the
- * directory of certificates and keys. */
+/* The server's certificate is for 127.0.0.1, and the server accepts that of “client”. In texts,
+ * DIR stands for the directory of certificates and keys. */
 #define TLS "tls { cert_file: \"DIR/good.pem\", key_file: \"DIR/good.key\" }\n"
 #define MUTUAL_TLS "tls { cert_file: \"DIR/good.pem\", key_file: \"DIR/good.key\", " \
                    "ca_file: \"DIR/client.pem\", "
@@ -30,13 +30,13 @@
 #define REFUSED "the server refuses the credentials"
 #define NO_FILE "see whether the files that the address names are there"
 
-/* All that the library has logged, at any level. */
+/* Everything that the library has logged, at any level. */
 static GMutex log_lock;
 static GString *log_text; /* log_lock */
 
 static char *directory; /* of certificates and keys */
 
-/* Lines of the files in there that no log may have. */
+/* Lines of the files there that no log may contain. */
 static GPtrArray *secret_lines; /* (element-type utf8) */
 
 static void
@@ -98,7 +98,7 @@ expand (const char *text)
   return replace_text (text, "DIR", directory);
 }
 
-/* Reads a file of ours, or of docs/examples/nats. */
+/* Reads a file from @directory, or else from docs/examples/nats. */
 static char *
 read_config (const char *name)
 {
@@ -114,7 +114,7 @@ read_config (const char *name)
   return replace_text (whole, "/etc/nats/server", "DIR/good");
 }
 
-/* @config: the rest of its configuration, or the name of a file with that. */
+/* @config is configuration to add, or the name of a file that contains it. */
 static NatsServer *
 new_server (const char *config)
 {
@@ -158,7 +158,7 @@ assert_state (Fixture             *fixture,
   iterate_until (fixture->context, gmsg_router_get_connection_state (fixture->router) == state);
 }
 
-/* The router is told why it can't connect. */
+/* Asserts that the router can't connect, and that the log says why. */
 static void
 assert_refused (Fixture    *fixture,
                 const char *url,
@@ -171,7 +171,7 @@ assert_refused (Fixture    *fixture,
   assert_log_is_clean ();
 }
 
-/* A message comes through, from a worker that has appended @options. */
+/* Asserts that a message arrives from a worker that has appended @options. */
 static void
 assert_works (Fixture    *fixture,
               const char *options)
@@ -215,8 +215,8 @@ assert_worker_refused (Fixture    *fixture,
   close_pipe (pipe);
 }
 
-/* How a router and its worker log in. What else may go wrong a worker tries again for ten seconds,
- * so that is left to the routers below, which connect by the same code. */
+/* Logins that work. A worker tries for ten seconds whatever else may go wrong, so such cases are
+ * tested with the routers below, which connect by the same code. */
 typedef struct
 {
   const char *path;
@@ -262,7 +262,7 @@ test_login (Fixture *fixture)
   assert_works (fixture, login->worker_options);
 }
 
-/* A router that can't, and why. */
+/* Routers that can't log in, and a word of the reason. */
 typedef struct
 {
   const char *path;
@@ -311,7 +311,7 @@ test_refusal (Fixture *fixture)
   assert_refused (fixture, url, refusal->word);
 }
 
-/* A worker's account can't make streams. */
+/* A worker's user may not make streams. */
 static void
 test_permissions (Fixture *fixture)
 {
@@ -331,7 +331,7 @@ test_no_server (Fixture *fixture)
   nats_server_kill (server);
   assert_refused (fixture, server->url, "no server answers there");
 
-  /* It comes later, and then everything works. */
+  /* When the server comes, everything works. */
   nats_server_start (server);
   assert_works (fixture, "");
 }
@@ -351,7 +351,7 @@ run_program (const char * const *argv)
   g_assert_no_error (error);
 }
 
-/* Makes NAME.pem and NAME.key, signed by themselves, for @host. */
+/* Makes a self-signed certificate for @host: NAME.pem and NAME.key. */
 static void
 make_certificate (const char *name,
                   const char *host)
@@ -369,7 +369,7 @@ make_certificate (const char *name,
   run_program (argv);
 }
 
-/* What is in files that are not certificates is secret. */
+/* Everything in these files is secret, except in certificates. */
 static void
 find_secrets (void)
 {

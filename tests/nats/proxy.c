@@ -8,8 +8,8 @@
 
 #include <string.h>
 
-/* A thread accepts, and each direction of a connection has a thread, which reads for a short time
- * at a time, so that it sees what is wanted of it. */
+/* One thread accepts connections, and each direction of a connection has a thread. That reads for
+ * a short time only, and then looks whether it should stop. */
 #define LOOK_INTERVAL_USEC 20000
 
 struct _Proxy
@@ -35,7 +35,7 @@ typedef struct
   GSocket *to;   /* (owned) */
 } Direction;
 
-/* FALSE: the connection is over. */
+/* Returns FALSE if the connection has ended. */
 static gboolean
 carry (Direction *self)
 {

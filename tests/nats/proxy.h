@@ -10,16 +10,16 @@
 
 G_BEGIN_DECLS
 
-/* Carries bytes between whoever connects to its port and the server's, in threads of its own. */
+/* Passes bytes between its clients and the server, in threads of its own. */
 typedef struct _Proxy Proxy;
 
 Proxy *proxy_new      (guint    server_port);
 void   proxy_free     (Proxy   *self);
 guint  proxy_get_port (Proxy   *self);
-/* Cuts all connections; with @closed, none is made until the next call. */
+/* Cuts all connections. If @closed is TRUE, no new ones are made until the next call. */
 void   proxy_cut      (Proxy   *self,
                        gboolean closed);
-/* Carries nothing while it is set, and cuts nothing. */
+/* While @stalled is TRUE, nothing passes, but the connections stay. */
 void   proxy_stall    (Proxy   *self,
                        gboolean stalled);
 

@@ -11,7 +11,7 @@
 #define OWN_STREAM "GMSG-own"
 #define HOUR (3600 * (gint64) G_USEC_PER_SEC)
 
-/* What else is on the server, and whether it is still there an hour later. */
+/* Other streams on the server, and whether they are still there an hour later. */
 typedef struct
 {
   const char *name;
@@ -68,7 +68,7 @@ is_there (const char *name)
   return status == NATS_OK;
 }
 
-/* Sets up the stream of a run, @later (µs) than now. */
+/* Sets up the stream of a run, as if it were @later µs later. */
 static void
 set_up (gint64 later)
 {
@@ -109,7 +109,7 @@ run (const char *config,
   natsConnection_Destroy (connection);
 }
 
-/* Only what a killed router has left for more than an hour is deleted. */
+/* Streams that a killed router left more than an hour ago are deleted, and no others. */
 static void
 check_left_behind (void)
 {
@@ -128,7 +128,7 @@ test_left_behind (void)
   run (NULL, "", check_left_behind);
 }
 
-/* Who may not list streams has a stream all the same. */
+/* A router that may not list streams gets its own stream all the same. */
 static void
 check_not_permitted (void)
 {
