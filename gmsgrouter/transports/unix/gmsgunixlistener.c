@@ -13,7 +13,9 @@
 #include "gmsgunixsocket-private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,6 +28,10 @@
 #define MAX_ACCEPTED 64
 /* How old a socket may be that is not ready to accept connections. */
 #define MAX_PREPARATION_SECONDS 10
+/* How long to wait for the lock of a directory, which routers hold for some microseconds but any
+ * process might keep, and how long to sleep before the next try, in µs. */
+#define MAX_LOCK_WAIT G_TIME_SPAN_SECOND
+#define LOCK_PAUSE G_TIME_SPAN_MILLISECOND
 
 struct _GMsgUnixListener
 {
@@ -62,18 +68,18 @@ listener_hide (gpointer data)
  * process that has ended. */
 static gboolean
 is_stale (const char     *path,
-          GSocketAddress *address,
-          struct stat    *found)
+          GSocketAddress *address)
 {
   g_autoptr (GSocket) socket = NULL;
   g_autoptr (GError) error = NULL;
+  struct stat found;
 
-  if (lstat (path, found) < 0 || !S_ISSOCK (found->st_mode) || found->st_uid != geteuid ())
+  if (lstat (path, &found) < 0 || !S_ISSOCK (found.st_mode) || found.st_uid != geteuid ())
     return FALSE;
 
   /* Another router is about to listen, or was killed before it did. */
-  if ((found->st_mode & 0777) == 0 &&
-      found->st_mtime > g_get_real_time () / G_USEC_PER_SEC - MAX_PREPARATION_SECONDS)
+  if ((found.st_mode & 0777) == 0 &&
+      found.st_mtime > g_get_real_time () / G_USEC_PER_SEC - MAX_PREPARATION_SECONDS)
     return FALSE;
 
   socket = g_socket_new (G_SOCKET_FAMILY_UNIX, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_DEFAULT,
@@ -87,27 +93,47 @@ is_stale (const char     *path,
          g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED);
 }
 
-/* Removes the socket at @path if it is stale. Another router may do the same, and listen there
- * by now, so this function first takes the socket away, and puts back a wrong one. A new socket
- * may have the inode of an old one, but not its time. */
+/* Locks the directory of @path, and returns a descriptor that holds the lock; -1 if another
+ * process keeps it. */
+static int
+lock_directory (const char *path)
+{
+  g_autofree char *directory = g_path_get_dirname (path);
+  gint64 deadline = g_get_monotonic_time () + MAX_LOCK_WAIT;
+  int fd = open (directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+  while (fd >= 0 && flock (fd, LOCK_EX | LOCK_NB) < 0)
+    {
+      if (errno != EWOULDBLOCK || g_get_monotonic_time () >= deadline)
+        {
+          close (fd);
+          return -1;
+        }
+
+      g_usleep (LOCK_PAUSE);
+    }
+
+  return fd;
+}
+
+/* Removes the socket at @path if it is stale. Of two routers that find the same stale socket, the
+ * second could remove the new socket of the first, so only the holder of the directory's lock
+ * looks and removes. */
 static gboolean
 remove_stale (const char     *path,
               GSocketAddress *address)
 {
-  g_autofree char *aside = g_strdup_printf ("%s.%08x", path, g_random_int ());
-  struct stat found, taken;
+  int fd = lock_directory (path);
   gboolean success;
 
-  if (!is_stale (path, address, &found) || rename (path, aside) < 0)
+  if (fd < 0)
     return FALSE;
 
-  success = lstat (aside, &taken) == 0 &&
-            taken.st_dev == found.st_dev && taken.st_ino == found.st_ino &&
-            taken.st_mtim.tv_sec == found.st_mtim.tv_sec &&
-            taken.st_mtim.tv_nsec == found.st_mtim.tv_nsec;
-  if (!success && link (aside, path) < 0)
-    g_debug ("could not put back the socket at “%s”: %s", path, g_strerror (errno));
-  g_unlink (aside);
+  success = is_stale (path, address) && g_unlink (path) == 0;
+
+  /* A child that another thread has just forked may hold the descriptor, too. */
+  flock (fd, LOCK_UN);
+  close (fd);
   return success;
 }
 
