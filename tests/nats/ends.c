@@ -383,7 +383,9 @@ test_router_killed (void)
   g_assert_no_error (error);
   gmsg_sender_start (sender, NULL);
   send_value (sender, 1);
+  /* Another thread of GLib kills it. */
   g_subprocess_force_exit (process);
+  g_assert_true (g_subprocess_wait (process, NULL, NULL));
   killed_at = g_get_monotonic_time ();
   thread = g_thread_new ("too-late", open_too_late_thread, other_address);
 
