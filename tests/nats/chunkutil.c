@@ -624,6 +624,8 @@ play_writer (Pair            *pair,
     gmsg_chunk_writer_set_connected (pair->writer, TRUE, 1000, pair->now);
   else if (g_str_equal (name, "disconnect"))
     gmsg_chunk_writer_set_connected (pair->writer, FALSE, 1000, pair->now);
+  else if (g_str_equal (name, "chunk-due"))
+    g_assert_cmpint (gmsg_chunk_writer_get_deadline (pair->writer), <=, pair->now);
   else if (g_str_equal (name, "never"))
     g_assert_cmpint (gmsg_chunk_writer_get_deadline (pair->writer), ==, G_MAXINT64);
   else if (g_str_equal (name, "silent"))

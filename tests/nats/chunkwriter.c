@@ -227,7 +227,7 @@ static const PairCase cases[] =
     "+5999.999; state heard; silent; +0.001; sent 1 3; "
     "+11999.999; state heard; silent; +0.001; sent 1 3; "
     "2* +19999.999, state heard, silent, +0.001, sent 1 3; "
-    "+19000; ack 2; +2999.999; state heard; silent; +0.001; next 1; sent 3 3" },
+    "+19000; ack 2; +2999.999; state heard; silent; +0.001; chunk-due; next 1; sent 3 3" },
   /* An acknowledgement that comes too late, for a chunk that waits to be sent again, counts. */
   { "/chunk-writer/p08/late-acknowledgement", .steps =
     "state opened; 2* put 1; sent 1 2; +3000; next 1; ack 2; silent" },
