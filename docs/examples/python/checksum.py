@@ -226,12 +226,18 @@ class Window(Adw.ApplicationWindow):
         self.actions = {}
         for name, kind, callback in (("open", None, self.choose), ("stop", None, self.stop),
                                      ("copy", GLib.VariantType("s"), self.copy),
-                                     ("copy-selected", None, self.copy_selected)):
+                                     ("copy-selected", None, self.copy_selected),
+                                     ("show-help-overlay", None, self.show_shortcuts)):
             self.actions[name] = Gio.SimpleAction(name=name, parameter_type=kind)
             self.actions[name].connect("activate", callback)
             self.add_action(self.actions[name])
-        self.set_help_overlay(Gtk.Builder.new_from_file(str(TEMPLATES / "help-overlay.ui")).get_object("help_overlay"))
         self.set_working(False)
+
+    def show_shortcuts(self, _action, _parameter):
+        # set_help_overlay() would do it, but newer versions of PyGObject warn of it.
+        shortcuts = Gtk.Builder.new_from_file(str(TEMPLATES / "help-overlay.ui")).get_object("help_overlay")
+        shortcuts.set_transient_for(self)
+        shortcuts.present()
 
     def set_working(self, working):
         self.actions["open"].set_enabled(not working)
