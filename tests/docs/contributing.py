@@ -137,7 +137,7 @@ def main():
     sources = Sources(root)
     check_files(tap, sources, tables["Files"])
     check_locks(tap, sources, tables["Locks"])
-    check_way(tap, sources, tables["The way of a message"])
+    check_way(tap, sources, tables["The path of a message"])
     check_names(tap, sources, text)
     check_steps(tap, sources, tables["Adding a property to the receiver"])
     tap.finish()
