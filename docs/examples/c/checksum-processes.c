@@ -1,16 +1,16 @@
-/* checksum-processes.c: what sha256sum prints, for whole directories, in worker
- * processes
+/* checksum-processes.c: computes the SHA-256 of every file in directories, as
+ * sha256sum prints it, in worker processes
  *
- * It is what checksum.c is, with processes in place of threads: one walks the
- * directories, one per core computes checksums, and this one shows the progress.
- * Each runs the program checksum-worker, which says what messages it sends.
+ * This is checksum.c with processes in place of threads: one walks the directories,
+ * one per core computes checksums, and this one shows the progress. Each of the
+ * others runs the program checksum-worker; its head comment lists the messages.
  *
- * What a process adds: one that is lost, as by a crash in a decoder or by the
- * kernel that is short of memory, takes nothing with it. Another takes its place,
- * and does again what it had not finished.
+ * What processes add: when a worker is lost, because its code crashes or because the
+ * kernel runs out of memory and kills it, the others go on. A new worker takes its
+ * place and repeats the files that were not finished.
  *
  * With --by-hand it also waits for workers that somebody starts on any machine and
- * gives files there, as in:
+ * gives files there, for example:
  *
  *   find /data -type f -print0 | GMSG_ADDRESS='nats:…' checksum-worker
  *
@@ -32,18 +32,19 @@
 
 #define MAX_JOBS 1024
 
-/* The most messages of one worker that wait to be delivered */
+/* How many messages of one worker may wait for delivery */
 #define PIPE_CAPACITY 256
 
-/* So many files a worker is given at once: the next ones while the answer to the first
- * is on its way. Their paths fit into the pipe to it, so that writing never waits. */
+/* How many files a worker is given at once, so that it has the next one while the answer
+ * to the first is on its way. Their paths fit into its standard input's pipe, so writing
+ * never blocks. */
 #define MAX_GIVEN 4
 
-/* How long processes have to end, in microseconds. On an idle machine they take a few
- * milliseconds; only a read that does not return takes longer. */
+/* How long the processes may take to end, in microseconds. On an idle machine they need a
+ * few milliseconds; only a read that does not return takes longer. */
 #define END_TIME (5 * G_USEC_PER_SEC)
 
-/* A file with which so many workers were lost is given up. */
+/* A file is given up after this many workers were lost while they worked on it. */
 #define MAX_ATTEMPTS 2
 
 enum
@@ -89,11 +90,11 @@ typedef struct
   char      **roots;         /* (owned) (nullable): where the walk starts */
   GError     *error;         /* (owned) (nullable): what ended the work */
   int         n_workers;
-  guint       n_unfinished;  /* receivers, that of the walk included */
-  guint64     n_messages;    /* of those that have finished */
+  guint       n_unfinished;  /* receivers, the walk's included */
+  guint64     n_messages;    /* that the finished receivers delivered */
   gboolean    kill_one;
-  int         n_by_hand;     /* workers that somebody else starts, besides */
-  char       *nats_url; /* (owned) (nullable): where the workers are reached, beyond a NATS server */
+  int         n_by_hand;     /* additional workers, which somebody else starts */
+  char       *nats_url; /* (owned) (nullable): the NATS server that connects the workers */
   gboolean    interrupted;
   Progress    progress;
 } App;
@@ -104,8 +105,8 @@ typedef struct
   App          *app;
   GMsgReceiver *receiver;  /* (owned) */
   GSubprocess  *process;   /* (owned) */
-  GQueue        files;     /* (owned) (element-type File): given to it, and not done */
-  guint64       n_bytes;   /* that it has read of the first of these */
+  GQueue        files;     /* (owned) (element-type File): given to it, not done yet */
+  guint64       n_bytes;   /* how much of the first file it has read */
 } Worker;
 
 static void
@@ -132,7 +133,7 @@ app_clear (App *app)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (App, app_clear)
 
-/* Ends the work before its end. */
+/* Ends the work early. */
 static void
 give_up (App    *app,
          GError *error)
@@ -162,7 +163,7 @@ is_ending (App *app)
   return app->interrupted || app->error != NULL;
 }
 
-/* The worker that has least to do, of those that still take files */
+/* Returns the worker with the fewest files, among those that still accept any. */
 static Worker *
 find_idlest (App *app)
 {
@@ -192,7 +193,7 @@ give_files (App *app)
     {
       File *file = g_queue_pop_head (&app->files);
 
-      /* If the worker is gone this fails, and the end of its pipe will tell. */
+      /* If the worker has died, this fails; its receiver's "finished" will report it. */
       g_output_stream_write_all (g_subprocess_get_stdin_pipe (worker->process),
                                  file->path, strlen (file->path) + 1, NULL, NULL, NULL);
       g_queue_push_tail (&worker->files, file);
@@ -201,7 +202,7 @@ give_files (App *app)
   if (!app->progress.all_found || app->files.length > 0)
     return;
 
-  /* The end of its input tells a worker to stop. */
+  /* Closing its input tells a worker to stop. */
   for (guint i = 0; i < app->workers->len; i++)
     {
       worker = g_ptr_array_index (app->workers, i);
@@ -278,7 +279,7 @@ start_worker (App     *app,
   return TRUE;
 }
 
-/* The worker has done the first of its files. */
+/* Called when the worker has done the first of its files. */
 static void
 file_done (Worker *worker)
 {
@@ -324,8 +325,8 @@ message_cb (GMsgReceiver *receiver,
     }
 }
 
-/* Takes back what a lost worker had not done. The first of its files may be what it
- * was lost by. */
+/* Takes back the files that a lost worker had not done. The first of them may be what
+ * killed it. */
 static void
 take_back_files (Worker     *worker,
                  const char *problem)
@@ -345,8 +346,8 @@ take_back_files (Worker     *worker,
     g_queue_push_head (&app->files, g_queue_pop_tail (&worker->files));
 }
 
-/* Returns FALSE if that makes no sense: as long as none has said anything, the reason
- * is not in a file. */
+/* Returns FALSE if a new worker would not help: as long as no worker has sent anything,
+ * the cause is not in a file. */
 static gboolean
 replace_worker (Worker        *worker,
                 const GError  *reason,
@@ -418,11 +419,11 @@ walk_finished_cb (GMsgReceiver *receiver,
 {
   App *app = user_data;
 
-  /* It would find everything once more. */
+  /* A second walk would report every file again, so this one is not repeated. */
   if (error != NULL && !app->interrupted)
     give_up (app, g_error_copy (error));
 
-  /* One that was cancelled has not seen everything. */
+  /* A cancelled walk has not seen everything. */
   app->progress.all_found = error == NULL && !app->interrupted;
   process_finished (app, receiver);
   give_files (app);
@@ -437,7 +438,7 @@ by_hand_message_cb (GMsgReceiver *receiver,
   const char *kind, *path, *text;
   guint64 count;
 
-  /* Somebody may have given it something else to do. */
+  /* Whoever started it may have given it a directory to walk instead of files. */
   g_variant_get_child (message, 0, "&s", &kind);
   if (g_str_equal (kind, "found"))
     return;
@@ -544,8 +545,8 @@ interrupt_cb (gpointer user_data)
   return G_SOURCE_CONTINUE;
 }
 
-/* Ends the processes that are left, and delivers what they still send. One that does not
- * end in time, since a read does not return, can be killed, unlike a thread. */
+/* Ends the remaining processes and delivers what they still send. A process that does not
+ * end in time, because a read does not return, can be killed, unlike a thread. */
 static gboolean
 end_processes (App     *app,
                GError **error)
@@ -573,8 +574,8 @@ end_processes (App     *app,
       Worker *worker = g_ptr_array_index (app->workers, i);
       const char *pid = g_subprocess_get_identifier (worker->process);
 
-      /* g_subprocess_force_exit() would have another thread do it, which the end of this
-       * program may overtake. */
+      /* g_subprocess_force_exit() leaves it to another thread, and this program may end
+       * before that thread gets to it. */
       if (pid != NULL)
         kill ((pid_t) g_ascii_strtoll (pid, NULL, 10), SIGKILL);
     }
@@ -619,7 +620,7 @@ run (App     *app,
   return TRUE;
 }
 
-/* The other program, beside this one */
+/* Returns the path of the worker program, in the same directory as this one. */
 static char *
 find_program (void)
 {
@@ -640,9 +641,9 @@ main (int   argc,
     { "jobs", 'j', 0, G_OPTION_ARG_INT, &app.n_workers,
       "Work with N processes (default: one per core)", "N" },
     { "kill-one", 0, 0, G_OPTION_ARG_NONE, &app.kill_one,
-      "Kill a process in the middle of its work, to see what happens", NULL },
+      "Kill a process while it works, to show that another takes over", NULL },
     { "by-hand", 0, 0, G_OPTION_ARG_INT, &app.n_by_hand,
-      "Wait for N more processes, which you start on any machine and give files", "N" },
+      "Wait for N more processes, which you start yourself, on any machine", "N" },
     { "nats", 0, 0, G_OPTION_ARG_STRING, &app.nats_url,
       "Reach the processes over a NATS server, such as nats://localhost", "URL" },
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &app.roots, NULL, "PATH…" },
@@ -668,7 +669,7 @@ main (int   argc,
       return STATUS_USAGE;
     }
 
-  /* Writing to a worker that is gone is no reason to end. */
+  /* Writing to a worker that has died must not kill this process. */
   signal (SIGPIPE, SIG_IGN);
 
   app.loop = g_main_loop_new (NULL, FALSE);

@@ -1,15 +1,16 @@
 /* checksum-worker.c: a process that works for checksum-processes
  *
- * With paths as arguments it walks these, and sends
+ * With paths as arguments it walks them, and sends
  *
- *   ("found", path, size)   of each file
- *   ("problem", path, text)
+ *   ("found", path, size)   for each file
+ *   ("problem", path, text) for each path that can't be read
  *
- * Without, it reads paths from its standard input, each ended by a NUL, and sends
+ * Without arguments it reads paths from its standard input, each ended by a NUL, and
+ * sends
  *
  *   ("bytes", count)        as it reads a file
  *   ("file", path, digest)  or
- *   ("problem", path, text) of each file, in the order in which it was told of them
+ *   ("problem", path, text) for each file, in the order of its input
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -54,7 +55,7 @@ read_cb (gsize      count,
   return gmsg_sender_send (user_data, g_variant_new ("(st)", "bytes", (guint64) count), error);
 }
 
-/* Returns FALSE if the work is to end. */
+/* Returns FALSE if the work should end. */
 static gboolean
 work_on (GMsgSender *sender,
          const char *path,
@@ -94,8 +95,8 @@ main (int   argc,
   g_autoptr (GError) error = NULL;
   g_autoptr (GMsgSender) sender = NULL;
 
-  /* Ctrl-C goes to every process in the terminal's foreground. The main one asks this
-   * one to end, and hears the rest of what it has to say. */
+  /* Ctrl-C reaches every process in the terminal's foreground. This one ignores it: the
+   * main process cancels it, and still receives its last messages. */
   signal (SIGINT, SIG_IGN);
 
   sender = gmsg_sender_new_from_environment (&error);
@@ -110,7 +111,7 @@ main (int   argc,
   if (argc == 1)
     work (sender);
 
-  /* Nothing but this says that the work is complete. */
+  /* Only this call tells the receiver that the work is complete. */
   if (!gmsg_sender_stop (sender, &error))
     {
       g_printerr ("%s: %s\n", argv[0], error->message);

@@ -1,8 +1,9 @@
-/* checksum.c: what sha256sum prints, for whole directories, in worker threads
+/* checksum.c: computes the SHA-256 of every file in directories, as sha256sum prints
+ * it, in worker threads
  *
- * One thread walks the directories, one per core computes checksums, and the
- * main thread shows the progress. Each thread has a sender, whose receiver is in
- * the main thread, and nothing but these messages reaches it:
+ * One thread walks the directories, one per core computes checksums, and the main
+ * thread shows the progress. Each worker thread has a sender; its receiver is in the
+ * main thread, and gets these messages and nothing else:
  *
  *   ("found", path, size)         from the walk
  *   ("bytes", count)              from a worker, as it reads
@@ -27,8 +28,8 @@
 #define BLOCK_SIZE (1024 * 1024)
 #define MAX_JOBS 1024
 
-/* The most messages of one thread that wait to be delivered: one that is faster
- * than the main thread waits for it, instead of filling the memory. */
+/* How many messages of one thread may wait for delivery. A thread that is faster than the
+ * main thread waits for it, instead of filling the memory. */
 #define PIPE_CAPACITY 256
 
 enum
@@ -39,7 +40,7 @@ enum
   STATUS_INTERRUPTED = 130,
 };
 
-/* What the main thread has; no other thread sees it */
+/* State of the main thread; no other thread sees it. */
 typedef struct
 {
   GMainLoop   *loop;          /* (owned) */
@@ -52,8 +53,8 @@ typedef struct
   int          n_workers;
   guint        n_unfinished;  /* receivers that are not finished yet */
   gboolean     interrupted;
-  GError      *error;         /* (owned) (nullable): of the shutdown */
-  gboolean     failed;        /* a thread has: what is shown is not complete */
+  GError      *error;         /* (owned) (nullable): why the shutdown failed */
+  gboolean     failed;        /* a thread has failed, so the result is not complete */
   Progress     progress;
 } App;
 
@@ -72,7 +73,7 @@ app_clear (App *app)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (App, app_clear)
 
-/* What a thread has */
+/* State of one worker thread */
 typedef struct
 {
   GMsgSender  *sender;  /* (owned) */
@@ -169,8 +170,8 @@ worker_thread (gpointer user_data)
       if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
         break;
 
-      /* One file that can't be read is not the end of the work. What else there is would be,
-       * and the main thread must not take that for success. */
+      /* A file that can't be read does not end the work. Any other error does, and the main
+       * thread must not take it for success. */
       if (error->domain != G_IO_ERROR)
         {
           gmsg_sender_fail (task->sender, error, NULL);
@@ -231,7 +232,7 @@ finished_cb (GMsgReceiver *receiver,
 {
   App *app = user_data;
 
-  /* A thread has failed, or returned without a word. */
+  /* A thread has failed, or has returned without stopping its sender. */
   if (error != NULL)
     {
       app->failed = TRUE;
@@ -319,7 +320,7 @@ start_threads (App     *app,
   return TRUE;
 }
 
-/* A thread can't be killed, so its work is waited for. */
+/* A thread can't be killed, so the program waits for it. */
 static gboolean
 waiting_cb (gpointer user_data)
 {
@@ -338,8 +339,8 @@ shut_down_cb (GObject      *object,
   g_main_loop_quit (app->loop);
 }
 
-/* Ends the threads, perhaps before their work is done, and the run with them. Nothing that they
- * sent is lost, and none is left waiting for room in its pipe. */
+/* Ends the threads, perhaps before their work is done. Nothing that they sent is lost, and no
+ * thread keeps waiting for space in its pipe. */
 static gboolean
 end_threads (App     *app,
              GError **error)
@@ -391,7 +392,7 @@ run (App     *app,
 
   g_main_loop_run (app->loop);
 
-  /* From here on, another Ctrl-C kills. */
+  /* From here on, another Ctrl-C kills the program. */
   g_source_remove (sigint_id);
   g_source_remove (sigterm_id);
   progress_stop (&app->progress);

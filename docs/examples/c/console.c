@@ -1,8 +1,8 @@
 /* console.c: prints what the locale can show
  *
- * In the C locale, which a machine without any set up has, g_print() writes a
- * question mark for every character that is not ASCII, such as the no-break space
- * in what g_format_size() returns.
+ * In the C locale, the default on a machine without a configured locale, g_print()
+ * replaces every character outside ASCII by a question mark: for example the no-break
+ * space that g_format_size() puts before a unit.
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -23,7 +23,7 @@ write_text (FILE       *stream,
 
   if (!g_get_console_charset (NULL))
     {
-      /* It may quote an argument in any encoding. */
+      /* The text may quote an argument in any encoding. */
       valid = g_utf8_make_valid (text, -1);
       ascii = g_str_to_ascii (valid, "C");
       text = ascii;
@@ -45,8 +45,8 @@ printerr_cb (const char *text)
   write_text (stderr, text);
 }
 
-/* From here on g_print() and g_printerr() write spaces for no-break spaces, and the
- * like, where the locale has no Unicode. */
+/* Makes g_print() and g_printerr() write the closest ASCII, such as a space for a no-break
+ * space, if the locale has no Unicode. */
 void
 console_init (void)
 {
@@ -55,8 +55,8 @@ console_init (void)
   g_set_printerr_handler (printerr_cb);
 }
 
-/* A name may be in any encoding, may try to steer the terminal, and may have
- * characters that the locale lacks: these appear as octal numbers. */
+/* Returns a name that is safe to print: it may be in any encoding, and may contain control
+ * characters for the terminal. Without Unicode, unprintable bytes become octal escapes. */
 char *
 console_escape_name (const char *path)
 {

@@ -42,7 +42,7 @@ digest_update (Digest     *self,
   EVP_DigestUpdate (self->context, data, size);
 }
 
-/* In hexadecimal */
+/* Returns the digest in hexadecimal. */
 char *
 digest_finish (Digest *self)
 {
@@ -89,7 +89,7 @@ digest_update (Digest     *self,
   g_checksum_update (self->checksum, data, size);
 }
 
-/* In hexadecimal */
+/* Returns the digest in hexadecimal. */
 char *
 digest_finish (Digest *self)
 {

@@ -8,8 +8,8 @@
 
 #include <glib.h>
 
-/* OpenSSL's, if it was there when the example was built: it uses the processor's own
- * instructions, and is many times as fast as GChecksum, which is plain C. */
+/* OpenSSL's SHA-256, if OpenSSL was found when the example was built: it uses the
+ * processor's own instructions, and is many times as fast as GChecksum, which is plain C. */
 typedef struct _Digest Digest;
 
 Digest *digest_new    (void);

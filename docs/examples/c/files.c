@@ -20,7 +20,7 @@
 typedef DIR Directory;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Directory, closedir)
 
-/* Reports the files in one directory, and adds the directories to @pending */
+/* Reports the files in one directory, and adds its directories to @pending. */
 static gboolean
 walk_directory (const char    *path,
                 GPtrArray     *pending,
@@ -61,8 +61,8 @@ walk_directory (const char    *path,
     }
 }
 
-/* Finds every file at or under @root, as find -type f does: it follows no
- * symbolic links. */
+/* Finds every file at or under @root, as find -type f does, without following symbolic
+ * links. */
 void
 files_walk (const char    *root,
             FilesWalkFunc  func,
@@ -89,8 +89,8 @@ files_walk (const char    *root,
     }
 }
 
-/* A name to show: from the root down, with the root's own name if there are several roots or
- * it is the file itself. */
+/* Returns the name to show for a path: relative to its root, with the root's own name in
+ * front if there are several roots or the root is the file itself. */
 char *
 files_dup_name (const char         *path,
                 const char * const *roots)
@@ -117,8 +117,8 @@ GInputStream *
 files_open (const char  *path,
             GError     **error)
 {
-  /* Since it was found, the file may have become a link, or a FIFO, which
-   * would block here. */
+  /* Since the walk found it, the file may have been replaced by a link, or by a FIFO,
+   * which would block here. */
   int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
   if (fd < 0)
@@ -133,7 +133,7 @@ files_open (const char  *path,
   return g_unix_input_stream_new (fd, TRUE);
 }
 
-/* The SHA-256 of a file, in hexadecimal */
+/* Returns the SHA-256 of a file, in hexadecimal. */
 char *
 files_compute_sum (const char     *path,
                    void           *buffer,
@@ -194,8 +194,8 @@ compare_path (gconstpointer a,
   return strcmp ((*sum_a)->path, (*sum_b)->path);
 }
 
-/* Prints what sha256sum prints: a line that starts with a backslash has its
- * name escaped, so that it stays one line. */
+/* Prints the sums in the format of sha256sum: a name with a backslash or a line break is
+ * escaped, and its line starts with a backslash. */
 gboolean
 file_sums_print (GPtrArray *sums,
                  FILE      *stream)

@@ -9,14 +9,14 @@
 #include <gio/gio.h>
 #include <stdio.h>
 
-/* Called with each file found, or, where @problem is set, with what could not
- * be read. FALSE ends the walk. */
+/* Called with each file found, or with each path that could not be read, if @problem is
+ * set. Returning FALSE ends the walk. */
 typedef gboolean (*FilesWalkFunc) (const char *path,
                                    guint64     size,
                                    const char *problem,
                                    gpointer    user_data);
 
-/* Called with each block that was read. FALSE ends the reading, with @error set. */
+/* Called for each block that was read. Returning FALSE, with @error set, ends the reading. */
 typedef gboolean (*FilesReadFunc) (gsize         count,
                                    gpointer      user_data,
                                    GError      **error);

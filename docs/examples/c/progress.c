@@ -1,4 +1,4 @@
-/* progress.c: says how far the work is, and shows it on the standard error
+/* progress.c: describes the progress of the work, and shows it on the standard error
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -27,7 +27,7 @@ get_seconds (Progress *self)
   return MAX (elapsed, 1) / (double) G_USEC_PER_SEC;
 }
 
-/* By bytes, since a large file takes longer; by files where none has any */
+/* Measured in bytes, since a large file takes longer; in files if all files are empty. */
 double
 progress_get_fraction (Progress *self)
 {
@@ -44,7 +44,7 @@ progress_append_time_left (Progress *self,
   double fraction = progress_get_fraction (self);
   guint64 left;
 
-  /* As long as files are still being found, any guess would be wrong. */
+  /* While files are still being found, any estimate would be wrong. */
   if (!self->all_found || fraction <= 0.0)
     return;
 
@@ -85,8 +85,8 @@ draw_bar (Progress *self)
   if (ioctl (STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
     columns = size.ws_col;
 
-  /* Brackets and a space beside the bar; and the last column stays empty, since
-   * some terminals wrap there. */
+  /* Two brackets and a space go around the bar. The last column stays empty, since some
+   * terminals wrap there. */
   room = MIN (columns - g_utf8_strlen (text->str, -1) - 4, MAX_BAR_WIDTH);
   if (room >= 4)
     {
@@ -145,7 +145,7 @@ progress_stop (Progress *self)
     g_printerr (CLEAR_LINE);
 }
 
-/* A line above the bar */
+/* Prints a line above the bar. */
 void
 progress_note (Progress   *self,
                const char *text)
@@ -192,8 +192,8 @@ progress_summarize (Progress   *self,
   return summary;
 }
 
-/* What an example of this library is to show: who sent, and what the main loop took,
- * while it also drew the progress */
+/* Prints what this example demonstrates: how many senders there were, and how many messages
+ * the main loop received while it also drew the progress. */
 void
 progress_messages (Progress   *self,
                    const char *kind,

@@ -1,4 +1,4 @@
-/* progress.h: says how far the work is, and shows it on the standard error
+/* progress.h: describes the progress of the work, and shows it on the standard error
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -8,9 +8,8 @@
 
 #include <glib.h>
 
-/* All of it belongs to the main thread. The counters are for the caller to
- * keep, and the time at which the work began where progress_start() is not
- * called; the rest is private. */
+/* Belongs to the main thread. The caller keeps the counters up to date; it also sets the
+ * start time if it does not call progress_start(). The rest is private. */
 typedef struct
 {
   guint64  n_found;
@@ -32,7 +31,7 @@ void     progress_append_time_left (Progress   *self,
 GString *progress_summarize        (Progress   *self,
                                     const char *state);
 
-/* On the standard error */
+/* These write to the standard error. */
 void     progress_start            (Progress   *self);
 void     progress_stop             (Progress   *self);
 void     progress_note             (Progress   *self,

@@ -1,4 +1,4 @@
-/* checksum-application.c: opens windows, and says what it is
+/* checksum-application.c: opens the windows, and shows the About dialog
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -41,7 +41,7 @@ about_activated (GSimpleAction *action,
                          NULL);
 }
 
-/* g_application_quit() would not wait until the threads have ended. */
+/* g_application_quit() would not wait for the threads to end. */
 static void
 quit_activated (GSimpleAction *action,
                 GVariant      *parameter,

@@ -1,4 +1,4 @@
-/* checksum-application.h: opens windows, and says what it is
+/* checksum-application.h: opens the windows, and shows the About dialog
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later

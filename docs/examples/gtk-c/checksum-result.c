@@ -1,4 +1,4 @@
-/* checksum-result.c: what became of one file
+/* checksum-result.c: the result for one file
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -11,7 +11,7 @@ struct _ChecksumResult
   GObject  parent_instance;
 
   GFile   *file;      /* (owned) */
-  char    *name;      /* (owned): as it is shown */
+  char    *name;      /* (owned): the name to show */
   guint64  size;
   char    *checksum;  /* (owned) (nullable) */
   char    *problem;   /* (owned) (nullable): why there is no checksum */
@@ -109,7 +109,7 @@ checksum_result_class_init (ChecksumResultClass *klass)
     g_param_spec_string ("size-text", NULL, NULL, NULL, flags);
   properties[PROP_CHECKSUM] =
     g_param_spec_string ("checksum", NULL, NULL, NULL, flags);
-  /* For an action that copies it */
+  /* The target of the action that copies the checksum */
   properties[PROP_CHECKSUM_TARGET] =
     g_param_spec_variant ("checksum-target", NULL, NULL, G_VARIANT_TYPE_STRING, NULL, flags);
   properties[PROP_PROBLEM] =

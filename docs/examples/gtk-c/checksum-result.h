@@ -1,4 +1,4 @@
-/* checksum-result.h: what became of one file
+/* checksum-result.h: the result for one file
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later

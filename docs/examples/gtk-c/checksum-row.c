@@ -1,4 +1,4 @@
-/* checksum-row.c: shows what one worker does
+/* checksum-row.c: shows the progress of one worker
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -16,7 +16,7 @@ struct _ChecksumRow
   GtkProgressBar *bar;
 
   char          **roots;    /* (owned) */
-  guint64         n_bytes;  /* that the worker has read in all */
+  guint64         n_bytes;  /* how much the worker has read in all */
 };
 
 G_DEFINE_FINAL_TYPE (ChecksumRow, checksum_row, GTK_TYPE_LIST_BOX_ROW)
@@ -60,7 +60,7 @@ checksum_row_init (ChecksumRow *self)
   gtk_widget_init_template (GTK_WIDGET (self));
 }
 
-/* Runs in the main thread, as all handlers of receivers here do */
+/* Runs in the main thread, as all signal handlers of receivers do here. */
 static void
 message_cb (GMsgReceiver *receiver,
             GVariant     *message,
@@ -87,7 +87,7 @@ checksum_row_new (GMsgReceiver  *progress,
 
   self->roots = g_strdupv (roots);
 
-  /* Ends with the row, so that no message reaches a widget that is gone. */
+  /* The row's end disconnects this handler, so no message reaches a widget that is gone. */
   g_signal_connect_object (progress, "message", G_CALLBACK (message_cb), self, G_CONNECT_DEFAULT);
 
   return GTK_WIDGET (self);

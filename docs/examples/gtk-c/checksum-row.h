@@ -1,4 +1,4 @@
-/* checksum-row.h: shows what one worker does
+/* checksum-row.h: shows the progress of one worker
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later

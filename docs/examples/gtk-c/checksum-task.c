@@ -1,4 +1,4 @@
-/* checksum-task.c: the work, which is done in threads
+/* checksum-task.c: the work of the threads
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -9,7 +9,7 @@
 #include "digest.h"
 #include "files.h"
 
-/* A worker looks whether it was cancelled, and tells how far it is, once a block. */
+/* After each block, a worker checks whether it was cancelled, and reports its progress. */
 #define BLOCK_SIZE (256 * 1024)
 
 typedef struct
@@ -74,8 +74,7 @@ walk_cb (const char *path,
                            NULL);
 }
 
-/* The progress first, so that whoever has seen the end of the results has seen its last
- * value. */
+/* Stops the progress first, so that its last value arrives before the end of the results. */
 static void
 stop (ChecksumTask *self)
 {
@@ -172,8 +171,8 @@ checksum_task_work (gpointer data)
       if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
         break;
 
-      /* One file that can't be read is not the end of the work. What else there is would be,
-       * and the window must not take that for success. */
+      /* A file that can't be read does not end the work. Any other error does, and the
+       * window must not take it for success. */
       if (error->domain != G_IO_ERROR)
         {
           fail (task, error);

@@ -1,4 +1,4 @@
-/* checksum-task.h: the work, which is done in threads
+/* checksum-task.h: the work of the threads
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -8,13 +8,13 @@
 
 #include <gmsg.h>
 
-/* What a thread has. Of @progress, only the latest message counts:
+/* The state of one thread. It has two senders. Only the latest message on @progress counts:
  *
- *   (n_files, n_bytes)                from the walk: what it has found
- *   (path, done, size, n_bytes)       from a worker: how far it is in its file,
- *                                     and what it has read in all
+ *   (n_files, n_bytes)                from the walk: how much it has found
+ *   (path, done, size, n_bytes)       from a worker: its position in its file,
+ *                                     and how much it has read in all
  *
- * Of @results, every one does:
+ * Every message on @results counts:
  *
  *   (path, size, succeeded, outcome)  the SHA-256, or why there is none
  *
@@ -23,8 +23,8 @@ typedef struct
 {
   GMsgSender  *progress;   /* (owned) */
   GMsgSender  *results;    /* (owned) */
-  GAsyncQueue *files;      /* (owned) (element-type GVariant): what the walk has found for
-                            * the workers, (path, size); a path of "" ends a worker */
+  GAsyncQueue *files;      /* (owned) (element-type GVariant): (path, size), from the walk
+                            * to the workers; a path of "" ends a worker */
   guint        n_workers;
   char       **roots;      /* (owned): where the walk starts */
 } ChecksumTask;
@@ -33,6 +33,6 @@ void checksum_task_free (ChecksumTask *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ChecksumTask, checksum_task_free)
 
-/* For g_thread_new(): they take over the task. */
+/* Functions for g_thread_new(); they take ownership of the task. */
 gpointer checksum_task_walk (gpointer task);
 gpointer checksum_task_work (gpointer task);

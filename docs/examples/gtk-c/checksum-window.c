@@ -1,4 +1,4 @@
-/* checksum-window.c: choose folders, and see the checksums of their files
+/* checksum-window.c: a window that shows the checksums of all files in chosen folders
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -12,11 +12,11 @@
 #include "files.h"
 #include "progress.h"
 
-/* The most results of one thread that wait to be delivered: one that is faster
- * than the main thread waits for it, instead of filling the memory. */
+/* How many results of one thread may wait for delivery. A thread that is faster than the
+ * main thread waits for it, instead of filling the memory. */
 #define RESULTS_CAPACITY 64
 
-/* How long the program goes on for threads that don't end */
+/* How long the program waits for threads that don't end, in microseconds */
 #define SHUTDOWN_USEC (10 * G_USEC_PER_SEC)
 
 struct _ChecksumWindow
@@ -42,7 +42,7 @@ struct _ChecksumWindow
   Progress              progress;
   gboolean              stopped;
   char                 *problem;    /* (owned) (nullable): the last one */
-  gboolean              failed;     /* a thread has, not only a file */
+  gboolean              failed;     /* a whole thread has failed, not only a file */
   guint                 tick_id;
 };
 
@@ -79,8 +79,8 @@ append_size (GString    *text,
   g_string_append_printf (text, "%s%s%s", prefix, size_text, suffix);
 }
 
-/* Shows how far the work is, or how it ended if @state is set. Once a frame is enough, however
- * many messages came. */
+/* Shows the progress of the work, or how it ended if @state is set. It is called once a frame,
+ * no matter how many messages have come. */
 static void
 show_progress (ChecksumWindow *self,
                const char     *state)
@@ -135,8 +135,8 @@ walk_message_cb (GMsgReceiver *receiver,
   g_variant_get (message, "(tt)", &self->progress.n_found, &self->progress.bytes_found);
 }
 
-/* The walk stops its progress before its results, so the last pipe to finish finds this
- * done. */
+/* The walk stops its progress before its results, so this has run when the last pipe
+ * finishes. */
 static void
 walk_finished_cb (GMsgReceiver *receiver,
                   GError       *error,
@@ -176,8 +176,8 @@ take_result (ChecksumWindow *self,
   return checksum_result_new (file, name, size, succeeded ? outcome : NULL, succeeded ? NULL : outcome);
 }
 
-/* All results that wait go into the list at once: the views of it look at it once, and not
- * for each. */
+/* Adds all waiting results to the list at once, so that its views are updated once and not
+ * for each result. */
 static void
 results_ready_cb (GMsgReceiver *receiver,
                   gpointer      user_data)
@@ -198,7 +198,7 @@ results_ready_cb (GMsgReceiver *receiver,
                        results->pdata, results->len);
 }
 
-/* What went wrong is told once, however much it was. */
+/* One toast reports what went wrong, no matter how many problems there were. */
 static void
 end_work (ChecksumWindow *self)
 {
@@ -226,7 +226,7 @@ finished_cb (GMsgReceiver *receiver,
 {
   ChecksumWindow *self = user_data;
 
-  /* A thread has failed, or returned without a word. */
+  /* A thread has failed, or has returned without stopping its senders. */
   if (error != NULL)
     {
       self->failed = TRUE;
@@ -240,7 +240,7 @@ finished_cb (GMsgReceiver *receiver,
     end_work (self);
 }
 
-/* Opens a pipe, which the window waits for until it has finished. This can't fail while the
+/* Opens a pipe; the work is done when all pipes have finished. This can't fail while the
  * router runs. */
 static GMsgSender *
 open_pipe (ChecksumWindow  *self,
@@ -260,8 +260,8 @@ open_pipe (ChecksumWindow  *self,
   return sender;
 }
 
-/* Starts a thread, and returns the receiver of its progress, which is alive
- * until it has finished. */
+/* Starts a thread. Returns the receiver of its progress, which stays alive until it has
+ * finished. */
 static GMsgReceiver *
 start_thread (ChecksumWindow *self,
               const char     *name,
@@ -317,7 +317,7 @@ checksum_window_start (ChecksumWindow  *self,
       const char *path = g_file_peek_path (files[i]);
       g_autofree char *name = NULL;
 
-      /* What is on another machine has none. */
+      /* Files on another machine have no path. */
       if (path == NULL)
         continue;
 
@@ -402,7 +402,7 @@ copy_activated (GtkWidget  *widget,
   show_toast (CHECKSUM_WINDOW (widget), "Checksum copied");
 }
 
-/* One a line */
+/* Copies the selected checksums, one per line. */
 static void
 copy_selected_activated (GtkWidget  *widget,
                          const char *action_name,
@@ -446,8 +446,8 @@ shutdown_cb (GObject      *source,
   gtk_window_destroy (GTK_WINDOW (self));
 }
 
-/* The window goes at once. The threads end soon, and the program with them: it goes on as
- * long as it has a window, also if that is hidden. */
+/* The window disappears at once, but is destroyed only when the threads have ended: a program
+ * runs as long as it has a window, even a hidden one. */
 static gboolean
 checksum_window_close_request (GtkWindow *window)
 {

@@ -1,4 +1,4 @@
-/* checksum-window.h: choose folders, and see the checksums of their files
+/* checksum-window.h: a window that shows the checksums of all files in chosen folders
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
