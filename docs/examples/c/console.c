@@ -55,8 +55,8 @@ console_init (void)
   g_set_printerr_handler (printerr_cb);
 }
 
-/* Returns a name that is safe to print: it may be in any encoding, and may contain control
- * characters for the terminal. Without Unicode, unprintable bytes become octal escapes. */
+/* Returns a printable form of a name, which may be in any encoding, and may contain control
+ * characters. In a locale without Unicode, bytes outside ASCII become octal escapes. */
 char *
 console_escape_name (const char *path)
 {
