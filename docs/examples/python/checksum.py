@@ -1,18 +1,18 @@
 #!/usr/bin/python3
-# checksum.py: what sha256sum prints, for whole folders, in a window
+# checksum.py: a window that computes the SHA-256 of every file in folders
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-"""Threads compute the checksums, and send what they have done to the window.
+"""Threads compute the checksums, and send their progress and results to the window.
 
-Each thread has two pipes. Of its progress, only the latest message counts:
+Each thread has two pipes. Only the latest message counts in the pipe for its progress:
 
-    (n_files, n_bytes)                from the walk: what it has found
-    (path, done, size, n_bytes)       from a worker: how far it is in its file,
-                                      and what it has read in all
+    (n_files, n_bytes)                from the walk: how much it has found
+    (path, done, size, n_bytes)       from a worker: its position in its file,
+                                      and how much it has read in all
 
-Of its results, every one does:
+Every message counts in the pipe for its results:
 
     (path, size, succeeded, outcome)  the SHA-256, or why there is none
 
@@ -40,19 +40,19 @@ APPLICATION_ID = "org.example.Checksum"
 TEMPLATES = Path(__file__).resolve().parent.parent / "gtk"
 N_WORKERS = os.cpu_count()
 
-# A worker looks whether it was cancelled, and tells how far it is, once a block.
+# After each block, a worker checks whether it was cancelled, and reports its progress.
 BLOCK_SIZE = 256 * 1024
 
-# The most results of one thread that wait to be delivered: one that is faster
+# How many results of one thread may wait for delivery. A thread that is faster
 # than the main thread waits for it, instead of filling the memory.
 RESULTS_CAPACITY = 64
 
-# How long the program goes on for threads that don't end, in seconds
+# How long the program waits for threads that don't end, in seconds
 SHUTDOWN_TIMEOUT = 10
 
 # How long a thread keeps the interpreter while another waits for it, in seconds.
-# With the default, 5 ms, the main thread and the workers wait for each other so
-# much that thousands of small files take half as long again.
+# With the default of 5 ms, the main thread and the workers often wait for each other,
+# and thousands of small files take half as long again.
 SWITCH_INTERVAL = 0.0005
 
 
@@ -60,7 +60,7 @@ SWITCH_INTERVAL = 0.0005
 
 
 class Task:
-    """What a thread has to tell of its work."""
+    """The senders of one thread, and the files that it works on."""
 
     def __init__(self, progress, results, files):
         self.progress = progress
@@ -69,8 +69,9 @@ class Task:
         self.cancellable = results.get_cancellable()
 
     def run(self, work, *arguments):
-        # Leaving the block stops the senders, which finishes their pipes. If something
-        # else than a file fails, it is raised through it, and the window is told.
+        # Leaving the block stops the senders, which finishes their pipes. The work handles
+        # errors of single files; any other exception fails the senders, and the window
+        # shows it.
         with self.progress, self.results:
             work(self, *arguments)
 
@@ -79,7 +80,7 @@ class Task:
 
 
 def find_files(root, on_error):
-    """Yields every file at or below a path, and its size; follows no links."""
+    """Yields every file at or below a path, and its size, without following links."""
     pending = [root]
 
     while pending:
@@ -146,7 +147,7 @@ def readable(kind, get, default=None):
 
 
 class Result(GObject.Object):
-    """What became of one file: it has either a checksum or a problem."""
+    """The result for one file: either a checksum or a problem."""
 
     __gtype_name__ = "ChecksumResult"
 
@@ -159,7 +160,7 @@ class Result(GObject.Object):
     size = readable(GObject.TYPE_UINT64, lambda self: self.values[2])
     size_text = readable(str, lambda self: GLib.format_size(self.values[2]) if self.succeeded else None)
     checksum = readable(str, lambda self: self.values[3])
-    # For an action that copies it
+    # The target of the action that copies the checksum
     checksum_target = readable(GObject.TYPE_VARIANT, lambda self: GLib.Variant("s", self.values[3] or ""))
     problem = readable(str, lambda self: self.values[4])
     succeeded = readable(bool, lambda self: self.values[4] is None, False)
@@ -167,9 +168,9 @@ class Result(GObject.Object):
 
 
 def get_name(path, roots):
-    """A name to show: from the root down.
+    """Returns the name to show for a path: relative to its root.
 
-    With the root's own name if there are several roots or it is the file itself.
+    The root's own name is in front if there are several roots or the root is the file.
     """
     for root in roots:
         if len(roots) == 1 and path.startswith(root + os.sep):
@@ -181,7 +182,7 @@ def get_name(path, roots):
 
 @Gtk.Template(filename=str(TEMPLATES / "checksum-row.ui"))
 class Row(Gtk.ListBoxRow):
-    """Shows what one worker does."""
+    """Shows the progress of one worker."""
 
     __gtype_name__ = "ChecksumRow"
 
@@ -200,7 +201,7 @@ class Row(Gtk.ListBoxRow):
 
 @Gtk.Template(filename=str(TEMPLATES / "checksum-window.ui"))
 class Window(Adw.ApplicationWindow):
-    """Choose folders, and see the checksums of their files."""
+    """A window that shows the checksums of all files in chosen folders."""
 
     __gtype_name__ = "ChecksumWindow"
 
@@ -234,7 +235,8 @@ class Window(Adw.ApplicationWindow):
         self.set_working(False)
 
     def show_shortcuts(self, _action, _parameter):
-        # set_help_overlay() would do it, but newer versions of PyGObject warn of it.
+        # set_help_overlay() would do this, but newer versions of PyGObject warn that it is
+        # deprecated.
         shortcuts = Gtk.Builder.new_from_file(str(TEMPLATES / "help-overlay.ui")).get_object("help_overlay")
         shortcuts.set_transient_for(self)
         shortcuts.present()
@@ -257,7 +259,7 @@ class Window(Adw.ApplicationWindow):
         self.problem = None  # the last one
 
         found = queue.SimpleQueue()
-        # What is on another machine has no path.
+        # Files on another machine have no path.
         self.roots = [file.get_path() for file in files if file.get_path()]
         progress = self.start_thread(found, walk, [os.fsencode(root) for root in self.roots])
         progress.connect("message", self.show_found)
@@ -300,9 +302,9 @@ class Window(Adw.ApplicationWindow):
         self.all_found = not self.stopped and error is None
 
     def take_results(self, receiver):
-        """All results that wait go into the list at once.
+        """Adds all waiting results to the list at once.
 
-        So its views look at it once, and not for each.
+        Its views are then updated once, and not for each result.
         """
         new_results = [self.take_result(*GMsg.unpack(message)) for message in receiver.take(0)]
         self.results.splice(self.results.get_n_items(), 0, new_results)
@@ -318,7 +320,7 @@ class Window(Adw.ApplicationWindow):
         return Result(path, name, size, None, outcome)
 
     def note_end_of_pipe(self, receiver, error):
-        # A thread has failed, or returned without a word.
+        # A thread has failed, or has ended without stopping its senders.
         if error is not None:
             self.failed = True
             self.problem = error.message
@@ -329,7 +331,7 @@ class Window(Adw.ApplicationWindow):
             self.end_work()
 
     def end_work(self):
-        """What went wrong is told once, however much it was."""
+        """Shows how the work ended; one toast reports all problems."""
         self.remove_tick_callback(self.tick_id)
         self.show_progress("Stopped: " if self.stopped else "Not complete: " if self.failed else "Done: ")
         self.set_working(False)
@@ -347,9 +349,9 @@ class Window(Adw.ApplicationWindow):
         return GLib.SOURCE_CONTINUE
 
     def show_progress(self, state=""):
-        """Shows how far the work is, or how it ended if there is a state.
+        """Shows the progress of the work, or how it ended if there is a state.
 
-        Once a frame is enough, however many messages came.
+        It is called once a frame, no matter how many messages have come.
         """
         seconds = max(time.monotonic() - self.start_time, 1e-6)
         self.bytes_done = sum(row.n_bytes for row in self.rows)
@@ -360,7 +362,7 @@ class Window(Adw.ApplicationWindow):
         fraction = self.n_done / self.n_found if self.n_found else 0
         if self.bytes_found:
             fraction = min(self.bytes_done / self.bytes_found, 1)
-        # As long as files are still being found, any guess would be wrong.
+        # While files are still being found, any estimate would be wrong.
         if self.all_found and fraction and not state:
             left = round(seconds * (1 - fraction) / fraction)
             detail += f", {left // 60}:{left % 60:02} left"
@@ -406,7 +408,7 @@ class Window(Adw.ApplicationWindow):
         self.show_toast("Checksum copied")
 
     def copy_selected(self, _action, _parameter):
-        """Copies them one a line."""
+        """Copies the selected checksums, one per line."""
         selected = self.selection.get_selection()
         results = [self.selection[selected.get_nth(number)] for number in range(selected.get_size())]
         checksums = [result.checksum for result in results if result.succeeded]
@@ -415,9 +417,9 @@ class Window(Adw.ApplicationWindow):
             self.show_toast("Checksum copied" if len(checksums) == 1 else f"{len(checksums)} checksums copied")
 
     def do_close_request(self):
-        """The window goes at once. The threads end soon, and the program with them.
+        """Hides the window at once, and destroys it when the threads have ended.
 
-        It goes on as long as it has a window, also if that is hidden.
+        The program runs as long as it has a window, even a hidden one.
         """
         if self.get_visible():
             self.set_visible(False)
@@ -429,15 +431,15 @@ class Window(Adw.ApplicationWindow):
             router.shutdown_finish(result)
         except GLib.Error as error:
             print(error.message, file=sys.stderr)
-        # The window has its actions, which call it: a circle that Python's collector
-        # can't see as long as the window holds a part of it.
+        # The window holds its actions, and these hold the window: a cycle that Python's
+        # collector can't see, because one of its links is in C.
         for name in self.actions:
             self.remove_action(name)
         self.destroy()
 
 
 class Application(Adw.Application):
-    """Opens windows, and says what it is."""
+    """Opens the windows, and shows the About dialog."""
 
     def __init__(self):
         super().__init__(application_id=APPLICATION_ID,
@@ -480,7 +482,7 @@ class Application(Adw.Application):
             license_type=Gtk.License.LGPL_2_1).present()
 
     def close_windows(self, _action, _parameter):
-        # quit() would not wait until the threads have ended.
+        # quit() would not wait for the threads to end.
         for window in self.get_windows():
             window.close()
 
