@@ -1,10 +1,10 @@
 #!/usr/bin/gjs -m
-/* checksum.js: what sha256sum prints, for whole folders, in a window
+/* checksum.js: a window that computes the SHA-256 of every file in folders
  *
- * A script has no threads, so the work is done by processes that run worker.js: one
- * finds the files, and one for each processor computes checksums. They are given
- * one file after the other through their standard input, and each has a pipe for
- * what it has to tell. One that dies takes only its file with it.
+ * A script has no threads, so processes that run worker.js do the work: one finds the
+ * files, and one for each processor computes checksums. Each of these reads one file
+ * name after the other from its standard input, and each process sends its results
+ * through a pipe of its own. When one that computes dies, only its file is lost.
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -24,10 +24,10 @@ const FOLDER = Gio.File.new_for_uri(import.meta.url).get_parent();
 const TEMPLATES = FOLDER.get_parent().get_child('gtk');
 const WORKER = FOLDER.get_child('worker.js').get_path();
 
-// The most messages of one worker that wait to be taken: one that is faster waits.
+// How many messages of one worker may wait to be taken. A worker that is faster waits.
 const CAPACITY = 1000;
 
-// How long the program goes on for workers that don't end
+// How long the program waits for workers that don't end, in microseconds
 const SHUTDOWN_USEC = 10 * GLib.USEC_PER_SEC;
 
 Gio._promisify(Gio.Subprocess.prototype, 'wait_async');
@@ -36,7 +36,7 @@ function readable(kind, name, ...defaults) {
     return {[name]: GObject.ParamSpec[kind](name, null, null, GObject.ParamFlags.READABLE, ...defaults)};
 }
 
-/** What became of one file: it has either a checksum or a problem. */
+/** The result for one file: either a checksum or a problem. */
 const Result = GObject.registerClass({
     GTypeName: 'ChecksumResult',
     Properties: {
@@ -48,7 +48,7 @@ const Result = GObject.registerClass({
         ...readable('string', 'problem', null),
         ...readable('boolean', 'succeeded', false),
         ...readable('string', 'icon-name', null),
-        // For an action that copies it
+        // The target of the action that copies the checksum
         'checksum-target': GObject.param_spec_variant('checksum-target', null, null,
             new GLib.VariantType('s'), null, GObject.ParamFlags.READABLE),
     },
@@ -95,8 +95,8 @@ const Result = GObject.registerClass({
     }
 });
 
-/** A name to show: from the root down, with the root's own name if there are several
- * roots or it is the file itself. */
+/** Returns the name to show for a file: relative to its root, with the root's own name in
+ * front if there are several roots or the root is the file itself. */
 function getName(file, roots) {
     try {
         for (const root of roots) {
@@ -107,12 +107,12 @@ function getName(file, roots) {
         }
         return file.get_path();
     } catch (error) {
-        // It is not UTF-8, and so no string.
+        // The name is not UTF-8, so it can't be a string.
         return file.get_parse_name();
     }
 }
 
-/** Shows what one worker does. */
+/** Shows the progress of one worker. */
 const Row = GObject.registerClass({
     GTypeName: 'ChecksumRow',
     Template: TEMPLATES.get_child('checksum-row.ui').get_uri(),
@@ -128,12 +128,12 @@ const Row = GObject.registerClass({
     }
 });
 
-/** A process that computes checksums, one at a time. */
+/** A process that computes checksums, one file at a time. */
 class Worker {
     constructor(receiver, row) {
         this.receiver = receiver;
         this.row = row;
-        this.file = null;  // what it works on
+        this.file = null;  // the file that it works on
         this.size = 0;
         this.done = 0;
         this._input = receiver.dup_process().get_stdin_pipe();
@@ -147,7 +147,7 @@ class Worker {
         try {
             this._input.write_all(`${file.get_uri()}\n`, null);
         } catch (error) {
-            // It is dead, and its pipe will tell.
+            // The process has died; its receiver's "finished" will report it.
             if (!error.matches(Gio.IOErrorEnum, Gio.IOErrorEnum.BROKEN_PIPE))
                 throw error;
         }
@@ -166,14 +166,14 @@ class Worker {
         return file;
     }
 
-    /** Lets it end when it has nothing to do. */
+    /** Closes its input, so that it ends when it has done its file. */
     end() {
         if (!this._input.is_closed())
             this._input.close(null);
     }
 }
 
-/** Choose folders, and see the checksums of their files. */
+/** A window that shows the checksums of all files in chosen folders. */
 const Window = GObject.registerClass({
     GTypeName: 'ChecksumWindow',
     Template: TEMPLATES.get_child('checksum-window.ui').get_uri(),
@@ -184,9 +184,9 @@ const Window = GObject.registerClass({
         super({application});
         this._router = new GMsg.Router();
         this._router.start();
-        this._walk = null;           // the receiver of what it finds, until that has finished
+        this._walk = null;           // the walk's receiver, until it has finished
         this._workers = new Set();
-        this._processes = new Set(); // those that run
+        this._processes = new Set(); // the running ones
         this._dialog = null;
 
         this._open = this._addAction('open', null, () => this._choose());
@@ -247,7 +247,7 @@ const Window = GObject.registerClass({
         this._setWorking(true);
     }
 
-    /* Starts a process, and returns the receiver of what it has to tell. */
+    /* Starts a process, and returns the receiver of its messages. */
     _startProcess(...args) {
         const [sender, receiver] = this._router.pipe({capacity: CAPACITY});
         const launcher = new Gio.SubprocessLauncher({flags: Gio.SubprocessFlags.STDIN_PIPE});
@@ -258,7 +258,7 @@ const Window = GObject.registerClass({
         return receiver;
     }
 
-    /* All messages that wait are taken at once, and unpacked. */
+    /* Makes take() called with all waiting messages at once, unpacked. */
     _connect(receiver, take, noteEnd) {
         receiver.set_pull_mode(true);
         receiver.connect('ready', () => take(receiver.take(0).map(message => GMsg.unpack(message))));
@@ -292,8 +292,7 @@ const Window = GObject.registerClass({
         this._deal();
     }
 
-    /* Gives files to the workers that have none, and lets these end if there is none
-     * to come. */
+    /* Gives each idle worker a file, or lets it end if no more files will come. */
     _deal() {
         for (const worker of this._workers) {
             if (worker.file !== null)
@@ -330,7 +329,7 @@ const Window = GObject.registerClass({
         this._newResults.push(result);
     }
 
-    /* A worker has failed, or its process has ended without a word. */
+    /* A worker has failed, or its process has ended without stopping its sender. */
     _noteFailure(error) {
         this._failed = true;
         this._problem = error.message;
@@ -338,7 +337,7 @@ const Window = GObject.registerClass({
 
     _noteEndOfWalk(error) {
         this._walk = null;
-        // One that was stopped has not seen everything.
+        // A walk that was stopped, or has failed, has not seen everything.
         this._allFound = error === null && !this._stopped;
         if (error !== null)
             this._noteFailure(error);
@@ -350,7 +349,7 @@ const Window = GObject.registerClass({
         this._workers.delete(worker);
         if (error !== null && worker.file !== null) {
             this._takeResult(worker.takeBack(), {problem: error.message});
-            // It may be due to the file, so another worker can do the next.
+            // The file may have caused it, so a new worker goes on with the next file.
             if (!this._stopped)
                 this._startWorker(worker.row);
             this._deal();
@@ -360,7 +359,7 @@ const Window = GObject.registerClass({
         this._noteEnd();
     }
 
-    /* What went wrong is told once, however much it was. */
+    /* Called at the end of each pipe. After the last, one toast reports all problems. */
     _noteEnd() {
         if (this._walk !== null || this._workers.size > 0)
             return;
@@ -386,9 +385,9 @@ const Window = GObject.registerClass({
         return GLib.SOURCE_CONTINUE;
     }
 
-    /* Shows how far the work is, or how it ended if there is a state; and all results that
-     * came since the last time, of all workers, in one splice: the views of the list look
-     * at it once, and not for each. Once a frame is enough. */
+    /* Shows the progress of the work, or how it ended if there is a state. It also adds the
+     * new results of all workers to the list in one splice, so that its views are updated
+     * once and not for each result. It is called once a frame. */
     _update(state = '') {
         const seconds = Math.max(GLib.get_monotonic_time() - this._startTime, 1) / GLib.USEC_PER_SEC;
         const bytesRead = [...this._workers].reduce((bytes, {done}) => bytes + done, this._bytesDone);
@@ -400,7 +399,7 @@ const Window = GObject.registerClass({
 
         if (this._bytesFound > 0)
             fraction = Math.min(bytesRead / this._bytesFound, 1);
-        // As long as files are still being found, any guess would be wrong.
+        // While files are still being found, any estimate would be wrong.
         if (this._allFound && fraction > 0 && !state) {
             const left = Math.round(seconds * (1 - fraction) / fraction);
 
@@ -450,7 +449,7 @@ const Window = GObject.registerClass({
         this._copy(results.filter(({succeeded}) => succeeded).map(({checksum}) => checksum));
     }
 
-    /* One a line */
+    /* Copies the checksums, one per line. */
     _copy(checksums) {
         if (checksums.length === 0)
             return;
@@ -458,8 +457,8 @@ const Window = GObject.registerClass({
         this._showToast(checksums.length === 1 ? 'Checksum copied' : `${checksums.length} checksums copied`);
     }
 
-    /* The window goes at once. The processes end soon, and the program with them: it goes on
-     * as long as it has a window, also if that is hidden. */
+    /* The window disappears at once, but is destroyed only when the processes have ended: a
+     * program runs as long as it has a window, even a hidden one. */
     vfunc_close_request() {
         if (this.visible) {
             this.visible = false;
@@ -481,7 +480,7 @@ const Window = GObject.registerClass({
     }
 });
 
-/** Opens windows, and says what it is. */
+/** Opens the windows, and shows the About dialog. */
 const Application = GObject.registerClass(class Application extends Adw.Application {
     constructor() {
         super({
@@ -539,7 +538,7 @@ const Application = GObject.registerClass(class Application extends Adw.Applicat
         }).present();
     }
 
-    // quit() would not wait until the workers have ended.
+    // quit() would not wait for the workers to end.
     _closeWindows() {
         for (const window of this.get_windows())
             window.close();
@@ -548,6 +547,6 @@ const Application = GObject.registerClass(class Application extends Adw.Applicat
 
 const status = new Application().run([System.programInvocationName, ...System.programArgs]);
 
-// What holds on to windows that are gone goes before GTK does.
+// Objects that still refer to destroyed windows must be collected before GTK is gone.
 System.gc();
 System.exit(status);

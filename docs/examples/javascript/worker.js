@@ -1,18 +1,18 @@
 /* worker.js: a process that works for the window of checksum.js
  *
- * gjs -m worker.js walk URI… finds the files at or below these, and sends
+ * gjs -m worker.js walk URI… finds the files at or below each URI, and sends
  *
- *   {uri, size}       of each file
- *   {uri, problem}    where a folder can't be read
+ *   {uri, size}       for each file
+ *   {uri, problem}    for each folder that can't be read
  *
- * gjs -m worker.js sum computes the SHA-256 of the files whose URIs it reads from
- * its standard input, one a line, and sends of each
+ * gjs -m worker.js sum reads URIs of files from its standard input, one per line,
+ * computes the SHA-256 of each file, and sends
  *
  *   {done}            now and then: how many bytes it has read
  *   {done, checksum}  or
- *   {problem}         last
+ *   {problem}         at the end of each file
  *
- * They are URIs, since a name may be in any encoding.
+ * It uses URIs and not paths, since a name may be in any encoding.
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -25,7 +25,7 @@ import System from 'system';
 
 const BLOCK_SIZE = 256 * 1024;
 
-// More often than the window draws is of no use.
+// Progress that is sent more often than the window redraws is of no use.
 const PROGRESS_USEC = GLib.USEC_PER_SEC / 60;
 
 const ATTRIBUTES = 'standard::name,standard::type,standard::size';
@@ -33,8 +33,8 @@ const ATTRIBUTES = 'standard::name,standard::type,standard::size';
 const [work, ...roots] = System.programArgs;
 let sender = null;
 
-/* Fails what it is given to once the window has called receiver.cancel(): without a
- * main loop, a sender hears of that when it is called. */
+/* Makes a call that takes a cancellable fail once the window has called receiver.cancel().
+ * This process has no main loop, so the sender learns of that only when it is called. */
 function getCancellable() {
     return sender.get_cancellable();
 }
@@ -43,12 +43,12 @@ function isCancelled(error) {
     return error.matches?.(Gio.IOErrorEnum, Gio.IOErrorEnum.CANCELLED);
 }
 
-/** Tells whether it is only this file or folder that fails. */
+/** Tells whether only this file or folder has failed, and the work can go on. */
 function isProblem(error) {
     return error.matches?.(Gio.IOErrorEnum, error.code) && !isCancelled(error);
 }
 
-/** Yields what is in a folder. */
+/** Yields the files and folders in a folder. */
 function* listFolder(folder) {
     const enumerator = folder.enumerate_children(ATTRIBUTES,
         Gio.FileQueryInfoFlags.NOFOLLOW_SYMLINKS, getCancellable());
@@ -63,7 +63,7 @@ function* listFolder(folder) {
     }
 }
 
-/** Yields every file at or below a root; follows no links. */
+/** Yields every file at or below a root, without following links. */
 function* findFiles(root) {
     const pending = [root];
 
@@ -100,12 +100,12 @@ function walk() {
     }
 }
 
-/** Reads a file, a block at a time. */
+/** Reads a file, block by block. */
 function* readFile(file) {
     const stream = file.read(getCancellable());
 
-    // The collector would close it too, but may take longer than there are
-    // descriptors for.
+    // The garbage collector would close it, too, but perhaps only after the process has run
+    // out of file descriptors.
     try {
         for (;;) {
             const bytes = stream.read_bytes(BLOCK_SIZE, getCancellable());
@@ -119,8 +119,8 @@ function* readFile(file) {
     }
 }
 
-/* Not as fast as in the other languages: a script has no other SHA-256 than GLib's, which
- * is plain C. */
+/* This is slower than in the other languages: GLib's SHA-256, which is plain C, is the only
+ * one that a script has. */
 function computeChecksum(file) {
     const checksum = new GLib.Checksum(GLib.ChecksumType.SHA256);
     let done = 0;
@@ -139,7 +139,7 @@ function computeChecksum(file) {
     return {done, checksum: checksum.get_string()};
 }
 
-/** Yields the lines of the standard input. */
+/** Yields the lines of standard input. */
 function* readLines() {
     const stream = Gio.File.new_for_path('/dev/stdin').read(null);
     const input = new Gio.DataInputStream({base_stream: stream});
@@ -168,8 +168,8 @@ function sum() {
     }
 }
 
-/* Tells whether the window is gone, so that there is nobody to tell. It may go at any time,
- * also before this process is connected. */
+/* Tells whether the error means that the window is gone. It may go at any time, even before
+ * this process has connected. */
 function isLost(error) {
     return error.matches?.(GMsg.Error, GMsg.Error.CLOSED) || error.matches?.(GMsg.Error, GMsg.Error.CONNECTION);
 }
@@ -180,7 +180,7 @@ try {
     try {
         ({walk, sum})[work]();
     } catch (error) {
-        // The window is told of any other, as it would be if the process just ended by it.
+        // A cancelled walk or sum has ended as asked. Any other error is reported to the window.
         if (!isCancelled(error)) {
             sender.fail(error);
             throw error;
