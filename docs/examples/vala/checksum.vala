@@ -1,13 +1,13 @@
-/* checksum.vala: what sha256sum prints, for whole folders, in a window
+/* checksum.vala: a window that computes the SHA-256 of every file in folders
  *
- * Threads compute the checksums, and send what they have done to the window. Each has two
- * pipes. Of its progress, only the latest message counts:
+ * Threads compute the checksums, and send their progress and results to the window. Each
+ * thread has two pipes. Only the latest message counts in the pipe for its progress:
  *
- *   (n_files, n_bytes)                from the walk: what it has found
- *   (path, done, size, n_bytes)       from a worker: how far it is in its file,
- *                                     and what it has read in all
+ *   (n_files, n_bytes)                from the walk: how much it has found
+ *   (path, done, size, n_bytes)       from a worker: its position in its file,
+ *                                     and how much it has read in all
  *
- * Of its results, every one does:
+ * Every message counts in the pipe for its results:
  *
  *   (path, size, succeeded, outcome)  the SHA-256, or why there is none
  *
@@ -19,14 +19,14 @@
 
 const string APPLICATION_ID = "org.example.Checksum";
 
-/* A worker looks whether it was cancelled, and tells how far it is, once a block. */
+/* After each block, a worker checks whether it was cancelled, and reports its progress. */
 const size_t BLOCK_SIZE = 256 * 1024;
 
-/* The most results of one thread that wait to be delivered: one that is faster than the main
+/* How many results of one thread may wait for delivery. A thread that is faster than the main
  * thread waits for it, instead of filling the memory. */
 const uint RESULTS_CAPACITY = 64;
 
-/* How long the program goes on for threads that don't end */
+/* How long the program waits for threads that don't end, in microseconds */
 const int64 SHUTDOWN_USEC = 10 * TimeSpan.SECOND;
 
 const string ATTRIBUTES = "standard::name,standard::type,standard::size";
@@ -44,7 +44,7 @@ class FoundFile
   }
 }
 
-/* The work, which is done in threads */
+/* The work of one thread */
 class Task
 {
   GMsg.Sender progress;
@@ -67,7 +67,7 @@ class Task
     results.send (new Variant ("(^aytbs)", path, size, succeeded, outcome));
   }
 
-  /* One file that can't be read is not the end of the work. What else there is would be. */
+  /* A file that can't be read does not end the work; any other error does. */
   void send_problem (string path, Error error) throws GLib.Error
   {
     if (!(error is IOError) || error is IOError.CANCELLED)
@@ -146,8 +146,7 @@ class Task
 
   delegate void Work () throws GLib.Error;
 
-  /* The progress ends first, so that whoever has seen the end of the results has seen its last
-   * value. */
+  /* The progress ends first, so that its last value arrives before the end of the results. */
   void run (Work work)
   {
     try
@@ -170,7 +169,7 @@ class Task
       }
     catch (Error error)
       {
-        /* The window has given up. */
+        /* The window no longer listens. */
       }
   }
 
@@ -196,7 +195,7 @@ class Task
   }
 }
 
-/* What became of one file: it has either a checksum or a problem. */
+/* The result for one file: either a checksum or a problem */
 class ChecksumResult : Object
 {
   public File file { get; construct; }
@@ -208,7 +207,7 @@ class ChecksumResult : Object
   public bool succeeded { get { return problem == null; } }
   public string? size_text { owned get { return succeeded ? format_size (size) : null; } }
   public string icon_name { get { return succeeded ? "checksum-done-symbolic" : "checksum-failed-symbolic"; } }
-  /* For an action that copies it */
+  /* The target of the action that copies the checksum */
   public Variant checksum_target { owned get { return new Variant.string (checksum ?? ""); } }
 
   public ChecksumResult (File file, string name, uint64 size, string? checksum, string? problem)
@@ -217,8 +216,8 @@ class ChecksumResult : Object
   }
 }
 
-/* A name to show: from the root down, with the root's own name if there are several roots or
- * it is the file itself. */
+/* Returns the name to show for a path: relative to its root, with the root's own name in
+ * front if there are several roots or the root is the file itself. */
 string shorten (string path, string[] roots)
 {
   foreach (unowned var root in roots)
@@ -231,7 +230,7 @@ string shorten (string path, string[] roots)
   return Filename.display_name (path);
 }
 
-/* Shows what one worker does */
+/* Shows the progress of one worker */
 [GtkTemplate (ui = "/org/example/Checksum/checksum-row.ui")]
 class ChecksumRow : Gtk.ListBoxRow
 {
@@ -255,7 +254,7 @@ class ChecksumRow : Gtk.ListBoxRow
   }
 }
 
-/* Choose folders, and see the checksums of their files */
+/* A window that shows the checksums of all files in chosen folders */
 [GtkTemplate (ui = "/org/example/Checksum/checksum-window.ui")]
 class ChecksumWindow : Adw.ApplicationWindow
 {
@@ -293,7 +292,7 @@ class ChecksumWindow : Adw.ApplicationWindow
   uint64 bytes_found;
   bool all_found;
   bool stopped;
-  bool failed;       /* a thread has, not only a file */
+  bool failed;       /* a whole thread has failed, not only a file */
   string? problem;   /* the last one */
   uint tick_id;
 
@@ -345,7 +344,7 @@ class ChecksumWindow : Adw.ApplicationWindow
     problem = null;
     foreach (unowned var file in files)
       {
-        /* What is on another machine has none. */
+        /* Files on another machine have no path. */
         if (file.get_path () == null)
           continue;
         paths += file.get_path ();
@@ -398,13 +397,13 @@ class ChecksumWindow : Adw.ApplicationWindow
     new Thread<void> ("worker", task.work);
   }
 
-  /* A label shows the latest value only; */
+  /* A label shows only the latest value. */
   GMsg.Sender open_progress (out GMsg.Receiver receiver) throws GLib.Error
   {
     return open_pipe (1, GMsg.Overflow.DROP_OLDEST, out receiver);
   }
 
-  /* the list shows every result. */
+  /* The list shows every result. */
   GMsg.Sender open_results () throws GLib.Error
   {
     GMsg.Receiver receiver;
@@ -425,8 +424,8 @@ class ChecksumWindow : Adw.ApplicationWindow
     return sender;
   }
 
-  /* All results that wait go into the list at once: the views of it look at it once, and not
-   * for each. */
+  /* Adds all waiting results to the list at once, so that its views are updated once and not
+   * for each result. */
   void take_results (GMsg.Receiver receiver)
   {
     Object[] new_results = {};
@@ -468,7 +467,7 @@ class ChecksumWindow : Adw.ApplicationWindow
 
   void note_end_of_pipe (GMsg.Receiver receiver, Error? error)
   {
-    /* A thread has failed, or returned without a word. */
+    /* A thread has failed, or has ended without stopping its senders. */
     if (error != null)
       {
         failed = true;
@@ -488,7 +487,7 @@ class ChecksumWindow : Adw.ApplicationWindow
       end_work ();
   }
 
-  /* What went wrong is told once, however much it was. */
+  /* One toast reports what went wrong, no matter how many problems there were. */
   void end_work ()
   {
     remove_tick_callback (tick_id);
@@ -506,8 +505,8 @@ class ChecksumWindow : Adw.ApplicationWindow
     toasts.add_toast (new Adw.Toast (Markup.escape_text (text)));
   }
 
-  /* Shows how far the work is, or how it ended if there is a state. Once a frame is enough,
-   * however many messages came. */
+  /* Shows the progress of the work, or how it ended if there is a state. It is called once a
+   * frame, no matter how many messages have come. */
   void show_progress (string? state)
   {
     var seconds = int64.max (get_monotonic_time () - start_time, 1) / (double) TimeSpan.SECOND;
@@ -524,7 +523,7 @@ class ChecksumWindow : Adw.ApplicationWindow
       fraction = double.min (bytes_done / (double) bytes_found, 1);
     detail += state == null ? @" of $(format_size (bytes_found))" : " in %.1f s".printf (seconds);
     detail += @", $(format_size ((uint64) (bytes_done / seconds)))/s";
-    /* As long as files are still being found, any guess would be wrong. */
+    /* While files are still being found, any estimate would be wrong. */
     if (all_found && fraction > 0 && state == null)
       {
         var left = (int) (seconds * (1 - fraction) / fraction + 0.5);
@@ -566,7 +565,7 @@ class ChecksumWindow : Adw.ApplicationWindow
       receiver.cancel ();
   }
 
-  /* One a line */
+  /* Copies the checksums, one per line. */
   void copy (string[] checksums)
   {
     if (checksums.length == 0)
@@ -590,8 +589,8 @@ class ChecksumWindow : Adw.ApplicationWindow
     copy (checksums);
   }
 
-  /* The window goes at once. The threads end soon, and the program with them: it goes on as
-   * long as it has a window, also if that is hidden. */
+  /* The window disappears at once, but is destroyed only when the threads have ended: a program
+   * runs as long as it has a window, even a hidden one. */
   public override bool close_request ()
   {
     if (visible)
@@ -616,7 +615,7 @@ class ChecksumWindow : Adw.ApplicationWindow
   }
 }
 
-/* Opens windows, and says what it is */
+/* Opens the windows, and shows the About dialog */
 class ChecksumApplication : Adw.Application
 {
   const ActionEntry[] ENTRIES = {
@@ -675,7 +674,7 @@ class ChecksumApplication : Adw.Application
     }.present ();
   }
 
-  /* quit() would not wait until the threads have ended. */
+  /* quit() would not wait for the threads to end. */
   void close_windows ()
   {
     foreach (var window in get_windows ().copy ())

@@ -1,4 +1,4 @@
-/* digest.vapi: what c/digest.h is in Vala
+/* digest.vapi: c/digest.h for Vala
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
