@@ -1,6 +1,6 @@
 #!/bin/sh
-# thumbnails.sh FOLDER TARGET: makes thumbnails of the pictures in a folder, and prints
-# for each how many are done, how many there are, and where it is
+# thumbnails.sh FOLDER TARGET: makes a thumbnail of each picture in a folder, and prints its
+# number, the number of all pictures, and the thumbnail's path
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
