@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# pictures.sh: what the scripts that make pictures of windows share; source it
+# pictures.sh: functions for the scripts that make pictures of windows, which source it
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -11,8 +11,8 @@
 #   save_window NAME PICTURE...
 #
 # Saves the pictures of windows, side by side, as docs/images/NAME.png. On a display without
-# a compositor each window has square corners and a border of BORDER pixels. They become
-# round and transparent, since the picture may lie on a light or a dark page.
+# a compositor each window has square corners and a border of BORDER pixels. This cuts off the
+# border and rounds the corners, which become transparent for light and dark pages.
 
 images=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
 # shellcheck source=.ci/packages.sh
@@ -22,7 +22,7 @@ BORDER=5
 RADIUS=12
 GAP=12
 
-# Its program "convert" is what tells that it is there.
+# If "convert" is there, ImageMagick is installed.
 command -v convert >/dev/null || need_packages imagemagick
 need_packages fonts-cantarell
 
