@@ -38,16 +38,16 @@ G_BEGIN_DECLS
  * @GMSG_ERROR_CLOSED: The pipe has been closed.
  * @GMSG_ERROR_UNKNOWN_RECEIVER: The receiver has no open pipe in this router.
  * @GMSG_ERROR_TIMED_OUT: The call reached its time limit.
- * @GMSG_ERROR_WRONG_THREAD: The call belongs in the router's thread.
+ * @GMSG_ERROR_WRONG_THREAD: The call must be made in the router's thread.
  * @GMSG_ERROR_FULL: The pipe is full.
  * @GMSG_ERROR_PENDING: An earlier call has not completed yet.
  * @GMSG_ERROR_INVALID_ARGUMENT: An argument is out of its range, or the object
  *   has no pipe.
  * @GMSG_ERROR_EXPORTED: The sender was handed over to another process.
- * @GMSG_ERROR_INVALID_ADDRESS: The address can't be understood.
+ * @GMSG_ERROR_INVALID_ADDRESS: The address is invalid.
  * @GMSG_ERROR_CONNECTION: There is no connection to the router.
- * @GMSG_ERROR_PEER_LOST: The worker was lost: before it stopped its sender, the
- *   sender was dropped, or its process or connection ended.
+ * @GMSG_ERROR_PEER_LOST: The worker was lost: the sender was dropped, or its process or
+ *   connection ended, before it stopped the sender.
  * @GMSG_ERROR_PROTOCOL: The process at the other end broke the protocol.
  * @GMSG_ERROR_TOO_LARGE: The message is larger than the router accepts.
  * @GMSG_ERROR_NOT_SUPPORTED: The call is not possible here, or not in this version.
