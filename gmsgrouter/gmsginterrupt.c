@@ -46,7 +46,7 @@ interrupt_free (gpointer data)
  * @user_data: data for @func
  * @destroy: frees @user_data when another function is set, and when the thread ends
  *
- * Makes calls that wait in this thread ask whether to go on.
+ * Sets a function that can end calls that wait in this thread.
  *
  * This is for language bindings whose signal handlers can't run while a C call waits; the Python
  * overrides use it to notice Ctrl-C. While [method@Sender.send], [method@Sender.send_full],
@@ -57,14 +57,13 @@ interrupt_free (gpointer data)
  * `G_IO_ERROR_CANCELLED`:
  *
  * - `send()` and `send_full()` have sent nothing;
- * - the constructors have used the address up;
- * - `stop()` and `fail()` have ended the sender; its messages go on being written as long as the
+ * - the constructors have used up the address;
+ * - `stop()` and `fail()` have ended the sender; its messages are still written as long as the
  * process lives;
  * - `shutdown()` leaves the router running, unless only the transport is still at work. The
  * tasks have been asked to end; call it again, or call [method@Router.stop].
  *
- * [method@Router.route_until] has a condition of its own instead. Don't call this function in
- * @func.
+ * [method@Router.route_until] has its own condition instead. Don't call this function in @func.
  *
  * Since: 1.0
  */

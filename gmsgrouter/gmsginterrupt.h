@@ -22,8 +22,8 @@ G_BEGIN_DECLS
  *
  * Tells a waiting call whether to end.
  *
- * It is called in the waiting thread, without a lock. It may call the library; a call
- * that waits inside it does not ask.
+ * It is called in the waiting thread, while no lock is held. It may call the library; a call that
+ * waits inside it does not call it again.
  *
  * Returns: true to end the call
  *
