@@ -23,9 +23,9 @@
  * side has ended and every message has been delivered. It emits both in the router's thread
  * only.
  *
- * The router holds the receiver until [method@Router.close_pipe] or until the router stops; with
- * [property@Router:auto-close], until the pipe has finished. The receiver does not hold the
- * router.
+ * The router keeps a reference to the receiver until [method@Router.close_pipe] or until the
+ * router stops; with [property@Router:auto-close], until the pipe has finished. The receiver
+ * keeps none to the router.
  *
  * Call its methods in the router's thread; getters may be called from any thread.
  *
@@ -48,7 +48,7 @@
  * }
  * ```
  *
- * In pull mode messages wait until you ask for them, one by one with
+ * In pull mode, messages wait until you ask for them, one by one with
  * [method@Receiver.next_async] or in batches with [method@Receiver.take]: for coroutines and
  * asynchronous iteration, and to let the reader set the pace of a bounded pipe.
  *
@@ -211,7 +211,7 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
   /**
    * GMsgReceiver:name: (getter get_name) (setter set_name)
    *
-   * A name for the pipe in logs and errors, which then call it `pipe #7 (thumbnails)`.
+   * A name for the pipe in logs and errors, which then show it as `pipe #7 (thumbnails)`.
    *
    * May be read from any thread; set it in the router's thread.
    *
@@ -335,9 +335,9 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
    * GMsgReceiver::ready:
    * @self: the receiver
    *
-   * Emitted in pull mode when messages begin to wait, for [method@Receiver.take].
+   * Emitted in pull mode when messages begin to wait. [method@Receiver.take] takes them.
    *
-   * It is emitted once, and again after a `take()` that has left some messages; but not while an
+   * It is emitted once, and again after a `take()` that has left some messages, but not while an
    * asynchronous call waits. If you connect when messages may be waiting already, call `take()`
    * once.
    *
@@ -367,9 +367,10 @@ gmsg_receiver_class_init (GMsgReceiverClass *klass)
    * Emitted once, when the sender's side has ended and its last message has been
    * delivered, unless the pipe is closed first.
    *
-   * The error is that of [method@Sender.fail]; [GMSG_ERROR_PEER_LOST][error@Error] if the sender
-   * was dropped, or its process or connection was lost; and [GMSG_ERROR_PROTOCOL][error@Error]
-   * or [GMSG_ERROR_TOO_LARGE][error@Error] if a process sent invalid data.
+   * The error is the one given to [method@Sender.fail]; [GMSG_ERROR_PEER_LOST][error@Error] if
+   * the sender was dropped, or its process or connection was lost; and
+   * [GMSG_ERROR_PROTOCOL][error@Error] or [GMSG_ERROR_TOO_LARGE][error@Error] if a process sent
+   * invalid data.
    *
    * In pull mode it is emitted when the last message has been taken.
    *
@@ -597,7 +598,7 @@ gmsg_receiver_get_name (GMsgReceiver *self)
  * gmsg_receiver_get_state:
  * @self: a receiver
  *
- * Gets the state of the receiver's life.
+ * Gets the state of the receiver.
  *
  * May be called from any thread.
  *
@@ -663,7 +664,7 @@ gmsg_receiver_get_n_dropped (GMsgReceiver *self)
  * Gets the error with which the receiver has finished, the same as in
  * [signal@Receiver::finished].
  *
- * It stays after the pipe is closed.
+ * It stays available after the pipe is closed.
  *
  * May be called from any thread.
  *
@@ -750,9 +751,9 @@ warn_of_wrong_thread (GMsgReceiver *self,
  * @self: a receiver
  * @name: (nullable): the name, or `NULL` for none
  *
- * Sets a name for the pipe in logs and errors, which then call it `pipe #7 (thumbnails)`.
+ * Sets a name for the pipe in logs and errors, which then show it as `pipe #7 (thumbnails)`.
  *
- * It need not be unique. The memory of each name is kept as long as the receiver exists.
+ * It need not be unique. Each name that was set is kept in memory as long as the receiver exists.
  *
  * Call it in the router's thread; in any other it logs a warning and does nothing.
  *
@@ -777,10 +778,10 @@ gmsg_receiver_set_name (GMsgReceiver *self,
  *
  * Asks the background task to end.
  *
- * This cancels the sender's cancellable, see [method@Sender.get_cancellable], and nothing else:
- * messages keep coming until the task has stopped its sender and [signal@Receiver::finished] is
- * emitted. So nothing is lost and no warning is logged, unlike when the pipe is closed while the
- * task still sends.
+ * This cancels the sender's cancellable, which [method@Sender.get_cancellable] returns, and does
+ * nothing else: messages keep coming until the task has stopped its sender and
+ * [signal@Receiver::finished] is emitted. So nothing is lost and no warning is logged, unlike
+ * when the pipe is closed while the task still sends.
  *
  * Call it in the router's thread; in any other it logs a warning and does nothing. After either
  * side has ended, it has no effect on messages.
@@ -802,7 +803,7 @@ gmsg_receiver_cancel (GMsgReceiver *self)
  * gmsg_receiver_get_pull_mode:
  * @self: a receiver
  *
- * Gets whether messages wait to be taken, with [method@Receiver.next_async] and its like.
+ * Gets whether the receiver is in pull mode, so that messages wait until they are taken.
  *
  * May be called from any thread.
  *
@@ -830,11 +831,12 @@ enter_pull_mode (GMsgReceiver *self)
  * @self: a receiver
  * @pull_mode: true to enter pull mode; false has no effect
  *
- * Sets whether messages wait to be taken, with [method@Receiver.next_async] and its like.
+ * Puts the receiver into pull mode, so that messages wait until they are taken, with
+ * [method@Receiver.next_async] or a similar method.
  *
- * Set it before the first message, or let the first `next_async()` do it: then messages that
- * have been sent and not delivered wait, in order, and [signal@Receiver::message] is no longer
- * emitted. There is no way back.
+ * Set it before the first message comes, or let the first `next_async()` set it. From then on,
+ * messages that have not been delivered wait, in order, and [signal@Receiver::message] is no
+ * longer emitted. A receiver can't leave pull mode.
  *
  * Call it in the router's thread; in any other it logs a warning and does nothing.
  *
@@ -977,9 +979,9 @@ wait_for_messages (GMsgReceiver        *self,
  * against the capacity of a bounded pipe until it is taken. A cancelled call takes none. Only
  * one call may wait at a time.
  *
- * Call it in the router's thread. It completes in the main context that is the thread-default
- * one at the call, also after [method@Router.route_until], and never before this function has
- * returned. [method@Receiver.next_finish] returns its result.
+ * Call it in the router's thread. It completes in the thread-default main context at the time of
+ * the call, even after [method@Router.route_until], and never before this function has returned.
+ * [method@Receiver.next_finish] returns its result.
  *
  * Since: 1.0
  */
@@ -1005,14 +1007,13 @@ gmsg_receiver_next_async (GMsgReceiver        *self,
  * Takes the message that [method@Receiver.next_async] asked for.
  *
  * Returns: (transfer full) (nullable): the message; `NULL` without an error if the receiver has
- *   finished cleanly; otherwise @error is set, to the error with which the receiver has
- *   finished, such as [GMSG_ERROR_PEER_LOST][error@Error], to [GMSG_ERROR_CLOSED][error@Error]
- *   if the pipe was closed, to [GMSG_ERROR_PENDING][error@Error] if an earlier call had not
- *   completed, to [GMSG_ERROR_WRONG_THREAD][error@Error] if the call was made outside the
- *   router's thread, to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if the receiver has no pipe or
- *   @result is that of another call or was finished before, to
- *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] in a forked process that did not call `exec()`, or to
- *   `G_IO_ERROR_CANCELLED`
+ *   finished cleanly; otherwise @error is set, to the error with which the receiver has finished,
+ *   such as [GMSG_ERROR_PEER_LOST][error@Error], to [GMSG_ERROR_CLOSED][error@Error] if the pipe
+ *   was closed, to [GMSG_ERROR_PENDING][error@Error] if an earlier call had not completed, to
+ *   [GMSG_ERROR_WRONG_THREAD][error@Error] if the call was made outside the router's thread, to
+ *   [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if the receiver has no pipe or @result belongs to
+ *   another call or was taken before, to [GMSG_ERROR_NOT_SUPPORTED][error@Error] in a forked
+ *   process that did not call `exec()`, or to `G_IO_ERROR_CANCELLED`
  *
  * Since: 1.0
  */
@@ -1054,9 +1055,9 @@ steal_messages (GPtrArray *messages,
  *
  * Takes the waiting messages, in order.
  *
- * This puts the receiver into pull mode. The call never waits: if there is no message, it
- * returns none, without an error. [signal@Receiver::ready] tells when messages wait, also if
- * this call has left some.
+ * This puts the receiver into pull mode. The call never waits: if there is no message, it returns
+ * none, without an error. [signal@Receiver::ready] is emitted when messages wait, also if this
+ * call has left some.
  *
  * This is the fastest way to receive many messages: one `g_list_store_splice()` adds all of
  * their rows to a list model.
@@ -1121,8 +1122,8 @@ gmsg_receiver_take (GMsgReceiver  *self,
  *
  * Waits for a message, and takes all messages that wait then.
  *
- * Otherwise it is like [method@Receiver.next_async]. Only one call of either kind may wait at a
- * time.
+ * Otherwise it works like [method@Receiver.next_async]. Only one call of either kind may wait at
+ * a time.
  *
  * Call it in the router's thread. [method@Receiver.next_many_finish] returns its result.
  *
