@@ -38,10 +38,10 @@
  * To end a run without losing messages, call [method@Router.shutdown] or
  * [method@Router.shutdown_async], which ask the tasks to end; or close each pipe with
  * [method@Router.close_pipe] when it has finished, and then call [method@Router.stop]. Dropping
- * the last reference to a running router also ends its run, on whatever thread that happens,
- * such as that of a garbage collector. Nothing more is delivered then; but warnings are logged,
- * signals emitted and the senders' cancellables cancelled only when the context next iterates,
- * in the thread that iterates it. If the context is finalized first, no signal is emitted.
+ * the last reference to a running router also ends its run, in any thread, such as that of a
+ * garbage collector. Nothing more is delivered then; but warnings are logged, signals emitted and
+ * the senders' cancellables cancelled only when the context next iterates, in the thread that
+ * iterates it. If the context is finalized first, no signal is emitted.
  *
  * Once a router was started, all calls in a child made by `fork()` without `exec()` fail with
  * [GMSG_ERROR_NOT_SUPPORTED][error@Error].
@@ -496,11 +496,10 @@ gmsg_router_class_init (GMsgRouterClass *klass)
    *
    * The largest message that the router accepts from another process, in bytes.
    *
-   * Also, the router reads nothing more from a process while the messages of that process that
-   * wait to be delivered take more memory than this: a flood fills the memory of the sender, not
-   * that of the application.
+   * The router also stops reading from a process while the undelivered messages of that process
+   * take more memory than this: a flood then fills the sender's memory, not the application's.
    *
-   * A worker is held to the value that was set when it opened its pipe.
+   * For each worker, the value that was set when it opened its pipe applies.
    *
    * May be read from any thread; set it in the router's thread.
    *
@@ -518,8 +517,8 @@ gmsg_router_class_init (GMsgRouterClass *klass)
    * bytes; 0 for no limit.
    *
    * The processes share it: each may have as much waiting as is left for all of them, but not
-   * more than [property@Router:max-message-size]. So each of three that send without end gets a
-   * quarter. The router then stops reading from them until it has delivered some of their
+   * more than [property@Router:max-message-size]. So if three processes send without end, each
+   * gets a quarter. The router then stops reading from them until it has delivered some of their
    * messages. Each process may have one message, or 64 KiB of messages, in any case.
    *
    * The router counts the memory that a message takes, also for a message that has arrived in
@@ -558,13 +557,13 @@ gmsg_router_class_init (GMsgRouterClass *klass)
   /**
    * GMsgRouter:peer-timeout: (getter get_peer_timeout) (setter set_peer_timeout)
    *
-   * How long a worker on another machine may be silent before it is lost, in milliseconds; at
-   * least 1000.
+   * How long a worker on another machine may be silent before it counts as lost, in milliseconds;
+   * at least 1000.
    *
-   * Such a worker says several times in this span that it is alive, and hears the same from its
-   * router. It is lost when the router has heard nothing from it for this long although the
-   * network worked. Workers on the same machine that are connected through a Unix socket are not
-   * concerned: the kernel reports their end at once.
+   * Within this time, the worker and the router tell each other several times that they are
+   * alive. The worker is lost when the router has heard nothing from it for this long although
+   * the network worked. Workers that are connected through a Unix socket are not affected: the
+   * kernel reports their end at once.
    *
    * May be read from any thread; set it in the router's thread. A new value takes effect at
    * once.
@@ -582,9 +581,9 @@ gmsg_router_class_init (GMsgRouterClass *klass)
    * The state of the router's connection to the server that carries messages from other
    * machines.
    *
-   * While the router is disconnected, workers go on, within their windows, and nothing that they
-   * have sent is lost. Each change is logged, with its reason. A router that listens on a Unix
-   * socket needs no server: its state is [GMSG_CONNECTION_STATE_NONE][enum@ConnectionState].
+   * While the router is disconnected, workers continue within their windows, and nothing that
+   * they have sent is lost. Each change is logged, with its reason. A router that listens on a
+   * Unix socket needs no server: its state is [GMSG_CONNECTION_STATE_NONE][enum@ConnectionState].
    *
    * May be read from any thread; `notify` is emitted in the router's thread.
    *
@@ -773,7 +772,7 @@ gmsg_router_get_priority (GMsgRouter *self)
  *
  * Sets the priority at which messages are delivered.
  *
- * A [method@Receiver.next_async] that waits already keeps its priority.
+ * A [method@Receiver.next_async] that is already waiting keeps its priority.
  *
  * Call it in the router's thread; in any other it logs a warning and does nothing.
  *
@@ -1070,7 +1069,7 @@ gmsg_router_set_open_timeout (GMsgRouter *self,
  * gmsg_router_get_peer_timeout:
  * @self: a router
  *
- * Gets how long a worker on another machine may be silent before it is lost.
+ * Gets how long a worker on another machine may be silent before it counts as lost.
  *
  * May be called from any thread.
  *
@@ -1091,7 +1090,7 @@ gmsg_router_get_peer_timeout (GMsgRouter *self)
  * @self: a router
  * @peer_timeout: the time, in milliseconds; less than 1000 counts as 1000
  *
- * Sets how long a worker on another machine may be silent before it is lost.
+ * Sets how long a worker on another machine may be silent before it counts as lost.
  *
  * Call it in the router's thread; in any other it logs a warning and does nothing.
  *
@@ -1403,7 +1402,7 @@ open_pipe (GMsgRouter    *self,
  * @receiver: (out) (transfer full): return location for the end that stays
  * @error: return location for an error
  *
- * Makes a pipe without bounds.
+ * Makes an unbounded pipe.
  *
  * Hand the sender to the background task, connect to the receiver's [signal@Receiver::message],
  * and close the pipe at the end with [method@Router.close_pipe].
@@ -1438,7 +1437,7 @@ gmsg_router_pipe (GMsgRouter    *self,
  * gmsg_router_pipe_bounded:
  * @self: a router
  * @capacity: how many messages may wait in the pipe, at least 1
- * @overflow: what happens to one more
+ * @overflow: what happens when the pipe is full
  * @receiver: (out) (transfer full): return location for the end that stays
  * @error: return location for an error
  *
@@ -1451,11 +1450,10 @@ gmsg_router_pipe (GMsgRouter    *self,
  *
  * Call it in the router's thread.
  *
- * Returns: (transfer full): the end for the background task; or `NULL`, with @error set
- *   to [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if @capacity is 0 or @overflow is
- *   none of [enum@Overflow], to [GMSG_ERROR_WRONG_THREAD][error@Error] in another
- *   thread than the router's, or to [GMSG_ERROR_NOT_RUNNING][error@Error] if the router
- *   does not run, or shuts down
+ * Returns: (transfer full): the end for the background task; or `NULL`, with @error set to
+ *   [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if @capacity is 0 or @overflow is not a value of
+ *   [enum@Overflow], to [GMSG_ERROR_WRONG_THREAD][error@Error] outside the router's thread, or to
+ *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run, or shuts down
  *
  * Since: 1.0
  */
@@ -1502,11 +1500,10 @@ gmsg_router_pipe_bounded (GMsgRouter    *self,
  *
  * Closes a pipe from the receiver's side.
  *
- * After this call the receiver starts no further emission. Messages that have not been
- * delivered, and those that are still sent, are discarded, with a warning. The sender's
- * cancellable is cancelled, and a sender that waits for room is woken. To end a task without a
- * loss, call [method@Receiver.cancel], wait for [signal@Receiver::finished], and close the pipe
- * then.
+ * After this call the receiver starts no further emission. Messages that have not been delivered,
+ * and those that are still sent, are discarded, with a warning. The sender's cancellable is
+ * cancelled, and a sender that waits for room is woken. To end a task without losing messages,
+ * call [method@Receiver.cancel], wait for [signal@Receiver::finished], and then close the pipe.
  *
  * Call it in the router's thread; handlers may call it, too.
  *
@@ -1555,7 +1552,7 @@ gmsg_router_close_pipe (GMsgRouter    *self,
  *
  * This puts the router into manual mode: until [method@Router.stop], only this method delivers,
  * and the main context delivers nothing. You may call it again. It dispatches no other source of
- * the context. It is made for a clean shutdown: ask the tasks to end, then route until all pipes
+ * the context. It is meant for a clean shutdown: ask the tasks to end, then route until all pipes
  * have finished. If the context iterates later while messages wait, one warning says so.
  *
  * The condition is evaluated on entry, after each message, and at least every 50 milliseconds.
@@ -1606,9 +1603,9 @@ gmsg_router_route_until (GMsgRouter         *self,
  * a socket in a directory of its own, in `$XDG_RUNTIME_DIR` or, failing that, the
  * directory for temporary files. That is what most applications want.
  *
- * The path must be absolute, and must not exist. Escape characters that have a meaning in
- * addresses as in URIs. [method@Router.stop] removes the socket. Only processes of the same user
- * can connect.
+ * The path must be absolute, and must not exist. Characters with a meaning in addresses must be
+ * percent-encoded, as in URIs. [method@Router.stop] removes the socket. Only processes of the
+ * same user can connect.
  *
  * For workers on other machines, the address names a NATS server, such as `nats://host:4222` or
  * `tls://host:4222`. The call returns at once, whether the server is there or not;
@@ -1619,10 +1616,9 @@ gmsg_router_route_until (GMsgRouter         *self,
  * made.
  *
  * Returns: true if the router listens now; otherwise @error is set, to
- *   [GMSG_ERROR_INVALID_ADDRESS][error@Error] if the address can't be understood, to
- *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] if there is no transport for its scheme, or it is
- *   not installed, to
- *   [GMSG_ERROR_WRONG_THREAD][error@Error] outside the router's thread, to
+ *   [GMSG_ERROR_INVALID_ADDRESS][error@Error] if the address is invalid, to
+ *   [GMSG_ERROR_NOT_SUPPORTED][error@Error] if no transport for its scheme exists or is
+ *   installed, to [GMSG_ERROR_WRONG_THREAD][error@Error] outside the router's thread, to
  *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run, or shuts down, to
  *   [GMSG_ERROR_ALREADY_STARTED][error@Error] if it listens already, or to
  *   [GMSG_ERROR_CONNECTION][error@Error] if the socket can't be made

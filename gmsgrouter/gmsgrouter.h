@@ -21,7 +21,7 @@ G_BEGIN_DECLS
  * @GMSG_OVERFLOW_FAIL: `send()` fails with [GMSG_ERROR_FULL][error@Error].
  * @GMSG_OVERFLOW_DROP_OLDEST: The oldest undelivered message is dropped and counted.
  *
- * What a bounded pipe does with a message when it has no room.
+ * What a bounded pipe does with a message when it is full.
  *
  * Since: 1.0
  */
@@ -41,9 +41,9 @@ GType gmsg_overflow_get_type (void) G_GNUC_CONST;
  * GMsgConnectionState:
  * @GMSG_CONNECTION_STATE_NONE: The router listens at no address that needs a connection.
  * @GMSG_CONNECTION_STATE_CONNECTING: The first connection is being made.
- * @GMSG_CONNECTION_STATE_CONNECTED: The router hears its workers.
- * @GMSG_CONNECTION_STATE_DISCONNECTED: The connection was lost or refused. If it was
- *   lost, the router tries again by itself.
+ * @GMSG_CONNECTION_STATE_CONNECTED: The router receives the messages of its workers.
+ * @GMSG_CONNECTION_STATE_DISCONNECTED: The connection was lost or refused. If it was lost, the
+ *   router reconnects by itself.
  *
  * The state of a router's connection to the server that carries messages from other
  * machines.
