@@ -23,9 +23,9 @@
  * reference to the sender is dropped before `stop()` or `fail()`, started or not, the receiver
  * finishes with [GMSG_ERROR_PEER_LOST][error@Error], after everything that was sent.
  *
- * All methods may be called from any thread at any time, also from several at once. The sender
- * holds no reference to the router: dropping the last reference to the sender, on whatever
- * thread, runs none of the router's code there.
+ * All methods may be called from any thread at any time, even from several at once. The sender
+ * holds no reference to the router: dropping the last reference to the sender, in any thread,
+ * runs none of the router's code there.
  *
  * [method@Sender.get_cancellable] tells the task when it should end early.
  *
@@ -238,8 +238,8 @@ check_pipe (GMsgSender  *self,
  * An address works once.
  *
  * The sender's cancellable is cancelled in the main context that is the thread-default one at
- * this call, or inside a call on the sender, whichever comes first. A lost connection cancels
- * it, too. A [method@Sender.send] that waits for room is such a call.
+ * this call, or inside a call on the sender, such as a [method@Sender.send] that waits for room,
+ * whichever comes first. A lost connection cancels it, too.
  *
  * May be called from any thread.
  *
@@ -287,8 +287,8 @@ gmsg_sender_new_for_address (const char  *address,
  *
  * It takes the address from the environment variable `GMSG_ADDRESS`, and otherwise works like
  * [ctor@Sender.new_for_address]. If `GMSG_ADDRESS_OPTIONS` is set, too, its options are appended
- * to the address, after a comma. With this variable a machine tells its workers what they need
- * to reach their router, such as `user=…,password=…`, with percent escapes in the values.
+ * to the address, after a comma. This variable gives the workers on a machine what they need to
+ * reach their router, such as `user=…,password=…`, with percent escapes in the values.
  *
  * May be called from any thread.
  *
@@ -371,13 +371,13 @@ gmsg_sender_start (GMsgSender  *self,
  * The router's thread delivers it, after everything that was sent before it in this process
  * through any pipe of the router. It never delivers from inside this call.
  *
- * When a bounded pipe is full, its [enum@Overflow] says what happens. A call that waits ends
- * when there is room, when the pipe is closed, when the run ends, and when the sender is
- * stopped. [method@Sender.send_full] also ends at a time limit, and when a cancellable is
- * cancelled. In the router's own thread the call could wait for ever, and fails instead.
+ * When a bounded pipe is full, its [enum@Overflow] decides what happens. A call that waits ends
+ * when there is room, when the pipe is closed, when the run ends, and when the sender is stopped.
+ * [method@Sender.send_full] also ends at a time limit, and when a cancellable is cancelled. In
+ * the router's own thread the call could wait for ever, and fails instead.
  *
- * While the router can't keep up, the call also frees a message of any sender that was delivered
- * before, to save the main loop the time. So a destroy notify, such as that of
+ * While the router can't keep up, the call also frees a message that was delivered before, of any
+ * sender, to relieve the main loop. So a destroy notify, such as that of
  * [ctor@GLib.Variant.new_from_data], may run in any thread that sends. It must not take a lock
  * that is held around this call.
  *
@@ -479,8 +479,8 @@ gmsg_sender_send_full (GMsgSender    *self,
  *
  * Ends the sender's side for good: the work is done.
  *
- * Everything that was sent is delivered, and then [signal@Receiver::finished] is emitted,
- * without an error. This is also so after a cancellation: the task has ended as it was asked to.
+ * Everything that was sent is delivered, and then [signal@Receiver::finished] is emitted, without
+ * an error. This is also the case after a cancellation: the task has ended as it was asked to.
  *
  * If the router is in another process, this returns when everything has been handed to the
  * kernel, so that the process may exit. It waits as long as the router reads, and fails with
@@ -567,7 +567,7 @@ gmsg_sender_fail (GMsgSender    *self,
  * gmsg_sender_get_state:
  * @self: a sender
  *
- * Gets the state of the sender's life.
+ * Gets the state of the sender.
  *
  * May be called from any thread. If another thread starts or stops the sender, the answer may be
  * out of date when it arrives.
@@ -664,7 +664,7 @@ check_can_export (GMsgSender  *self,
  *
  * If the process is lost before it has stopped its sender, the pipe finishes with
  * [GMSG_ERROR_PEER_LOST][error@Error]. If the address is never opened, the pipe stays open until
- * it is closed, or until [property@Router:open-timeout] is over. To start a process, prefer
+ * it is closed, or until [property@Router:open-timeout] has passed. To start a process, prefer
  * [method@Sender.spawn], which also watches it.
  *
  * May be called from any thread.
@@ -697,7 +697,7 @@ gmsg_sender_dup_address (GMsgSender  *self,
 /**
  * gmsg_sender_spawn:
  * @self: a sender
- * @launcher: (nullable): how to start the process, or `NULL` for a plain start
+ * @launcher: (nullable): how to start the process, or `NULL` for the defaults
  * @argv: (array zero-terminated=1) (element-type filename): the program and its arguments
  * @error: return location for an error
  *

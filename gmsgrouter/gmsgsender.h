@@ -20,8 +20,8 @@ G_BEGIN_DECLS
  * GMsgSenderState:
  * @GMSG_SENDER_STATE_INITIAL: Not started yet.
  * @GMSG_SENDER_STATE_OPEN: Started: messages can be sent.
- * @GMSG_SENDER_STATE_STOPPED: Ended, for good, by `stop()` or `fail()`.
- * @GMSG_SENDER_STATE_EXPORTED: Handed over to another process, and no longer used here.
+ * @GMSG_SENDER_STATE_STOPPED: Ended for good by `stop()` or `fail()`.
+ * @GMSG_SENDER_STATE_EXPORTED: Handed over to another process, and no longer usable here.
  *
  * The state of a sender. It never goes back to an earlier state.
  *
