@@ -312,10 +312,10 @@ wait_goodbye (Shutdown  *self,
  * should call [method@Router.shutdown_async], which keeps its window alive.
  *
  * Returns: true if every pipe had finished; otherwise @error is set, to
- *   [GMSG_ERROR_TIMED_OUT][error@Error] if some had not, whose names it gives,
- *   to [GMSG_ERROR_WRONG_THREAD][error@Error] outside the router's thread, to
- *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run, or was stopped
- *   meanwhile, or to [GMSG_ERROR_PENDING][error@Error] if a shutdown is under way
+ *   [GMSG_ERROR_TIMED_OUT][error@Error] if some had not, which its message names, to
+ *   [GMSG_ERROR_WRONG_THREAD][error@Error] outside the router's thread, to
+ *   [GMSG_ERROR_NOT_RUNNING][error@Error] if the router does not run, or was stopped meanwhile,
+ *   or to [GMSG_ERROR_PENDING][error@Error] if a shutdown is under way
  *
  * Since: 1.0
  */
@@ -527,7 +527,7 @@ wait_in_context (GTask *task)
 /**
  * gmsg_router_shutdown_async:
  * @self: a router
- * @timeout_usec: the longest to wait, in microseconds; negative for no limit
+ * @timeout_usec: how long to wait at most, in microseconds; negative for no limit
  * @cancellable: (nullable): stops the router at once
  * @callback: (scope async) (closure user_data): called when the router has stopped
  * @user_data: data for @callback
@@ -614,12 +614,12 @@ gmsg_router_shutdown_async (GMsgRouter          *self,
  * the call could not begin.
  *
  * Returns: true if every pipe had finished; otherwise @error is set, to
- *   [GMSG_ERROR_TIMED_OUT][error@Error] if some had not, whose names it gives, to
+ *   [GMSG_ERROR_TIMED_OUT][error@Error] if some had not, which its message names, to
  *   `G_IO_ERROR_CANCELLED`, to [GMSG_ERROR_WRONG_THREAD][error@Error] if the call was made
  *   outside the router's thread, to [GMSG_ERROR_NOT_RUNNING][error@Error] if the router did not
  *   run, or was stopped meanwhile, to [GMSG_ERROR_PENDING][error@Error] if a shutdown was under
  *   way, to [GMSG_ERROR_NOT_SUPPORTED][error@Error] in manual mode, or to
- *   [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if @result is that of another call
+ *   [GMSG_ERROR_INVALID_ARGUMENT][error@Error] if @result belongs to another call
  *
  * Since: 1.0
  */
