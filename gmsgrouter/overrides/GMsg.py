@@ -1,4 +1,4 @@
-# GMsg.py: what PyGObject adds to the typelib, so that Python feels at home
+# GMsg.py: additions to the typelib for PyGObject, which make the library feel like Python
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -47,7 +47,7 @@ class Temporary(Variant):
 
     Variant.__del__() runs Python code, and with it the signal handlers that are due. An
     exception that one of them raises there, such as KeyboardInterrupt, is printed and
-    lost. This class runs none: an object gets it as soon as it is made.
+    lost. This class runs no Python code; an object is given it as soon as it is made.
     """
 
     __del__ = Variant.unref
@@ -55,7 +55,7 @@ class Temporary(Variant):
 
 # Values and variants
 
-# When GLib reads a value back, it takes anything deeper for a unit tuple.
+# When GLib reads a value back, it replaces anything deeper by a unit tuple.
 MAX_LEVELS = 128
 
 EXPECTED = ('expected None, a bool, int, float, str, bytes, bytearray, memoryview, '
@@ -80,7 +80,7 @@ def new_variant(child):
 
 
 class Unsuitable(Exception):
-    """A part that can't be expressed; the path to it is added on the way out."""
+    """Raised for a part that no variant can express; callers add the path to it."""
 
     def __init__(self, reason):
         super().__init__()
@@ -119,7 +119,7 @@ def pack_str(value, level):
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise Unsuitable('expected a str that has a form in UTF-8, found the '
+        raise Unsuitable('expected a str that UTF-8 can encode, found the '
                          f'surrogate {value[error.start]!a} at '
                          f'{error.start}: send os.fsencode() of a file name'
                          ) from None
@@ -145,7 +145,7 @@ def pack_path(value, level):
     try:
         return pack_bytes(os.fsencode(value), level)
     except UnicodeEncodeError as error:
-        raise Unsuitable('expected a path that has a form in bytes, found the '
+        raise Unsuitable('expected a path that can be encoded as bytes, found the '
                          f'surrogate {error.object[error.start]!a} at '
                          f'{error.start}') from None
 
@@ -180,7 +180,7 @@ def pack_tuple(value, level):
 
 
 def pack_dict(value, level):
-    # Another thread may change it meanwhile.
+    # A copy, since another thread may change the original meanwhile.
     value = dict(value)
     names = [name if type(name) in PACKERS else unbox_scalar(name)
              for name in value]
@@ -200,7 +200,7 @@ def pack_dict(value, level):
 
 
 def find_key_type(keys):
-    """Returns the type that all the keys have, and what packs one."""
+    """Returns the type that all keys share, and the function that packs a key."""
     types = set(map(get_plain_type, keys))
     if len(types) > 1:
         names = sorted(kind.__name__ for kind in types)
@@ -241,7 +241,7 @@ def pack_variant(value, level):
     if level == 0:
         return value
 
-    # GLib checks each of their bytes, of which there may be many.
+    # For these, get_normal_form() would check each byte, and there may be many.
     size = ALWAYS_NORMAL.get(value.get_type_string())
     if size is not None and value.get_size() % size == 0:
         if level + 2 > MAX_LEVELS:
@@ -264,7 +264,7 @@ def pack_variant(value, level):
     return value
 
 
-# Including the levels that the type alone takes, whatever is inside.
+# The function that packs a type, and the levels that the type itself takes.
 PACKERS = {
     type(None): (pack_none, 2),
     bool: (pack_bool, 1),
@@ -286,7 +286,7 @@ KEY_LETTERS = {bool: 'b', float: 'd', str: 's'}
 
 
 def get_plain_type(value):
-    """Returns the type in the table that the value has, or is derived from."""
+    """Returns the type in PACKERS that is the value's type or a base of it."""
     kind = type(value)
     if kind in PACKERS:
         return kind
@@ -294,15 +294,15 @@ def get_plain_type(value):
 
 
 def unbox_scalar(value):
-    """Returns the plain value of a numpy scalar; other values as they are.
+    """Returns the plain value of a numpy scalar, and other values unchanged.
 
-    The kind of the array type decides: numpy's truth values are no numbers.Number, but
-    its time spans are; and item() makes an int of a date.
+    The dtype's kind decides. isinstance() would not do: numpy's truth values are not
+    numbers.Number, but its time spans are; and item() turns a date into an int.
     """
     kind = getattr(getattr(value, 'dtype', None), 'kind', None)
     if kind in ('b', 'i', 'u', 'f') and getattr(value, 'shape', None) == ():
         plain = value.item()
-        # A long double stays one: it does not fit into a float.
+        # A long double stays as it is, since it does not fit into a float.
         if type(plain) in (bool, int, float):
             return plain
     return value
@@ -364,7 +364,7 @@ def unpack_array(variant):
     return memoryview(data).cast(code).tolist()
 
 
-# Keyed by the type, or by its first letter.
+# The keys are types, or first letters of types.
 UNPACKERS = {
     'b': Variant.get_boolean,
     'y': Variant.get_byte,
@@ -427,7 +427,7 @@ __all__.append('TimeoutError')
 
 
 def get_microseconds(timeout):
-    """Returns the time limit in the form for C, in which a negative one means no limit."""
+    """Returns the time limit for C, where a negative number means no limit."""
     if timeout is None:
         return -1
     try:
@@ -444,7 +444,7 @@ def get_microseconds(timeout):
 
 
 def get_count(name, value):
-    """Returns the int that an argument is; PyGObject would cut off the fraction of a float."""
+    """Returns an argument that must be an int; PyGObject would truncate a float."""
     try:
         count = operator.index(value)
     except TypeError:
@@ -455,15 +455,15 @@ def get_count(name, value):
 
 
 def raise_timeout(error):
-    """Raises an error of the library as TimeoutError, if it means that."""
+    """Raises TimeoutError in place of the library's error TIMED_OUT."""
     if error.matches(GMsg.Error.quark(), GMsg.Error.TIMED_OUT):
         raise TimeoutError(error.message) from None
 
 
 class Catchers(threading.local):
-    """The calls of this thread that collect what handlers raise, the innermost last.
+    """The calls in this thread that catch exceptions of handlers, the innermost last.
 
-    The references are weak: if a signal handler ends a call anywhere, nothing is left.
+    The references are weak, so nothing is left if a signal handler ends a call midway.
     """
 
     def __init__(self):
@@ -476,7 +476,7 @@ class Catchers(threading.local):
 
 
 catchers = Catchers()
-# For all threads; the lock guards it, and the taking and giving back of the hook.
+# The catchers of all threads. The lock guards them, and the change of sys.excepthook.
 all_catchers = weakref.WeakSet()
 catchers_lock = threading.Lock()
 
@@ -499,7 +499,7 @@ class Hook:
 
 
 class Catcher:
-    """Keeps the first exception that a handler raises in this thread meanwhile."""
+    """While entered, keeps the first exception that a handler raises in this thread."""
 
     def __init__(self):
         self.error = None
@@ -517,7 +517,7 @@ class Catcher:
             catchers.stack.pop()
         with catchers_lock:
             all_catchers.discard(self)
-            # If a handler has installed another hook, that one goes on with this one.
+            # A hook that a handler has installed meanwhile stays, and may call this one.
             if not all_catchers and isinstance(sys.excepthook, Hook):
                 sys.excepthook = sys.excepthook.previous
 
@@ -528,14 +528,14 @@ raised = []
 
 
 def is_interrupt_kept():
-    """Tells whether PyGObject keeps a Ctrl-C until a main loop of this thread has ended."""
+    """Tells whether PyGObject holds back a Ctrl-C until this thread's main loop ends."""
     handler = signal.getsignal(signal.SIGINT)
     return (getattr(handler, '__module__', None) == 'gi._ossighelper' and
             getattr(_ossighelper, '_sigint_called', False))
 
 
-# C resumes this while it waits, and so lets the signal handlers run. They may raise as
-# soon as any Python code runs, so nearly all of it is inside the try.
+# C resumes this generator while it waits, so that the signal handlers run. They may raise
+# as soon as any Python code runs, so nearly all of the code is inside the try.
 def look():
     while True:
         try:
@@ -546,8 +546,8 @@ def look():
         except GeneratorExit:
             return
         except BaseException as error:
-            # Code that clears the frames of a traceback, as unittest does, must not find
-            # this one.
+            # Code that clears the frames of a traceback, as unittest does, must not clear
+            # this frame.
             raised.append(error.with_traceback(error.__traceback__.tb_next))
 
 
@@ -560,7 +560,7 @@ def is_in_main_thread():
 
 
 def look_while_waiting():
-    """Makes C calls that wait in the main thread look for signals."""
+    """Makes C calls that wait in the main thread check for signals."""
     global looking
     if looking is None and is_in_main_thread():
         generator = look()
@@ -575,7 +575,7 @@ atexit.register(GMsg.set_interrupt_func, None)
 
 
 def take_raised():
-    """Returns what a signal handler has raised while a C call waited, or None."""
+    """Returns the exception of a signal handler that ran while a C call waited, or None."""
     global looking
     if not is_in_main_thread():
         return None
@@ -589,7 +589,7 @@ def take_raised():
 
 
 def raise_cause(failure):
-    """Raises the exception that made a waiting C call fail, if Python has another for it."""
+    """Raises the Python exception behind an error of a C call, if there is one."""
     error = take_raised()
     if error is not None:
         raise error from None
@@ -602,7 +602,7 @@ def raise_cause(failure):
 
 
 def is_true(answer):
-    """Returns the truth of what a condition answers, which a coroutine, always true, is not."""
+    """Returns whether a condition is true; refuses a coroutine, which always counts as true."""
     if hasattr(type(answer), '__await__'):
         raise TypeError('expected a condition that returns a truth value, found one that returns '
                         f'a {type(answer).__name__}')
@@ -616,7 +616,7 @@ class Router(GMsg.Router):
         return self
 
     def __exit__(self, *exc_info):
-        # The body may have stopped it.
+        # The body of the block may have stopped the router.
         if self.get_running():
             self.stop()
 
@@ -636,8 +636,8 @@ class Router(GMsg.Router):
     def route_until(self, condition, timeout=None):
         """Delivers messages without a main loop, until condition() is true.
 
-        The timeout is in seconds; None means no limit. After it, TimeoutError is raised.
-        An exception of the condition or of a handler ends the call, and is raised.
+        The timeout is in seconds; None means no limit. At the limit, TimeoutError is raised.
+        An exception in the condition or a handler ends the call, and is raised again.
         """
         if not callable(condition):
             raise TypeError('expected a condition that can be called, found '
@@ -659,7 +659,7 @@ class Router(GMsg.Router):
                               is_true(condition()))
                     evaluating = False
                 except BaseException as error:
-                    # It is closed when nobody needs it any more.
+                    # Python closes the generator when nothing refers to it any more.
                     if isinstance(error, GeneratorExit) and not evaluating:
                         return
                     evaluating = False
@@ -697,9 +697,9 @@ class Router(GMsg.Router):
         """Ends the run without losing anything, and without a main loop.
 
         It asks all tasks to end, delivers until each pipe has finished, and stops. The
-        timeout is in seconds; None means no limit. At the limit the router stops all the
-        same, and TimeoutError is raised, which names the pipes that had not finished. An
-        exception of a handler is raised at the end.
+        timeout is in seconds; None means no limit. At the limit the router stops anyway,
+        and a TimeoutError is raised that names the pipes that had not finished. If a
+        handler raises an exception, it is raised again at the end.
 
         If a signal handler raises an exception, as Ctrl-C does, it is raised at once.
         The router then goes on running: call stop(), or call shutdown() again.
@@ -787,7 +787,7 @@ __all__.append('Router')
 
 
 def describe_exception(error):
-    """Returns the line that Python prints last, which any exception has."""
+    """Returns the last line of what Python prints for an exception."""
     kind = type(error)
     name = kind.__qualname__
     if kind.__module__ not in ('builtins', '__main__'):
@@ -811,13 +811,13 @@ def get_reason(reason):
     else:
         raise TypeError('expected an exception, a str or a GLib.Error, found '
                         f'{type(reason).__name__}')
-    # C accepts neither.
+    # C accepts neither a NUL nor a surrogate.
     text = str(text).replace('\0', r'\x00').encode(errors='backslashreplace').decode()
     return GLib.Error(text, str(domain), int(code))
 
 
 def is_success(error):
-    """Tells whether the block of a sender ends cleanly, with this exception or none."""
+    """Tells whether a sender's block counts as done when it ends with this exception or None."""
     if isinstance(error, SystemExit):
         return error.code is None or isinstance(error.code, int) and error.code == 0
     return error is None
@@ -847,7 +847,7 @@ class Sender(GMsg.Sender):
         return self
 
     def __exit__(self, kind, error, traceback):
-        # The body, or another thread, may have ended it.
+        # The body of the block, or another thread, may have ended the sender.
         try:
             if is_success(error):
                 self.stop()
@@ -862,8 +862,8 @@ class Sender(GMsg.Sender):
     def fail(self, reason):
         """Ends the sender's side: the work has failed.
 
-        The receiver finishes with a GLib.Error: the reason itself, if it is one;
-        otherwise FAILED, with the type and text of the exception, or with the str.
+        The receiver finishes with a GLib.Error: the reason itself, if that is one;
+        otherwise FAILED with the exception's type and text, or with the given str.
         """
         look_while_waiting()
         try:
@@ -894,7 +894,7 @@ class Sender(GMsg.Sender):
         """
         limit = -1 if timeout is None else get_microseconds(timeout)
         variant = value if isinstance(value, Variant) else pack(value)
-        # It may be a temporary of the caller, which dies in the same statement.
+        # The caller's variant may be a temporary object, dropped in the same statement.
         if type(variant) is Variant:
             variant.__class__ = Temporary
         if looking is None:
@@ -906,14 +906,15 @@ class Sender(GMsg.Sender):
             raise
 
     def send_full(self, value, timeout_usec, cancellable=None):
-        """Does the same as send(), with the time limit of C: microseconds, no limit if negative."""
+        """Does the same as send(), with a time limit in microseconds; negative for no limit."""
         usec = operator.index(timeout_usec)
         return self.send(value, usec / 1000000 if usec >= 0 else None, cancellable)
 
     def spawn(self, argv, *, launcher=None):
         """Starts a process with these arguments, and hands the sender over to it.
 
-        Returns the Gio.Subprocess. A Gio.SubprocessLauncher may say how to start it.
+        Returns the Gio.Subprocess. The launcher, a Gio.SubprocessLauncher, may set the
+        environment, the directory and the streams of the process.
         """
         if isinstance(argv, (str, bytes)):
             raise TypeError('expected a list of a program and its arguments, '
@@ -940,8 +941,8 @@ def _open_sender(address):
     except GLib.Error as failure:
         error = failure.copy()
 
-    # Raised here, it would end the process, and a pool with it. So it is raised when the
-    # sender is used.
+    # Raised here, the error would end the process, and with it a process pool. So it is
+    # raised when the sender is used.
     def refuse(*args):
         raise error.copy()
 
@@ -958,11 +959,10 @@ __all__.append('_open_sender')
 def get_context(loop, method='receiver.next()'):
     """Returns the main context that an asyncio loop iterates.
 
-    Returns None if the loop does not say which: then it is its thread's default one.
+    Returns None if the loop does not tell; then it iterates its thread's default context.
     """
     selector = getattr(loop, '_selector', None)
-    # The loops of asyncio, and others that know nothing of GLib, would never deliver an
-    # answer.
+    # asyncio's own loops, and others without GLib, would never deliver an answer.
     if selector is None or type(selector).__module__ == 'selectors':
         if type(loop).__module__.startswith('asyncio.') or not GLib.main_depth():
             raise RuntimeError(
@@ -1004,14 +1004,14 @@ class Call:
             self.waiter.set_result(None)
 
     def take(self, max):
-        """Takes up to max of the messages in the answer; 0 means all."""
+        """Takes at most max of the messages in the answer; 0 means all."""
         messages = self.messages[:max] if max > 0 else self.messages
         self.messages = self.messages[len(messages):]
         return messages
 
 
 async def wait_for_messages(receiver, max):
-    """Waits for up to max messages (0: no limit); none when the pipe has finished."""
+    """Waits, and returns at most max messages (0: no limit), none if the pipe has finished."""
     # A program that awaits has loaded it already; others need not load it.
     import asyncio
 
@@ -1037,7 +1037,7 @@ async def wait_for_messages(receiver, max):
             try:
                 await call.waiter
             except asyncio.CancelledError:
-                # If it has a message already, the next call takes it.
+                # If the call already has a message, the next call takes it.
                 call.cancellable.cancel()
                 raise
             finally:
@@ -1060,10 +1060,10 @@ class Receiver(GMsg.Receiver):
     _call = None
 
     def take(self, max=1000):
-        """Takes the messages that wait now, as a list of at most max; 0 means all.
+        """Takes the waiting messages, as a list of at most max messages; 0 means all.
 
-        This puts the receiver into pull mode, and never waits. The signal "ready" tells
-        when messages wait.
+        This puts the receiver into pull mode, and never waits. The signal "ready" is
+        emitted when messages wait.
         """
         max = get_count('max', max)
         # A cancelled await may have been answered before.
@@ -1077,19 +1077,19 @@ class Receiver(GMsg.Receiver):
         return take(self, max)
 
     async def next(self):
-        """Waits for the next message; None when the pipe has finished.
+        """Waits for the next message, and returns it, or None if the pipe has finished.
 
         This puts the receiver into pull mode. If an error ended the sender's side, it is
-        raised. Cancelling the task loses no message.
+        raised. No message is lost if the task is cancelled.
         """
         messages = await wait_for_messages(self, 1)
         return messages[0] if messages else None
 
     async def batches(self, max=1000):
-        """Waits for messages, and returns all that are there then, as a list.
+        """Waits for messages, and yields all waiting ones as a list, for "async for".
 
-        It is for "async for". A list has at most max messages; 0 means no limit. If an
-        error ended the sender's side, it is raised.
+        A list has at most max messages; 0 means no limit. If an error ended the sender's
+        side, it is raised.
         """
         max = get_count('max', max)
         while messages := await wait_for_messages(self, max):
