@@ -1,4 +1,4 @@
-# GMsg.pyi: types for editors and type checkers
+# GMsg.pyi: type stubs for editors and type checkers
 #
 # Copyright 2026 The gmsgrouter authors
 # SPDX-License-Identifier: LGPL-2.1-or-later
@@ -11,7 +11,7 @@ from typing import Any, AsyncGenerator, Callable, ClassVar, Coroutine, Literal, 
 from gi.repository import Gio, GLib, GObject
 from typing_extensions import Self, TypeAlias
 
-# A scalar of numpy, but not an array.
+# A numpy scalar, but not an array.
 class _Scalar(Protocol):
     @property
     def dtype(self) -> Any: ...
@@ -19,8 +19,8 @@ class _Scalar(Protocol):
     def shape(self) -> tuple[()]: ...
     def item(self) -> Any: ...
 
-# What Sender.send() accepts. The parts of lists, tuples and mappings are checked when
-# the value is sent. A TypedDict is a Mapping[str, object], and not a dict.
+# A value that Sender.send() accepts. The parts of lists, tuples and mappings are checked
+# when the value is sent. A TypedDict is a Mapping[str, object], not a dict.
 Value: TypeAlias = Union[
     None, bool, int, float, str, bytes, bytearray, memoryview, PathLike[Any],
     list[Any], tuple[Any, ...],
