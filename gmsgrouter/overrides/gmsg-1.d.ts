@@ -1,4 +1,4 @@
-/* gmsg-1.d.ts: the types of the library for TypeScript, and for editors
+/* gmsg-1.d.ts: type declarations of the library for TypeScript and editors
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -15,7 +15,7 @@ declare module 'gi://GMsg?version=1' {
         const MICRO_VERSION: number;
         const VERSION_S: string;
 
-        /** What sender.send() accepts. */
+        /** A value that sender.send() accepts. */
         type Value =
             | null
             | undefined
@@ -33,8 +33,8 @@ declare module 'gi://GMsg?version=1' {
             | ReadonlyMap<number | bigint, Value>
             | { readonly [key: string]: Value };
 
-        /** T, if sender.send() accepts it. An interface has no index signature, and so is not a
-         *  Value, although its objects may be: so each of its properties is checked. */
+        /** T, if sender.send() accepts it. The type of an interface is never a Value, since it has
+         *  no index signature; but its objects may be values, so each property is checked. */
         type Sendable<T> = T extends Value
             ? T
             : T extends ((...args: any[]) => any) | symbol
@@ -45,7 +45,7 @@ declare module 'gi://GMsg?version=1' {
                   ? { readonly [K in keyof T]: Sendable<T[K]> }
                   : never;
 
-        /** What unpack() returns. */
+        /** A value that unpack() returns. */
         type Unpacked =
             | null
             | boolean
@@ -57,15 +57,16 @@ declare module 'gi://GMsg?version=1' {
             | Map<boolean | number | bigint, Unpacked>
             | { [key: string]: Unpacked };
 
-        /** Returns the value from which a message was made. */
+        /** Returns the plain value from which a message was made. */
         function unpack<T = Unpacked>(message: GLib.Variant): T;
 
         function error_quark(): GLib.Quark;
 
-        /** Called every 50 ms while a call waits; true ends the call. */
+        /** Sets a function that is called every 50 ms while a call waits; if it returns true, the
+         *  call ends. */
         function set_interrupt_func(func: (() => boolean) | null): void;
 
-        /** An error of the library, and the codes that it may have. */
+        /** The errors of the library, and their codes. */
         class Error extends GLib.Error {
             static readonly ALREADY_STARTED: number;
             static readonly NOT_RUNNING: number;
@@ -90,7 +91,7 @@ declare module 'gi://GMsg?version=1' {
             static quark(): GLib.Quark;
         }
 
-        /** What send() does when the pipe is full. */
+        /** The action of send() when the pipe is full. */
         enum Overflow {
             BLOCK,
             FAIL,
@@ -105,7 +106,7 @@ declare module 'gi://GMsg?version=1' {
             DISCONNECTED,
         }
 
-        /** The state of a sender's life. */
+        /** The state of a sender. */
         enum SenderState {
             INITIAL,
             OPEN,
@@ -113,7 +114,7 @@ declare module 'gi://GMsg?version=1' {
             EXPORTED,
         }
 
-        /** The state of a receiver's life. */
+        /** The state of a receiver. */
         enum ReceiverState {
             OPEN,
             FINISHED,
@@ -121,9 +122,9 @@ declare module 'gi://GMsg?version=1' {
         }
 
         interface PipeOptions {
-            /** How many undelivered messages the pipe holds; any number by default. */
+            /** How many undelivered messages the pipe can hold; unlimited by default. */
             capacity?: number;
-            /** What send() does when the pipe is full: Overflow.BLOCK by default. */
+            /** The action of send() when the pipe is full; Overflow.BLOCK by default. */
             overflow?: Overflow;
         }
 
@@ -194,9 +195,10 @@ declare module 'gi://GMsg?version=1' {
 
             start(): boolean;
             stop(): boolean;
-            /** Asks all tasks to end, delivers until they have, and stops. */
+            /** Asks all tasks to end, delivers their messages until they have ended, and stops the
+             *  router. */
             shutdown(timeout_usec?: number): boolean;
-            /** Does the same while the main loop goes on. */
+            /** Does the same as shutdown() while the main loop goes on. */
             shutdown_async(timeout_usec?: number, cancellable?: Gio.Cancellable | null): Promise<boolean>;
             shutdown_async(
                 timeout_usec: number,
@@ -208,16 +210,18 @@ declare module 'gi://GMsg?version=1' {
             pipe(options?: PipeOptions): [Sender, Receiver];
             pipe_bounded(capacity: number, overflow: Overflow): [Sender, Receiver];
             close_pipe(receiver: Receiver): boolean;
-            /** Delivers until the condition is true; an exception in it ends the call. */
+            /** Delivers messages without a main loop, until the condition is true. An exception in
+             *  the condition ends the call. */
             route_until(timeout_usec: number, condition: () => boolean): boolean;
-            /** Chooses the socket, before the first address is made. */
+            /** Chooses the address at which workers connect. Call it before the first address is
+             *  made. */
             listen(address: string): boolean;
         }
 
         /** The end of a pipe that sends. */
         class Sender extends GObject.Object {
-            /** The sender of a worker process. It is kept until it is stopped; if the worker
-             *  ends before that, it counts as lost. */
+            /** Makes the sender of a worker process. It is kept alive until it is stopped; if the
+             *  process ends before that, the worker counts as lost. */
             static new_for_address(address: string): Sender;
             static new_from_environment(): Sender;
 
@@ -229,10 +233,10 @@ declare module 'gi://GMsg?version=1' {
             get_cancellable(): Gio.Cancellable;
 
             start(): boolean;
-            /** Sends a variant as it is, or a plain value. */
+            /** Sends a GLib.Variant, or a plain value, which becomes one. */
             send<T>(value: T & Sendable<T>): boolean;
-            /** Waits for room no longer than the given number of microseconds; a negative number, or
-             *  Infinity, means no limit. */
+            /** Does the same as send(), but waits for room at most this many microseconds. A negative
+             *  number, or Infinity, means no limit. */
             send_full<T>(
                 value: T & Sendable<T>,
                 timeout_usec: number,
@@ -240,7 +244,7 @@ declare module 'gi://GMsg?version=1' {
             ): boolean;
             /** Ends the sender's side: the work is done. */
             stop(): boolean;
-            /** Ends the sender's side: the work has failed, for the reason given. */
+            /** Ends the sender's side: the work has failed for this reason. */
             fail(reason: globalThis.Error | GLib.Error | string): boolean;
             /** Hands the sender over to the process that opens the address. */
             dup_address(): string;
@@ -273,19 +277,19 @@ declare module 'gi://GMsg?version=1' {
             get_pull_mode(): boolean;
             set_pull_mode(pull_mode: boolean): void;
 
-            /** The process that spawn() started for this pipe. */
+            /** Returns the process that spawn() started for this pipe. */
             dup_process(): Gio.Subprocess | null;
 
             cancel(): void;
-            /** The next message, or null once the pipe has finished. */
+            /** Waits for the next message; the result is null once the pipe has finished. */
             next_async(cancellable?: Gio.Cancellable | null): Promise<GLib.Variant | null>;
             next_async(
                 cancellable: Gio.Cancellable | null,
                 callback: ((source: Receiver | null, result: Gio.AsyncResult) => void) | null,
             ): void;
             next_finish(result: Gio.AsyncResult): GLib.Variant | null;
-            /** The next messages, at most 1,000 by default, or none once the pipe has finished;
-             *  0 means no limit. */
+            /** Waits for messages, and takes all waiting ones, at most 1,000 by default; 0 means no
+             *  limit. The result is empty once the pipe has finished. */
             next_many_async(max?: number, cancellable?: Gio.Cancellable | null): Promise<GLib.Variant[]>;
             next_many_async(
                 max: number,
@@ -293,9 +297,9 @@ declare module 'gi://GMsg?version=1' {
                 callback: ((source: Receiver | null, result: Gio.AsyncResult) => void) | null,
             ): void;
             next_many_finish(result: Gio.AsyncResult): GLib.Variant[];
-            /** The waiting messages, at most 1,000 by default; 0 means no limit. */
+            /** Takes the waiting messages, at most 1,000 by default; 0 means no limit. */
             take(max?: number): GLib.Variant[];
-            /** For `for await`: waits for messages, and yields all that are there then. */
+            /** Waits for messages, and yields all waiting ones as an array, for `for await`. */
             batches(max?: number): AsyncGenerator<GLib.Variant[], void, void>;
             [Symbol.asyncIterator](): AsyncGenerator<GLib.Variant, void, void>;
 
