@@ -1,4 +1,4 @@
-/* GMsg.js: what GJS adds to the typelib
+/* GMsg.js: additions to the typelib for GJS
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -9,8 +9,8 @@
 const {Gio, GLib} = imports.gi;
 const System = imports.system;
 
-// When GLib reads a value back, it takes anything deeper for a unit tuple. A message that
-// could not leave the process should not be sent inside it either.
+// When GLib reads a value back, it replaces anything deeper by a unit tuple. A message that
+// can't leave the process should not be sent inside it, either.
 const MAX_LEVELS = 128;
 
 const INT64_MIN = -(2n ** 63n);
@@ -25,8 +25,7 @@ const UINT64_MAX = 2n ** 64n - 1n;
 // to make them.
 const MAX_WRAPPERS = 30000;
 
-// How many messages are taken at once, unless another number is asked for: 100,000 would stop
-// GJS for most of a second.
+// How many messages are taken at once by default: 100,000 would block GJS for most of a second.
 const BATCH_SIZE = 1000;
 
 let nWrappers = 0;
@@ -52,7 +51,7 @@ function getVariantType(text) {
     return type;
 }
 
-// Values that GVariant stores as C does.
+// Types whose values GVariant stores as C does.
 const numberArrays = {
     ab: Uint8Array,
     an: Int16Array,
@@ -65,8 +64,8 @@ const numberArrays = {
     ad: Float64Array,
 };
 
-// What the binary data of JavaScript becomes. GVariant has no signed integer of 8 bits, and
-// no float of 32 bits, so those are widened.
+// The types that JavaScript's binary data become. GVariant has no signed integer of 8 bits,
+// and no float of 32 bits, so those are widened.
 const bufferTypes = {
     ArrayBuffer: 'ay',
     DataView: 'ay',
@@ -83,7 +82,7 @@ const bufferTypes = {
     Float64Array: 'ad',
 };
 
-/* Returns the key of a value in bufferTypes, also if its class is derived. */
+/* Returns the key in bufferTypes for a value, which may be of a derived class. */
 function getBufferName(value) {
     if (value instanceof ArrayBuffer)
         return 'ArrayBuffer';
@@ -102,7 +101,7 @@ function copyBuffer(value, name) {
     return new GLib.Bytes(new Uint8Array(view.buffer, view.byteOffset, view.byteLength));
 }
 
-// -0 is no integer: an int64 would lose its sign.
+// -0 does not count as an integer: an int64 would lose its sign.
 function isInteger(value) {
     return typeof value === 'bigint' ||
         Number.isSafeInteger(value) && !Object.is(value, -0);
@@ -137,11 +136,11 @@ function describe(value) {
 
     if (!name)
         return 'an object of another class';
-    // GJS names the classes of libraries this way.
+    // GJS names a library's class Namespace_Class.
     return `an object of ${'$gtype' in constructor ? name.replace('_', '.') : name}`;
 }
 
-/* Describes a number by its value, if not any number is accepted. */
+/* Describes a number by its value, for errors where only some numbers are accepted. */
 function describeNumber(value) {
     return typeof value === 'number' ? `${value}` : describe(value);
 }
@@ -197,7 +196,7 @@ function findKeyType(keys, path) {
 
         for (const key of keys) {
             if (seen.has(BigInt(key)))
-                throw new TypeError(`${pathOfKey(path, key)}: expected a key that differs from the others, found it as a number and as a BigInt`);
+                throw new TypeError(`${pathOfKey(path, key)}: expected keys that differ, found this one as a number and as a BigInt`);
             seen.add(BigInt(key));
         }
         if (keys.every(fitsInt64))
@@ -208,7 +207,7 @@ function findKeyType(keys, path) {
         const key = keys.find(k => !fitsInt64(k) && !fitsUint64(k)) ??
             keys.find(k => !fitsInt64(k));
 
-        throw new TypeError(`${pathOfKey(path, key)}: expected keys that one type of 64 bits has room for, found ${key}`);
+        throw new TypeError(`${pathOfKey(path, key)}: expected integer keys that all fit into int64, or all into uint64, found ${key}`);
     }
     if (keys.every(key => typeof key === 'number'))
         return ['d', GLib.Variant.new_double];
@@ -219,7 +218,7 @@ function findKeyType(keys, path) {
         `found ${describe(odd)}`);
 }
 
-/* Tells whether any bytes of its size are a valid value. */
+/* Tells whether any bytes of the variant's size are a valid value of its type. */
 function isArrayOfNumbers(variant) {
     const type = variant.get_type_string();
     const size = type === 'ay' ? 1 : numberArrays[type]?.BYTES_PER_ELEMENT;
@@ -231,7 +230,7 @@ function refuseDepth(path) {
     throw new TypeError(`${path}: it is nested too deeply`);
 }
 
-/* The last level belongs to the type alone, whatever is inside. */
+/* @last is the deepest level that the type itself takes. */
 function checkLevels(last, path) {
     if (last > MAX_LEVELS)
         refuseDepth(path);
@@ -307,7 +306,7 @@ class Packer {
         if (level === 0)
             return value;
 
-        // GLib takes long to check each byte of these, and they are always normal.
+        // These are always in normal form, and GLib would check each byte, which takes long.
         if (isArrayOfNumbers(value)) {
             checkLevels(level + 2, path);
             return value;
@@ -339,7 +338,7 @@ class Packer {
     packArray(value, path, level) {
         checkLevels(level + 2, path);
 
-        // Unlike map(), this sees holes, as undefined.
+        // Unlike map(), from() does not skip holes, but passes undefined for them.
         const items = Array.from(value,
             (item, i) => this.packBoxed(item, `${path}[${i}]`, level + 2));
 
@@ -349,7 +348,7 @@ class Packer {
     packMap(value, path, level) {
         checkLevels(level + 3, path);
 
-        // A getter of an item may change it meanwhile.
+        // Packing may run a getter, which may change the value, so this iterates over a copy.
         const pairs = [...value];
         const [keyType, packKey] = findKeyType(pairs.map(([key]) => key), path);
         const entries = [];
@@ -396,12 +395,12 @@ function shrinkInteger(big) {
     return Number.isSafeInteger(number) ? number : big;
 }
 
-// As text: GJS returns a 64-bit integer as a Number, rounded and with a warning.
+// Reads the number from its text: GJS would return it as a Number, rounded and with a warning.
 function unpackInt64(variant) {
     return shrinkInteger(BigInt(variant.print(false)));
 }
 
-// A copy: GJS lends the memory of the message, which must not change.
+// Makes a copy: GJS lends the memory of the message, which must not change.
 function copyBytes(variant) {
     return variant.get_data_as_bytes().toArray().slice();
 }
@@ -417,13 +416,13 @@ function unpackArray(variant) {
     if (type === 'ay')
         return copyBytes(variant);
 
-    // One by one, a hundred thousand numbers would take seconds.
+    // Reading a hundred thousand numbers one by one would take seconds.
     if (type in numberArrays) {
         const {buffer, byteLength} = copyBytes(variant);
         const ArrayType = numberArrays[type];
 
-        // The result that C gives for bytes that are no such array, such as bytes from
-        // elsewhere.
+        // In C, the result is also empty if the bytes are not a valid array, as they may be if
+        // they come from elsewhere.
         if (byteLength % ArrayType.BYTES_PER_ELEMENT !== 0)
             return [];
 
@@ -436,7 +435,7 @@ function unpackArray(variant) {
 
     const children = unpackChildren(variant);
 
-    // Not by assignment: "__proto__" is a key like any other.
+    // An assignment would treat the key "__proto__" specially.
     if (/^a\{[sog]/.test(type))
         return Object.fromEntries(children);
     if (type.startsWith('a{'))
@@ -491,7 +490,7 @@ function checkOptions(options) {
         if (name !== 'capacity' && name !== 'overflow')
             throw new TypeError(`Expected capacity and overflow, found ${name}`);
     }
-    // The library refuses a bad number itself; this checks what GJS would convert.
+    // The library refuses a bad number itself; this refuses values that GJS would convert.
     if (options.capacity !== undefined && !Number.isInteger(options.capacity))
         throw new TypeError(`capacity: expected an integer, found ${describeNumber(options.capacity)}`);
     if (options.overflow !== undefined && !Number.isInteger(options.overflow))
@@ -500,8 +499,7 @@ function checkOptions(options) {
         throw new TypeError('overflow: expected a capacity, too, found none');
 }
 
-/* GJS takes the properties of any object, and does not complain if it has none of the
- * kind. */
+/* Without this check, GJS would accept any object, even one without properties of the class. */
 function checkProperties(properties, alternative) {
     if (typeof properties !== 'object' || !isPlainObject(properties))
         throw new TypeError(`Expected ${alternative}an object with properties, found ${describe(properties)}`);
@@ -523,15 +521,15 @@ function overrideConstructor(kind, alternative, convert) {
         return init.call(this, properties);
     };
 
-    // registerClass() calls this, before GJS 1.74 aborts.
+    // registerClass() calls this before it reaches the point where GJS 1.74 aborts.
     kind._classInit = function (derived) {
         throw new TypeError(`${derived.name}: ${kind.name.replace('_', '.')} is final, so no class can extend it; ` +
             'keep one in a property');
     };
 }
 
-/* Returns the time limit in the form for C. GJS would make 0 of Infinity and of any other
- * value. */
+/* Returns the time limit for C. GJS would convert Infinity, and any value that is no number,
+ * to 0. */
 function getTimeout(timeoutUsec) {
     if (typeof timeoutUsec !== 'bigint' && (typeof timeoutUsec !== 'number' || Number.isNaN(timeoutUsec)))
         throw new TypeError(`timeoutUsec: expected a number of microseconds, found ${describeNumber(timeoutUsec)}`);
@@ -585,7 +583,7 @@ function overrideRouter(GMsg) {
         let thrown = null;
         let result;
 
-        // An exception can't pass through C: GJS would log it and go on.
+        // An exception can't pass through C; GJS would log it and continue.
         try {
             result = routeUntil.call(this, timeout, () => {
                 try {
@@ -616,13 +614,13 @@ function makeReason(GMsg, reason) {
     let text = reason;
 
     if (reason instanceof Error) {
-        // The same as GJS prints; any code may have replaced either of them.
+        // This is what GJS prints. Any code may have replaced either property.
         text = reason.message ? `${reason.name}: ${reason.message}` : `${reason.name}`;
     } else if (typeof reason !== 'string') {
         throw new TypeError(`Expected an Error, a GLib.Error or a string, found ${describe(reason)}`);
     }
 
-    // C accepts neither.
+    // C accepts neither a NUL nor a lone surrogate.
     text = text.replace(/\0/g, '\\x00').replace(/\p{Surrogate}/gu,
         surrogate => `\\u${surrogate.charCodeAt(0).toString(16)}`);
     return new GLib.Error(GMsg.Error, GMsg.Error.FAILED, text);
@@ -694,7 +692,7 @@ function overrideReceiver(GMsg) {
             yield messages;
     };
 
-    // Each message costs a turn of the main loop, so other sources that are due get theirs.
+    // Each message takes one turn of the main loop, so that other sources that are due run, too.
     // No message is taken before it is asked for, so none is lost when the loop ends.
     prototype[Symbol.asyncIterator] = async function* () {
         for (let message = await this.next_async(); message !== null;
