@@ -15,7 +15,7 @@ G_BEGIN_DECLS
 /* The result of an asynchronous call, which waits where it was made. */
 G_DECLARE_FINAL_TYPE (GMsgCall, gmsg_call, GMSG, CALL, GObject)
 
-/* What the object that was asked does with the answer, in the thread that answers. */
+/* How the object that was asked handles the answer, in the thread that answers. */
 typedef struct
 {
   /* Before the callback: counts @n_messages. Runs no code of the application. */

@@ -8,12 +8,13 @@
 
 #include "gmsgfork-private.h"
 
-/* A GTask would not do. It keeps its context alive, which then holds the source of the task, and
- * so the task, for ever. And it completes a second call of one iteration, and a cancelled call,
- * in an idle source, which a source of a higher priority can keep from running.
+/* A GTask does not fit, for two reasons. It keeps its context alive, and the context then holds
+ * the task's source, and so the task, for ever. And it completes a second call of one iteration,
+ * and a cancelled call, in an idle source, which a source of a higher priority can keep from
+ * running.
  *
- * A call has a turn in the context that was the thread-default one, which need not be the
- * router's. The turn holds the call until it is answered, or until the context is finalized:
+ * A call has a turn in the context that was the thread-default one at the call; it need not be
+ * the router's. The turn holds the call until it is answered, or until the context is finalized:
  * then the call is dropped, as if it had never been made. Only the router's thread takes
  * messages. The thread that iterates the context answers that a pipe was closed or a call
  * cancelled; if the router's thread has ended, it answers everything. */
@@ -124,7 +125,7 @@ gmsg_call_new (gpointer              source,
   return self;
 }
 
-/* Nothing waits any more. Called in any thread. */
+/* Ends the wait. Called in any thread. */
 static void
 end (GMsgCall *self)
 {
@@ -166,7 +167,7 @@ call_is_waiting (gpointer  data,
 {
   GMsgCall *self = data;
 
-  /* The function that made the call has not returned yet, and makes the context look again. */
+  /* The function that made the call has not returned yet; it makes the context look again. */
   if (!g_atomic_int_get (&self->waits) || !has_answer (self, since))
     return FALSE;
 
@@ -182,7 +183,7 @@ take_answer (GMsgCall *self)
   if (self->error != NULL)
     return FALSE;
 
-  /* Checked before anything is taken, which would be lost. */
+  /* This is checked before messages are taken, since those would be lost. */
   if (is_cancelled (self))
     {
       self->error = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED,
@@ -217,7 +218,7 @@ call_deliver_one (gpointer data)
   guint n_messages;
   gint64 since;
 
-  /* A handler that has run since the look may have taken the answer away. */
+  /* A handler that has run since the look may have taken the messages. */
   if (!g_atomic_int_get (&self->waits) || !has_answer (self, &since))
     return FALSE;
 
@@ -332,7 +333,7 @@ gmsg_call_wait (GMsgCall            *self,
   self->max = max;
   self->funcs = funcs;
 
-  /* The first look sees a cancellation that comes now. */
+  /* If the cancellation comes now, the first look sees it. */
   if (self->cancellable != NULL)
     {
       self->handler = g_signal_connect_data (self->cancellable, "cancelled",
