@@ -23,13 +23,15 @@
  * thread can't run the router's code there. A channel serves one run, from start() to stop(); in
  * a worker's process it serves one outlet. */
 
-/* Large enough to make the queue's cost vanish under a flood, and small enough (6 KiB) to be
- * recycled from the processor's cache. */
+/* In entries: large enough to make the queue's cost negligible under a flood, and small enough (6
+ * KiB) to be recycled from the processor's cache. */
 #define BURST_SIZE 256
-/* Fewer messages are kept for the senders to free than wait behind them. */
+/* Fewer messages are kept for the senders to free than a burst holds, and a burst waits behind
+ * them. */
 G_STATIC_ASSERT (GMSG_RETURNS_MAX < BURST_SIZE);
-/* In entries: far enough ahead for a message to arrive from another processor's cache while
- * those before it are delivered, and near enough not to be evicted again. */
+/* How many entries ahead a message is prefetched: far enough for it to arrive from another
+ * processor's cache while those before it are delivered, and near enough not to be evicted
+ * again. */
 #define PREFETCH_DISTANCE 4
 /* The cache-line size of common processors, in bytes. */
 #define CACHE_LINE 64
@@ -43,8 +45,8 @@ typedef struct
   GMsgEntry entries[BURST_SIZE];
 } Burst;
 
-/* Says whether a thread has ended. When it has, it makes the calls that wait for messages of its
- * channels look again, since any thread may take them then. */
+/* Tells whether a thread has ended. At its end, the calls that wait for messages of its channels
+ * look again, since any thread may then take them. */
 typedef struct
 {
   gatomicrefcount ref_count;
@@ -282,8 +284,8 @@ push_entry_locked (GMsgChannel     *self,
   return wake;
 }
 
-/* Puts in an entry without a message. Returns TRUE if the caller must call gmsg_channel_wake()
- * after it has released the lock. */
+/* Adds an entry without a message. Returns TRUE if the caller must call gmsg_channel_wake() after
+ * it has released the lock. */
 gboolean
 gmsg_channel_push_locked (GMsgChannel   *self,
                           GMsgEntryKind  kind,
@@ -303,8 +305,8 @@ typedef struct
   Burst   *burst;
 } Step;
 
-/* Remembers that the burst being filled has a message of the pipe, and forgets bursts that are
- * gone. So the list is at most twice as long as the number of the pipe's messages in the
+/* Records that the burst being filled has a message of the pipe, and drops bursts that are gone
+ * from the list. So the list is at most twice as long as the number of the pipe's messages in the
  * channel. */
 static void
 add_step_locked (GMsgChannel *self,
@@ -393,7 +395,7 @@ gmsg_channel_wake (GMsgChannel *self)
   wake_context (self);
 }
 
-/* From now on @waiter, which waits for nothing yet, is woken by way of @turn, also by
+/* From now on @waiter, which was not waiting, is woken through @turn, also by
  * gmsg_channel_close(). */
 void
 gmsg_channel_begin_wait (GMsgChannel *self,
@@ -564,7 +566,7 @@ gmsg_channel_any_taken (GMsgChannel *self,
   return FALSE;
 }
 
-/* The sender, on another processor, was the last to write the message; freeing it writes it
+/* The sender wrote the message last, on another processor, and freeing it writes it again
  * here. */
 static void
 prefetch_message (Burst *burst)
@@ -758,8 +760,8 @@ gmsg_channel_withdraw_locked (GMsgChannel *self,
   gmsg_trail_clear (trail);
 }
 
-/* Tells a thread that iterates the context without being the router's whether a message waits
- * that it does not deliver. Otherwise the next push wakes the context, as after
+/* Tells a thread that iterates the context, but is not the router's, whether a message waits,
+ * which this thread must not deliver. Otherwise the next push wakes the context, as after
  * gmsg_channel_has_next(). */
 gboolean
 gmsg_channel_is_stranded (GMsgChannel *self)
