@@ -16,9 +16,9 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* Each run has an endpoint. It starts nothing until the first address is needed. Then it has one
- * server, of one transport, and one I/O thread, in which the transport reads and writes and
- * spawned processes are watched.
+/* Each run has an endpoint, which starts nothing until the first address is needed. From then on
+ * it has one server, of one transport, and one I/O thread, which reads and writes for the
+ * transport and watches spawned processes.
  *
  * The senders hold the endpoint, because any thread may hand any of them over at any time; after
  * the end of the run that fails. The I/O thread holds it, too, because nobody waits for that
@@ -90,7 +90,7 @@ gmsg_endpoint_ref (GMsgEndpoint *self)
   return self;
 }
 
-/* May drop the last reference on any thread, such as that of a sender. */
+/* The last reference may be dropped in any thread, such as a sender's. */
 void
 gmsg_endpoint_unref (GMsgEndpoint *self)
 {
@@ -175,8 +175,8 @@ report_cb (gpointer data)
   return G_SOURCE_CONTINUE;
 }
 
-/* Takes @text (transfer full). Strangers may cause it as often as they like, so one line a
- * second is logged, which counts the texts that came meanwhile. */
+/* Takes @text (transfer full). Strangers may cause such texts as often as they like, so only one
+ * line is logged per second, and it counts the texts that came meanwhile. */
 void
 gmsg_endpoint_report (GMsgEndpoint *self,
                       char         *text)
@@ -285,7 +285,7 @@ make_key (GMsgEndpoint  *self,
   return FALSE;
 }
 
-/* Half of the code is as long as a secret, and says nothing about the rest. */
+/* Half of the code is as long as a secret, and reveals nothing about the other half. */
 char *
 gmsg_endpoint_dup_secret (GMsgEndpoint *self,
                           guint64       pipe_id)
@@ -297,7 +297,7 @@ gmsg_endpoint_dup_secret (GMsgEndpoint *self,
   return g_strndup (code, GMSG_SECRET_LENGTH);
 }
 
-/* Compares in a time that does not reveal how much of a guess was right. */
+/* The time that this takes does not reveal how much of a guess was right. */
 static gboolean
 is_secret_of (GMsgEndpoint *self,
               guint64       pipe_id,
@@ -375,7 +375,7 @@ ref_links (GMsgEndpoint *self)
   return links;
 }
 
-/* The workers know that the run has ended. */
+/* Called when the workers know that the run has ended. */
 static void
 tell_hung_up (GMsgEndpoint *self)
 {
@@ -400,7 +400,7 @@ finish_io (GMsgEndpoint *self)
   gmsg_thread_clear_source (&self->report_timer);
   g_clear_pointer (&self->report_text, g_free);
 
-  /* A link may be withdrawn meanwhile. */
+  /* Another thread may withdraw a link meanwhile. */
   links = ref_links (self);
   for (GList *item = links; item != NULL; item = item->next)
     gmsg_link_end (item->data, NULL);
@@ -601,8 +601,8 @@ swap_variable (GSubprocessLauncher *launcher,
 }
 
 /* Spawns with the address in the environment of the child, and afterwards removes it from the
- * launcher. This process may itself be a worker of another router; address options that are set
- * for that are kept from a child whose address takes none. */
+ * launcher. This process may itself be a worker of another router; if the child's address takes
+ * no options, the child does not inherit the options that are set for that router. */
 static GSubprocess *
 spawn_with_address (GMsgEndpoint         *self,
                     GSubprocessLauncher  *launcher,
@@ -717,8 +717,8 @@ gmsg_endpoint_end (GMsgEndpoint *self)
   self->ended = TRUE;
   g_mutex_unlock (&self->lock);
 
-  /* Nothing starts any more, so these don't change; and the thread closes its server only after
-   * it was told to end. */
+  /* Nothing new starts after this point, so these fields don't change; and the thread closes its
+   * server only when it was told to end. */
   if (self->undo != NULL)
     gmsg_undo_end (self->undo);
   if (self->server == NULL)
