@@ -6,7 +6,8 @@
 
 #include "gmsgflow-private.h"
 
-/* One worker may have this many bytes waiting even if others have taken up the whole backlog. */
+/* Each worker may have this many bytes waiting, even if other workers use up the whole
+ * backlog. */
 #define MIN_BYTES (64 * 1024)
 
 void
@@ -99,8 +100,8 @@ gmsg_flow_release_locked (GMsgFlow *self)
       if (self->linked)
         self->n_released++;
 
-      /* A signal is a system call. A sender that was signalled and is not awake yet needs no
-       * second one: it looks for itself. */
+      /* Signalling takes a system call. A sender that was signalled and is not awake yet needs no
+       * second signal: it checks for room itself. */
       if (self->n_asleep > self->n_woken)
         {
           self->n_woken++;
@@ -254,10 +255,10 @@ gmsg_flow_set_linked_locked (GMsgFlow *self,
 
 /* Tells whether more may be read from the worker; if not, a later release tells that it may.
  *
- * Each worker may have as many bytes waiting here as are left for all workers. So each of n
- * workers that send without end gets one part of n + 1 in the end, and one that comes late finds
- * room. While no other message waits, an incomplete one is read on, since only waiting messages
- * can be released. */
+ * Each worker may have as many bytes waiting here as are left for all workers. So if n workers
+ * send without end, each gets 1/(n + 1) of the backlog in the end, and a late worker finds room.
+ * While no other message waits, an incomplete one is read on, since only waiting messages can be
+ * released. */
 gboolean
 gmsg_flow_may_read_locked (GMsgFlow *self,
                            guint64   max_bytes,
@@ -267,7 +268,8 @@ gmsg_flow_may_read_locked (GMsgFlow *self,
   guint64 limit = max_backlog > 0 ? MIN (max_bytes, MAX (left, MIN_BYTES)) : max_bytes;
 
   self->paused = self->n_bytes > 0 && self->n_bytes + self->n_partial > limit;
-  /* Not checked for each delivered message, since telling the worker takes a system call. */
+  /* This is not checked for each delivered message, since telling the worker takes a system
+   * call. */
   self->resume_bytes = limit / 2;
   return !self->paused;
 }
