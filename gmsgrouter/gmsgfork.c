@@ -23,10 +23,10 @@ child_cb (void)
   happened = TRUE;
 }
 
-/* Call this before the first thread, lock or pipe that a child could take for its own: when a
- * router is started, and when a sender is opened by its address. Classes and objects alone do no
- * harm. So a daemon that has looked at them is like any other process, and so are the workers of
- * a forkserver that has made a router while it preloaded a module. */
+/* Call this before making the first thread, lock or pipe that a child could mistake for its own:
+ * when a router is started, and when a sender is opened by its address. Classes and objects alone
+ * do no harm. So a process that has only made objects may still fork, such as a daemon, or a
+ * forkserver that has made a router while it preloaded a module. */
 void
 gmsg_fork_watch (void)
 {
