@@ -7,9 +7,9 @@
 #include "gmsginterrupt-private.h"
 
 /* A language such as Python runs its signal handlers between two steps of its interpreter, not
- * while a C call waits. So it would notice Ctrl-C only when a full pipe has room, which may be
- * never. Each call that waits therefore asks a function of its thread at intervals, which gives
- * the interpreter its chance.
+ * while a C call waits. So a call that waits in a full pipe would notice Ctrl-C only when there
+ * is room, which may be never. Each call that waits therefore asks a function of its thread at
+ * intervals, which gives the interpreter its chance.
  *
  * The function belongs to one thread, since an interpreter runs such handlers in only one.
  * Threads without a function sleep as long as they wait. */
@@ -88,8 +88,8 @@ gmsg_set_interrupt_func (GMsgInterruptFunc func,
   g_private_replace (&own_interrupt, self);
 }
 
-/* Returns when a call that begins to wait, or goes on waiting, should ask (monotonic µs);
- * G_MAXINT64 for never. */
+/* Returns the time at which a call that waits should ask next (monotonic µs); G_MAXINT64 for
+ * never. */
 gint64
 gmsg_interrupt_get_next_time (void)
 {
