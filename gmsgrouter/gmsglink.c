@@ -16,9 +16,9 @@
  * The endpoint holds a link until it has ended; others that use it have a reference. The pipe
  * calls the link, without a reference, until the two are detached, which the end does. */
 
-/* How long the end of a connection waits for the exit status of the process, which usually
- * follows at once; and how long an exit waits for a connection, which may be about to be
- * accepted, or opened by another process. */
+/* When a connection has ended, the link waits this long for the exit status of the process, which
+ * usually follows at once. When a process has exited, it waits this long for a connection, which
+ * may be about to be accepted, or opened by another process. */
 #define EXIT_TIMEOUT_MSEC 1000
 #define OPEN_TIMEOUT_MSEC 100
 /* The wait is split, so that the data of a connection, or of one to come, is read in between:
@@ -166,8 +166,8 @@ gmsg_link_void (GMsgLink *self)
   touch_cb (self);
 }
 
-/* A worker that has stopped has done its work, whatever follows; but someone who looks for a
- * fault may want to know of a status other than 0. */
+/* A worker that has stopped its sender has done its work, whatever follows. But a status other
+ * than 0 goes to the debug log, since it may help to find a fault. */
 static void
 remark_failure (GMsgLink *self)
 {
@@ -243,7 +243,7 @@ waited_cb (gpointer data)
 }
 
 /* Called when either the process has exited or the connection has ended, and the other may
- * follow. At a lower priority than that of the peers, the timer would wait until none of them
+ * follow. The timer has the priority of the peers; with a lower one it would wait until no peer
  * sends. */
 static void
 wait_for_other (GMsgLink *self,
@@ -315,7 +315,7 @@ exited_cb (const char *how,
   if (self->ended)
     return;
 
-  /* While another process has a connection, that connection decides. */
+  /* While another process has a connection, the end of that connection decides. */
   if (self->lost != NULL)
     end_lost (self);
   else if (!self->opened)
@@ -380,7 +380,7 @@ gmsg_link_update (GMsgLink      *self,
 {
   g_autoptr (GSubprocess) process = NULL;
 
-  /* This comes first: an event after this look touches the link again. */
+  /* This comes first, so that an event after the look touches the link again. */
   g_atomic_int_set (&self->touched, FALSE);
   if (self->ended || g_atomic_int_get (&self->withdrawn))
     return NULL;
