@@ -19,8 +19,8 @@ G_STATIC_ASSERT (GMSG_MESSAGE_MAX_TYPE_LENGTH == GMSG_MAX_TYPE_LENGTH);
 /* The size to which malloc() rounds memory that it gets straight from the kernel. */
 #define MAPPED_SIZE (128 * 1024)
 #define PAGE_SIZE 4096
-/* What it costs GLib to meet a type and to forget it, for each byte that it keeps meanwhile, in
- * bytes that are checked in the same time. */
+/* GLib's cost of meeting a type and forgetting it, for each byte that it keeps meanwhile, in
+ * bytes that could be checked in the same time. */
 #define MEETING_COST 2
 
 struct _GMsgMessageCheck
@@ -134,9 +134,9 @@ gmsg_message_check_begin (GMsgMessageCheck  *self,
   return FALSE;
 }
 
-/* Goes on until the message is known to be good or bad, or @budget is used up. The budget is the
- * number of bytes that are checked in the same time. Small elements count for more, and so does
- * a new type, because of what GLib will do with it. */
+/* Goes on until the message is known to be good or bad, or @budget is used up. The budget is
+ * measured in bytes that are checked in the same time. Small elements count for more, and so does
+ * a new type, because GLib will have to process it. */
 GMsgMessageState
 gmsg_message_check_step (GMsgMessageCheck  *self,
                          gsize             *budget,
@@ -196,7 +196,7 @@ gmsg_message_check_end (GMsgMessageCheck *self,
   return g_variant_ref_sink (g_variant_new_from_bytes (variant_type, bytes, TRUE));
 }
 
-/* How the parts of a value nest that GLib has built and not serialised yet. */
+/* How the parts of a value are nested that GLib has built and not yet serialised. */
 typedef enum
 {
   NESTING_GOOD,
@@ -308,8 +308,8 @@ set_too_large (guint64   size,
                max_size, found);
 }
 
-/* Numbers, and arrays of them, are the commonest messages, and are in normal form whatever their
- * bytes. To lay out their type would take longer than all the rest of a send(). */
+/* Numbers, and arrays of them, are the most common messages, and are in normal form whatever
+ * their bytes are. To lay out their type would take longer than all the rest of a send(). */
 static gboolean
 is_numbers (const char *type_string,
             gsize       size)
@@ -325,7 +325,7 @@ walk_outgoing (GVariant *message)
 {
   const char *type_string = g_variant_get_type_string (message);
   gsize size = g_variant_get_size (message);
-  /* Nothing is written to it, since the byte order is this machine's. */
+  /* The check writes nothing to the data, since the byte order is this machine's. */
   guint8 *data = (guint8 *) g_variant_get_data (message);
   gsize budget = G_MAXSIZE;
   GMsgWalker walker;
