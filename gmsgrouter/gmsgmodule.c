@@ -121,7 +121,7 @@ load (const char  *name,
       return NULL;
     }
 
-  /* Its threads may run as long as the process. */
+  /* The module stays loaded, since its threads may run as long as the process. */
   g_module_make_resident (module);
   g_debug ("loaded “%s”", file);
   return transport;

@@ -94,8 +94,8 @@ drain (GMsgOutlet *self)
 void
 gmsg_outlet_free (GMsgOutlet *self)
 {
-  /* In a thread without a main loop the source, and the pipe with it, would stay for ever. A
-   * sender that has stopped need not be asked to. */
+  /* If that thread has no main loop, the source, and with it the pipe, would stay for ever. A
+   * sender that has stopped need not be cancelled. */
   if (self->at_end && self->cancel != NULL)
     g_source_destroy (self->cancel);
   g_clear_pointer (&self->cancel, g_source_unref);
