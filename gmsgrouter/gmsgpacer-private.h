@@ -30,8 +30,8 @@ typedef struct
                             gint64   *since,
                             gboolean *urgent);
   /* Delivers one thing, in the thread that has asked last. Returns whether anything was emitted
-   * or completed; after FALSE it may still have more to do. It may do what it likes: leave, drop
-   * its turn's owner, run a main loop. */
+   * or completed; after FALSE it may still have more to do. It may do anything: leave, drop its
+   * turn's owner, run a main loop. */
   gboolean (*deliver_one)  (gpointer  data);
   /* (nullable): in a dispatch for which it was waiting, deliver_one() will not be called any
    * more; otherwise as above. */

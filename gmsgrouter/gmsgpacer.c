@@ -36,10 +36,10 @@
  * 100 ms, and a redraw, which takes up to a frame of 16.7 ms, may come first. The pause itself
  * costs one look, since its iteration delivers, too. */
 #define IDLE_INTERVAL (80 * G_TIME_SPAN_MILLISECOND)
-/* How many looks are then left to them. A look may find another source first, or end without a
- * dispatch, as g_main_context_pending() does. */
+/* How many looks are then left to these sources. A look may find another source first, or end
+ * without a dispatch, as in g_main_context_pending(). */
 #define MAX_DECLINED 3
-/* In µs: the smallest maximum latency. With less than a look takes, the turns would always be
+/* In µs: the smallest maximum latency. If it were shorter than a look, the turns would always be
  * late, and nothing below G_PRIORITY_DEFAULT would ever run. */
 #define MIN_LATENCY ((guint) G_TIME_SPAN_MILLISECOND)
 
@@ -286,7 +286,7 @@ is_idle_due (GMsgPacer *self,
          now + self->dispatch_usec - self->busy_since >= IDLE_INTERVAL;
 }
 
-/* The levels are prepared in the order of their priorities, and the first one always is: so its
+/* The levels are prepared in the order of their priorities, and the first one always is, so its
  * look serves the others, too. The last one may become ready in place of those that decline, so
  * that the iteration neither sleeps nor dispatches nothing. */
 static gboolean
@@ -465,7 +465,7 @@ dispatch_begin (Dispatch *dispatch,
   add_eligible_locked (dispatch, FALSE);
   dispatch->since = G_MAXINT64;
 
-  /* The budget is for what is delivered: very many turns could spend it before the first is
+  /* The budget counts delivery only: otherwise very many turns could spend it before the first is
    * served. */
   dispatch->start = g_get_monotonic_time ();
   if (dispatch->late)
@@ -574,8 +574,8 @@ has_joined (GMsgPacer *self)
   return g_atomic_int_get (&self->n_joined) > 0;
 }
 
-/* Makes @turn deliver while no other can. This contains all that costs something for each
- * message. Returns whether the last call has emitted anything. */
+/* Makes @turn deliver while no other can. This function holds all the cost per message. Returns
+ * whether the last call has emitted anything. */
 static gboolean
 serve_turn (Dispatch *dispatch,
             GMsgTurn *turn)
