@@ -385,8 +385,8 @@ check_open_locked (GMsgPipe  *self,
     }
 }
 
-/* When the run is over nothing arrives any more. In a worker's process the channel ends with the
- * connection; a pipe that was closed before has lost nothing by that. */
+/* When the run is over, nothing arrives any more. In a worker's process the channel ends with the
+ * connection; if the pipe was closed before, it has lost nothing by that. */
 static gboolean
 check_run_locked (GMsgPipe  *self,
                   GError   **error)
@@ -517,7 +517,7 @@ check_may_wait_locked (GMsgPipe  *self,
 {
   const char *remedy = "send again when the router has delivered some";
 
-  /* Only this thread could make the room for which it would wait. */
+  /* The call would wait for room that only this thread could make. */
   if (self->flow.overflow == GMSG_OVERFLOW_BLOCK && gmsg_channel_in_thread (self->channel))
     remedy = "the router's own thread can't wait for itself; send from another thread";
   else if (self->flow.overflow == GMSG_OVERFLOW_BLOCK && timeout_usec != 0)
@@ -570,8 +570,8 @@ block_locked (GMsgPipe *self,
         break;
     }
 
-  /* Before a binding turns an error into an exception, it must have run its signal handlers:
-   * after that they could not raise one of their own. */
+  /* A binding must run its signal handlers before it turns an error into an exception, since they
+   * could not raise their own exception afterwards. */
   if (gmsg_flow_is_full_locked (&self->flow) || is_closed_locked (self) ||
       self->sender_state != GMSG_SENDER_STATE_OPEN)
     ask_locked (self, wait);
@@ -608,7 +608,8 @@ wait_for_room_locked (GMsgPipe  *self,
   if ((wait->interrupted && !set_interrupted_error (self, "nothing was sent through", error)) ||
       !check_cancelled_locked (self, wait->cancellable, error))
     {
-      /* The wake-up may have been for room, which is another sender's now. */
+      /* The wake-up may have been for room, which this call no longer takes, so others are
+       * woken. */
       gmsg_flow_wake_all_locked (&self->flow);
       return FALSE;
     }
@@ -777,9 +778,9 @@ gmsg_pipe_send (GMsgPipe      *self,
   return success;
 }
 
-/* When the run has ended, messages that its I/O thread would still read are thrown away; and the
- * memory that it allocates meanwhile is in the way of the router's thread, which frees the
- * queued messages. */
+/* When the run has ended, messages that its I/O thread still reads are thrown away, and the
+ * memory that it allocates for them slows down the router's thread, which frees the queued
+ * messages. */
 static gboolean
 may_read_locked (GMsgPipe *self,
                  guint64   max_bytes,
@@ -1092,7 +1093,7 @@ gmsg_pipe_drop (GMsgPipe *self)
   error = new_drop_error (self);
 
   g_mutex_lock (self->lock);
-  /* A binding may dispose of the object while another thread stops the sender. */
+  /* A binding may dispose the object while another thread stops the sender. */
   if (has_stopped_locked (self))
     {
       g_mutex_unlock (self->lock);
@@ -1604,7 +1605,8 @@ gmsg_pipe_cancel_wanted (GMsgPipe *self)
   if (!wanted)
     return;
 
-  /* A call in another thread meanwhile cancels, too, and finds it done on return. */
+  /* A call in another thread may do this at the same time; it is done when either of them
+   * returns. */
   gmsg_pipe_cancel (self);
 
   g_mutex_lock (self->lock);
