@@ -272,8 +272,8 @@ watch_process (Watch *watch)
     watch_wait_for_status (watch);
 }
 
-/* Calls @func once. The process may have been spawned in any thread. Returns its id; 0 if it has
- * exited already. */
+/* Calls @func once. Any thread may have spawned the process. Returns its id, or 0 if it has
+ * already exited. */
 GPid
 gmsg_processes_watch (GMsgProcesses *self,
                       GSubprocess   *process,

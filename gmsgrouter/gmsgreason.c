@@ -11,8 +11,8 @@
 
 #include <string.h>
 
-/* The size of an error that crosses is bounded, on both sides and over every transport: the
- * worker's side sees to that, and the router's side does not trust it. */
+/* The size of an error that crosses is limited on both sides and over every transport: the
+ * worker's side enforces the limit, and the router's side checks it. */
 
 /* Returns (transfer full) an error made from what a peer has sent; NULL if the text is too long,
  * or not UTF-8 without a NUL. GLib keeps a domain for good. That is bearable for a worker's
@@ -61,8 +61,8 @@ gmsg_reason_copy (const GError *error)
   return gmsg_reason_new (FALSE, domain, strlen (domain), error->code, text, length);
 }
 
-/* An error of GLib's may quote a file name whose bytes are no UTF-8, and a binding can't read a
- * text that is none. */
+/* One of GLib's errors may quote a file name that is not UTF-8, and a binding can't read a text
+ * that is not UTF-8. */
 void
 gmsg_reason_make_valid (GError *error)
 {
