@@ -508,7 +508,7 @@ gmsg_receiver_deliver (GMsgReceiver *self,
     g_object_unref (self);
 }
 
-/* Drops the run's reference, once, or leaves that to the emission under way. */
+/* Drops the run's reference, once; during an emission, the emission does it at its end. */
 void
 gmsg_receiver_release (GMsgReceiver *self)
 {
@@ -517,7 +517,7 @@ gmsg_receiver_release (GMsgReceiver *self)
     g_object_unref (self);
 }
 
-/* Handlers may do all that handlers of message may. */
+/* These handlers may do everything that handlers of message may do. */
 void
 gmsg_receiver_ready (GMsgReceiver *self)
 {
@@ -732,7 +732,7 @@ gmsg_receiver_get_n_waiting (GMsgReceiver *self)
   return has_pipe (self) ? gmsg_pipe_get_n_waiting (self->pipe) : 0;
 }
 
-/* Logs for methods that can't return an error. */
+/* Checks the thread for methods that can't return an error, and logs a warning instead. */
 static gboolean
 warn_of_wrong_thread (GMsgReceiver *self,
                       const char   *method)
@@ -950,7 +950,7 @@ wait_for_messages (GMsgReceiver        *self,
     {
       enter_pull_mode (self);
 
-      /* Its handlers may have closed the pipe. */
+      /* The handlers that it ran may have closed the pipe. */
       if (check_taking (self, method, &error) &&
           !g_cancellable_set_error_if_cancelled (cancellable, &error))
         {
