@@ -1,4 +1,4 @@
-/* gmsgreport-private.h: what is told in the log, when, and how often
+/* gmsgreport-private.h: decides what is logged, when, and how often
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* gmsgreport.c: what is told in the log, when, and how often
+/* gmsgreport.c: decides what is logged, when, and how often
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -6,14 +6,14 @@
 
 #include "gmsgreport-private.h"
 
-/* Each run has a report. It counts messages for closed pipes, and has a mailbox for what the
- * library's own threads notice. Both are logged in the router's thread, where a log handler may
- * run, and no more often than a reader can bear:
+/* Each run has a report. It counts messages for closed pipes, and has a mailbox for events that
+ * the library's own threads notice. It logs both in the router's thread, where a log handler may
+ * run, and at a rate that a reader can follow:
  * - The messages discarded from a pipe are logged at once if none were in the last second,
  *   otherwise with their sum when that second is over, or when the pipe or the run ends.
  * - At most MAX_LINES lines a second are logged. If more pipes than that have something to
- *   report, the last line gives their sum.
- * Each message is counted exactly once, so that the sum over the log is exact.
+ *   report, the last line gives their sum. Each message is counted exactly once, so the numbers
+ *   in the log add up.
  *
  * The log handler is user code, which may call this file again. So everything to be logged is
  * taken out of the fields before the first line is written. The handler may also send, such as
@@ -318,7 +318,8 @@ gmsg_report_attach (GMsgReport          *self,
   g_source_attach (self->source, context);
 }
 
-/* Counts messages for a closed pipe; @echoed: all were sent while a line was being written. */
+/* Counts messages for a closed pipe. @echoed tells whether all were sent while a line was being
+ * written. */
 void
 gmsg_report_discard (GMsgReport *self,
                      guint64     pipe_id,
@@ -467,7 +468,7 @@ gmsg_report_warn_unheard (const char *label)
   telling--;
 }
 
-/* Logs what is due, in at most @n_lines lines. */
+/* Logs everything that is due, in at most @n_lines lines. */
 static void
 tell_discards (const GArray *due,
                guint         n_lines)
