@@ -7,9 +7,9 @@
 #include "gmsgreturns-private.h"
 
 /* While the router's thread can't keep up, it keeps the messages that it has delivered, and the
- * senders free them, one with each message that they send. The senders' threads have the time
- * that the router's thread, which has frames to draw, lacks. And the memory is freed where it
- * was allocated and will be used again, without a trip between the caches of two processors.
+ * senders free them, one with each message that they send. The senders' threads have more time
+ * than the router's thread, which has frames to draw. And the memory is freed where it was
+ * allocated and will be used again, so it does not move between the caches of two processors.
  *
  * This file is passive: it takes no lock, frees no message and starts nothing. The channel calls
  * it, and frees the messages that it returns after the lock has been released, because freeing a
@@ -78,7 +78,7 @@ gmsg_returns_wants_look (GMsgReturns *self)
   return self->backlogged && self->n_refused++ % LOOK_INTERVAL == 0;
 }
 
-/* Hands the delivered messages over to the senders, if they have taken all that they had. */
+/* Hands the delivered messages over to the senders, if these have taken all earlier ones. */
 void
 gmsg_returns_hand_over_locked (GMsgReturns *self)
 {
