@@ -208,7 +208,7 @@ gmsg_router_end_run (GMsgRouter *self)
   g_debug ("router %p: stopped", self);
 }
 
-/* Leaves the end of the run to the thread that iterates the context next. */
+/* Lets the thread that iterates the context next end the run. */
 static void
 drop_run (GMsgRouter *self)
 {

@@ -19,15 +19,15 @@
  * context's thread, and a router that is dropped in a handler is not missed by the dispatch
  * under way.
  *
- * However a run ends, it goes through the same states:
+ * Every run goes through these states, however it ends:
  *
  *     RUNNING ──(shutdown)──▶ DRAINING ──▶ ENDED
  *        ├──────(stop)──────────────────────▲
  *        └──────(drop)──────▶ DROPPED ──────┘
  *
  * - stop() ends it at once, in the router's thread, also from a handler; it waits for nobody.
- * - shutdown() goes on delivering, and ends the run when each pipe has finished, or when the
- *   time is up. It may be stopped meanwhile.
+ * - shutdown() goes on delivering, and ends the run when each pipe has finished, or when the time
+ *   is up. stop() may end it earlier.
  * - A drop, on any thread, closes the channel and does nothing else, since a garbage collection
  *   may be under way. The thread that next iterates the context ends the run. If the context is
  *   finalized first, the thread that does it ends the run; but it emits nothing, since no thread
@@ -52,7 +52,7 @@
  * other things than messages, such as a signal that Python handles. */
 #define CONDITION_INTERVAL (50 * G_TIME_SPAN_MILLISECOND)
 
-/* The first three keep entries from being delivered. */
+/* While one of the first three is set, no entry is delivered. */
 enum
 {
   RUN_MANUAL = 1 << 0,    /* set in the router's thread, for good */
@@ -258,7 +258,7 @@ set_finished (GMsgRun      *self,
     tell_watch (self);
 }
 
-/* Closes @receiver's pipe and lets go of the receiver. After the first step nothing reaches the
+/* Closes @receiver's pipe and releases the receiver. After the first step nothing reaches the
  * receiver; then handlers run, which may do anything. If @emits is unset, no thread exists in
  * which the receiver could emit. */
 static void
@@ -318,7 +318,7 @@ deliver (GMsgRun      *self,
   return ROUTED_EMITTED;
 }
 
-/* A worker's messages are freed at once, since they must not take more memory than they may. */
+/* A worker's messages are freed at once, so that they stay within the limit for their memory. */
 static Routed
 deliver_carried (GMsgRun  *self,
                  GMsgPipe *pipe,
@@ -390,7 +390,8 @@ finish (GMsgRun  *self,
       return ROUTED_NOTHING;
     }
 
-  /* This comes first, since a handler may call shutdown(), which waits for all other pipes. */
+  /* This comes first, since a handler of finished may call shutdown(), which waits for all other
+   * pipes. */
   receiver = g_object_ref (gmsg_pipe_get_receiver (pipe));
   set_finished (self, receiver);
   gmsg_receiver_finish (receiver);

@@ -18,14 +18,14 @@
  * of the run.
  *
  * If everything has finished in time, the transport may use the rest of the time to say goodbye
- * to the workers. If it does not manage that, nothing is lost all the same.
+ * to the workers. Even if it does not manage that, nothing is lost.
  *
  * All of this happens in the router's thread. The synchronous form routes by hand. The
  * asynchronous form has a source in the router's context, which looks at intervals, and at once
  * when a pipe has finished. */
 
-/* How often a shutdown looks at things that nobody reports to it (µs); and how many times longer
- * than a look the interval is at least, since the look at very many pipes takes long. */
+/* How often a shutdown checks things that nobody reports to it (µs); and how many times longer
+ * than a check the interval is at least, since checking very many pipes takes long. */
 #define INTERVAL (20 * G_TIME_SPAN_MILLISECOND)
 #define INTERVAL_FACTOR 10
 /* How long a pipe in pull mode may rest before it is drained (µs). */
@@ -113,7 +113,7 @@ is_idle (Shutdown     *self,
     }
   else if (puller->n_received != n_received || gmsg_receiver_get_n_waiting (receiver) == 0)
     {
-      /* A task may be quiet for a long time before it sends its last messages. */
+      /* A task may send nothing for a long time before its last messages. */
       puller->n_received = n_received;
       puller->since = now;
     }
@@ -572,10 +572,10 @@ gmsg_router_shutdown_async (GMsgRouter          *self,
   task = g_task_new (self, cancellable, callback, user_data);
   g_task_set_source_tag (task, gmsg_router_shutdown_async);
   g_task_set_name (task, "[gmsgrouter] shutdown");
-  /* If everything finished just before the cancellation, the shutdown has succeeded. */
+  /* If all pipes finished just before the cancellation, the shutdown has succeeded. */
   g_task_set_check_cancellable (task, FALSE);
 
-  /* No main loop survives a fork, so the call completes now; the task is left as it is. */
+  /* No main loop survives a fork, so the call completes now, and the task is left alone. */
   if (gmsg_fork_happened ())
     {
       if (callback != NULL)
