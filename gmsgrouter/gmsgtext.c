@@ -10,8 +10,8 @@
 
 /* Texts are checked by automata. Those for strings and object paths have no branch for each byte,
  * so that a peer can't send bytes that take longer than others; the one for type strings branches
- * at brackets. The entry of a byte holds, at the position that each state names, the next state. A
- * state is the number of that position, so that one shift finds the next state. Transitions that
+ * at brackets. Each byte has an entry, which holds the next state at the position of the current
+ * one. A state is the number of its position, so one shift finds the next state. Transitions that
  * are not listed lead to BAD, which no byte leaves. */
 #define STATE(n) (6 * (n))
 #define STATE_MASK 63

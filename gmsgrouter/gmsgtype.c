@@ -86,8 +86,8 @@ get_basic_size (char kind)
     }
 }
 
-/* Returns the size of a number that any bytes are a valid value of, by the letter of its type; 0
- * for every other type. */
+/* Returns the size of a number type for which any bytes are a valid value, by the type's letter;
+ * 0 for every other type. */
 guint
 gmsg_type_get_number_size (char letter)
 {

@@ -8,27 +8,27 @@
 
 #include <string.h>
 
-/* This gives the same verdict as g_variant_is_normal_form(), for any bytes, except for the
- * limits on types. GLib's function recurses for each level of a value, and takes a lock or a
- * table for each variant. So it can't be interrupted half-way, and can take minutes for what a
- * peer sends in a second. Here
+/* This gives the same verdict as g_variant_is_normal_form(), for any bytes, except for the limits
+ * on types. GLib's function recurses for each level of a value, and takes a lock or a table for
+ * each variant. So it can't be interrupted half-way, and can take minutes for data that a peer
+ * sends in a second. Here
  *
  * - values of fixed size are checked with a mask of the bits that must be 0, or not at all;
- * - a value without bytes is decided by its type, since a container may have thousands of such
+ * - the type alone decides on a value without bytes, since a container may have thousands of such
  *   members for each byte of its own;
  * - only arrays and tuples whose children must be checked one by one take a frame, which they
  *   give up with the last child.
  *
- * So each round of the loop takes at least one byte, and all that it takes is bounded by the
- * number of bytes that have been checked. */
+ * So each round of the loop takes at least one byte, and the time and memory that it takes are
+ * bounded by the number of bytes that have been checked. */
 
 /* The cost of checking a child, in bytes that are checked in the same time. */
 #define CHILD_COST 8
 #define MEMBER_COST 2
 /* The cost of laying out a type, for each of its characters. */
 #define TYPE_COST 4
-/* How many types are kept, measured by what they cost GLib: for the rest of the value, and for
- * the next one. */
+/* How many types are kept, measured by their cost for GLib: for the rest of the value, and for
+ * the next value. */
 #define MAX_COST (256 * 1024)
 #define MAX_KEPT_COST (16 * 1024)
 
@@ -302,7 +302,7 @@ open_variant (GMsgWalker    *self,
   if ((*type)->nodes[0].fixed_size > 0 && (*type)->nodes[0].fixed_size != *size)
     return GMSG_WALK_NOT_NORMAL;
 
-  /* GLib asks what the type may hold, not what the value holds. */
+  /* GLib's check looks at what the type may hold, not at what the value holds. */
   return depth + (*type)->nodes[0].depth < GMSG_MAX_DEPTH ? GMSG_WALK_MORE : GMSG_WALK_TOO_DEEP;
 }
 

@@ -680,8 +680,8 @@ gmsg_encoder_advance (GMsgEncoder *self,
     g_clear_pointer (&self->large, g_variant_unref);
 }
 
-/* Releases the memory of what has been written; for a writer that must wait and gets more before
- * it has written everything. */
+/* Releases the memory of data that has been written, for a writer that must wait and is given
+ * more data before it has written everything. */
 void
 gmsg_encoder_compact (GMsgEncoder *self)
 {
