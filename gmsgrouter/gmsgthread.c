@@ -14,8 +14,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* A fault is raised in the thread that caused it. If it were blocked there, it would end the
- * process before a handler could run. */
+/* The signal of a fault goes to the thread that caused it. If that thread blocked it, the process
+ * would end before a handler could run. */
 static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT };
 
 /* GLib aborts the process if no file descriptor is left for a new context, so this function

@@ -1,4 +1,4 @@
-/* gmsgundo-private.h: what must not outlive a run, or the process
+/* gmsgundo-private.h: removes things that must not outlive a run, or the process
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -11,9 +11,9 @@
 G_BEGIN_DECLS
 
 /* What others can see of a run, such as its socket, must be gone when the run has ended, and its
- * I/O thread may be busy then. So each such thing is registered with a function that takes it
- * away. The functions are called once more if the process exits while the run goes on: then nothing
- * is left of a program that returns from main(). */
+ * I/O thread may be busy then. So each such thing is registered with a function that removes it.
+ * If the process exits while the run goes on, the functions are called, too: a program that
+ * returns from main() leaves nothing behind. */
 typedef struct _GMsgUndo GMsgUndo;
 
 /* Waits for nobody, calls nothing here, and may be called twice. */

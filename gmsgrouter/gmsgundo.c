@@ -1,4 +1,4 @@
-/* gmsgundo.c: what must not outlive a run, or the process
+/* gmsgundo.c: removes things that must not outlive a run, or the process
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -16,8 +16,8 @@ struct _GMsgUndo
   gboolean    ended; /* lock: what is added is called at once */
 };
 
-/* The handler of exit() runs while other threads may, and in forked children, in which nothing is
- * theirs to take away. Taken before the lock of any of @live. */
+/* The exit handler may run while other threads run, and also runs in forked children, which have
+ * nothing to remove. Taken before the lock of any of @live. */
 static GMutex exit_lock;
 static GHashTable *live;       /* exit_lock (nullable) (element-type GMsgUndo): as a set */
 static _Atomic pid_t exit_pid; /* atomic: the process that has them */
