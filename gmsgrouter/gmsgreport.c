@@ -12,8 +12,8 @@
  * - The messages discarded from a pipe are logged at once if none were in the last second,
  *   otherwise with their sum when that second is over, or when the pipe or the run ends.
  * - At most MAX_LINES lines a second are logged. If more pipes than that have something to
- *   report, the last line gives their sum. Each message is counted exactly once, so the numbers
- *   in the log add up.
+ *   report, the last line gives their sum.
+ * Each message is counted exactly once, so the numbers in the log add up.
  *
  * The log handler is user code, which may call this file again. So everything to be logged is
  * taken out of the fields before the first line is written. The handler may also send, such as
