@@ -76,7 +76,7 @@ static const struct
   { "nats://a,max-bytes=1G", FALSE, "max-bytes" },
   { "nats://a,colour=red", FALSE, "does not know" },
   { "nats://a,replicas=1,replicas=2", FALSE, "twice" },
-  { "nats://a," PIPE, FALSE, "can't be listened at" },
+  { "nats://a," PIPE, FALSE, "can't listen at it" },
   { "nats://a", TRUE, "lacks" },
   { "nats://a,run=" RUN ",pipe=7", TRUE, "lacks" },
   { "nats://a,run=" RUN ",secret=" SECRET, TRUE, "lacks" },

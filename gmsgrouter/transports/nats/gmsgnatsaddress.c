@@ -114,8 +114,8 @@ take_user_info (GMsgNatsAddress  *self,
                                      "or has an invalid percent escape");
 
   if (self->token != NULL || self->user != NULL)
-    return gmsg_address_set_invalid (error, "more than one of its servers has a user; all take the "
-                                     "same, which stands before the first one, or in “user=”");
+    return gmsg_address_set_invalid (error, "more than one of its servers has a user; all share one, "
+                                     "so give it before the first server or in “user=”");
 
   if (colon == NULL)
     self->token = g_steal_pointer (&user);
@@ -156,7 +156,7 @@ take_host (const char  *server,
   guint64 port = DEFAULT_PORT;
 
   if (!is_host (server, length))
-    return gmsg_address_set_invalid (error, "it has a server that is no “host” or “host:port”");
+    return gmsg_address_set_invalid (error, "it has a server that is not “host” or “host:port”");
 
   if (colon != NULL && !g_ascii_string_to_unsigned (colon + 1, 10, 1, G_MAXUINT16, &port, NULL))
     return gmsg_address_set_invalid (error, "the port of a server is not a number from 1 to 65535");
@@ -253,7 +253,8 @@ take_text (GMsgAddress  *address,
     return TRUE;
 
   if (*text != NULL)
-    return gmsg_address_set_invalid (error, "it says twice how to log in");
+    return gmsg_address_set_invalid (error, "it gives a user, password or token twice; give it either "
+                                     "before the first server or as an option");
 
   if (!is_text (value))
     return gmsg_address_set_invalid (error, "its user, password or token is empty or not UTF-8");
@@ -282,8 +283,8 @@ take_login (GMsgNatsAddress  *self,
   n_ways = (self->user != NULL) + (self->token != NULL) + (self->creds != NULL) +
            (self->nkey_seed != NULL);
   if (n_ways > 1)
-    return gmsg_address_set_invalid (error, "it says in several ways how to log in; one of user, "
-                                     "token, creds and nkey-seed is enough");
+    return gmsg_address_set_invalid (error, "it gives a login in several ways; give only one of user, "
+                                     "token, creds and nkey-seed");
 
   if (self->password != NULL && self->user == NULL)
     return gmsg_address_set_invalid (error, "it has a password without a user");
@@ -324,7 +325,7 @@ take_stream (GMsgNatsAddress  *self,
 
   if (gmsg_address_get_pipe_id (address) != 0 || gmsg_address_get_secret (address) != NULL ||
       gmsg_address_get_option (address, "run") != NULL)
-    return gmsg_address_set_invalid (error, "it is that of a pipe, and can't be listened at");
+    return gmsg_address_set_invalid (error, "it names a pipe, so a router can't listen at it");
 
   if (!gmsg_address_check_options (address, names, error))
     return FALSE;

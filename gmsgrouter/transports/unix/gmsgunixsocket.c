@@ -38,7 +38,7 @@ gmsg_unix_socket_parse_address (const char  *string,
   else if (names_pipe && !(has_id && has_secret))
     gmsg_address_set_invalid (error, "it lacks the pipe or the secret that dup_address() puts in");
   else if (!names_pipe && (has_id || has_secret))
-    gmsg_address_set_invalid (error, "it is that of a pipe, and can't be listened at");
+    gmsg_address_set_invalid (error, "it names a pipe, so a router can't listen at it");
   else
     return g_steal_pointer (&address);
 
