@@ -157,7 +157,7 @@ client_read (Client  *self,
 
   if (n_bytes == 0)
     {
-      g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_CONNECTION, "the router has ended it");
+      g_set_error_literal (error, GMSG_ERROR, GMSG_ERROR_CONNECTION, "the router closed it");
       return FALSE;
     }
 
