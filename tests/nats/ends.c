@@ -350,7 +350,7 @@ open_too_late_thread (gpointer data)
   g_autoptr (GError) error = NULL;
 
   g_assert_null (gmsg_sender_new_for_address (address, &error));
-  g_assert_nonnull (strstr (error->message, "No router listened beyond"));
+  g_assert_nonnull (strstr (error->message, "No router listened behind"));
   assert_failed (&error, GMSG_ERROR_CONNECTION);
   return NULL;
 }

@@ -28,7 +28,7 @@
 #define CLIENT ",ca=DIR/good.pem,cert=DIR/client.pem,key=DIR/client.key"
 
 #define REFUSED "the server refuses the credentials"
-#define NO_FILE "see whether the files that the address names are there"
+#define NO_FILE "check that the files that the address names exist"
 
 /* Everything that the library has logged, at any level. */
 static GMutex log_lock;
@@ -273,7 +273,7 @@ typedef struct
   const char *word;
 } Refusal;
 
-#define NO_CERTIFICATE "want another certificate of this side"
+#define NO_CERTIFICATE "want another certificate from this side"
 
 static const Refusal refusals[] =
 {

@@ -185,7 +185,7 @@ gmsg_chunk_parse_state (const GMsgChunkHead  *head,
       length > sizeof state + sizeof code + GMSG_CHUNK_MAX_TEXT_LENGTH)
     {
       g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
-                   "The router sent a state of %zu bytes, which none has", length);
+                   "The router sent a state of the invalid size %zu", length);
       return FALSE;
     }
 

@@ -247,7 +247,7 @@ check_body (GMsgChunkWriter      *self,
 
   g_set_error (error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
                "The router says that it has accepted chunk %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
-               ", with flags %u and policy %d; what it says can't go back, nor be unknown",
+               ", with flags %u and policy %d; these must be valid, and counts must not fall",
                body->accepted, self->sent, head->flags, (int) body->welcome.overflow);
   return FALSE;
 }

@@ -455,16 +455,16 @@ explain (Connection *self,
       return "the server wants TLS; use “tls://”";
 
     case NATS_SSL_ERROR:
-      return "TLS has failed: the certificate of the server is not one that “ca” vouches for, or "
-             "has another name, or the server wants one of this side";
+      return "TLS has failed: the server's certificate is not trusted (see “ca”) or is for another "
+             "host name, or the server wants a certificate from this side (see “cert” and “key”)";
 
     case NATS_IO_ERROR:
     case NATS_PROTOCOL_ERROR:
     case NATS_CONNECTION_CLOSED:
       /* With TLS 1.3 a server refuses a certificate only after this side is through with TLS. */
-      return self->address->tls ? "the server has broken off; it may want another certificate of this "
-                                  "side, in “cert” and “key”"
-                                : "the server has broken off";
+      return self->address->tls ? "the server closed the connection; it may want another certificate "
+                                  "from this side, in “cert” and “key”"
+                                : "the server closed the connection";
 
     case NATS_TIMEOUT:
       return "the server does not answer";
@@ -630,8 +630,8 @@ connect_once (Connection *self)
   /* libnats takes up TLS by itself if the server wants it, and then knows no certificate. */
   if (status == NATS_SSL_ERROR && !self->address->tls)
     status = NATS_SECURE_CONNECTION_REQUIRED;
-  reason = part != NULL ? g_strdup_printf ("%s can't be used: see whether the files that the "
-                                           "address names are there, and have the right form", part)
+  reason = part != NULL ? g_strdup_printf ("%s can't be used: check that the files that the "
+                                           "address names exist and have the right format", part)
                         : g_strdup (explain (self, status));
   tell_lost (self, reason);
   return g_get_monotonic_time () + get_retry (self, status);

@@ -172,7 +172,7 @@ gmsg_nats_peer_disconnect (GMsgNatsPeer *self)
   if (self->link == NULL)
     return;
 
-  error = g_error_new_literal (GMSG_ERROR, GMSG_ERROR_CONNECTION, "the router has ended it");
+  error = g_error_new_literal (GMSG_ERROR, GMSG_ERROR_CONNECTION, "the router closed it");
   link = end (self, error);
   gmsg_core->link_disconnect (link);
   gmsg_core->link_unref (link);
@@ -352,7 +352,7 @@ take_frame (GMsgNatsPeer *self,
     default:
       success = FALSE;
       g_set_error (&error, GMSG_ERROR, GMSG_ERROR_PROTOCOL,
-                   "The worker sent a frame of type %d, which none sends here", frame->type);
+                   "The worker sent a frame of type %d, which is not valid here", frame->type);
       break;
     }
 

@@ -299,7 +299,7 @@ tell_refused (GMsgServer *self,
     return;
 
   if (n_dropped > 0)
-    rest = g_strdup_printf (", and %u that came faster than they can be looked at", n_dropped);
+    rest = g_strdup_printf (", and %u that came too fast to be checked", n_dropped);
   gmsg_core->endpoint_report (self->endpoint,
                               g_strdup_printf ("ignoring %u messages at “%s” that no worker of this "
                                                "router has sent%s",

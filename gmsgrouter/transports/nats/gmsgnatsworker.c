@@ -384,16 +384,16 @@ worker_greet (Worker  *self,
 
   if (self->is_refused && self->connected)
     g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
-                 "The router beyond “%s” refused the connection: %s", self->name, self->trouble);
+                 "The router behind “%s” refused the connection: %s", self->name, self->trouble);
   else if (self->connected && self->is_unheard)
     g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
-                 "No router listened beyond “%s” for %d seconds; see whether it still runs, and is "
-                 "connected to the same servers and account, and whether it has not been stopped "
-                 "since it made the address", self->name, HELLO_TIMEOUT);
+                 "No router listened behind “%s” for %d seconds; check that it still runs, is "
+                 "connected to the same servers and account, and has not been stopped since it "
+                 "made the address", self->name, HELLO_TIMEOUT);
   else if (self->connected)
     g_set_error (error, GMSG_ERROR, GMSG_ERROR_CONNECTION,
-                 "No router answered beyond “%s” for %d seconds%s%s; see whether it still runs, and "
-                 "whether the address was not used before",
+                 "No router answered behind “%s” for %d seconds%s%s; check that it still runs, and "
+                 "that the address was not used before",
                  self->name, HELLO_TIMEOUT, self->trouble != NULL ? ", and the server says: " : "",
                  self->trouble != NULL ? self->trouble : "");
   else
