@@ -66,7 +66,7 @@ parse_arguments (Run   *self,
     { "overflow", 'o', 0, G_OPTION_ARG_STRING, &overflow,
       "What happens when that many wait: block (default), fail or drop-oldest", "POLICY" },
     { "address", 'a', 0, G_OPTION_ARG_FILENAME, &self->address,
-      "Listen there, such as at nats://host, rather than at a socket of its own", "ADDRESS" },
+      "Listen at ADDRESS, such as nats://host, instead of at a socket of its own", "ADDRESS" },
     G_OPTION_ENTRY_NULL
   };
 
