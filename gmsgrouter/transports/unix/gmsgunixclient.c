@@ -24,9 +24,9 @@
 
 /* How long the router may take to accept the connection and answer the greeting, in seconds. */
 #define HELLO_TIMEOUT 10
-/* How often to check meanwhile that the router's process has not exited. */
+/* How often to check during this time that the router's process has not exited. */
 #define LOOK_INTERVAL_MSEC 100
-/* How often to write before reading what the router says. */
+/* How many times to write before reading the router's frames. */
 #define MAX_WRITES 16
 
 /* Each opened pipe has a client with a thread of its own, which alone holds it. The thread
@@ -77,7 +77,7 @@ client_break (Client       *self,
   gmsg_outlet_break (self->outlet, reason);
 }
 
-/* Does what the router says; FALSE if nothing comes after it. */
+/* Handles a frame of the router; FALSE if nothing comes after it. */
 static gboolean
 client_handle (Client     *self,
                GMsgFrame  *frame,
@@ -191,7 +191,7 @@ client_write_cb (GSocket      *socket,
   return G_SOURCE_REMOVE;
 }
 
-/* The router may have said why writing has failed. */
+/* The router may have sent the reason why writing has failed. */
 static void
 client_read_reason (Client       *self,
                     const GError *error)
@@ -293,7 +293,7 @@ client_run (gpointer data)
       if (!self->done)
         g_main_context_iteration (self->context, !more);
 
-      /* stop() may have waited too long. */
+      /* A call of stop() may have reached its time limit. */
       self->done = self->done || gmsg_outlet_is_broken (self->outlet);
     }
 
@@ -354,8 +354,8 @@ connect_blocking (GSocketAddress  *address,
   return -1;
 }
 
-/* A router of another user could be anything, so nothing is said to it. The credentials are
- * those of the process that listens. */
+/* A router of another user can't be trusted, so nothing is sent to it. The credentials are those
+ * of the process that listens. */
 static gboolean
 client_check_router (Client      *self,
                      const char  *name,
@@ -513,9 +513,9 @@ client_greet (Client       *self,
   return FALSE;
 }
 
-/* If a worker has closed its standard streams, the next files that are opened take their
- * numbers, and a line for standard error would go into the connection. So something harmless
- * takes the numbers meanwhile. */
+/* If a worker has closed its standard streams, the next files that are opened take their numbers,
+ * and a line for standard error would go into the connection. So harmless files take the numbers
+ * meanwhile. */
 typedef struct
 {
   int fds[STDERR_FILENO + 1];

@@ -10,8 +10,8 @@
 
 G_BEGIN_DECLS
 
-/* A connection is a stranger until it has greeted with an address; from then on it is the worker
- * of that pipe. All calls come from the I/O thread, unless stated. */
+/* A connection is a stranger until it has greeted with an address; from then on it belongs to the
+ * worker of that pipe. All calls come from the I/O thread, unless stated. */
 typedef struct _GMsgUnixConnection GMsgUnixConnection;
 
 /* A connection calls these functions of its owner. */

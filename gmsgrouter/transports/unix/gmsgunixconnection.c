@@ -123,7 +123,7 @@ connection_flush (GMsgUnixConnection *self)
     }
 }
 
-/* The peer reads again: now it is told what has happened meanwhile. */
+/* The peer reads again, so this tells it what has happened meanwhile. */
 static gboolean
 connection_write_cb (GSocket      *socket,
                      GIOCondition  condition,

@@ -87,7 +87,7 @@ is_stale (const char     *path,
   if (socket == NULL)
     return FALSE;
 
-  /* A living process accepts the connection, or is too busy to do so. */
+  /* A living process accepts the connection, or is too busy to accept it. */
   g_socket_set_blocking (socket, FALSE);
   return !g_socket_connect (socket, address, NULL, &error) &&
          g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED);
@@ -169,7 +169,8 @@ bind_socket (GSocket         *socket,
 }
 
 /* Between bind() and listen() a socket looks like one that was left over. So it is made without
- * any permission, which it gets afterwards. The mode of a fresh directory protects it as well. */
+ * any permission, and gets its mode afterwards. The mode of a fresh directory protects it as
+ * well. */
 static gboolean
 bind_and_listen (GSocket         *socket,
                  const char      *path,
@@ -375,7 +376,7 @@ accept_again_cb (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* Most likely no descriptor is left; new connections have to wait. */
+/* Most likely the process has no descriptor left, so new connections have to wait. */
 static void
 listener_pause (GMsgUnixListener *self,
                 const GError     *error)

@@ -10,10 +10,9 @@
 #include "gmsgunixlistener-private.h"
 #include "gmsgunixsocket-private.h"
 
-/* How many strangers may be connected, and how many of one process: otherwise they could take up
- * all descriptors, or keep workers waiting at the door. The oldest one makes way for the next. A
- * worker greets as soon as it has connected, so most likely it has done so when it is
- * accepted. */
+/* How many strangers may be connected, in total and from one process: more could take up all
+ * descriptors, or keep workers from connecting. A new one replaces the oldest. A worker greets as
+ * soon as it has connected, so most likely it has done so when it is accepted. */
 #define MAX_STRANGERS 256
 #define MAX_STRANGERS_OF_PROCESS 128
 
