@@ -21,8 +21,8 @@
 /* States are sent at most fifty times a second, unless the worker may be waiting for one. */
 #define MIN_STATE_INTERVAL (G_USEC_PER_SEC / 50)
 
-/* A gap is asked for when this many markers have passed it; then after twice as many, and so on:
- * each time the worker sends everything again. */
+/* The reader asks for a missing chunk when this many markers have passed the gap, then after
+ * twice as many, and so on: each time the worker sends everything again. */
 #define MIN_PATIENCE 2
 #define MAX_PATIENCE 64
 
@@ -188,7 +188,8 @@ refuse (GMsgChunkReader *self)
   return GMSG_CHUNK_REFUSED;
 }
 
-/* Takes news from the worker. Anybody may have repeated old messages. */
+/* Called when something new has come from the worker; old messages don't count, since anybody may
+ * repeat them. */
 static void
 set_heard (GMsgChunkReader *self,
            gint64           now)
@@ -204,7 +205,7 @@ make_key (GMsgChunkReader *self,
                              session, NULL);
 }
 
-/* Another worker knows the address, but comes too late. */
+/* Another worker has the same address, but comes too late. */
 static void
 refuse_session (GMsgChunkReader *self,
                 GMsgChunkKey    *key,
@@ -493,8 +494,8 @@ gmsg_chunk_reader_read (GMsgChunkReader *self,
   return n_read;
 }
 
-/* A chunk is missing if a later one has arrived, or if the worker says that it has sent it. On
- * their way two chunks may change places, also with markers, but not for long. So it counts as
+/* A chunk is missing if a later one has arrived, or if the worker says that it has sent it.
+ * Chunks and markers may overtake each other on the way, but not for long. So a chunk counts as
  * missing when markers have passed since and nothing has moved. */
 static void
 check_gap (GMsgChunkReader *self)

@@ -13,8 +13,8 @@
 /* The run's time advances from marker to marker. Between two markers it advances with the clock,
  * but not by more than STEP; and only if the first marker has come back by the time that the
  * second is sent. So however long the broker, or the router's process, stands still, the time
- * advances by one step at most: a worker is not blamed for words that nobody has carried yet.
- * When all is well, markers come back at once, and the time is that of the clock.
+ * advances by one step at most, and a worker is not lost because its words were not carried yet.
+ * Normally, markers come back at once, and the time is that of the clock.
  *
  * A step is longer than the interval, so that a late timer does not slow the time down. */
 #define STEP(interval) ((interval) + (interval) / 2)
@@ -195,7 +195,7 @@ gmsg_chunk_run_receive (GMsgChunkRun *self,
       return FALSE;
     }
 
-  /* A marker that was given up says nothing about the time in which it was away. */
+  /* A marker that was given up reveals nothing about the time since it was sent. */
   if (head.number != self->number || !self->under_way)
     return FALSE;
 

@@ -1,4 +1,5 @@
-/* gmsgchunks-private.h: bytes in order over a way that loses, doubles and reorders
+/* gmsgchunks-private.h: a stream of bytes over a network that loses, repeats and reorders
+ * messages
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -14,10 +15,10 @@ G_BEGIN_DECLS
 
 /* Each pipe of a run has a stream of bytes, from the worker's GMsgChunkWriter to the router's
  * GMsgChunkReader. The writer cuts it into numbered chunks and keeps each until the reader has
- * accepted it. The reader sorts them and drops chunks that it has seen. Everything else that the
- * two say is state, not events: each message holds all there is to know, so any may be lost. In
- * the router, the pipes of a run share its GMsgChunkRun, which has the epoch and the markers,
- * the run's clock.
+ * accepted it. The reader sorts them and drops chunks that it has seen. All other messages
+ * between the two are states, not events: each one is complete, so any may be lost. In the
+ * router, the pipes of a run share its GMsgChunkRun, which has the epoch and the markers, the
+ * run's clock.
  *
  * All of this is pure: no I/O, no thread, no lock, no clock. The caller passes the time (@now,
  * monotonic, in µs), hands over messages that have arrived, and carries away messages to send:
@@ -52,7 +53,7 @@ typedef enum
   GMSG_CHUNK_TO_WORKER, /* r.PIPE */
 } GMsgChunkWay;
 
-/* What has become of an arriving message. */
+/* The result of handling an arriving message. */
 typedef enum
 {
   GMSG_CHUNK_REFUSED, /* not the peer's, or a word heard before: counted */
@@ -63,7 +64,7 @@ typedef enum
   GMSG_CHUNK_BROKEN,  /* the peer breaks the protocol: the error is set */
 } GMsgChunkVerdict;
 
-/* All counted since the beginning, for logs and tests. */
+/* Totals since the beginning, for logs and tests. */
 typedef struct
 {
   guint64 n_sent;    /* chunks of a writer, each once; states of a reader */
@@ -74,7 +75,7 @@ typedef struct
   guint64 n_asked;   /* requests of a reader to send again what it has not accepted */
 } GMsgChunkCounts;
 
-/* What the router tells once, like WELCOME on a socket. */
+/* What the router sends once, like WELCOME on a socket. */
 typedef struct
 {
   guint        capacity;         /* messages; 0: unbounded */
@@ -179,7 +180,7 @@ void              gmsg_chunk_reader_get_counts    (GMsgChunkReader         *self
 /* The worker's end of a pipe */
 typedef struct _GMsgChunkWriter GMsgChunkWriter;
 
-/* The router's last words, all of them cumulative. */
+/* The router's latest state; all its counts are cumulative. */
 typedef struct
 {
   GMsgChunkWelcome  welcome;      /* as first received */

@@ -160,7 +160,7 @@ get_kept (GMsgChunkWriter *self,
   return g_ptr_array_index (self->kept, index);
 }
 
-/* All changes of a place are made here, for the sake of the counts. */
+/* All changes of a chunk's place are made here, so that the counts stay right. */
 static void
 move_to (GMsgChunkWriter *self,
          guint            index,
@@ -224,7 +224,7 @@ gmsg_chunk_writer_set_connected (GMsgChunkWriter *self,
         move_to (self, i, CUT);
     }
 
-  /* The router speaks first: it may have accepted some of them. */
+  /* The writer waits for the router's word, since the router may have accepted some of them. */
   self->resend_cut = self->n_under_way > 0;
   self->word_at = G_MININT64;
   self->looked_at = now;
@@ -474,7 +474,7 @@ gmsg_chunk_writer_get_deadline (GMsgChunkWriter *self)
   return self->n_under_way > 0 ? MIN (deadline, self->moved_at + self->patience) : deadline;
 }
 
-/* A process that was stopped has heard nobody; so this counts no more at once than passes
+/* A process that was stopped could not hear anything, so each call counts at most the time
  * between two words. */
 static void
 count_silence (GMsgChunkWriter *self,
