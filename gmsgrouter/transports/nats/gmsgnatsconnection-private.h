@@ -1,4 +1,4 @@
-/* gmsgnatsconnection-private.h: a connection to a NATS server, which is made again and again
+/* gmsgnatsconnection-private.h: a connection to a NATS server, which reconnects by itself
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later

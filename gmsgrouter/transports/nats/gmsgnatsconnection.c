@@ -1,4 +1,4 @@
-/* gmsgnatsconnection.c: a connection to a NATS server, which is made again and again
+/* gmsgnatsconnection.c: a connection to a NATS server, which reconnects by itself
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -14,9 +14,9 @@
 #include <signal.h>
 #include <string.h>
 
-/* Here libnats does not reconnect by itself: it would accept each server's certificate for any
- * host, forget what it was doing when a server accepts and says nothing, and replay lost
- * messages. So each connection lasts until either side closes it, and then a new one is made.
+/* libnats's own reconnection is off: it would accept each server's certificate for any host,
+ * forget its state when a server accepts and sends nothing, and replay lost messages. So each
+ * connection lasts until either side closes it, and then this file makes a new one.
  *
  * Threads: the connection's own thread makes all calls that may wait, except publishing, which a
  * client does in its own thread. Callbacks come from threads of libnats, and only put something
@@ -32,8 +32,8 @@
 #define PING_INTERVAL 1000
 #define MAX_PINGS 3
 
-/* How long to wait before the next try, in µs: if nobody listens or the server goes away, since
- * a restarted server is soon back; and if something is wrong. */
+/* How long to wait before the next try, in µs: QUICK_RETRY if nobody listens or the server goes
+ * away, since a restarted server is soon back; MIN_RETRY to MAX_RETRY if something is wrong. */
 #define QUICK_RETRY (250 * G_TIME_SPAN_MILLISECOND)
 #define RETRY_JITTER 100000
 #define MIN_RETRY (1 * G_TIME_SPAN_SECOND)
@@ -434,7 +434,7 @@ set_options (Connection   *self,
   return status;
 }
 
-/* What libnats says is not told as it is: it may have the URL in it. */
+/* The texts of libnats are not passed on, since they may contain the URL. */
 static const char *
 explain (Connection *self,
          natsStatus  status)
@@ -461,7 +461,8 @@ explain (Connection *self,
     case NATS_IO_ERROR:
     case NATS_PROTOCOL_ERROR:
     case NATS_CONNECTION_CLOSED:
-      /* With TLS 1.3 a server refuses a certificate only after this side is through with TLS. */
+      /* With TLS 1.3 a server refuses a certificate only after this side has finished the
+       * handshake. */
       return self->address->tls ? "the server closed the connection; it may want another certificate "
                                   "from this side, in “cert” and “key”"
                                 : "the server closed the connection";
@@ -627,7 +628,7 @@ connect_once (Connection *self)
   /* A file of credentials is read only now, when the server asks for them. */
   if (status == NATS_ERR && self->address->creds != NULL)
     part = "its login";
-  /* libnats takes up TLS by itself if the server wants it, and then knows no certificate. */
+  /* If the server wants TLS, libnats starts it by itself, without any certificate. */
   if (status == NATS_SSL_ERROR && !self->address->tls)
     status = NATS_SECURE_CONNECTION_REQUIRED;
   reason = part != NULL ? g_strdup_printf ("%s can't be used: check that the files that the "

@@ -1,4 +1,4 @@
-/* gmsgnatscore-private.h: what the library has given to this module
+/* gmsgnatscore-private.h: the table of the library's functions for this module
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later

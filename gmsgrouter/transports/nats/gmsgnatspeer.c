@@ -84,7 +84,7 @@ gmsg_nats_peer_is_open (GMsgNatsPeer *self)
   return gmsg_chunk_reader_is_open (self->reader);
 }
 
-/* Tells what the network has done to the pipe. */
+/* Logs how often chunks of the pipe were repeated, refused or missing. */
 static void
 remark_counts (GMsgNatsPeer *self)
 {
@@ -215,7 +215,7 @@ gmsg_nats_peer_hear (GMsgNatsPeer *self,
   switch (gmsg_chunk_reader_hear (self->reader, word, now, &error))
     {
     case GMSG_CHUNK_REFUSED:
-      /* The worker may be told why. */
+      /* This tells the worker why, if it can be reached. */
       self->touched (self, self->data);
       return FALSE;
 
@@ -238,8 +238,8 @@ gmsg_nats_peer_hear (GMsgNatsPeer *self,
   return TRUE;
 }
 
-/* Nothing is kept of a pipe that has ended, but its secret is known. A worker that has heard
- * something before takes no notice of this state, which is the first one again. */
+/* Of a pipe that has ended, only the secret can be computed again. This state has the first
+ * number again, so a worker that has received one before ignores it. */
 GBytes *
 gmsg_nats_peer_turn_away (GMsgEndpoint *endpoint,
                           GMsgChunkRun *run,

@@ -231,8 +231,8 @@ set_up_done (GMsgServer    *self,
 
   if (!job->success)
     {
-      /* One failure is no reason to tell anybody: while a server deletes the last stream of an
-       * account, it can't make another one. */
+      /* A single failure is not reported: while a server deletes the last stream of an account,
+       * it can't make another one. */
       if (self->set_up_retry > MIN_SET_UP_RETRY && job->reason != NULL)
         set_state (self, GMSG_CONNECTION_STATE_DISCONNECTED, job->reason);
       self->set_up_at = now + self->set_up_retry;
@@ -356,8 +356,8 @@ hear (GMsgServer *self,
 {
   GMsgNatsPeer *peer = g_hash_table_lookup (self->peers, &pipe_id);
 
-  /* A worker that is answered sends, and nothing would keep its messages; it greets again
-   * soon. */
+  /* A worker starts to send when it is answered, but nothing would keep its messages yet. It will
+   * soon greet again. */
   if (!self->was_made)
     return;
 
@@ -432,7 +432,7 @@ take_status (GMsgServer *self,
   const char *pending = NULL;
   guint64 n_pending = 0;
 
-  /* Its time is over, and the rest of its messages will not come. */
+  /* The request has expired, and the rest of its messages will not come. */
   if (strcmp (status, "408") == 0 &&
       natsMsgHeader_Get (message, "Nats-Pending-Messages", &pending) == NATS_OK &&
       g_ascii_string_to_unsigned (pending, 10, 0, G_MAXUINT, &n_pending, NULL))

@@ -1,4 +1,4 @@
-/* gmsgnatsstream-private.h: the stream of a run, and who reads it
+/* gmsgnatsstream-private.h: the stream of a run, and its consumer
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -1,4 +1,4 @@
-/* gmsgnatsstream.c: the stream of a run, and who reads it
+/* gmsgnatsstream.c: the stream of a run, and its consumer
  *
  * Copyright 2026 The gmsgrouter authors
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -171,7 +171,7 @@ is_left_behind (const jsStreamInfo *info,
          info->State.Consumers == 0 && last < now - MAX_AGE_SECONDS * NSEC_PER_SEC;
 }
 
-/* It is no fault if the account may not do this. */
+/* The account may lack the permission for this, which does no harm. */
 static void
 delete_left_behind (GMsgNatsSetUp *self,
                     jsCtx         *js)

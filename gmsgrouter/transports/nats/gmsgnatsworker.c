@@ -25,7 +25,7 @@
 /* An acknowledgement comes to “r.PIPE.a.SEQUENCE”, and the router's states to “r.PIPE.s”. */
 #define ACKNOWLEDGEMENT ".a."
 #define STATE ".s"
-/* To where the server answers a greeting for which nobody listens. */
+/* The subject to which the server sends its answer if nobody listens to a greeting. */
 #define NOBODY ".n"
 
 /* Each opened pipe has a worker with a thread of its own, which alone holds it. The thread puts
@@ -253,7 +253,7 @@ client_cb (gpointer data)
   return G_SOURCE_CONTINUE;
 }
 
-/* Sends all that is to be said. */
+/* Sends all messages that are due. */
 static void
 say (Worker *self)
 {
@@ -268,7 +268,7 @@ say (Worker *self)
       gconstpointer data = g_bytes_get_data (bytes, &size);
       char reply[160];
 
-      /* A message that can't be sent counts as sent, and is sent again. */
+      /* A message that can't be sent counts as sent, and will be sent again. */
       if (way == GMSG_CHUNK_TO_STREAM)
         {
           g_snprintf (reply, sizeof reply, "%s" ACKNOWLEDGEMENT "%" G_GUINT64_FORMAT,
@@ -330,7 +330,7 @@ look (Worker *self)
   if (gmsg_chunk_writer_is_lost (self->writer))
     worker_break_literal (self, "nothing was heard from the router, though the NATS server is there");
 
-  /* stop() may have waited too long. */
+  /* A call of stop() may have reached its time limit. */
   self->done = self->done || gmsg_chunk_writer_is_done (self->writer) ||
                gmsg_core->outlet_is_broken (self->outlet);
 }
