@@ -95,7 +95,7 @@ tool_kill (GSubprocess *process,
   const char *identifier = g_subprocess_get_identifier (process);
   pid_t pid;
 
-  /* It has ended. */
+  /* The process has ended. */
   if (identifier == NULL)
     return;
 

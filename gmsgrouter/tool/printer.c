@@ -201,7 +201,7 @@ printer_clear (Printer *self)
 {
   g_clear_handle_id (&self->timeout_id, g_source_remove);
 
-  /* Otherwise it was not even started. */
+  /* Otherwise the router was not even started. */
   if (self->router != NULL && gmsg_router_get_running (self->router))
     stop_router (self);
 

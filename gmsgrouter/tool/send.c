@@ -79,8 +79,8 @@ quit_if_done (Send *self)
     g_main_loop_quit (self->loop);
 }
 
-/* Ends a command whose output nobody wants any more, and waits for it: when the pipe has
- * finished, nothing goes on behind it. */
+/* Ends a command when its output is no longer wanted, and waits for it, so that nothing still
+ * runs when the pipe has finished. */
 static void
 stop_reading (Send *self)
 {
@@ -227,7 +227,7 @@ ctrl_c_cb (gpointer user_data)
   return pass_on (user_data, SIGINT);
 }
 
-/* Like nohup(1), the caller may want a signal to be ignored. */
+/* The caller may have set a signal to be ignored, as nohup(1) does. */
 static void
 catch_unless_ignored (Send       *self,
                       int         signal_number,
@@ -239,7 +239,8 @@ catch_unless_ignored (Send       *self,
     g_unix_signal_add (signal_number, func, self);
 }
 
-/* Without a group of its own, the command gets from the terminal what this program gets. */
+/* Without a group of its own, the command gets the same signals from the terminal as this
+ * program. */
 static void
 catch_signals (Send *self)
 {
@@ -266,7 +267,7 @@ start_command (Send    *self,
   g_autoptr (GSubprocessLauncher) launcher = NULL;
 
   launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDIN_INHERIT | G_SUBPROCESS_FLAGS_STDOUT_PIPE);
-  /* It is used up, and belongs to nobody else. */
+  /* The address is used up, so the command must not see it. */
   g_subprocess_launcher_unsetenv (launcher, ADDRESS_VARIABLE);
 
   /* A shell that gets a signal does not pass it on to the program for which it waits, so the
