@@ -13,7 +13,7 @@ G_BEGIN_DECLS
 typedef struct _GMsgChannel GMsgChannel;
 typedef struct _GMsgPipe GMsgPipe;
 
-/* What an entry of the channel asks of the thread that takes it. */
+/* The task of the thread that takes an entry of the channel. */
 typedef enum
 {
   /* Deliver the message that the entry carries. */

@@ -151,7 +151,7 @@ life_end (gpointer data)
   life_unref (self);
 }
 
-/* Returns (transfer full) the life of this thread, of which @channel becomes a part. */
+/* Returns (transfer full) the life of this thread, to which it adds @channel. */
 static Life *
 life_join (GMsgChannel *channel)
 {

@@ -632,7 +632,7 @@ has_place_locked (GMsgPipe *self)
          is_closed_locked (self);
 }
 
-/* What remains to be done after a message was put in and the lock has been released. */
+/* Work that remains after a message was put in and the lock has been released. */
 typedef struct
 {
   GVariant *unused; /* (owned) (nullable): freeing a message may run a destroy notify, which
@@ -875,8 +875,8 @@ gmsg_pipe_unexport (GMsgPipe *self)
   g_atomic_int_set (&self->exported, FALSE);
 }
 
-/* From now on, until it is detached, the link is told what happens here. It is told once at the
- * start, so that it sees what has happened before. */
+/* From now on, until it is detached, the link is touched when something happens here. It is
+ * touched once at the start, so that it sees earlier events. */
 void
 gmsg_pipe_attach_link (GMsgPipe          *self,
                        GMsgPipeTouchFunc  touch,
