@@ -101,12 +101,12 @@ void          gmsg_endpoint_set_state    (GMsgEndpoint      *self,        /* of 
                                           GMsgConnectionState state,      /* needs a server */
                                           const char        *reason);
 
-/* What others can see of a run must be gone when stop() returns, which does not wait for the I/O
- * thread. For each such thing, like a socket or a connection, the transport adds a function that
- * takes it away and lets the workers know. It is called when the run ends, or at once if it has
- * ended, while the I/O thread may be at work; and when the process exits. It waits for nobody. While
- * it is there @data must stay, so it is removed before @data is freed: TRUE if it was not called,
- * so that what it undoes is still to be undone. */
+/* Everything that others can see of a run must be gone when stop() returns, which does not wait
+ * for the I/O thread. For each such thing, like a socket or a connection, the transport adds a
+ * function that removes it and lets the workers know. It is called when the run ends, or at once
+ * if it has ended, while the I/O thread may be at work; and when the process exits. It waits for
+ * nobody. While it is there @data must stay, so it is removed before @data is freed: TRUE if it
+ * was not called, so that what it undoes is still to be undone. */
 void          gmsg_endpoint_add_undo     (GMsgEndpoint      *self,        /* any thread */
                                           GMsgUndoFunc       func,
                                           gpointer           data);

@@ -35,7 +35,7 @@ static const struct
   { "tls", "nats" },
 };
 
-/* Returns the transport of an address, of which only the scheme is needed. */
+/* Returns the transport of an address; only the address's scheme matters. */
 const GMsgTransport *
 gmsg_transport_find (const char  *address,
                      GError     **error)

@@ -10,10 +10,10 @@
 
 G_BEGIN_DECLS
 
-/* What others can see of a run, such as its socket, must be gone when the run has ended, and its
- * I/O thread may be busy then. So each such thing is registered with a function that removes it.
- * If the process exits while the run goes on, the functions are called, too: a program that
- * returns from main() leaves nothing behind. */
+/* Everything that others can see of a run, such as its socket, must be gone when the run has
+ * ended, but its I/O thread may be busy then. So each such thing is registered with a function
+ * that removes it. If the process exits while the run goes on, the functions are called, too: a
+ * program that returns from main() leaves nothing behind. */
 typedef struct _GMsgUndo GMsgUndo;
 
 /* Waits for nobody, calls nothing here, and may be called twice. */

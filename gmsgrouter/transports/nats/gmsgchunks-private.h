@@ -158,8 +158,8 @@ gboolean          gmsg_chunk_reader_is_complete   (GMsgChunkReader         *self
 /* TRUE if no more will come. Waiting bytes may still be read first. */
 gboolean          gmsg_chunk_reader_is_lost       (GMsgChunkReader         *self);
 
-/* Sets what the worker is told. @n_messages is the total since the beginning; with @starved the
- * worker had no credit left, and is told at once. */
+/* Sets the news for the worker. @n_messages is the total since the beginning; with @starved the
+ * worker had no credit left, so the news is sent at once. */
 void              gmsg_chunk_reader_set_credit    (GMsgChunkReader         *self,
                                                    guint64                  n_messages,
                                                    gboolean                 starved);

@@ -822,8 +822,8 @@ delete_stream (GMsgServer *self,
     }
 }
 
-/* What others can see of the run is on the NATS server, and is removed here and not sooner, since
- * that may have to wait for the server. */
+/* The part of the run that others can see is on the NATS server. It is removed here and not
+ * sooner, since that may have to wait for the server. */
 void
 gmsg_nats_server_close (GMsgServer *self)
 {
