@@ -14,8 +14,8 @@
 
 G_BEGIN_DECLS
 
-/* Whether somebody looks. Without Sysprof the compiler knows that nobody does, and leaves out
- * all that follows from it; with it, but without a profiler, this is a function that reads one
+/* Tells whether a profiler is active. In a build without Sysprof this is a constant, so the
+ * compiler removes all code for marks; otherwise, without a profiler, it only reads one
  * number. */
 static inline gboolean
 gmsg_trace_is_active (void)

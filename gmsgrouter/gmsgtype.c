@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* What GLib keeps while a value of a type exists, in bytes, on 64 bits: a record for each
+/* GLib keeps this many bytes while a value of a type exists, on 64 bits: a record for each
  * container in the type, with its entry in a table; and a record for each member of a tuple. */
 #define CONTAINER_COST 88
 #define MEMBER_COST 32

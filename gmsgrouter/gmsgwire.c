@@ -358,8 +358,8 @@ decode_control (GMsgDecoder   *self,
     }
 }
 
-/* Begins with a message of which the header and the type string are in the buffer, followed by
- * @available bytes of its payload; the rest of the payload is read into its place. */
+/* Begins with a message. The buffer holds its header and type string, followed by @available
+ * bytes of its payload; the rest of the payload is read into its place. */
 static gboolean
 begin_message (GMsgDecoder   *self,
                const Header  *header,
