@@ -10,8 +10,10 @@
 
 G_BEGIN_DECLS
 
-/* Both concern the calling thread. gmsg_interrupt_ask() runs user code: hold no lock. */
+/* All concern the calling thread. gmsg_interrupt_ask() and gmsg_interrupt_check() run user code:
+ * hold no lock. */
 gint64   gmsg_interrupt_get_next_time (void);
 gboolean gmsg_interrupt_ask           (void);
+gboolean gmsg_interrupt_check         (GError **error);
 
 G_END_DECLS

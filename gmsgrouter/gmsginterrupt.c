@@ -6,6 +6,8 @@
 
 #include "gmsginterrupt-private.h"
 
+#include <gio/gio.h>
+
 /* A language such as Python runs its signal handlers between two steps of its interpreter, not
  * while a C call waits. So a call that waits in a full pipe would notice Ctrl-C only when there
  * is room, which may be never. Each call that waits therefore asks a function of its thread at
@@ -115,4 +117,16 @@ gmsg_interrupt_ask (void)
   ends = self->func (self->data);
   self->asking = FALSE;
   return ends;
+}
+
+/* Asks for a call that waits for the router to answer; FALSE with @error set if it should end. */
+gboolean
+gmsg_interrupt_check (GError **error)
+{
+  if (!gmsg_interrupt_ask ())
+    return TRUE;
+
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED,
+                       "The call was interrupted while it waited for the router");
+  return FALSE;
 }

@@ -20,7 +20,7 @@ G_BEGIN_DECLS
 #define GMSG_CORE_VERSION 1
 
 #define GMSG_CORE_FUNCTIONS(F)                                                 \
-  F (interrupt_ask)                                                            \
+  F (interrupt_check)                                                          \
   F (interrupt_get_next_time)                                                  \
   F (endpoint_get_context)                                                     \
   F (endpoint_get_limits)                                                      \

@@ -371,12 +371,8 @@ worker_greet (Worker  *self,
       gmsg_nats_client_wake_at (self->client,
                                 MIN (gmsg_chunk_writer_get_deadline (self->writer), until));
       g_main_context_iteration (self->context, TRUE);
-      if (gmsg_core->interrupt_ask ())
-        {
-          g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED,
-                               "The call was interrupted while it waited for the router");
-          return FALSE;
-        }
+      if (!gmsg_core->interrupt_check (error))
+        return FALSE;
     }
 
   if (gmsg_chunk_writer_get_state (self->writer) != NULL && !self->done)

@@ -430,12 +430,8 @@ client_wait (Client  *self,
 
   while (poll (&poll_fd, 1, LOOK_INTERVAL_MSEC) <= 0)
     {
-      if (gmsg_interrupt_ask ())
-        {
-          g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED,
-                               "The call was interrupted while it waited for the router");
-          return FALSE;
-        }
+      if (!gmsg_interrupt_check (error))
+        return FALSE;
 
       if (g_get_monotonic_time () >= deadline)
         {
